@@ -1,0 +1,72 @@
+//! Server functions: what a page asks for when it is rendered. Live data never comes this way, it comes by socket.
+
+use crate::model::protocol::Snapshot;
+use leptos::{prelude::*, server_fn::codec::JsonEncoding};
+use serde::{Deserialize, Serialize};
+
+/// The most rows of a connection that are rendered on the server; the socket's snapshot brings the rest.
+pub const FIRST_ROWS_MAX: usize = 40;
+
+/// What the dashboard starts from: the same on the server and in the browser, so that hydration finds what was rendered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FirstView {
+    /// The status that the server knows, and the first [`FIRST_ROWS_MAX`] rows of each connection.
+    pub snapshot: Snapshot,
+    /// Who is signed in.
+    pub email: String,
+}
+
+/// Why a server function did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum ApiError {
+    /// Nobody is signed in, or not as an admin.
+    #[error("sign in as an administrator")]
+    NotAllowed,
+    /// The server is not set up to answer.
+    #[error("the server cannot answer now")]
+    Unavailable,
+    /// The request did not arrive, or not whole.
+    #[error("{0}")]
+    Transport(ServerFnErrorErr),
+}
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        Self::Transport(error)
+    }
+}
+
+/// What the pages need of the server. Provided to every request as `Arc<dyn Backend>`.
+#[cfg(feature = "ssr")]
+pub trait Backend: Send + Sync {
+    /// The present, with at most [`FIRST_ROWS_MAX`] rows a connection; `None` while the server is going away.
+    fn first_view(&self) -> Answer<'_, Option<Snapshot>>;
+}
+
+/// An answer that is on its way: what an `async fn` of an object-safe trait returns.
+#[cfg(feature = "ssr")]
+pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The administrator of the current request; provided only after the role was checked.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug)]
+pub struct CurrentAdmin {
+    /// The account's email.
+    pub email: String,
+}
+
+/// The dashboard's first view. The route is for admins only; the function checks again for itself.
+///
+/// # Errors
+/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] without a backend.
+#[server(prefix = "/api/admin/fn", endpoint = "first_view")]
+pub async fn load_first_view() -> Result<FirstView, ApiError> {
+    use std::sync::Arc;
+
+    let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
+    let snapshot = backend.first_view().await.ok_or(ApiError::Unavailable)?;
+    Ok(FirstView { snapshot, email: admin.email })
+}

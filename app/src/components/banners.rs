@@ -1,0 +1,154 @@
+//! What an administrator must know before believing any number: our link, the bus, where the status comes from.
+
+use super::{
+    format,
+    icon::{Icon, WARNING},
+};
+use crate::{
+    model::{
+        status::{StatusHead, StatusSource},
+        time::{UnixMillis, format_seconds},
+    },
+    store::link::{Ended, LinkState},
+};
+use leptos::prelude::*;
+
+/// One thing that is wrong with the page as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    tone: &'static str,
+    title: &'static str,
+    detail: String,
+    sign_in: bool,
+}
+
+/// Every trouble a line; nothing at all when there is none.
+#[component]
+pub fn Banners(
+    /// What is said of all connections together.
+    head: Signal<StatusHead>,
+    /// Our own socket.
+    link: Signal<LinkState>,
+    /// The moment the numbers are of.
+    now: Signal<Option<UnixMillis>>,
+    /// The server's present.
+    clock: Signal<Option<UnixMillis>>,
+) -> impl IntoView {
+    let troubles = Memo::new(move |_| {
+        let of_link = link_trouble(link.get(), || clock.get(), || now.get());
+        let of_head = head.with(|head| [bus_trouble(head), source_trouble(head)]);
+        of_link.into_iter().chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
+    });
+    let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
+    view! {
+        <Show when=move || any.get()>
+            <div class="banners" data-testid="banner" role="status">
+                {move || troubles.get().into_iter().map(line).collect_view()}
+            </div>
+        </Show>
+    }
+}
+
+fn line(trouble: Trouble) -> impl IntoView {
+    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> });
+    view! {
+        <p class="banner" data-tone=trouble.tone>
+            <Icon path=WARNING/>
+            <span><b>{trouble.title}</b> " " <span class="banner-detail number">{trouble.detail}</span></span>
+            {sign_in}
+        </p>
+    }
+}
+
+fn link_trouble(
+    link: LinkState,
+    clock: impl Fn() -> Option<UnixMillis>,
+    now: impl Fn() -> Option<UnixMillis>,
+) -> Option<Trouble> {
+    let detail = match link {
+        LinkState::Connecting | LinkState::CatchingUp | LinkState::Live => return None,
+        LinkState::Lost { attempt, retry_at } => {
+            let seconds = retry_at.zip(clock()).map(|(at, clock)| at.millis_since(clock).max(0) as u64 / 1000);
+            let next = match seconds {
+                Some(0) | None => "trying again now".to_owned(),
+                Some(seconds) => "next try in ".to_owned() + &format_seconds(seconds),
+            };
+            ["Attempt ", &attempt.to_string(), ", ", &next, ". "].concat()
+        }
+        LinkState::Ended(ended) => ended.text().to_owned() + " ",
+    };
+    let as_of = now().map(|now| ["Numbers are as of ", &now.clock(), " UTC."].concat()).unwrap_or_default();
+    let (title, sign_in) = match link {
+        LinkState::Ended(Ended::SignedOut) => ("Signed out.", true),
+        LinkState::Ended(Ended::Forbidden) => ("Not allowed.", true),
+        _ => ("The link to the monitor is lost.", false),
+    };
+    Some(Trouble { tone: "bad", title, detail: detail + &as_of, sign_in })
+}
+
+fn bus_trouble(head: &StatusHead) -> Option<Trouble> {
+    (!head.bus.connected).then(|| Trouble {
+        tone: "bad",
+        title: "The bus carries no ticks.",
+        detail: head
+            .bus
+            .reason
+            .clone()
+            .unwrap_or_else(|| "Redis does not answer; it is tried again without end.".to_owned()),
+        sign_in: false,
+    })
+}
+
+fn source_trouble(head: &StatusHead) -> Option<Trouble> {
+    let (title, detail) = match head.status_source {
+        StatusSource::Reported => return None,
+        StatusSource::Stale => ("Status is stale.", "The connection manager has not reported for more than 10 s."),
+        StatusSource::Inferred => {
+            ("Status is inferred.", "No connection manager reports; states are read off the ticks.")
+        }
+    };
+    Some(Trouble { tone: "warn", title, detail: detail.to_owned(), sign_in: false })
+}
+
+/// Shown by the style sheet when the browser's side did not start or broke, and without JavaScript. `at` is when the page was made.
+#[component]
+pub fn StillPage(
+    /// When the page was rendered.
+    at: UnixMillis,
+) -> impl IntoView {
+    let text = [
+        "The page was made at ",
+        &format::clock(Some(at)),
+        " UTC and does not change by itself. Reload it to see the present.",
+    ]
+    .concat();
+    view! {
+        <p class="banner still-page" data-tone="warn" role="note">
+            <Icon path=WARNING/>
+            <span><b>"The live view does not run."</b> " " <span class="banner-detail number">{text}</span></span>
+        </p>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::status::BusStatus;
+
+    #[test]
+    fn a_lost_link_says_when_it_is_tried_and_how_old_the_numbers_are() {
+        let lost = LinkState::Lost { attempt: 2, retry_at: Some(UnixMillis(5_000)) };
+        let trouble = link_trouble(lost, || Some(UnixMillis(1_000)), || Some(UnixMillis(0))).expect("a trouble");
+        assert_eq!(trouble.detail, "Attempt 2, next try in 4 s. Numbers are as of 00:00:00 UTC.");
+        assert_eq!(link_trouble(LinkState::Live, || None, || None), None);
+        assert!(link_trouble(LinkState::Ended(Ended::SignedOut), || None, || None).expect("a trouble").sign_in);
+    }
+
+    #[test]
+    fn a_dead_bus_and_a_guessed_status_are_said() {
+        let bus = BusStatus { reason: Some("connection refused".into()), ..BusStatus::default() };
+        let head = StatusHead { bus, status_source: StatusSource::Inferred, ..StatusHead::default() };
+        assert_eq!(bus_trouble(&head).expect("a trouble").detail, "connection refused");
+        assert_eq!(source_trouble(&head).expect("a trouble").title, "Status is inferred.");
+    }
+}

@@ -1,0 +1,70 @@
+//! The numbers of one connection.
+
+use super::{format, sparkline::Sparkline};
+use crate::model::{
+    status::{ConnectionLive, ConnectionMetrics},
+    time::UnixMillis,
+};
+use leptos::prelude::*;
+
+/// Rate with its recent past, totals, errors.
+#[component]
+pub fn MetricsPanel(
+    /// How the connection is.
+    live: Signal<ConnectionLive>,
+    /// Messages a second, oldest first.
+    rates: Signal<Vec<f32>>,
+    /// The moment the numbers are of, once the page's clock runs.
+    now: Signal<Option<UnixMillis>>,
+) -> impl IntoView {
+    let id = live.with_untracked(|live| live.id);
+    let number = move |of: fn(&ConnectionMetrics) -> String| move || live.with(|live| of(&live.metrics));
+    let errors = move || live.with(|live| live.metrics.error_count);
+    let last_error = Memo::new(move |_| live.with(|live| live.metrics.last_error.clone()));
+    let error_age = move || last_error.get().map(|error| format::age(Some(error.at), now.get()));
+    view! {
+        <section class="metrics" aria-label="Metrics">
+            <div class="metrics-rate">
+                <p>
+                    <b class="rate-value number" data-testid=format!("rate-{id}")>
+                        {number(|m| format::fixed(m.messages_per_second, 1))}
+                    </b>
+                    <span class="unit">"msg/s"</span>
+                </p>
+                <Sparkline rates/>
+            </div>
+            <dl class="metrics-grid">
+                <Metric label="Ticks">{number(|m| format::fixed(m.ticks_per_second, 1))}<span class="unit">"/s"</span></Metric>
+                <Metric label="Ticks in all">{number(|m| format::count(m.ticks_total))}</Metric>
+                <Metric label="Reconnects">{number(|m| format::count(m.reconnects_total))}</Metric>
+                <Metric label="Last update">{number(|m| format::clock(m.last_update))}</Metric>
+                <Metric label="Messages">{number(|m| format::count(m.messages_total))}</Metric>
+                <Metric label="Received">{number(|m| format::bytes(m.bytes_total))}</Metric>
+            </dl>
+            <p class="metrics-errors" class:has-errors=move || errors() != 0>
+                <span class="metrics-label">"Errors "</span>
+                <b class="number" data-testid=format!("errors-{id}")>{move || format::count(errors())}</b>
+                <span class="metrics-error-text">
+                    {move || last_error.get().map(|error| error.message)}
+                    " " <span class="unit number">{error_age}</span>
+                </span>
+            </p>
+        </section>
+    }
+}
+
+/// One number and what it is.
+#[component]
+fn Metric(
+    /// What it is.
+    label: &'static str,
+    /// The number.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <div class="metric">
+            <dt class="metrics-label">{label}</dt>
+            <dd class="number">{children()}</dd>
+        </div>
+    }
+}

@@ -1,0 +1,56 @@
+//! The recent past of a rate, as a line.
+
+use crate::model::protocol::RATE_HISTORY_LENGTH;
+use leptos::prelude::*;
+
+const WIDTH: u32 = 300;
+const HEIGHT: u32 = 40;
+
+/// Draws five minutes of messages a second; the newest sample is at the right edge.
+#[component]
+pub fn Sparkline(
+    /// Samples, oldest first.
+    rates: Signal<Vec<f32>>,
+) -> impl IntoView {
+    let line = Memo::new(move |_| rates.with(|rates| points(rates)));
+    view! {
+        <svg
+            class="sparkline"
+            viewBox=format!("0 0 {WIDTH} {HEIGHT}")
+            preserveAspectRatio="none"
+            aria-hidden="true"
+            focusable="false"
+        >
+            <polyline class="sparkline-line" points=move || line.get() vector-effect="non-scaling-stroke"></polyline>
+        </svg>
+    }
+}
+
+/// The corners of the line, in the drawing's units. Zero is the bottom, the highest sample the top.
+fn points(rates: &[f32]) -> String {
+    let rates = &rates[rates.len().saturating_sub(RATE_HISTORY_LENGTH)..];
+    let highest = rates.iter().copied().fold(1.0_f32, f32::max);
+    let start = RATE_HISTORY_LENGTH - rates.len();
+    let mut text = String::with_capacity(rates.len() * 7);
+    for (place, rate) in rates.iter().enumerate() {
+        let x = (start + place + 1) as u32 * WIDTH / RATE_HISTORY_LENGTH as u32;
+        let y = HEIGHT - 1 - (rate.max(0.0) / highest * (HEIGHT - 3) as f32) as u32;
+        text.push_str(&x.to_string());
+        text.push(',');
+        text.push_str(&y.to_string());
+        text.push(' ');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_sample_is_at_the_right_edge_and_the_highest_at_the_top() {
+        assert_eq!(points(&[0.0, 50.0, 100.0]), "298,39 299,21 300,2 ");
+        assert_eq!(points(&[]), "");
+        assert_eq!(points(&[f32::NAN]), "300,39 ");
+    }
+}

@@ -1,0 +1,113 @@
+//! System, light, dark, in turn. Kept by the browser; the document's head applies it before the first paint.
+
+use super::icon::{Icon, THEME_DARK, THEME_LIGHT, THEME_SYSTEM};
+use leptos::prelude::*;
+
+/// Where the browser keeps the choice; the head's script reads the same.
+pub const STORAGE_KEY: &str = "tickstock-theme";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Theme {
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    fn next(self) -> Self {
+        match self {
+            Self::System => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::System,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::System => THEME_SYSTEM,
+            Self::Light => THEME_LIGHT,
+            Self::Dark => THEME_DARK,
+        }
+    }
+}
+
+/// The button that goes to the next theme.
+#[component]
+pub fn ThemeToggle() -> impl IntoView {
+    let theme = RwSignal::new(Theme::System);
+    // Both sides first render "system"; what the browser kept is known only there.
+    Effect::new(move |_| theme.set(kept()));
+    let label = move || ["Theme: ", theme.get().name(), ". Switch to ", theme.get().next().name()].concat();
+    view! {
+        <button
+            type="button"
+            class="button button-icon"
+            data-testid="theme"
+            title=label
+            aria-label=label
+            on:click=move |_| {
+                theme.update(|theme| *theme = theme.next());
+                keep(theme.get_untracked());
+            }
+        >
+            <Icon path=Signal::derive(move || theme.get().path())/>
+        </button>
+    }
+}
+
+#[cfg(feature = "hydrate")]
+fn kept() -> Theme {
+    let name = window().local_storage().ok().flatten().and_then(|storage| storage.get_item(STORAGE_KEY).ok().flatten());
+    [Theme::Light, Theme::Dark].into_iter().find(|theme| name.as_deref() == Some(theme.name())).unwrap_or_default()
+}
+
+#[cfg(feature = "hydrate")]
+fn keep(theme: Theme) {
+    let root = document().document_element();
+    let storage = window().local_storage().ok().flatten();
+    if theme == Theme::System {
+        let _ = root.map(|root| root.remove_attribute("data-theme"));
+        let _ = storage.map(|storage| storage.remove_item(STORAGE_KEY));
+    } else {
+        let _ = root.map(|root| root.set_attribute("data-theme", theme.name()));
+        let _ = storage.map(|storage| storage.set_item(STORAGE_KEY, theme.name()));
+    }
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn kept() -> Theme {
+    Theme::System
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn keep(_theme: Theme) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dark_is_the_same_whether_chosen_or_inherited() {
+        let tokens = include_str!("../../../style/tokens.css");
+        let block = |selector: &str| {
+            let (_, rest) = tokens.split_once(selector).expect("the selector");
+            let (block, _) = rest.split_once('}').expect("the end of the block");
+            block.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>()
+        };
+        assert_eq!(block(":root:not([data-theme=\"light\"]) {"), block(":root[data-theme=\"dark\"] {"));
+    }
+
+    #[test]
+    fn three_clicks_lead_back() {
+        assert_eq!(Theme::System.next().next().next(), Theme::System);
+    }
+}

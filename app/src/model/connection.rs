@@ -1,0 +1,80 @@
+//! What a connection is and the states an administrator can tell apart.
+
+use serde::{Deserialize, Serialize};
+
+/// A connection's number, from 1. Nothing else identifies a connection.
+pub type ConnectionId = u8;
+
+/// The state of one upstream connection (spec C4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// Switched off by configuration.
+    #[default]
+    Disabled,
+    /// The socket is being opened.
+    Connecting,
+    /// The socket is open, the key is being checked.
+    Authenticating,
+    /// The key was taken, subscriptions are being acknowledged.
+    Subscribing,
+    /// Everything that was asked for was acknowledged.
+    Connected,
+    /// Up, but only partly subscribed, or late.
+    Degraded,
+    /// Up and silent where ticks would be usual.
+    Mute,
+    /// Lost; the next attempt has a number and a time.
+    Reconnecting,
+    /// Refused, or not to be had: retried slowly, the reason says why.
+    Failed,
+}
+
+impl ConnectionState {
+    /// Is the transport up and the key taken, whatever flows?
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Connected | Self::Degraded | Self::Mute)
+    }
+
+    /// The word on the badge.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Connecting => "connecting",
+            Self::Authenticating => "authenticating",
+            Self::Subscribing => "subscribing",
+            Self::Connected => "connected",
+            Self::Degraded => "degraded",
+            Self::Mute => "mute",
+            Self::Reconnecting => "reconnecting",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Priority tier (spec C8): a symbol on two connections is carried by the higher tier, then by the lower number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Carries a symbol before all others.
+    High,
+    /// Carries what no high tier carries.
+    #[default]
+    Normal,
+    /// Carries what is left.
+    Low,
+}
+
+impl Priority {
+    /// The word shown for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+}

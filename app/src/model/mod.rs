@@ -1,0 +1,17 @@
+//! Plain data that the server and the browser share: no framework, no I/O, no clock.
+//!
+//! ```text
+//!  Tick ──▶ Board (server) ──▶ Frame ──postcard──▶ Frame ──▶ Board (browser)
+//! ```
+//!
+//! The [`board::Board`] is the one picture of "what we know now". The server folds ticks and status reports into it and
+//! emits [`protocol::Frame`]s; the browser folds those frames into a board of its own. Whoever reads a number therefore
+//! reads it the same way on both sides.
+
+pub mod board;
+pub mod connection;
+pub mod protocol;
+pub mod status;
+pub mod symbol;
+pub mod tick;
+pub mod time;

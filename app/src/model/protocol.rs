@@ -1,0 +1,271 @@
+//! What travels over `/admin-ws`: subprotocols, binary frames, commands, close codes. `docs/protocol.md` describes it
+//! for those who write a client; the two change together.
+
+use super::{
+    connection::ConnectionId,
+    status::{LiveReport, StatusReport},
+    symbol::Symbol,
+    tick::Direction,
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+/// Text frames, one JSON event each; also what a client without a subprotocol gets.
+pub const SUBPROTOCOL_JSON: &str = "tickstock.v1.json";
+/// Batched binary frames in postcard encoding; what the page uses.
+pub const SUBPROTOCOL_BINARY: &str = "tickstock.v1.bin";
+
+/// How many one-second samples of the message rate the sparkline holds: five minutes.
+pub const RATE_HISTORY_LENGTH: usize = 300;
+
+/// A row's number: its place in the list of rows since the last snapshot.
+pub type RowId = u32;
+
+/// A binary frame. The first byte is the variant's number, in the order below.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame {
+    /// 0: the whole truth at one moment; replaces everything before. First on every socket, again after a lag and
+    /// whenever the configuration changed.
+    Snapshot(Box<Snapshot>),
+    /// 1: symbols seen for the first time; they continue the snapshot's rows.
+    Rows(Vec<Row>),
+    /// 2: what ticked since the last frame.
+    Ticks(Ticks),
+    /// 3: a connection's state changed, or the bus's.
+    Live(LiveReport),
+    /// 4: the same, every metrics interval: one more sample of the rates.
+    Metrics(LiveReport),
+}
+
+/// Everything a page needs to start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Status and configuration.
+    pub report: ReportParts,
+    /// All rows; a row's place is its [`RowId`].
+    pub rows: Vec<Row>,
+    /// Per connection, in the report's order: messages a second, one sample a metrics interval, oldest first, at most
+    /// [`RATE_HISTORY_LENGTH`].
+    pub rates: Vec<Vec<f32>>,
+}
+
+/// A [`StatusReport`] in a form that needs no field names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReportParts {
+    /// How everything is.
+    pub live: LiveReport,
+    /// What each connection is set to, in the same order.
+    pub configs: Vec<super::status::ConnectionConfig>,
+}
+
+impl From<&StatusReport> for ReportParts {
+    fn from(report: &StatusReport) -> Self {
+        Self { live: report.live(), configs: report.connections.iter().map(|c| c.config.clone()).collect() }
+    }
+}
+
+impl From<ReportParts> for StatusReport {
+    fn from(parts: ReportParts) -> Self {
+        let connections = parts.live.connections.into_iter().zip(parts.configs);
+        Self {
+            head: parts.live.head,
+            connections: connections.map(|(live, config)| super::status::ConnectionStatus { live, config }).collect(),
+        }
+    }
+}
+
+/// One symbol of one connection: its latest price and the count of ticks behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Whose symbol it is.
+    pub connection_id: ConnectionId,
+    /// The symbol.
+    pub symbol: Symbol,
+    /// The latest price in dollars; `None` before the first tick.
+    pub price: Option<f64>,
+    /// That price against the one before.
+    pub direction: Direction,
+    /// Shares of the latest tick.
+    pub volume: u64,
+    /// Time of the latest tick.
+    pub timestamp: UnixMillis,
+    /// Ticks since the server started.
+    pub ticks_total: u64,
+}
+
+impl Row {
+    /// A symbol that has not ticked yet.
+    #[must_use]
+    pub fn empty(connection_id: ConnectionId, symbol: Symbol) -> Self {
+        Self {
+            connection_id,
+            symbol,
+            price: None,
+            direction: Direction::Unchanged,
+            volume: 0,
+            timestamp: UnixMillis(0),
+            ticks_total: 0,
+        }
+    }
+}
+
+/// What ticked since the last frame: one entry a symbol, however many ticks are behind it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ticks {
+    /// When the frame was made.
+    pub at: UnixMillis,
+    /// The latest tick of each symbol that ticked.
+    pub entries: Vec<TickEntry>,
+}
+
+/// The latest tick of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TickEntry {
+    /// Which row.
+    pub row: RowId,
+    /// The latest price in dollars.
+    pub price: f64,
+    /// Shares of that tick.
+    pub volume: u64,
+    /// [`Ticks::at`] minus the tick's time, in milliseconds.
+    pub age_ms: i64,
+    /// Ticks behind this entry since the last frame: 1 when none was conflated.
+    pub ticks: u32,
+}
+
+impl Frame {
+    /// The bytes of a binary WebSocket message.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        // Writing into memory fails only when a sequence has no known length, and none of ours lacks one.
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// Reads a binary WebSocket message.
+    ///
+    /// # Errors
+    /// When the bytes are not one whole frame of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}
+
+/// What a client may say, as a JSON text frame `{"event":NAME}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Command {
+    /// Stop sending ticks; status and metrics go on.
+    PauseStream,
+    /// Send ticks again, a snapshot first.
+    ResumeStream,
+    /// Send status and metrics now.
+    RequestMetrics,
+}
+
+/// Why the server closed a socket. Codes in 4000–4999 are ours (RFC 6455, 7.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The server is going away.
+    GoingAway,
+    /// The session is over.
+    SignedOut,
+    /// The account's role does not allow it.
+    Forbidden,
+    /// Too many or too large messages.
+    RateLimited,
+    /// The client did not read.
+    TooSlow,
+}
+
+/// When a client should come back after a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComeBack {
+    /// Not with this session.
+    Never,
+    /// At once.
+    AtOnce,
+    /// After a pause with jitter, longer each time.
+    Later,
+}
+
+impl CloseReason {
+    const ALL: [Self; 5] = [Self::GoingAway, Self::SignedOut, Self::Forbidden, Self::RateLimited, Self::TooSlow];
+
+    /// The close code.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::SignedOut => 4001,
+            Self::Forbidden => 4003,
+            Self::RateLimited => 4008,
+            Self::TooSlow => 4009,
+        }
+    }
+
+    /// The reason phrase sent with it.
+    #[must_use]
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::GoingAway => "server going away",
+            Self::SignedOut => "session over",
+            Self::Forbidden => "not allowed",
+            Self::RateLimited => "too many messages",
+            Self::TooSlow => "reading too slowly",
+        }
+    }
+
+    /// What a client should do after this code; codes that are not ours mean a lost connection.
+    #[must_use]
+    pub fn come_back(code: u16) -> ComeBack {
+        match Self::ALL.into_iter().find(|reason| reason.code() == code) {
+            Some(Self::SignedOut | Self::Forbidden) => ComeBack::Never,
+            Some(Self::TooSlow) => ComeBack::AtOnce,
+            Some(Self::GoingAway | Self::RateLimited) | None => ComeBack::Later,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_entry_is_a_dozen_bytes() {
+        let entry = TickEntry { row: 250, price: 178.23, volume: 1000, age_ms: 12, ticks: 1 };
+        let frame = Frame::Ticks(Ticks { at: UnixMillis(1_768_998_896_789), entries: vec![entry] });
+        let bytes = frame.encode();
+        assert_eq!(bytes.len(), 22, "kind 1, time 6, length 1, entry 14: {bytes:?}");
+        assert_eq!(Frame::decode(&bytes).expect("decodes"), frame);
+    }
+
+    #[test]
+    fn bytes_cut_anywhere_are_an_error_not_a_panic() {
+        let row = Row::empty(1, Symbol::parse("AAPL").expect("a symbol"));
+        let bytes = Frame::Snapshot(Box::new(Snapshot { rows: vec![row], ..Snapshot::default() })).encode();
+        for length in 0..bytes.len() {
+            assert!(Frame::decode(&bytes[..length]).is_err(), "{length} of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_status_in_parts_is_the_same_status() {
+        let mut report = StatusReport::default();
+        report.connections.push(super::super::status::ConnectionStatus::default());
+        assert_eq!(StatusReport::from(ReportParts::from(&report)), report);
+    }
+
+    #[test]
+    fn close_codes_say_whether_to_come_back() {
+        assert_eq!(CloseReason::come_back(4001), ComeBack::Never);
+        assert_eq!(CloseReason::come_back(4009), ComeBack::AtOnce);
+        assert_eq!(CloseReason::come_back(1006), ComeBack::Later);
+    }
+
+    #[test]
+    fn commands_read_as_documented() {
+        let command: Command = serde_json::from_str(r#"{"event":"pause_stream"}"#).expect("parses");
+        assert_eq!(command, Command::PauseStream);
+        assert!(serde_json::from_str::<Command>(r#"{"event":"reboot"}"#).is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! The status of everything: the JSON of `GET /api/admin/websocket-status` and of Redis' `tickstock:websocket:status`.
+//!
+//! A [`ConnectionStatus`] is two parts that change at different speeds: [`ConnectionConfig`], which a socket carries
+//! once in a snapshot, and [`ConnectionLive`], which it carries every metrics interval. In JSON the two are one object.
+
+use super::{
+    connection::{ConnectionId, ConnectionState, Priority},
+    symbol::Symbol,
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+/// Where ticks come from (`MARKET_FEED`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feed {
+    /// The built-in simulated market.
+    #[default]
+    Simulator,
+    /// Massive.com.
+    Massive,
+    /// A TickStock ingest elsewhere, through Redis.
+    Redis,
+}
+
+impl Feed {
+    /// The name shown for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Simulator => "Simulator",
+            Self::Massive => "Massive",
+            Self::Redis => "Redis",
+        }
+    }
+}
+
+/// How a status is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusSource {
+    /// The connection manager said so within the last ten seconds.
+    #[default]
+    Reported,
+    /// The connection manager said so, more than ten seconds ago.
+    Stale,
+    /// Nobody said so: read off the ticks.
+    Inferred,
+}
+
+/// The bus between ingest and dashboard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusStatus {
+    /// `memory` or `redis`.
+    pub kind: BusKind,
+    /// Does it carry ticks now?
+    pub connected: bool,
+    /// Why not; never holds an address with a password.
+    pub reason: Option<String>,
+    /// Ticks that the publisher conflated away because the bus was slow or gone.
+    pub conflated_ticks_total: u64,
+    /// Messages from elsewhere that could not be read and were dropped.
+    pub rejected_total: u64,
+    /// Why the last one was dropped.
+    pub last_rejection: Option<String>,
+}
+
+/// Which bus it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BusKind {
+    /// Inside the process.
+    #[default]
+    Memory,
+    /// Redis.
+    Redis,
+}
+
+/// Totals over all connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Configured slots.
+    pub total: u32,
+    /// Slots that are enabled.
+    pub enabled: u32,
+    /// Connections that are up.
+    pub connected: u32,
+    /// Ticks received since the start.
+    pub ticks_total: u64,
+    /// Errors since the start.
+    pub errors_total: u64,
+    /// Ticks of symbols that no connection carries.
+    #[serde(default)]
+    pub unassigned_ticks_total: u64,
+}
+
+impl Summary {
+    /// Adds up what the connections say.
+    pub fn of<'a>(connections: impl IntoIterator<Item = &'a ConnectionLive>, unassigned_ticks_total: u64) -> Self {
+        let mut summary = Self { unassigned_ticks_total, ..Self::default() };
+        for live in connections {
+            summary.total += 1;
+            summary.enabled += u32::from(live.enabled);
+            summary.connected += u32::from(live.connected);
+            summary.ticks_total += live.metrics.ticks_total;
+            summary.errors_total += live.metrics.error_count;
+        }
+        summary
+    }
+}
+
+/// The next attempt of a lost connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconnect {
+    /// Attempts since the connection last held; 0 while all is well.
+    pub attempt: u32,
+    /// When the next one starts; `None` while one is under way or none is needed.
+    pub next_at: Option<UnixMillis>,
+}
+
+/// Subscriptions by `channel.symbol`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Asked for.
+    pub requested: u32,
+    /// Confirmed by the provider.
+    pub acknowledged: u32,
+}
+
+/// The last error of a connection, in the provider's words where it gave any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub at: UnixMillis,
+    /// What.
+    pub message: String,
+}
+
+/// Percentiles of a latency, in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyMs {
+    /// Half are faster.
+    pub p50: f64,
+    /// 95 of 100 are faster.
+    pub p95: f64,
+    /// 99 of 100 are faster.
+    pub p99: f64,
+}
+
+/// Counters and rates of one connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionMetrics {
+    /// WebSocket messages a second, over the last metrics interval.
+    pub messages_per_second: f64,
+    /// Ticks a second, over the last metrics interval.
+    pub ticks_per_second: f64,
+    /// When the last tick came.
+    pub last_update: Option<UnixMillis>,
+    /// WebSocket messages since the start.
+    pub messages_total: u64,
+    /// Ticks since the start.
+    pub ticks_total: u64,
+    /// Bytes of WebSocket messages since the start.
+    pub bytes_total: u64,
+    /// Connections lost and attempted again since the start.
+    pub reconnects_total: u64,
+    /// Errors since the start.
+    pub error_count: u64,
+    /// The last of them.
+    pub last_error: Option<LastError>,
+    /// Exchange to received, from trades and quotes; `None` without any.
+    pub latency_ms: Option<LatencyMs>,
+}
+
+/// Where a connection's symbols come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SymbolSource {
+    /// The universe key resolved.
+    Universe,
+    /// The direct list.
+    Symbols,
+    /// Neither gave any.
+    #[default]
+    None,
+}
+
+/// What a connection is set to carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionConfig {
+    /// The key as configured, resolved or not.
+    pub universe_key: Option<String>,
+    /// What it carries, after routing, in alphabetical order.
+    pub symbols: Vec<Symbol>,
+    /// How many those are.
+    pub ticker_count: u32,
+    /// Its tier.
+    pub priority: Priority,
+    /// Where the symbols come from.
+    pub source: SymbolSource,
+    /// What an administrator should know: a key that did not resolve, a bad setting, symbols carried elsewhere.
+    pub warnings: Vec<String>,
+}
+
+/// The part of a connection's status that changes while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionLive {
+    /// The connection's number.
+    pub id: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// Is it switched on?
+    pub enabled: bool,
+    /// Is it up?
+    pub connected: bool,
+    /// Its state.
+    pub state: ConnectionState,
+    /// Since when.
+    pub state_since: Option<UnixMillis>,
+    /// Why, when not healthy.
+    pub reason: Option<String>,
+    /// Seconds since the connection came up; 0 while it is down.
+    pub uptime_seconds: u64,
+    /// When the last frame of any kind came.
+    pub last_heartbeat: Option<UnixMillis>,
+    /// The next attempt.
+    pub reconnect: Reconnect,
+    /// What was asked for and what was acknowledged.
+    pub subscription: Subscription,
+    /// Counters and rates.
+    pub metrics: ConnectionMetrics,
+}
+
+/// One connection: how it is and what it is set to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// How it is.
+    #[serde(flatten)]
+    pub live: ConnectionLive,
+    /// What it is set to.
+    pub config: ConnectionConfig,
+}
+
+/// What is said of all connections together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusHead {
+    /// When this was put together.
+    pub generated_at: UnixMillis,
+    /// Where ticks come from.
+    pub feed: Feed,
+    /// How this is known.
+    #[serde(default)]
+    pub status_source: StatusSource,
+    /// The bus, as this process sees it.
+    #[serde(default)]
+    pub bus: BusStatus,
+    /// Totals.
+    pub summary: Summary,
+}
+
+/// The status JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// All connections together.
+    #[serde(flatten)]
+    pub head: StatusHead,
+    /// All configured slots, disabled ones too.
+    pub connections: Vec<ConnectionStatus>,
+}
+
+impl StatusReport {
+    /// The part that changes while connections run.
+    #[must_use]
+    pub fn live(&self) -> LiveReport {
+        LiveReport { head: self.head.clone(), connections: self.connections.iter().map(|c| c.live.clone()).collect() }
+    }
+
+    /// Do the two differ in what connections are set to? Then rows come and go, and a snapshot is due.
+    #[must_use]
+    pub fn same_configuration(&self, other: &Self) -> bool {
+        self.connections.len() == other.connections.len()
+            && self
+                .connections
+                .iter()
+                .zip(&other.connections)
+                .all(|(a, b)| a.live.id == b.live.id && a.config == b.config)
+    }
+}
+
+/// A [`StatusReport`] without the configuration: what a socket carries every metrics interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveReport {
+    /// All connections together.
+    pub head: StatusHead,
+    /// Each connection, in the order of the snapshot.
+    pub connections: Vec<ConnectionLive>,
+}

@@ -1,0 +1,42 @@
+//! A tick: one price of one symbol at one time.
+
+use super::{connection::ConnectionId, symbol::Symbol, time::UnixMillis};
+
+/// One price of one symbol, as it travels inside the process. Copying it allocates nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tick {
+    /// The connection that carried it; `None` from producers that do not say.
+    pub connection_id: Option<ConnectionId>,
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Price in dollars: finite and positive.
+    pub price: f64,
+    /// Shares: of the trade, or of the bar's window.
+    pub volume: u64,
+    /// When it happened: a trade's time, or the end of a bar's window.
+    pub timestamp: UnixMillis,
+}
+
+/// A price against the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Direction {
+    /// The same, or the first price seen.
+    #[default]
+    Unchanged,
+    /// Higher.
+    Up,
+    /// Lower.
+    Down,
+}
+
+impl Direction {
+    /// Compares a price with the one before it.
+    #[must_use]
+    pub fn of(previous: Option<f64>, price: f64) -> Self {
+        match previous {
+            Some(previous) if price > previous => Self::Up,
+            Some(previous) if price < previous => Self::Down,
+            _ => Self::Unchanged,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Signing in: a plain form that works without JavaScript.
+
+use crate::components::icon::{Icon, WARNING};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+/// The form, and why the last attempt failed (`?error=`).
+#[component]
+pub fn LoginPage() -> impl IntoView {
+    let query = use_query_map();
+    let error = move || query.with(|query| query.get_str("error").map(error_text));
+    view! {
+        <Title text="Sign in"/>
+        <main class="login">
+            <form class="login-card" method="post" action="/login" data-testid="login">
+                <h1 class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></h1>
+                <p class="login-lead">"Sign in with an administrator's account."</p>
+                {move || error().map(|text| view! {
+                    <p class="banner" data-tone="bad" role="alert" data-testid="login-error"><Icon path=WARNING/> <span>{text}</span></p>
+                })}
+                <label class="field">
+                    <span>"Email"</span>
+                    <input type="email" name="email" autocomplete="username" required autofocus spellcheck="false"/>
+                </label>
+                <label class="field">
+                    <span>"Password"</span>
+                    <input type="password" name="password" autocomplete="current-password" required/>
+                </label>
+                <button type="submit" class="button button-primary">"Sign in"</button>
+            </form>
+        </main>
+    }
+    .into_any()
+}
+
+/// What an error code says. Never more than that: a code comes from the address, which anybody can write.
+fn error_text(code: &str) -> &'static str {
+    match code {
+        "credentials" => "Email or password is wrong.",
+        "limited" => "Too many attempts. Wait a minute, then try again.",
+        "forbidden" => "You are signed in, but this account is not an administrator's. Sign in with one that is.",
+        "expired" => "Your session is over. Sign in again.",
+        _ => "Signing in did not work. Try again.",
+    }
+}

@@ -1,0 +1,40 @@
+//! One file a page: reads the route and the server's answer, builds the state, hands signals to components.
+
+pub mod login;
+pub mod monitor;
+pub mod not_found;
+
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{Route, Router, Routes},
+    path,
+};
+
+/// The application: the same on the server and in the browser.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    mark_hydrated();
+    view! {
+        <Title formatter=|title: String| if title.is_empty() { "TickStock Monitor".into() } else { title + " · TickStock Monitor" }/>
+        <Router>
+            <Routes fallback=not_found::NotFoundPage>
+                // Async: all of the page is in the HTML, so that it reads without JavaScript.
+                <Route path=path!("/admin/websockets") view=monitor::MonitorPage ssr=SsrMode::Async/>
+                <Route path=path!("/login") view=login::LoginPage ssr=SsrMode::Async/>
+            </Routes>
+        </Router>
+    }
+}
+
+/// Tells tests, and whoever reads the document, that clicks arrive.
+fn mark_hydrated() {
+    #[cfg(feature = "hydrate")]
+    Effect::new(|_| {
+        if let Some(body) = document().body() {
+            let _ = body.set_attribute("data-hydrated", "");
+        }
+    });
+}

@@ -1,0 +1,75 @@
+//! The document around the pages: head, policy, and the start of the browser's side. Server only.
+//!
+//! The hydration head is our own: `HydrationScripts` of leptos 0.8.23 writes the nonce as the value of `crossorigin`
+//! (leptos #4843), which leaks it and lets a browser refuse the preload.
+
+mod policy;
+
+use crate::{components::theme_toggle::STORAGE_KEY, pages::App};
+use leptos::{nonce::use_nonce, prelude::*};
+use leptos_meta::MetaTags;
+use leptos_router::location::RequestUrl;
+
+/// Applies the kept theme before the first paint.
+const THEME_SCRIPT: &str =
+    "try{const t=localStorage.getItem('KEY');if(t)document.documentElement.dataset.theme=t}catch{}";
+
+/// The document that `leptos_axum` renders for every page. Sends the Content-Security-Policy that fits it.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    policy::send(&options);
+    let style = ["/", &options.site_pkg_dir, "/", &options.output_name, ".css"].concat();
+    let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <meta name="robots" content="noindex"/>
+                <link rel="icon" type="image/svg+xml" href="/favicon.svg"/>
+                // The id lets cargo-leptos swap the sheet while developing.
+                <link id="leptos" rel="stylesheet" href=style/>
+                <script nonce=use_nonce()>{theme_script}</script>
+                <AutoReload options=options.clone()/>
+                {needs_browser_side().then(|| hydration_head(&options))}
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// The sign-in page is a plain form: it loads no WASM.
+fn needs_browser_side() -> bool {
+    let url = use_context::<RequestUrl>();
+    url.is_none_or(|url| {
+        let url = url.as_ref();
+        let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(url, |(_, path)| path);
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        path.trim_matches('/') != "login"
+    })
+}
+
+/// Preloads, and a script that starts the browser's side or says on the body that it did not start.
+fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
+    let base = ["/", &options.site_pkg_dir, "/", &options.output_name].concat();
+    let (script, wasm) = (base.clone() + ".js", base + ".wasm");
+    // The module script runs after the document is parsed, so there is a body to mark. A panic later on ends all
+    // callbacks: then, too, the page must not look live.
+    let start = format!(
+        "const failed=()=>{{document.body.dataset.hydration='failed'}};\
+         addEventListener('error',e=>{{if(e.error instanceof WebAssembly.RuntimeError)failed()}});\
+         import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}}).then(()=>m.hydrate()))\
+         .catch(e=>{{failed();console.error(e)}})"
+    );
+    view! {
+        <link rel="modulepreload" href=script/>
+        <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin=""/>
+        <script type="module" nonce=use_nonce()>{start}</script>
+        // Hidden while the script can still start the page; without scripts the note shows.
+        <noscript><link rel="stylesheet" href="/noscript.css"/></noscript>
+    }
+}

@@ -1,0 +1,114 @@
+//! The state of the page's own socket.
+
+use crate::model::{protocol::CloseReason, time::UnixMillis};
+
+/// Why the page does not come back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The session is over.
+    SignedOut,
+    /// The account's role does not allow it.
+    Forbidden,
+}
+
+impl Ended {
+    /// What a close code that says "do not come back" means.
+    #[must_use]
+    pub fn of_close(code: u16) -> Self {
+        if code == CloseReason::Forbidden.code() { Self::Forbidden } else { Self::SignedOut }
+    }
+
+    /// What a status of the HTTP API means; `None` when it does not end the session.
+    #[must_use]
+    pub fn of_http(status: u16) -> Option<Self> {
+        match status {
+            401 => Some(Self::SignedOut),
+            403 => Some(Self::Forbidden),
+            _ => None,
+        }
+    }
+
+    /// What the page says.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::SignedOut => "Your session is over.",
+            Self::Forbidden => "Your account may no longer see this page.",
+        }
+    }
+}
+
+/// The page's own socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkState {
+    /// The first socket is being opened; what is shown is what the server just rendered.
+    #[default]
+    Connecting,
+    /// Open, waiting for the snapshot.
+    CatchingUp,
+    /// What is shown is the present.
+    Live,
+    /// Lost; tried again without end.
+    Lost {
+        /// Attempts since it was live.
+        attempt: u32,
+        /// When the next one starts, by the server's clock; `None` while one is under way.
+        retry_at: Option<UnixMillis>,
+    },
+    /// Not to be had with this session.
+    Ended(Ended),
+}
+
+impl LinkState {
+    /// Is what is shown the present?
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        self == Self::Live
+    }
+
+    /// Is what is shown old? Not at the very start: then it was rendered a moment ago.
+    #[must_use]
+    pub fn is_stale(self) -> bool {
+        !matches!(self, Self::Live | Self::Connecting)
+    }
+
+    /// Its name in `data-state`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connecting | Self::CatchingUp => "connecting",
+            Self::Live => "live",
+            Self::Lost { .. } => "lost",
+            Self::Ended(_) => "ended",
+        }
+    }
+
+    /// The word in the top bar.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::CatchingUp => "catching up",
+            Self::Live => "live",
+            Self::Lost { .. } => "link lost",
+            Self::Ended(Ended::SignedOut) => "signed out",
+            Self::Ended(Ended::Forbidden) => "not allowed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_live_numbers_look_live() {
+        let lost = LinkState::Lost { attempt: 1, retry_at: None };
+        let ended = LinkState::Ended(Ended::of_close(4001));
+        assert!([LinkState::CatchingUp, lost, ended].into_iter().all(LinkState::is_stale));
+        assert!(!LinkState::Live.is_stale() && LinkState::Live.is_live());
+        assert_eq!((lost.name(), ended.label()), ("lost", "signed out"));
+        assert_eq!(Ended::of_close(4003), Ended::Forbidden);
+        assert_eq!((Ended::of_http(401), Ended::of_http(502)), (Some(Ended::SignedOut), None));
+    }
+}

@@ -1,0 +1,363 @@
+//! The page's socket: opens it, keeps it, brings it back. On the server [`keep`] does nothing.
+//!
+//! ```text
+//!            open            snapshot
+//!  Connecting ──▶ CatchingUp ──────▶ Live
+//!      ▲                              │ close, silence of 5 s, a frame that cannot be read
+//!      └──── pause (backoff) ◀── Lost ┘            4001, 4003, HTTP 401, 403 ──▶ Ended
+//! ```
+
+#[cfg(not(feature = "hydrate"))]
+pub use absent::{KeptLink, keep};
+#[cfg(feature = "hydrate")]
+pub use browser::{KeptLink, keep};
+
+/// The server's side: the same names, nothing behind them. In particular no value bound to a thread: pages are dropped
+/// on whichever thread comes along.
+#[cfg(not(feature = "hydrate"))]
+mod absent {
+    use crate::store::Store;
+
+    /// Nothing to hold on the server.
+    #[derive(Clone, Copy)]
+    pub struct KeptLink;
+
+    impl KeptLink {
+        /// Nobody to ask.
+        pub fn refresh(self) {}
+    }
+
+    /// Pages open sockets, servers do not.
+    #[must_use]
+    pub fn keep(_store: &Store) -> KeptLink {
+        KeptLink
+    }
+}
+
+#[cfg(feature = "hydrate")]
+mod browser {
+    use crate::{
+        model::{
+            protocol::{CloseReason, ComeBack, Frame, SUBPROTOCOL_BINARY},
+            time::UnixMillis,
+        },
+        store::{
+            Store, backoff,
+            link::{Ended, LinkState},
+        },
+    };
+    use leptos::prelude::*;
+    use std::{
+        cell::{Cell, RefCell},
+        rc::{Rc, Weak},
+    };
+    use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+    use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket, Window};
+
+    /// Metrics come every second; a link that says nothing for so long is lost, whatever the socket thinks.
+    const SILENCE_MS_MAX: i64 = 5_000;
+    const BEAT_MS: i32 = 1_000;
+    const PATH: &str = "/admin-ws";
+    const STATUS_PATH: &str = "/api/admin/websocket-status";
+    /// How often a page that cannot come back asks whether it may: at the second failure, then at every sixth.
+    const STATUS_EVERY_ATTEMPTS: u32 = 6;
+    const REQUEST_METRICS: &str = r#"{"event":"request_metrics"}"#;
+
+    /// The page's socket, from hydration until the page goes.
+    #[derive(Clone, Copy)]
+    pub struct KeptLink(StoredValue<Option<Rc<Link>>, LocalStorage>);
+
+    impl KeptLink {
+        /// Asks the server for status and metrics now.
+        pub fn refresh(self) {
+            let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.refresh()));
+        }
+    }
+
+    /// Opens the socket once the page is hydrated, closes it when the page goes.
+    #[must_use]
+    pub fn keep(store: &Store) -> KeptLink {
+        let held = StoredValue::new_local(None);
+        let store = store.clone();
+        Effect::new(move |_| held.set_value(Some(start(store.clone()))));
+        on_cleanup(move || {
+            let _ = held.try_with_value(|link: &Option<Rc<Link>>| link.as_ref().map(|link| link.end()));
+        });
+        KeptLink(held)
+    }
+
+    struct Link {
+        this: Weak<Link>,
+        store: Store,
+        window: Window,
+        socket: RefCell<Option<WebSocket>>,
+        callbacks: RefCell<Option<Callbacks>>,
+        /// Set first when the page goes: no late callback may touch what is gone.
+        ended: Cell<bool>,
+        attempt: Cell<u32>,
+        last_frame: Cell<UnixMillis>,
+        retry_timer: Cell<Option<i32>>,
+        beat_timer: Cell<Option<i32>>,
+        frame: Cell<Option<i32>>,
+        /// Frames that could not be read.
+        unreadable: Cell<u32>,
+    }
+
+    /// Made once for all sockets: a callback may then not be dropped while it runs.
+    struct Callbacks {
+        open: Closure<dyn FnMut()>,
+        message: Closure<dyn FnMut(MessageEvent)>,
+        close: Closure<dyn FnMut(CloseEvent)>,
+        retry: Closure<dyn FnMut()>,
+        beat: Closure<dyn FnMut()>,
+        draw: Closure<dyn FnMut()>,
+        wake: Closure<dyn FnMut()>,
+    }
+
+    fn start(store: Store) -> Rc<Link> {
+        let link = Rc::new_cyclic(|this| Link {
+            this: this.clone(),
+            store,
+            window: window(),
+            socket: RefCell::default(),
+            callbacks: RefCell::default(),
+            ended: Cell::new(false),
+            attempt: Cell::new(0),
+            last_frame: Cell::new(now()),
+            retry_timer: Cell::new(None),
+            beat_timer: Cell::new(None),
+            frame: Cell::new(None),
+            unreadable: Cell::new(0),
+        });
+        *link.callbacks.borrow_mut() = Some(Callbacks::new(&Rc::downgrade(&link)));
+        link.listen(true);
+        link.connect();
+        link.beat();
+        link
+    }
+
+    fn now() -> UnixMillis {
+        UnixMillis(js_sys::Date::now() as i64)
+    }
+
+    /// A callback that does nothing once the link is gone.
+    fn guarded(link: &Weak<Link>, run: impl Fn(&Link) + 'static) -> Closure<dyn FnMut()> {
+        let link = link.clone();
+        Closure::new(move || {
+            if let Some(link) = link.upgrade().filter(|link| !link.ended.get()) {
+                run(&link);
+            }
+        })
+    }
+
+    fn guarded_with<T: wasm_bindgen::convert::FromWasmAbi + 'static>(
+        link: &Weak<Link>,
+        run: impl Fn(&Link, T) + 'static,
+    ) -> Closure<dyn FnMut(T)> {
+        let link = link.clone();
+        Closure::new(move |argument| {
+            if let Some(link) = link.upgrade().filter(|link| !link.ended.get()) {
+                run(&link, argument);
+            }
+        })
+    }
+
+    impl Callbacks {
+        fn new(link: &Weak<Link>) -> Self {
+            Self {
+                open: guarded(link, |link| link.store.set_link(link.state_while_opening(LinkState::CatchingUp))),
+                message: guarded_with(link, |link, event: MessageEvent| link.take(&event)),
+                close: guarded_with(link, |link, event: CloseEvent| link.lost(event.code())),
+                retry: guarded(link, Link::connect),
+                beat: guarded(link, Link::beat),
+                draw: guarded(link, |link| {
+                    link.frame.set(None);
+                    link.store.animation_frame();
+                }),
+                wake: guarded(link, Link::wake),
+            }
+        }
+    }
+
+    impl Link {
+        fn with_callbacks<R>(&self, with: impl FnOnce(&Callbacks) -> R) -> Option<R> {
+            self.callbacks.borrow().as_ref().map(with)
+        }
+
+        fn refresh(&self) {
+            let socket = self.socket.borrow();
+            if socket.as_ref().is_some_and(|socket| socket.send_with_str(REQUEST_METRICS).is_ok()) {
+                self.store.expect_refresh();
+            }
+        }
+
+        fn end(&self) {
+            self.ended.set(true);
+            self.drop_socket();
+            self.listen(false);
+            // The browser calls what it was promised to call, even what is gone by then.
+            if let Some(frame) = self.frame.take() {
+                let _ = self.window.cancel_animation_frame(frame);
+            }
+        }
+
+        /// Watches time, network and visibility, or stops doing so.
+        fn listen(&self, on: bool) {
+            let document = document();
+            self.with_callbacks(|callbacks| {
+                let (wake, beat) = (callbacks.wake.as_ref().unchecked_ref(), callbacks.beat.as_ref().unchecked_ref());
+                if on {
+                    let _ = self.window.add_event_listener_with_callback("online", wake);
+                    let _ = document.add_event_listener_with_callback("visibilitychange", wake);
+                    let timer = self.window.set_interval_with_callback_and_timeout_and_arguments_0(beat, BEAT_MS);
+                    self.beat_timer.set(timer.ok());
+                } else {
+                    let _ = self.window.remove_event_listener_with_callback("online", wake);
+                    let _ = document.remove_event_listener_with_callback("visibilitychange", wake);
+                    if let Some(timer) = self.beat_timer.take() {
+                        self.window.clear_interval_with_handle(timer);
+                    }
+                }
+            });
+        }
+
+        /// Once lost, the link stays lost until it is live again; only the very first start is "connecting".
+        fn state_while_opening(&self, first: LinkState) -> LinkState {
+            if self.attempt.get() == 0 {
+                first
+            } else {
+                LinkState::Lost { attempt: self.attempt.get(), retry_at: None }
+            }
+        }
+
+        fn connect(&self) {
+            self.drop_socket();
+            self.store.set_link(self.state_while_opening(LinkState::Connecting));
+            self.last_frame.set(now());
+            let location = self.window.location();
+            let scheme =
+                if location.protocol().is_ok_and(|protocol| protocol == "https:") { "wss://" } else { "ws://" };
+            let url = [scheme, &location.host().unwrap_or_default(), PATH].concat();
+            let Ok(socket) = WebSocket::new_with_str(&url, SUBPROTOCOL_BINARY) else {
+                return self.lost(1006);
+            };
+            socket.set_binary_type(BinaryType::Arraybuffer);
+            self.with_callbacks(|callbacks| {
+                socket.set_onopen(Some(callbacks.open.as_ref().unchecked_ref()));
+                socket.set_onmessage(Some(callbacks.message.as_ref().unchecked_ref()));
+                socket.set_onclose(Some(callbacks.close.as_ref().unchecked_ref()));
+            });
+            *self.socket.borrow_mut() = Some(socket);
+        }
+
+        /// Lets go of the socket, so that nothing it still says arrives, and of a retry that waits.
+        fn drop_socket(&self) {
+            if let Some(socket) = self.socket.borrow_mut().take() {
+                socket.set_onopen(None);
+                socket.set_onmessage(None);
+                socket.set_onclose(None);
+                let _ = socket.close();
+            }
+            if let Some(timer) = self.retry_timer.take() {
+                self.window.clear_timeout_with_handle(timer);
+            }
+        }
+
+        fn take(&self, event: &MessageEvent) {
+            // Text is the server's answer to a command it did not understand; this page sends none such.
+            let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() else { return };
+            let arrived = now();
+            self.last_frame.set(arrived);
+            let bytes = js_sys::Uint8Array::new(&buffer).to_vec();
+            let Ok(frame) = Frame::decode(&bytes) else {
+                self.unreadable.set(self.unreadable.get() + 1);
+                leptos::logging::warn!("frame {} that could not be read; a snapshot follows", self.unreadable.get());
+                return self.lost(1006);
+            };
+            if self.store.receive(frame, arrived) {
+                self.attempt.set(0);
+                self.store.set_link(LinkState::Live);
+                self.store.beat(arrived);
+            }
+            self.ask_for_frame();
+        }
+
+        fn ask_for_frame(&self) {
+            if self.frame.get().is_none() {
+                self.with_callbacks(|callbacks| {
+                    let draw = callbacks.draw.as_ref().unchecked_ref();
+                    self.frame.set(self.window.request_animation_frame(draw).ok());
+                });
+            }
+        }
+
+        /// The socket closed with `code`, or is as good as closed.
+        fn lost(&self, code: u16) {
+            self.drop_socket();
+            let come_back = CloseReason::come_back(code);
+            if come_back == ComeBack::Never {
+                return self.store.set_link(LinkState::Ended(Ended::of_close(code)));
+            }
+            let attempt = self.attempt.get().saturating_add(1);
+            self.attempt.set(attempt);
+            let delay_ms = match come_back {
+                ComeBack::AtOnce if attempt == 1 => 0,
+                _ => backoff::delay_ms(attempt, js_sys::Math::random()),
+            };
+            let retry_at = self.store.server_time(UnixMillis(now().0 + i64::from(delay_ms)));
+            self.store.set_link(LinkState::Lost { attempt, retry_at: Some(retry_at) });
+            self.with_callbacks(|callbacks| {
+                let retry = callbacks.retry.as_ref().unchecked_ref();
+                let timer =
+                    self.window.set_timeout_with_callback_and_timeout_and_arguments_0(retry, delay_ms.cast_signed());
+                self.retry_timer.set(timer.ok());
+            });
+            if attempt % STATUS_EVERY_ATTEMPTS == 2 {
+                self.ask_for_status();
+            }
+        }
+
+        /// A refused handshake closes with 1006 and hides its status; the API tells whether the session is over.
+        fn ask_for_status(&self) {
+            let link = self.this.clone();
+            let answer = Closure::once(move |response: JsValue| {
+                if let Some(link) = link.upgrade().filter(|link| !link.ended.get()) {
+                    link.take_status(&response);
+                }
+            });
+            let _ = self.window.fetch_with_str(STATUS_PATH).then2(&answer, &answer);
+            // Called once and then empty; it may outlive the page, so nobody else can hold it.
+            answer.forget();
+        }
+
+        fn take_status(&self, response: &JsValue) {
+            let status = response.dyn_ref::<web_sys::Response>().map(web_sys::Response::status);
+            if let Some(ended) = status.and_then(Ended::of_http) {
+                self.drop_socket();
+                self.store.set_link(LinkState::Ended(ended));
+            }
+        }
+
+        /// The tab came to the front, or the network came back: no reason to wait any longer.
+        fn wake(&self) {
+            if document().hidden() {
+                return;
+            }
+            self.beat();
+            self.ask_for_frame();
+            if self.retry_timer.get().is_some() {
+                self.connect();
+            }
+        }
+
+        fn beat(&self) {
+            let now = now();
+            self.store.beat(now);
+            self.ask_for_frame();
+            let silent = now.millis_since(self.last_frame.get()) > SILENCE_MS_MAX;
+            if silent && self.socket.borrow().is_some() {
+                self.lost(1006);
+            }
+        }
+    }
+}

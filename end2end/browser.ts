@@ -1,0 +1,42 @@
+// The browser of the machine: none is downloaded.
+
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { PlaywrightTestConfig } from '@playwright/test';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function findBrowser(): string | undefined {
+  const folders = ['/usr/bin', ...(process.env.PATH ?? '').split(delimiter)];
+  const candidates = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return process.env.CHROMIUM ?? candidates.find(isExecutable);
+}
+
+const executablePath = findBrowser();
+
+/** For `use` of a configuration. */
+export const browser: PlaywrightTestConfig['use'] = {
+  browserName: 'chromium',
+  ...(executablePath ? {} : { channel: 'chrome' }),
+  launchOptions: {
+    ...(executablePath ? { executablePath } : {}),
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  },
+};

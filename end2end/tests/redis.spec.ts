@@ -1,0 +1,99 @@
+import { expect, test } from '../fixtures/test';
+import type { RedisServer } from '../fixtures/redis';
+import type { Settings } from '../fixtures/server';
+
+function settings(redis: RedisServer): Settings {
+  return {
+    MARKET_FEED: 'redis',
+    REDIS_URL: redis.url,
+    USE_MULTI_CONNECTION: 'true',
+    WEBSOCKET_CONNECTION_1_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_1_SYMBOLS: 'AAPL,MSFT',
+    WEBSOCKET_CONNECTION_2_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_2_SYMBOLS: 'JPM',
+  };
+}
+
+test('ticks that others publish are shown', async ({ startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor(settings(redis));
+  const client = redis.connect();
+  await redis.waitForSubscriber(client);
+
+  await client.publish({ symbol: 'AAPL', price: 178.23 });
+  await expect(monitor.price('AAPL')).toHaveText('178.23');
+  await client.publish({ symbol: 'AAPL', price: 178.5 });
+  await expect(monitor.price('AAPL')).toHaveText('178.50');
+  await expect(monitor.row('AAPL').locator('[data-cell=arrow]')).toHaveAttribute('data-direction', 'up');
+  await client.publish({ symbol: 'AAPL', price: 1177.01 });
+  await expect(monitor.price('AAPL')).toHaveText('1,177.01');
+  await client.publish({ symbol: 'JPM', price: 201.1, connection_id: 2 });
+  await expect(monitor.column(2).getByTestId('row-JPM')).toContainText('201.10');
+  await client.publishRaw(JSON.stringify({ ticker: 'MSFT', price: 410, timestamp: Date.now(), conditions: [12] }));
+  await expect(monitor.price('MSFT'), 'the other spelling').toHaveText('410.00');
+  client.close();
+});
+
+test('what is no tick is counted and does no harm', async ({ startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor(settings(redis));
+  const client = redis.connect();
+  await redis.waitForSubscriber(client);
+  await client.publish({ symbol: 'AAPL', price: 178.23 });
+  await expect(monitor.price('AAPL')).toHaveText('178.23');
+
+  const rubbish = [
+    'no JSON at all',
+    '{"type":"market_tick","symbol":"AAPL"',
+    '{"type":"market_tick","symbol":"AAPL","volume":5}',
+    '{"type":"market_tick","price":5}',
+    '{"type":"market_tick","symbol":"AAPL","price":-3}',
+    '{"type":"market_tick","symbol":"AAPL","price":"<b>1</b>"}',
+    '[]',
+    'x'.repeat(70 * 1024),
+  ];
+  for (const message of rubbish) await client.publishRaw(message);
+  await client.publish({ symbol: 'MSFT', price: 410.5 });
+
+  await expect(monitor.price('MSFT'), 'what comes after is shown').toHaveText('410.50');
+  await expect(monitor.price('AAPL'), 'and what was there is unharmed').toHaveText('178.23');
+  await expect.poll(async () => (await monitor.status()).bus?.rejected_total).toBe(rubbish.length);
+  await monitor.expectLive();
+  client.close();
+});
+
+test('when Redis dies the page says so, and ticks resume within 3 s of its return', async ({ startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor(settings(redis));
+  let client = redis.connect();
+  await redis.waitForSubscriber(client);
+  await client.publish({ symbol: 'AAPL', price: 178.23 });
+  await expect(monitor.price('AAPL')).toHaveText('178.23');
+  const bus = monitor.banner.getByText('The bus carries no ticks');
+  await expect(bus).toBeHidden();
+
+  client.close();
+  await redis.kill();
+  await expect(bus).toBeVisible();
+  await expect(monitor.price('AAPL'), 'the last price stays').toHaveText('178.23');
+  await monitor.expectLive();
+
+  await redis.startAgain();
+  client = redis.connect();
+  let price = 200;
+  const publishAndLook = async () => {
+    price += 0.01;
+    await client.publish({ symbol: 'AAPL', price: Number(price.toFixed(2)) });
+    return (await monitor.price('AAPL').textContent())?.startsWith('200.');
+  };
+  await expect.poll(publishAndLook, { message: 'ticks resume', timeout: 3_000, intervals: [100] }).toBe(true);
+  await expect(bus).toBeHidden();
+  client.close();
+});
+
+test('with a Redis bus the simulated market’s own ticks go through it', async ({ startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor({ REDIS_URL: redis.url, MARKET_FEED: 'simulator' });
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  expect((await monitor.status()).bus?.connected).toBe(true);
+});

@@ -1,0 +1,119 @@
+//! An account, and the email that names it.
+
+use super::{PasswordHash, Role};
+use app::model::time::UnixMillis;
+use axum_login::AuthUser;
+use secrecy::{ExposeSecret, SecretString};
+use std::{fmt, str::FromStr};
+
+/// The longest address that mail systems take (RFC 5321).
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// Somebody who may sign in. Not serialisable: the hash goes nowhere but to the check of a password.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Never given twice.
+    pub id: i64,
+    /// What one signs in with.
+    pub email: Email,
+    /// What the account may do.
+    pub role: Role,
+    /// Refused at sign-in, and its sessions are as good as gone.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// Its `Debug` shows nothing.
+    pub password_hash: PasswordHash,
+    /// What its sessions are checked against.
+    pub(crate) session_key: SecretString,
+}
+
+impl AuthUser for Account {
+    type Id = i64;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// A session ends when this is no longer what it was at sign-in: after another password, and after the account was
+    /// disabled, whether or not it was enabled again.
+    fn session_auth_hash(&self) -> &[u8] {
+        self.session_key.expose_secret().as_bytes()
+    }
+}
+
+/// An email, trimmed and in lower case, so that two spellings of one are equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Email(String);
+
+/// Text that is no email.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an email; write it like name@example.com")]
+pub struct BadEmail(String);
+
+impl Email {
+    /// The email as stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Email {
+    type Err = BadEmail;
+
+    /// Whether mail arrives there is not known; only what could never be an address is refused.
+    fn from_str(text: &str) -> Result<Self, BadEmail> {
+        let email = text.trim().to_lowercase();
+        let well_formed = email.len() <= EMAIL_BYTES_MAX
+            && !email.contains(|c: char| c.is_whitespace() || c.is_control())
+            && matches!(email.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@'));
+        if well_formed { Ok(Self(email)) } else { Err(BadEmail(text.chars().take(EMAIL_BYTES_MAX).collect())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_equal_whatever_their_case() {
+        let email: Email = " Ann.Lee@Example.COM\n".parse().unwrap();
+        assert_eq!(email.as_str(), "ann.lee@example.com");
+        assert_eq!("admin@localhost".parse::<Email>().unwrap().as_str(), "admin@localhost");
+        assert_eq!("ÅSA@x".parse::<Email>(), "åsa@x".parse());
+    }
+
+    #[test]
+    fn what_is_no_email_is_refused() {
+        let long = format!("{}@x", "a".repeat(300));
+        for text in ["", "ann", "@x", "ann@", "a@b@c", "a b@c", "a@b\u{7}", long.as_str()] {
+            assert!(text.parse::<Email>().is_err(), "{text:?}");
+        }
+        assert_eq!(
+            "ann".parse::<Email>().unwrap_err().to_string(),
+            "`ann` is not an email; write it like name@example.com"
+        );
+    }
+
+    #[test]
+    fn debug_output_of_an_account_has_no_hash() {
+        let account = Account {
+            id: 1,
+            email: "a@x".parse().unwrap(),
+            role: Role::Admin,
+            disabled: false,
+            created_at: UnixMillis(0),
+            password_hash: PasswordHash::from_stored("$argon2id$secret".into()),
+            session_key: "0:$argon2id$secret".into(),
+        };
+        let text = format!("{account:?} {account:#?}");
+        assert!(text.contains("a@x") && !text.contains("argon2"), "{text}");
+    }
+}

@@ -1,0 +1,119 @@
+//! What the session layer asks: is this the password, and who is this id now?
+
+use super::{
+    Account, Email,
+    password::{NotVerified, Verifier},
+};
+use crate::database::{Database, QueryError};
+use axum_login::AuthnBackend;
+use secrecy::SecretString;
+
+/// What somebody signs in with. The email is as typed; one that cannot be an email belongs to nobody.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// As typed.
+    pub email: String,
+    /// As typed.
+    pub password: SecretString,
+}
+
+/// Why a sign-in was not checked.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Too many at once.
+    #[error("too many sign-ins are being checked at once")]
+    Busy,
+    /// The server is being stopped.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The database did not answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// The accounts, as the session layer sees them.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    database: Database,
+    verifier: Verifier,
+}
+
+/// The session of a request, with the account that it belongs to.
+pub type AuthSession = axum_login::AuthSession<Accounts>;
+
+impl Accounts {
+    /// The accounts of a database. One per server: its clones share the limit on passwords checked at once.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database, verifier: Verifier::new() }
+    }
+
+    /// The database behind.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+impl AuthnBackend for Accounts {
+    type User = Account;
+    type Credentials = Credentials;
+    type Error = AuthError;
+
+    /// Unknown, disabled and wrong password are one answer, after the same work.
+    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Account>, AuthError> {
+        let account = match credentials.email.parse::<Email>() {
+            Ok(email) => self.database.account_by_email(&email).await?,
+            Err(_) => None,
+        };
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let matches = self.verifier.verify(credentials.password, hash).await.map_err(|error| match error {
+            NotVerified::Busy => AuthError::Busy,
+            NotVerified::Stopping => AuthError::Stopping,
+        })?;
+        Ok(account.filter(|account| matches && !account.disabled))
+    }
+
+    /// Asked on every request with a session, so that a change of role counts at once and a disabled account is nobody.
+    async fn get_user(&self, id: &i64) -> Result<Option<Account>, AuthError> {
+        Ok(self.database.account_by_id(*id).await?.filter(|account| !account.disabled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{
+        Role,
+        testing::{self, PASSWORD},
+    };
+
+    async fn signs_in(accounts: &Accounts, email: &str, password: &str) -> bool {
+        let credentials = Credentials { email: email.into(), password: password.into() };
+        accounts.authenticate(credentials).await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_an_enabled_account_signs_in() {
+        let (_folder, database) = testing::database().await;
+        let id = testing::account(&database, "ann@x", Role::Admin).await;
+        let accounts = Accounts::new(database.clone());
+        assert!(signs_in(&accounts, "ann@x", PASSWORD).await);
+        assert!(signs_in(&accounts, " ANN@X ", PASSWORD).await);
+        assert!(!signs_in(&accounts, "ann@x", "wrong password").await);
+        assert!(!signs_in(&accounts, "ann@x", "").await);
+        assert!(!signs_in(&accounts, "bob@x", PASSWORD).await, "unknown");
+        assert!(!signs_in(&accounts, "not an email", PASSWORD).await);
+        assert!(accounts.get_user(&id).await.unwrap().is_some());
+
+        database.set_disabled(&"ann@x".parse().unwrap(), true).await.unwrap();
+        assert!(!signs_in(&accounts, "ann@x", PASSWORD).await, "disabled");
+        assert!(accounts.get_user(&id).await.unwrap().is_none(), "disabled");
+    }
+
+    #[test]
+    fn debug_output_of_credentials_has_no_password() {
+        let text = format!("{:?}", Credentials { email: "a@x".into(), password: "hunter2hunter2".into() });
+        assert!(text.contains("a@x") && !text.contains("hunter2"), "{text}");
+    }
+}

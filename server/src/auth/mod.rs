@@ -1,0 +1,31 @@
+//! Who somebody is and what they may do.
+//!
+//! ```text
+//! POST /login ──▶ Accounts::authenticate ──▶ session (cookie ⇄ SQLite)
+//!                  (argon2, two at a time)        │
+//! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
+//!                                                 ▼
+//!                       guard ──▶ Admin ──▶ handlers, server functions
+//!                                   └─────▶ still_admin, asked by open sockets
+//! ```
+//!
+//! Permission is an argument: a handler that takes an [`Admin`] can only be called by one.
+
+mod account;
+mod admin;
+mod backend;
+pub mod cli;
+mod first;
+mod password;
+mod role;
+mod session;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use account::{Account, BadEmail, Email};
+pub use admin::{Admin, Denied, Standing, still_admin};
+pub use backend::{Accounts, AuthError, AuthSession, Credentials};
+pub use first::{FirstAccount, FirstAccountError, first_account};
+pub use password::{BadPassword, PASSWORD_MIN, PasswordHash, check_password, generate_password, hash_password};
+pub use role::{Role, UnknownRole};
+pub use session::{COOKIE_NAME, IDLE_HOURS, with_sessions};

@@ -1,0 +1,189 @@
+//! Passwords: argon2id, never more than two at once.
+//!
+//! One hash takes 19 MiB and tens of milliseconds of a core. A flood of sign-ins therefore waits in a short line, off the
+//! runtime's own threads, and what does not fit into the line is turned away at once.
+
+use rand::Rng;
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
+use tokio::sync::Semaphore;
+
+/// The fewest characters of a password.
+pub const PASSWORD_MIN: usize = 12;
+/// The most bytes of a password; a longer one would not fit into the sign-in form's limit.
+const PASSWORD_BYTES_MAX: usize = 1024;
+/// How many hashes are computed at once.
+const HASHING_MAX: usize = 2;
+/// How many sign-ins are being checked or wait for it.
+const WAITING_MAX: usize = 64;
+
+const GENERATED_LENGTH: usize = 20;
+/// Letters and digits that nobody takes for one another: no 0 O o 1 l I.
+const GENERATED_ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// What an unknown account's password is compared with, so that the answer takes as long as for a known one.
+static DECOY: LazyLock<String> = LazyLock::new(|| password_auth::generate_hash("nobody's password"));
+
+/// The hash of a password, as stored. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct PasswordHash(SecretString);
+
+/// Why a password is not accepted for an account.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPassword {
+    /// Too short.
+    #[error("the password has {0} characters; at least {PASSWORD_MIN} are needed")]
+    TooShort(usize),
+    /// Too long.
+    #[error("the password is too long; at most {PASSWORD_BYTES_MAX} bytes are accepted")]
+    TooLong,
+}
+
+impl PasswordHash {
+    /// Takes a hash from the database.
+    #[must_use]
+    pub fn from_stored(hash: String) -> Self {
+        Self(hash.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// Is the password good enough for an account?
+///
+/// # Errors
+/// [`BadPassword`] says what is wrong and what would do.
+pub fn check_password(password: &SecretString) -> Result<(), BadPassword> {
+    let text = password.expose_secret();
+    match text.chars().count() {
+        short if short < PASSWORD_MIN => Err(BadPassword::TooShort(short)),
+        _ if text.len() > PASSWORD_BYTES_MAX => Err(BadPassword::TooLong),
+        _ => Ok(()),
+    }
+}
+
+/// A password that is easy to read and type: 20 letters and digits, 116 bits.
+#[must_use]
+pub fn generate_password() -> SecretString {
+    let mut rng = rand::rng();
+    let letter = |_| char::from(GENERATED_ALPHABET[rng.random_range(0..GENERATED_ALPHABET.len())]);
+    (0..GENERATED_LENGTH).map(letter).collect::<String>().into()
+}
+
+/// Hashes a password, on a thread where it keeps nobody waiting.
+///
+/// # Errors
+/// When the runtime is being shut down.
+pub async fn hash_password(password: SecretString) -> Result<PasswordHash, tokio::task::JoinError> {
+    let hash = move || PasswordHash(password_auth::generate_hash(password.expose_secret()).into());
+    tokio::task::spawn_blocking(hash).await
+}
+
+/// Why a password was not compared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotVerified {
+    #[error("too many sign-ins are being checked at once")]
+    Busy,
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Compares passwords with hashes, a bounded number at once.
+#[derive(Clone, Debug)]
+pub(super) struct Verifier {
+    /// A place in the line; without one the sign-in is turned away.
+    waiting: Arc<Semaphore>,
+    /// One of the few that are computing.
+    hashing: Arc<Semaphore>,
+}
+
+impl Verifier {
+    pub(super) fn new() -> Self {
+        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(HASHING_MAX)) }
+    }
+
+    /// Does the password belong to the hash? Without a hash the answer is no, and takes as long.
+    pub(super) async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool, NotVerified> {
+        let _place = self.waiting.try_acquire().map_err(|_| NotVerified::Busy)?;
+        // Owned, and moved into the computation: a client that hangs up frees neither core nor memory, so it must not
+        // free the permit.
+        let permit = self.hashing.clone().acquire_owned().await.map_err(|_| NotVerified::Stopping)?;
+        let compare = move || {
+            let _permit = permit;
+            // Made at the first sign-in, whichever it is, so that the first one does not tell either.
+            let decoy = DECOY.as_str();
+            let against = hash.as_ref().map_or(decoy, PasswordHash::expose);
+            let matches = password_auth::verify_password(password.expose_secret(), against).is_ok();
+            matches && hash.is_some()
+        };
+        tokio::task::spawn_blocking(compare).await.map_err(|_| NotVerified::Stopping)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_has_at_least_twelve_characters() {
+        assert_eq!(check_password(&"elf zeichen".into()), Err(BadPassword::TooShort(11)));
+        assert_eq!(check_password(&"zwölfzeichen".into()), Ok(()));
+        assert_eq!(check_password(&"x".repeat(1025).into()), Err(BadPassword::TooLong));
+        let text = check_password(&"short".into()).unwrap_err().to_string();
+        assert_eq!(text, "the password has 5 characters; at least 12 are needed");
+    }
+
+    #[test]
+    fn generated_passwords_differ_and_have_no_ambiguous_letters() {
+        let (one, two) = (generate_password(), generate_password());
+        assert_ne!(one.expose_secret(), two.expose_secret());
+        assert_eq!(one.expose_secret().len(), 20);
+        assert!(!one.expose_secret().contains(['0', 'O', 'o', '1', 'l', 'I']));
+        assert!(check_password(&one).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_password_is_verified_against_its_argon2id_hash_only() {
+        let verifier = Verifier::new();
+        let hash = hash_password("correct horse battery".into()).await.unwrap();
+        assert!(hash.expose().starts_with("$argon2id$"));
+        assert!(verifier.verify("correct horse battery".into(), Some(hash.clone())).await.unwrap());
+        assert!(!verifier.verify("Correct horse battery".into(), Some(hash.clone())).await.unwrap());
+        assert!(!verifier.verify("nobody's password".into(), None).await.unwrap());
+        assert!(!verifier.verify("x".into(), Some(PasswordHash::from_stored("rubbish".into()))).await.unwrap());
+        assert!(!format!("{hash:?}").contains("argon2id"));
+    }
+
+    #[tokio::test]
+    async fn a_flood_waits_in_a_short_line_and_the_rest_is_turned_away() {
+        let verifier = Verifier::new();
+        let held = verifier.hashing.clone().acquire_many_owned(2).await.unwrap();
+        let line: Vec<_> = (0..WAITING_MAX)
+            .map(|_| {
+                let verifier = verifier.clone();
+                tokio::spawn(async move { verifier.verify("x".into(), None).await })
+            })
+            .collect();
+        while verifier.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(verifier.verify("x".into(), None).await, Err(NotVerified::Busy)));
+        for waiting in line {
+            waiting.abort();
+            drop(waiting.await);
+        }
+        drop(held);
+        assert!(!verifier.verify("x".into(), None).await.unwrap());
+    }
+}

@@ -1,0 +1,78 @@
+//! Roles, in order.
+
+use std::{fmt, str::FromStr};
+
+/// What an account may do; each role may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// May sign in.
+    User,
+    /// May sign in.
+    Moderator,
+    /// Sees and operates the dashboard.
+    Admin,
+    /// Sees and operates the dashboard.
+    Super,
+}
+
+/// A word that names no role.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown role `{0}`; it is one of user, moderator, admin, super")]
+pub struct UnknownRole(String);
+
+impl Role {
+    /// Every role, the least first.
+    pub const ALL: [Self; 4] = [Self::User, Self::Moderator, Self::Admin, Self::Super];
+
+    /// The role's name in the database and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Moderator => "moderator",
+            Self::Admin => "admin",
+            Self::Super => "super",
+        }
+    }
+
+    /// Does the role reach the dashboard?
+    #[must_use]
+    pub fn is_admin(self) -> bool {
+        self >= Self::Admin
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name).ok_or_else(|| UnknownRole(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_ordered_and_only_the_last_two_are_admins() {
+        assert!(Role::ALL.is_sorted());
+        assert!(Role::User < Role::Moderator && Role::Moderator < Role::Admin && Role::Admin < Role::Super);
+        assert_eq!(Role::ALL.map(Role::is_admin), [false, false, true, true]);
+    }
+
+    #[test]
+    fn names_are_read_back_and_an_unknown_one_lists_them() {
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+        }
+        let error = "root".parse::<Role>().unwrap_err().to_string();
+        assert_eq!(error, "unknown role `root`; it is one of user, moderator, admin, super");
+    }
+}

@@ -1,0 +1,117 @@
+//! What the tests of sign-in share: a database in a folder of its own, accounts in it, and the routes around it.
+
+use super::{Accounts, Admin, Role, hash_password, with_sessions};
+use crate::{
+    database::{Database, NewAccount},
+    routes::{guard, login},
+};
+use axum::{
+    Extension, Router,
+    body::{self, Body},
+    http::{Request, Response, StatusCode, header},
+    middleware,
+    routing::{get, post},
+};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// Every test account's password.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A new database; it is gone when the folder is dropped.
+pub(crate) async fn database() -> (TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    (folder, database)
+}
+
+/// The database of a folder, opened again.
+pub(crate) async fn open(folder: &TempDir) -> Database {
+    Database::open(&format!("sqlite://{}/monitor.db", folder.path().display())).await.unwrap()
+}
+
+/// Makes an account with [`PASSWORD`] and answers its id.
+pub(crate) async fn account(database: &Database, email: &str, role: Role) -> i64 {
+    let password_hash = hash_password(PASSWORD.into()).await.unwrap();
+    database.add_account(&NewAccount { email: email.parse().unwrap(), role, password_hash }).await.unwrap()
+}
+
+/// The routes as the server puts them together, with a page, an API and a file that say who was let through.
+pub(crate) fn site(database: &Database, secure_cookies: bool) -> Router {
+    let who = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.email, admin.role) };
+    let pages = Router::new().route("/admin/websockets", get(who)).layer(middleware::from_fn(guard::pages_for_admins));
+    let api = Router::new()
+        .route("/api/admin/websocket-status", get(who))
+        .route("/api/admin/config/refresh", post(who))
+        .route("/admin-ws", get(who))
+        .layer(middleware::from_fn(guard::api_for_admins));
+    let accounts = Accounts::new(database.clone());
+    let with_session = with_sessions(login::routes().merge(pages).merge(api), &accounts, secure_cookies);
+    let files = Router::new()
+        .route("/pkg/app.js", get(|| async { "js" }))
+        .route("/icon.svg", get(|| async { ([(header::LAST_MODIFIED, "Wed, 21 Oct 2026 07:28:00 GMT")], "<svg/>") }));
+    guard::around(with_session.merge(files))
+}
+
+/// A browser without JavaScript: it keeps one cookie.
+pub(crate) struct Browser {
+    pub(crate) site: Router,
+    pub(crate) cookie: Option<String>,
+}
+
+impl Browser {
+    pub(crate) fn new(database: &Database) -> Self {
+        Self { site: site(database, false), cookie: None }
+    }
+
+    /// A browser that has signed in.
+    pub(crate) async fn signed_in(database: &Database, email: &str) -> Self {
+        let mut browser = Self::new(database);
+        let answer = browser.sign_in(email, PASSWORD).await;
+        assert_eq!(location(&answer), login::DASHBOARD);
+        browser
+    }
+
+    /// Sends a request with the cookie, and keeps what `Set-Cookie` says.
+    pub(crate) async fn send(&mut self, mut request: Request<Body>) -> Response<Body> {
+        if let Some(cookie) = &self.cookie {
+            request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+        }
+        let answer = self.site.clone().oneshot(request).await.unwrap();
+        if let Some(set) = answer.headers().get_all(header::SET_COOKIE).iter().next_back() {
+            let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+            self.cookie = (!pair.ends_with('=')).then_some(pair);
+        }
+        answer
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Response<Body> {
+        self.send(Request::get(path).header("host", "h").body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, form: &str) -> Response<Body> {
+        let request =
+            Request::post(path).header("host", "h").header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    pub(crate) async fn sign_in(&mut self, email: &str, password: &str) -> Response<Body> {
+        self.post("/login", &format!("email={email}&password={}", password.replace(' ', "+"))).await
+    }
+
+    /// What the API answers at the moment.
+    pub(crate) async fn api_status(&mut self) -> StatusCode {
+        self.get("/api/admin/websocket-status").await.status()
+    }
+}
+
+/// Where a 303 leads.
+pub(crate) fn location(answer: &Response<Body>) -> &str {
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    answer.headers()[header::LOCATION].to_str().unwrap()
+}
+
+/// The text of an answer.
+pub(crate) async fn text(answer: Response<Body>) -> String {
+    String::from_utf8(body::to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+}

@@ -1,0 +1,203 @@
+//! A bounded mailbox that never pushes back: full, it keeps the latest tick of each symbol and counts the others.
+//!
+//! The writer takes a short lock and is gone. The reader swaps the whole contents out, so that in the steady state no
+//! memory is allocated on either side. Both vectors are bounded: ticks by [`TICKS_MAX`], the rest by [`SYMBOLS_MAX`].
+
+use app::model::{
+    connection::ConnectionId,
+    status::{BusStatus, StatusReport},
+    symbol::Symbol,
+    tick::Tick,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// Ticks held in order before conflation starts: a second and a half of the busiest tape's trades, 13 MB at most.
+pub const TICKS_MAX: usize = 1 << 18;
+
+/// Symbols held while conflating; ticks of further symbols are lost, and counted.
+pub const SYMBOLS_MAX: usize = 100_000;
+
+/// What was in a mailbox.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// Ticks in order.
+    pub ticks: Vec<Tick>,
+    /// After them, the latest tick of each symbol that did not fit and how many ticks it stands for.
+    pub conflated: Vec<(Tick, u32)>,
+    /// The newest status.
+    pub status: Option<Arc<StatusReport>>,
+    /// The newest word on the bus itself.
+    pub bus: Option<BusStatus>,
+    /// Ticks of which nothing is left.
+    pub lost: u64,
+}
+
+#[derive(Default)]
+struct Contents {
+    delivery: Delivery,
+    places: HashMap<(Option<ConnectionId>, Symbol), usize>,
+}
+
+impl Contents {
+    fn is_empty(&self) -> bool {
+        let delivery = &self.delivery;
+        delivery.ticks.is_empty()
+            && delivery.conflated.is_empty()
+            && delivery.status.is_none()
+            && delivery.bus.is_none()
+    }
+
+    fn put(&mut self, tick: Tick) {
+        // Once something was conflated, order can only be kept by conflating on.
+        if self.delivery.conflated.is_empty() && self.delivery.ticks.len() < TICKS_MAX {
+            self.delivery.ticks.push(tick);
+            return;
+        }
+        let Delivery { conflated, lost, .. } = &mut self.delivery;
+        match self.places.get(&(tick.connection_id, tick.symbol)) {
+            Some(&place) => {
+                let (latest, count) = &mut conflated[place];
+                *latest = tick;
+                *count = count.saturating_add(1);
+            }
+            None if conflated.len() < SYMBOLS_MAX => {
+                self.places.insert((tick.connection_id, tick.symbol), conflated.len());
+                conflated.push((tick, 1));
+            }
+            None => *lost += 1,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    contents: Mutex<Contents>,
+    filled: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writing end.
+#[derive(Clone, Default)]
+pub struct Outbox(Arc<Shared>);
+
+/// The reading end. There is one.
+pub struct Inbox(Arc<Shared>);
+
+/// A new mailbox.
+#[must_use]
+pub fn mailbox() -> (Outbox, Inbox) {
+    let shared = Arc::new(Shared::default());
+    (Outbox(Arc::clone(&shared)), Inbox(shared))
+}
+
+impl Outbox {
+    /// Leaves ticks.
+    pub fn put_ticks(&self, ticks: &[Tick]) {
+        let mut contents = self.0.lock();
+        ticks.iter().for_each(|tick| contents.put(*tick));
+        drop(contents);
+        self.0.filled.notify_one();
+    }
+
+    /// Leaves a status; it replaces one that was not read.
+    pub fn put_status(&self, status: Arc<StatusReport>) {
+        self.0.lock().delivery.status = Some(status);
+        self.0.filled.notify_one();
+    }
+
+    /// Leaves word on the bus; it replaces one that was not read.
+    pub fn put_bus(&self, bus: BusStatus) {
+        self.0.lock().delivery.bus = Some(bus);
+        self.0.filled.notify_one();
+    }
+}
+
+impl Inbox {
+    /// Waits until there is something and takes all of it into `delivery`, whose old contents are dropped. Safe to
+    /// cancel: nothing is taken before it returns.
+    pub async fn take(&mut self, delivery: &mut Delivery) {
+        loop {
+            if self.take_now(delivery) {
+                return;
+            }
+            // A writer that came in between has left a permit here.
+            self.0.filled.notified().await;
+        }
+    }
+
+    /// Takes what is there now; `false` when nothing is.
+    pub fn take_now(&mut self, delivery: &mut Delivery) -> bool {
+        delivery.ticks.clear();
+        delivery.conflated.clear();
+        (delivery.status, delivery.bus, delivery.lost) = (None, None, 0);
+        let mut contents = self.0.lock();
+        if contents.is_empty() {
+            return false;
+        }
+        std::mem::swap(&mut contents.delivery, delivery);
+        contents.places.clear();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::model::time::UnixMillis;
+
+    fn tick(symbol: &str, price: f64) -> Tick {
+        let symbol = Symbol::parse(symbol).expect("a symbol");
+        Tick { connection_id: Some(1), symbol, price, volume: 1, timestamp: UnixMillis(0) }
+    }
+
+    #[test]
+    fn what_fits_comes_out_in_order() {
+        let (outbox, mut inbox) = mailbox();
+        outbox.put_ticks(&[tick("A", 1.0), tick("B", 2.0), tick("A", 3.0)]);
+        let mut delivery = Delivery::default();
+        assert!(inbox.take_now(&mut delivery));
+        assert_eq!(delivery.ticks.iter().map(|tick| tick.price).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
+        assert!(!inbox.take_now(&mut delivery));
+        assert!(delivery.ticks.is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_stops_costs_bounded_memory_and_no_count() {
+        let (outbox, mut inbox) = mailbox();
+        let ticks: Vec<_> = (0..TICKS_MAX + 1000).map(|n| tick(["A", "B"][n % 2], n as f64 + 1.0)).collect();
+        outbox.put_ticks(&ticks);
+        let mut delivery = Delivery::default();
+        assert!(inbox.take_now(&mut delivery));
+        assert_eq!(delivery.ticks.len(), TICKS_MAX);
+        let conflated: Vec<_> =
+            delivery.conflated.iter().map(|(tick, count)| (&*tick.symbol, tick.price, *count)).collect();
+        let total = ticks.len() as f64;
+        assert_eq!(conflated, [("A", total - 1.0, 500), ("B", total, 500)]);
+        assert_eq!(delivery.lost, 0);
+
+        outbox.put_ticks(&[tick("A", 7.0)]);
+        assert!(inbox.take_now(&mut delivery), "and afterwards all is as before");
+        assert_eq!((delivery.ticks.len(), delivery.conflated.len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_reader_wakes_up_for_what_comes() {
+        let (outbox, mut inbox) = mailbox();
+        let reader = tokio::spawn(async move {
+            let mut delivery = Delivery::default();
+            inbox.take(&mut delivery).await;
+            delivery.ticks.len()
+        });
+        outbox.put_ticks(&[tick("A", 1.0)]);
+        assert_eq!(reader.await.expect("reads"), 1);
+    }
+}

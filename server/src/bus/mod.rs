@@ -1,0 +1,70 @@
+//! The bus between ingest and dashboard. Ticks and status go in on one side and come out on the other; which bus it is,
+//! nobody downstream can tell.
+//!
+//! | | memory | Redis |
+//! |---|---|---|
+//! | delivery | at most once | at most once |
+//! | order | as published | as published, per publisher |
+//! | a slow reader | gets latest price per symbol and exact counts | the same |
+//! | a slow or dead Redis | – | publishing conflates the same way; the bus says so |
+//! | a restart loses | nothing that was read | what was published meanwhile |
+//!
+//! Publishing never waits and never fails. This folder is the only place that knows Redis.
+
+pub mod mailbox;
+mod memory;
+mod redis;
+mod wire;
+
+pub use mailbox::{Delivery, Inbox};
+pub use wire::{Rejection, read_tick, write_tick};
+
+use crate::{config::RedisConfig, tasks::Tasks};
+use app::model::{status::StatusReport, tick::Tick};
+use std::sync::Arc;
+
+/// The publishing side.
+pub trait TickBus: Send + Sync {
+    /// Hands ticks over, in order. Never waits: what the bus cannot carry now is conflated and counted.
+    fn publish_ticks(&self, ticks: &[Tick]);
+
+    /// Hands a status over; a newer one replaces one that was not read yet.
+    fn publish_status(&self, status: Arc<StatusReport>);
+}
+
+/// What this process does on a Redis bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It runs the connection manager: publishes ticks and status, and reads the ticks back.
+    Collector {
+        /// What the ticks' `source` says.
+        source: &'static str,
+    },
+    /// It only watches: reads ticks and status that others publish.
+    Watcher,
+}
+
+/// Opens the bus: Redis when it is configured, else inside the process. Its tasks are among `tasks`.
+///
+/// # Errors
+/// When the address cannot be understood. A Redis that does not answer is no error: the bus keeps trying and says so.
+pub fn open(redis: Option<&RedisConfig>, role: Role, tasks: &Tasks) -> Result<(Arc<dyn TickBus>, Inbox), BusError> {
+    match redis {
+        Some(config) => redis::open(config, role, tasks),
+        None => Ok(memory::open()),
+    }
+}
+
+/// Why a bus cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The address is not understood. It is not repeated: it may hold a password.
+    #[error("REDIS_URL is not an address that can be used: {0}")]
+    Address(String),
+}
+
+/// Is this an address of the forms that contracts allow?
+#[must_use]
+pub fn is_redis_address(url: &str) -> bool {
+    redis::client(url).is_ok()
+}

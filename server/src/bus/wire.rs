@@ -1,0 +1,261 @@
+//! Ticks and status as they travel over Redis (`contracts.md`, Redis). Ours are written in one form; others' are read
+//! with tolerance, and what cannot be read is dropped with its reason.
+
+use app::model::{
+    connection::{ConnectionId, ConnectionState},
+    status::{ConnectionStatus, StatusReport, Summary},
+    symbol::Symbol,
+    tick::Tick,
+    time::UnixMillis,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
+
+/// Larger messages are dropped unread.
+pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// A status lists every symbol: larger than a tick, but not endless.
+const STATUS_BYTES_MAX: usize = 4 << 20;
+
+/// Why a message was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Over 64 KiB.
+    #[error("a message of {0} bytes is larger than 64 KiB")]
+    TooLarge(usize),
+    /// Not JSON, or not an object.
+    #[error("not a JSON object")]
+    NotJson,
+    /// No `symbol` and no `ticker`, or not one that can be.
+    #[error("no usable symbol: {0}")]
+    Symbol(String),
+    /// No `price`, or one that is not finite and positive.
+    #[error("no usable price")]
+    Price,
+    /// A `timestamp` that is no time.
+    #[error("no usable timestamp")]
+    Timestamp,
+    /// A `connection_id` that is no connection.
+    #[error("no usable connection_id")]
+    Connection,
+}
+
+/// Appends a tick's JSON. `source` is where it came from.
+pub fn write_tick(tick: &Tick, source: &str, json: &mut String) {
+    // By hand: this runs for every tick, and every part is known to need no escaping (symbols have no quotes, and a
+    // backslash is the one visible character that JSON would want escaped).
+    let symbol: Cow<'_, str> =
+        if tick.symbol.contains('\\') { tick.symbol.replace('\\', "\\\\").into() } else { Cow::Borrowed(&tick.symbol) };
+    let _ = write!(
+        json,
+        r#"{{"type":"market_tick","symbol":"{symbol}","price":{},"volume":{},"timestamp":{},"source":"{source}""#,
+        tick.price,
+        tick.volume,
+        tick.timestamp.as_seconds(),
+    );
+    if let Some(id) = tick.connection_id {
+        let _ = write!(json, r#","connection_id":{id}"#);
+    }
+    json.push('}');
+}
+
+#[derive(Deserialize)]
+struct WireTick<'a> {
+    #[serde(borrow)]
+    symbol: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ticker: Option<&'a RawValue>,
+    #[serde(borrow)]
+    price: Option<&'a RawValue>,
+    #[serde(borrow)]
+    volume: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    connection_id: Option<&'a RawValue>,
+}
+
+/// Reads a tick: ours, or one of the tolerated forms.
+///
+/// # Errors
+/// The reason to drop it.
+pub fn read_tick(bytes: &[u8]) -> Result<Tick, Rejection> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(Rejection::TooLarge(bytes.len()));
+    }
+    let wire: WireTick<'_> = serde_json::from_slice(bytes).map_err(|_| Rejection::NotJson)?;
+    let name = wire.symbol.or(wire.ticker).ok_or_else(|| Rejection::Symbol("none given".into()))?;
+    let symbol: Symbol = serde_json::from_str(name.get()).map_err(|error| Rejection::Symbol(error.to_string()))?;
+    let price = number(wire.price).filter(|price| *price > 0.0).ok_or(Rejection::Price)?;
+    let timestamp = match wire.timestamp {
+        None => UnixMillis::now(),
+        Some(raw) => time(number(Some(raw)).ok_or(Rejection::Timestamp)?).ok_or(Rejection::Timestamp)?,
+    };
+    let connection_id = match wire.connection_id {
+        None => None,
+        Some(raw) => Some(connection(raw.get()).ok_or(Rejection::Connection)?),
+    };
+    let volume = number(wire.volume).unwrap_or_default().max(0.0).round() as u64;
+    Ok(Tick { connection_id, symbol, price, volume, timestamp })
+}
+
+fn number(raw: Option<&RawValue>) -> Option<f64> {
+    raw?.get().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Seconds with a fraction, or whole milliseconds: seconds reach 1e11 in the year 5138.
+fn time(number: f64) -> Option<UnixMillis> {
+    UnixMillis::from_seconds(if number < 1e11 { number } else { number / 1000.0 })
+}
+
+/// `1` or `"connection_1"`.
+fn connection(raw: &str) -> Option<ConnectionId> {
+    raw.trim_matches('"').trim_start_matches("connection_").parse().ok().filter(|id| *id > 0)
+}
+
+/// Reads a status: ours, or the shape that TickStockAppV2's own manager returns.
+pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
+    if bytes.len() > STATUS_BYTES_MAX {
+        return Err(format!("a status of {} bytes is larger than 4 MiB", bytes.len()));
+    }
+    match serde_json::from_slice::<StatusReport>(bytes) {
+        Ok(report) => Ok(report),
+        Err(ours) => match serde_json::from_slice::<TickStockStatus>(bytes) {
+            Ok(status) => Ok(status.into()),
+            Err(theirs) => Err(format!("a status that cannot be read: {ours}; as TickStock's: {theirs}")),
+        },
+    }
+}
+
+#[derive(Deserialize)]
+struct TickStockStatus {
+    connections: BTreeMap<String, TickStockConnection>,
+}
+
+#[derive(Deserialize)]
+struct TickStockConnection {
+    name: String,
+    status: TickStockState,
+    #[serde(default)]
+    assigned_tickers: u32,
+    #[serde(default)]
+    message_count: u64,
+    #[serde(default)]
+    error_count: u64,
+    last_message_time: Option<f64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TickStockState {
+    Disconnected,
+    Connecting,
+    Connected,
+    Error,
+}
+
+impl From<TickStockStatus> for StatusReport {
+    fn from(status: TickStockStatus) -> Self {
+        let mut report = Self::default();
+        for (key, theirs) in status.connections {
+            let Some(id) = connection(&key) else { continue };
+            let mut ours = ConnectionStatus::default();
+            let live = &mut ours.live;
+            (live.id, live.name, live.enabled) = (id, theirs.name, true);
+            (live.state, live.reason) = match theirs.status {
+                TickStockState::Connected => (ConnectionState::Connected, None),
+                TickStockState::Connecting => (ConnectionState::Connecting, None),
+                TickStockState::Disconnected => {
+                    (ConnectionState::Failed, Some("TickStock reports it disconnected".into()))
+                }
+                TickStockState::Error => (ConnectionState::Failed, Some("TickStock reports an error".into())),
+            };
+            live.connected = live.state.is_up();
+            live.metrics.messages_total = theirs.message_count;
+            live.metrics.ticks_total = theirs.message_count;
+            live.metrics.error_count = theirs.error_count;
+            live.metrics.last_update = theirs.last_message_time.filter(|time| *time > 0.0).and_then(time);
+            ours.config.ticker_count = theirs.assigned_tickers;
+            report.connections.push(ours);
+        }
+        report.connections.sort_by_key(|connection| connection.live.id);
+        report.head.generated_at = UnixMillis::now();
+        report.head.summary = Summary::of(report.connections.iter().map(|connection| &connection.live), 0);
+        report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_tick_is_written_as_the_contract_says_and_read_back() {
+        let tick = Tick {
+            connection_id: Some(1),
+            symbol: Symbol::parse("AAPL").expect("a symbol"),
+            price: 178.23,
+            volume: 1000,
+            timestamp: UnixMillis(1_705_853_696_123),
+        };
+        let mut json = String::new();
+        write_tick(&tick, "massive", &mut json);
+        assert_eq!(
+            json,
+            r#"{"type":"market_tick","symbol":"AAPL","price":178.23,"volume":1000,"timestamp":1705853696.123,"source":"massive","connection_id":1}"#
+        );
+        assert_eq!(read_tick(json.as_bytes()), Ok(tick));
+    }
+
+    #[test]
+    fn the_tolerated_forms_are_read() {
+        let json =
+            br#"{"ticker":"BRK.B","price":1,"timestamp":1705853696123,"connection_id":"connection_2","extra":[1]}"#;
+        let tick = read_tick(json).expect("reads");
+        assert_eq!((&*tick.symbol, tick.connection_id, tick.volume), ("BRK.B", Some(2), 0));
+        assert_eq!(tick.timestamp, UnixMillis(1_705_853_696_123));
+        let both =
+            read_tick(br#"{"symbol":"A","ticker":"A","price":2.5,"volume":null,"timestamp":null}"#).expect("reads");
+        assert_eq!(both.connection_id, None);
+    }
+
+    #[test]
+    fn anything_else_is_dropped_with_its_reason() {
+        let reason = |json: &str| read_tick(json.as_bytes()).expect_err(json);
+        assert_eq!(reason("not json"), Rejection::NotJson);
+        assert_eq!(reason("[1]"), Rejection::NotJson);
+        assert!(matches!(reason(r#"{"price":1}"#), Rejection::Symbol(_)));
+        assert!(matches!(reason(r#"{"symbol":"A B","price":1}"#), Rejection::Symbol(_)));
+        for price in ["", r#","price":null"#, r#","price":-1"#, r#","price":0"#, r#","price":"1""#, r#","price":1e999"#]
+        {
+            assert_eq!(reason(&format!(r#"{{"symbol":"A"{price}}}"#)), Rejection::Price, "{price}");
+        }
+        assert_eq!(reason(r#"{"symbol":"A","price":1,"timestamp":"soon"}"#), Rejection::Timestamp);
+        assert_eq!(reason(r#"{"symbol":"A","price":1,"connection_id":"x"}"#), Rejection::Connection);
+        assert!(matches!(reason(&format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000))), Rejection::TooLarge(_)));
+    }
+
+    #[test]
+    fn tickstocks_own_status_is_understood() {
+        let json = br#"{"total_connections":3,"connected_count":2,"total_ticks_received":15000,"total_errors":5,"connections":{
+            "connection_1":{"name":"primary","status":"connected","assigned_tickers":150,"message_count":10000,"error_count":0,"last_message_time":1705853696.123},
+            "connection_2":{"name":"secondary","status":"error","assigned_tickers":10,"message_count":5000,"error_count":5,"last_message_time":0}}}"#;
+        let report = read_status(json).expect("reads");
+        assert_eq!(
+            (report.head.summary.total, report.head.summary.connected, report.head.summary.errors_total),
+            (2, 1, 5)
+        );
+        assert_eq!(report.connections[0].live.metrics.last_update, Some(UnixMillis(1_705_853_696_123)));
+        assert_eq!(report.connections[1].live.state, ConnectionState::Failed);
+        assert!(read_status(b"{}").is_err());
+    }
+
+    #[test]
+    fn our_own_status_survives_the_way() {
+        let mut report = StatusReport::default();
+        report.connections.push(ConnectionStatus::default());
+        let json = serde_json::to_vec(&report).expect("serialises");
+        assert_eq!(read_status(&json), Ok(report));
+    }
+}

@@ -1,0 +1,136 @@
+//! The settings of each connection slot: `USE_MULTI_CONNECTION`, `WEBSOCKET_CONNECTIONS_MAX`, `WEBSOCKET_CONNECTION_{N}_*`.
+//!
+//! A bad setting here disables its own connection with a warning that the dashboard shows; the server still starts.
+
+use super::reader::{Problem, Reader, Variables};
+use crate::upstream::massive::Channel;
+use app::model::{
+    connection::{ConnectionId, Priority},
+    status::Feed,
+    symbol::Symbol,
+};
+
+/// What one slot is set to, before universes are resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// The slot's number, from 1.
+    pub id: ConnectionId,
+    /// `WEBSOCKET_CONNECTION_{N}_NAME`.
+    pub name: String,
+    /// Does it run? `WEBSOCKET_CONNECTION_{N}_ENABLED`, the mode and the absence of problems together.
+    pub enabled: bool,
+    /// `WEBSOCKET_CONNECTION_{N}_UNIVERSE_KEY`.
+    pub universe_key: Option<String>,
+    /// `WEBSOCKET_CONNECTION_{N}_SYMBOLS`, separated by commas.
+    pub symbols: Vec<Symbol>,
+    /// `WEBSOCKET_CONNECTION_{N}_PRIORITY`.
+    pub priority: Priority,
+    /// `WEBSOCKET_CONNECTION_{N}_CHANNELS`, separated by commas; per-second aggregates by default.
+    pub channels: Vec<Channel>,
+    /// What was wrong with the settings.
+    pub warnings: Vec<String>,
+}
+
+/// More slots than any account has; ids stay well inside a byte.
+const CONNECTIONS_MAX: u64 = 16;
+
+const SIMULATOR_UNIVERSES: [&str; 3] =
+    ["tech_sector:large_cap", "finance_sector:large_cap", "healthcare_sector:large_cap"];
+
+/// Which slots run when nothing is said about them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The simulator's first run: all three, each with a universe of its own.
+    Demo,
+    /// `USE_MULTI_CONNECTION=false`: connection 1 alone (spec C3).
+    Single,
+    /// `USE_MULTI_CONNECTION=true`: those that are enabled.
+    Multi,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, feed: Feed) -> Vec<ConnectionSettings> {
+    let untouched = reader.variables.names_with("WEBSOCKET_").next().is_none()
+        && reader.text("USE_MULTI_CONNECTION").is_none()
+        && reader.text("SYMBOL_UNIVERSE_KEY").is_none();
+    let mode = if untouched && feed == Feed::Simulator {
+        Mode::Demo
+    } else if reader.flag("USE_MULTI_CONNECTION", false) {
+        Mode::Multi
+    } else {
+        Mode::Single
+    };
+    let count = reader.number("WEBSOCKET_CONNECTIONS_MAX", 3, 1..=CONNECTIONS_MAX) as ConnectionId;
+    let stray = stray_variables(reader.variables, count);
+    reader.problems.extend(stray);
+    (1..=count).map(|id| slot(reader.variables, id, mode)).collect()
+}
+
+/// Settings of slots that do not exist, and misspelt ones, would silently do nothing.
+fn stray_variables(variables: &Variables, count: ConnectionId) -> Vec<Problem> {
+    const SETTINGS: [&str; 6] = ["ENABLED", "NAME", "UNIVERSE_KEY", "SYMBOLS", "PRIORITY", "CHANNELS"];
+    let is_known = |rest: &str| {
+        rest.split_once('_').is_some_and(|(number, setting)| {
+            SETTINGS.contains(&setting) && (1..=count).any(|id| id.to_string() == number)
+        })
+    };
+    variables
+        .names_with("WEBSOCKET_CONNECTION_")
+        .filter(|name| !is_known(name.trim_start_matches("WEBSOCKET_CONNECTION_")))
+        .map(|name| {
+            let accepted = format!("a connection from 1 to {count} and one of {}", SETTINGS.join(", "));
+            Problem::new(name, variables.get(name), accepted)
+        })
+        .collect()
+}
+
+fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettings {
+    let mut reader = Reader::new(variables);
+    let name_of = |setting: &str| format!("WEBSOCKET_CONNECTION_{id}_{setting}");
+    let (default_name, default_priority) = match id {
+        1 => ("primary".to_owned(), Priority::High),
+        2 => ("secondary".to_owned(), Priority::Normal),
+        3 => ("tertiary".to_owned(), Priority::Low),
+        _ => (format!("connection {id}"), Priority::Low),
+    };
+    let enabled = reader.flag(&name_of("ENABLED"), mode == Mode::Demo || (mode == Mode::Single && id == 1));
+    let fallback_key = match mode {
+        Mode::Demo => SIMULATOR_UNIVERSES.get(usize::from(id) - 1).copied(),
+        Mode::Single if id == 1 => reader.text("SYMBOL_UNIVERSE_KEY"),
+        Mode::Single | Mode::Multi => None,
+    };
+    let symbols =
+        list(&mut reader, &name_of("SYMBOLS"), "ticker symbols separated by commas", |text| Symbol::parse(text).ok());
+    let channels =
+        list(&mut reader, &name_of("CHANNELS"), "channels among A, AM, T and Q separated by commas", Channel::parse);
+    let priority = reader.read(&name_of("PRIORITY"), default_priority, "high, normal or low", priority);
+    let mut settings = ConnectionSettings {
+        id,
+        name: reader.text(&name_of("NAME")).map_or(default_name, str::to_owned),
+        enabled: enabled && (mode != Mode::Single || id == 1),
+        universe_key: reader.text(&name_of("UNIVERSE_KEY")).or(fallback_key).map(str::to_owned),
+        symbols,
+        priority,
+        channels: if channels.is_empty() { vec![Channel::SecondBars] } else { channels },
+        warnings: reader.problems.iter().map(|problem| format!("switched off: {problem}")).collect(),
+    };
+    settings.enabled &= settings.warnings.is_empty();
+    settings
+}
+
+/// A list separated by commas; blanks around entries are allowed, repeated entries count once.
+fn list<T: PartialEq>(reader: &mut Reader<'_>, name: &str, accepted: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+    let Some(value) = reader.text(name) else { return Vec::new() };
+    let mut entries = Vec::new();
+    for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match read(text) {
+            Some(entry) if !entries.contains(&entry) => entries.push(entry),
+            Some(_) => {}
+            None => reader.problem(name, text, accepted),
+        }
+    }
+    entries
+}
+
+fn priority(text: &str) -> Option<Priority> {
+    [Priority::High, Priority::Normal, Priority::Low].into_iter().find(|tier| text.eq_ignore_ascii_case(tier.label()))
+}

@@ -1,0 +1,193 @@
+//! Configuration: the environment and `.env`, read once, all problems reported together.
+//!
+//! `docs/configuration.md` lists every variable. A value is checked where it is read; nothing after this module looks
+//! at the environment.
+
+mod connections;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use connections::ConnectionSettings;
+pub use reader::{Problem, Variables};
+
+use app::model::status::Feed;
+use reader::Reader;
+use secrecy::SecretString;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Everything that is configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `MARKET_FEED`, or what the presence of a key says.
+    pub feed: Feed,
+    /// All slots, disabled ones too.
+    pub connections: Vec<ConnectionSettings>,
+    /// The provider and its stand-in.
+    pub market: MarketConfig,
+    /// `REDIS_URL`; without it the bus is in-process.
+    pub redis: Option<RedisConfig>,
+    /// The database and the first account.
+    pub accounts: AccountsConfig,
+    /// The page and its socket.
+    pub dashboard: DashboardConfig,
+    /// Problems that stop nothing.
+    pub warnings: Vec<Problem>,
+}
+
+/// Where ticks come from.
+#[derive(Clone, Debug)]
+pub struct MarketConfig {
+    /// `MASSIVE_API_KEY`.
+    pub api_key: Option<SecretString>,
+    /// `MASSIVE_WEBSOCKET_URL`.
+    pub massive_url: String,
+    /// `SIMULATOR_LISTEN`: where the simulated market listens inside `serve`.
+    pub simulator_listen: SocketAddr,
+    /// `SIMULATOR_TICK_RATE`: trades a second that the simulated market makes in a symbol, on average.
+    pub simulator_tick_rate: f64,
+    /// `UNIVERSES_FILE`.
+    pub universes_file: Option<PathBuf>,
+}
+
+/// Redis.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// `REDIS_URL`: may hold a password.
+    pub url: SecretString,
+    /// `REDIS_KEY_PREFIX`.
+    pub key_prefix: String,
+}
+
+/// The database and the first account.
+#[derive(Clone, Debug)]
+pub struct AccountsConfig {
+    /// `DATABASE_URL`.
+    pub database_url: String,
+    /// `ADMIN_EMAIL` of the first account.
+    pub admin_email: Option<String>,
+    /// `ADMIN_PASSWORD` of the first account.
+    pub admin_password: Option<SecretString>,
+    /// `COOKIE_SECURE`: set when a proxy in front speaks TLS.
+    pub secure_cookies: bool,
+}
+
+/// The page, its socket and what else is served.
+#[derive(Clone, Debug)]
+pub struct DashboardConfig {
+    /// `LEPTOS_SITE_ROOT`: where the browser's files are.
+    pub site_root: String,
+    /// `LEPTOS_SITE_ADDR`.
+    pub listen: SocketAddr,
+    /// `ADMIN_WEBSOCKET_DASHBOARD_ENABLED`.
+    pub enabled: bool,
+    /// `FRAME_INTERVAL_MS`: the shortest time between two frames of ticks.
+    pub frame_interval: Duration,
+    /// `METRICS_INTERVAL_MS`: at most 4 s, as a page that hears nothing for 5 s takes its link for lost.
+    pub metrics_interval: Duration,
+    /// `METRICS_TOKEN`: opens `/metrics` to other machines.
+    pub metrics_token: Option<SecretString>,
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Every problem that keeps the server from starting. Problems of single connections are no such problems: they
+    /// switch their connection off (spec G2).
+    pub fn read(variables: &Variables) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(variables);
+        let feed = feed(&mut reader);
+        let connections = connections::read(&mut reader, feed);
+        // So far only a slot that is not there, or a name that nothing reads: said aloud, but no reason to stay down.
+        let (warnings, fatal) = std::mem::take(&mut reader.problems)
+            .into_iter()
+            .partition(|p| p.variable.starts_with("WEBSOCKET_CONNECTION_"));
+        reader.problems = fatal;
+        let config = Self {
+            feed,
+            connections,
+            market: market(&mut reader, feed),
+            redis: redis(&mut reader, feed),
+            accounts: accounts(&mut reader),
+            dashboard: dashboard(&mut reader),
+            warnings,
+        };
+        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+}
+
+fn feed(reader: &mut Reader<'_>) -> Feed {
+    let has_key = reader.text("MASSIVE_API_KEY").is_some() && reader.flag("USE_MASSIVE_API", true);
+    let default = if has_key { Feed::Massive } else { Feed::Simulator };
+    reader.read("MARKET_FEED", default, "simulator, massive or redis", |value| {
+        match value.to_ascii_lowercase().as_str() {
+            "simulator" => Some(Feed::Simulator),
+            "massive" => Some(Feed::Massive),
+            "redis" => Some(Feed::Redis),
+            _ => None,
+        }
+    })
+}
+
+fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
+    let api_key = reader.secret("MASSIVE_API_KEY");
+    if feed == Feed::Massive && api_key.is_none() {
+        reader.problems.push(Problem::new("MASSIVE_API_KEY", None, "a key, because MARKET_FEED is massive"));
+    }
+    let default_url = "wss://socket.massive.com/stocks".to_owned();
+    let massive_url = reader.read("MASSIVE_WEBSOCKET_URL", default_url, "a ws:// or wss:// address", |value| {
+        (value.starts_with("wss://") || value.starts_with("ws://")).then(|| value.to_owned())
+    });
+    MarketConfig {
+        api_key,
+        massive_url,
+        simulator_listen: reader.parse(
+            "SIMULATOR_LISTEN",
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            "an address like 127.0.0.1:9100",
+        ),
+        simulator_tick_rate: reader.read("SIMULATOR_TICK_RATE", 10.0, "a number from 0 to 1000", |value| {
+            value.parse().ok().filter(|rate| (0.0..=1000.0).contains(rate))
+        }),
+        universes_file: reader.text("UNIVERSES_FILE").map(PathBuf::from),
+    }
+}
+
+fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
+    let accepted = "a redis://, rediss:// or redis+unix:// address";
+    let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or("tickstock:").to_owned();
+    let Some(url) = reader.text("REDIS_URL") else {
+        if feed == Feed::Redis {
+            let accepted = format!("{accepted}, because MARKET_FEED is redis");
+            reader.problems.push(Problem::new("REDIS_URL", None, accepted));
+        }
+        return None;
+    };
+    if !crate::bus::is_redis_address(url) {
+        // The value may hold a password.
+        reader.problems.push(Problem::new("REDIS_URL", None, accepted));
+    }
+    Some(RedisConfig { url: url.into(), key_prefix })
+}
+
+fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
+    AccountsConfig {
+        database_url: reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned(),
+        admin_email: reader.text("ADMIN_EMAIL").map(str::to_owned),
+        admin_password: reader.secret("ADMIN_PASSWORD"),
+        secure_cookies: reader.flag("COOKIE_SECURE", false),
+    }
+}
+
+fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 3000));
+    DashboardConfig {
+        site_root: reader.text("LEPTOS_SITE_ROOT").unwrap_or("target/site").to_owned(),
+        listen: reader.parse("LEPTOS_SITE_ADDR", loopback, "an address like 127.0.0.1:3000"),
+        enabled: reader.flag("ADMIN_WEBSOCKET_DASHBOARD_ENABLED", true),
+        frame_interval: Duration::from_millis(reader.number("FRAME_INTERVAL_MS", 10, 1..=1000)),
+        metrics_interval: Duration::from_millis(reader.number("METRICS_INTERVAL_MS", 1000, 100..=4000)),
+        metrics_token: reader.secret("METRICS_TOKEN"),
+    }
+}

@@ -1,0 +1,145 @@
+//! Reads variables one by one and remembers every problem, so that all are reported at once.
+
+use secrecy::SecretString;
+use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
+
+/// The variables that configure the program: a `.env` file's, overridden by the process environment's.
+#[derive(Clone, Default)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// The process environment over the `.env` file in the working directory, if there is one.
+    ///
+    /// # Errors
+    /// When `.env` is there and a line of it cannot be read. The line is not quoted: it may hold a secret.
+    pub fn from_process() -> Result<Self, Problem> {
+        let mut variables = BTreeMap::new();
+        let path = Path::new(".env");
+        if path.exists() {
+            let unreadable = |cause: String| Problem::new(".env", None, cause);
+            let lines = dotenvy::from_path_iter(path).map_err(|error| unreadable(describe(&error)))?;
+            for line in lines {
+                let (name, value) = line.map_err(|error| unreadable(describe(&error)))?;
+                variables.insert(name, value);
+            }
+        }
+        // A value that is no text belongs to somebody else; one of ours would be missed where it is read.
+        variables.extend(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
+        Ok(Self(variables))
+    }
+
+    /// The value of a variable; an empty one counts as not set.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The names that start with `prefix` and have a value.
+    pub fn names_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.keys().map(String::as_str).filter(move |name| name.starts_with(prefix) && self.get(name).is_some())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Variables {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+fn describe(error: &dotenvy::Error) -> String {
+    match error {
+        dotenvy::Error::LineParse(_, column) => format!("lines of the form NAME=value (stopped at column {column})"),
+        other => format!("a readable file ({other})"),
+    }
+}
+
+/// One thing wrong with the configuration: which variable, its value, what would be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable.
+    pub variable: String,
+    /// Its value; `None` for secrets, which are never printed, and where there is none.
+    pub value: Option<String>,
+    /// What would be accepted.
+    pub accepted: String,
+}
+
+impl Problem {
+    /// Puts a problem together.
+    pub fn new(variable: impl Into<String>, value: Option<&str>, accepted: impl Into<String>) -> Self {
+        Self { variable: variable.into(), value: value.map(str::to_owned), accepted: accepted.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value:?}: expected {}", self.variable, self.accepted),
+            None => write!(f, "{}: expected {}", self.variable, self.accepted),
+        }
+    }
+}
+
+/// Reads variables and collects the problems.
+pub(super) struct Reader<'a> {
+    pub(super) variables: &'a Variables,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(variables: &'a Variables) -> Self {
+        Self { variables, problems: Vec::new() }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        self.variables.get(name)
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
+        self.text(name).map(SecretString::from)
+    }
+
+    pub(super) fn problem(&mut self, name: &str, value: &str, accepted: &str) {
+        self.problems.push(Problem::new(name, Some(value), accepted));
+    }
+
+    /// A value that `read` understands; the default where there is none, or, after a problem, where it does not.
+    pub(super) fn read<T>(&mut self, name: &str, default: T, accepted: &str, read: impl Fn(&str) -> Option<T>) -> T {
+        let Some(value) = self.text(name) else { return default };
+        read(value).unwrap_or_else(|| {
+            self.problem(name, value, accepted);
+            default
+        })
+    }
+
+    pub(super) fn parse<T: FromStr>(&mut self, name: &str, default: T, accepted: &str) -> T {
+        self.read(name, default, accepted, |value| value.parse().ok())
+    }
+
+    /// A whole number within bounds, both included.
+    pub(super) fn number(&mut self, name: &str, default: u64, bounds: std::ops::RangeInclusive<u64>) -> u64 {
+        let accepted = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        self.read(name, default, &accepted, |value| value.parse().ok().filter(|number| bounds.contains(number)))
+    }
+
+    pub(super) fn flag(&mut self, name: &str, default: bool) -> bool {
+        self.read(name, default, "true or false", flag)
+    }
+}
+
+/// What TickStock's own `.env` writes for yes and no.
+fn flag(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,102 @@
+use super::*;
+use app::model::connection::Priority;
+
+fn read<const N: usize>(pairs: [(&str, &str); N]) -> Config {
+    Config::read(&pairs.into()).expect("a good configuration")
+}
+
+fn enabled(config: &Config) -> Vec<bool> {
+    config.connections.iter().map(|connection| connection.enabled).collect()
+}
+
+#[test]
+fn nothing_set_is_the_simulator_with_three_connections() {
+    let config = read([]);
+    assert_eq!(config.feed, Feed::Simulator);
+    assert_eq!(enabled(&config), [true, true, true]);
+    let names: Vec<_> = config.connections.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["primary", "secondary", "tertiary"]);
+    assert_eq!(config.connections[1].universe_key.as_deref(), Some("finance_sector:large_cap"));
+    assert_eq!(config.connections[2].priority, Priority::Low);
+}
+
+#[test]
+fn single_mode_runs_connection_1_whatever_the_others_say() {
+    let config = read([
+        ("USE_MULTI_CONNECTION", "false"),
+        ("WEBSOCKET_CONNECTION_2_ENABLED", "true"),
+        ("SYMBOL_UNIVERSE_KEY", "dow30"),
+    ]);
+    assert_eq!(enabled(&config), [true, false, false]);
+    assert_eq!(config.connections[0].universe_key.as_deref(), Some("dow30"));
+}
+
+#[test]
+fn multi_mode_runs_what_is_enabled() {
+    let config = read([
+        ("USE_MULTI_CONNECTION", "true"),
+        ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_1_SYMBOLS", " AAPL, MSFT ,AAPL,BRK.B"),
+        ("WEBSOCKET_CONNECTION_3_ENABLED", "yes"),
+    ]);
+    assert_eq!(enabled(&config), [true, false, true]);
+    let symbols: Vec<_> = config.connections[0].symbols.iter().map(ToString::to_string).collect();
+    assert_eq!(symbols, ["AAPL", "MSFT", "BRK.B"]);
+}
+
+#[test]
+fn a_key_means_the_real_provider_unless_switched_off() {
+    assert_eq!(read([("MASSIVE_API_KEY", "k")]).feed, Feed::Massive);
+    assert_eq!(read([("MASSIVE_API_KEY", "k"), ("USE_MASSIVE_API", "false")]).feed, Feed::Simulator);
+}
+
+#[test]
+fn every_problem_is_reported_at_once_and_no_secret_is_printed() {
+    let variables = [
+        ("MARKET_FEED", "telepathy"),
+        ("METRICS_INTERVAL_MS", "5"),
+        ("LEPTOS_SITE_ADDR", "localhost"),
+        ("REDIS_URL", "http://:hunter2@host"),
+    ];
+    let problems = Config::read(&variables.into()).expect_err("four problems");
+    let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text,
+        [
+            r#"MARKET_FEED="telepathy": expected simulator, massive or redis"#,
+            "REDIS_URL: expected a redis://, rediss:// or redis+unix:// address",
+            r#"LEPTOS_SITE_ADDR="localhost": expected an address like 127.0.0.1:3000"#,
+            r#"METRICS_INTERVAL_MS="5": expected a whole number from 100 to 4000"#,
+        ]
+    );
+}
+
+#[test]
+fn a_bad_setting_switches_its_own_connection_off_and_says_so() {
+    let config = read([
+        ("USE_MULTI_CONNECTION", "true"),
+        ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_2_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_2_PRIORITY", "urgent"),
+    ]);
+    assert_eq!(enabled(&config), [true, false, false]);
+    assert_eq!(
+        config.connections[1].warnings,
+        [r#"switched off: WEBSOCKET_CONNECTION_2_PRIORITY="urgent": expected high, normal or low"#]
+    );
+}
+
+#[test]
+fn a_setting_of_a_slot_that_is_not_there_is_said() {
+    let config = read([("WEBSOCKET_CONNECTION_4_NAME", "spare")]);
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].to_string().contains("a connection from 1 to 3"), "{}", config.warnings[0]);
+}
+
+#[test]
+fn a_feed_says_what_it_needs() {
+    let problems = Config::read(&[("MARKET_FEED", "redis")].into()).expect_err("no address");
+    assert!(problems[0].to_string().starts_with("REDIS_URL: expected"), "{}", problems[0]);
+    let problems = Config::read(&[("MARKET_FEED", "massive")].into()).expect_err("no key");
+    assert!(problems[0].to_string().starts_with("MASSIVE_API_KEY: expected a key"), "{}", problems[0]);
+}

@@ -1,0 +1,221 @@
+//! Opening the database: every way it can fail is told with the path and the cause.
+
+use sqlx::{
+    SqlitePool,
+    migrate::MigrateError,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+use tower_sessions_sqlx_store::SqliteStore;
+
+/// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often.
+const CONNECTIONS_MAX: u32 = 4;
+/// How long a statement waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a query waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the database could not be opened. The URL itself is never repeated: one of another kind may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The URL is for another kind of database.
+    #[error("DATABASE_URL starts with `{scheme}`; only sqlite:// is supported, as in sqlite://data/monitor.db")]
+    UnsupportedScheme {
+        /// What stands before the colon.
+        scheme: String,
+    },
+    /// The URL names no file.
+    #[error(
+        "DATABASE_URL names no file; write it like sqlite://data/monitor.db or sqlite:///var/lib/tickstock/monitor.db"
+    )]
+    NoFile,
+    /// The URL has parameters that SQLite does not know.
+    #[error("DATABASE_URL is not understood: {0}")]
+    BadUrl(#[source] sqlx::Error),
+    /// The path is a folder.
+    #[error("the database {} is a folder, not a file", .0.display())]
+    IsFolder(PathBuf),
+    /// The folder is missing and cannot be made.
+    #[error("the folder {} of the database cannot be made: {cause}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// The file cannot be made or written.
+    #[error("the database {} cannot be written: {cause}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} is not a SQLite database", .0.display())]
+    NotADatabase(PathBuf),
+    /// SQLite refused the file.
+    #[error("the database {} cannot be opened: {cause}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: sqlx::Error,
+    },
+    /// The tables could not be brought up to date.
+    #[error("the tables of the database {} cannot be brought up to date: {cause}", .path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Which migration, and why.
+        cause: MigrateError,
+    },
+}
+
+pub(super) async fn open(url: &str) -> Result<SqlitePool, DatabaseError> {
+    let options = parse(url)?;
+    let path = options.get_filename().to_path_buf();
+    prepare_file(&path)?;
+
+    let options = options
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+        .map_err(|cause| refused(&path, cause))?;
+
+    sqlx::migrate!().run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
+    SqliteStore::new(pool.clone()).migrate().await.map_err(|cause| refused(&path, cause))?;
+    Ok(pool)
+}
+
+fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {
+    let Some(rest) = url.strip_prefix("sqlite://") else {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_owned();
+        return Err(DatabaseError::UnsupportedScheme { scheme });
+    };
+    let file = rest.split('?').next().unwrap_or_default();
+    // Every connection of a pool would have a memory of its own.
+    if file.is_empty() || file == ":memory:" {
+        return Err(DatabaseError::NoFile);
+    }
+    SqliteConnectOptions::from_str(url).map_err(DatabaseError::BadUrl)
+}
+
+/// Makes the folder and the file, so that what is wrong with them is told in the operating system's words: SQLite says
+/// no more than "unable to open database file".
+fn prepare_file(path: &Path) -> Result<(), DatabaseError> {
+    if path.is_dir() {
+        return Err(DatabaseError::IsFolder(path.to_path_buf()));
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|cause| DatabaseError::Folder { folder: folder.to_path_buf(), cause })?;
+    }
+    let mut file = OpenOptions::new();
+    file.create(true).append(true);
+    // Password hashes and sessions are for nobody else on the machine; SQLite gives its side files the same mode.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    file.open(path).map(drop).map_err(|cause| DatabaseError::File { path: path.to_path_buf(), cause })
+}
+
+fn refused(path: &Path, cause: sqlx::Error) -> DatabaseError {
+    const NOT_A_DATABASE: &str = "26";
+    let path = path.to_path_buf();
+    match cause.as_database_error().and_then(|error| error.code()) {
+        Some(code) if code == NOT_A_DATABASE => DatabaseError::NotADatabase(path),
+        _ => DatabaseError::Open { path, cause },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+
+    async fn message(url: &str) -> String {
+        Database::open(url).await.expect_err("opened").to_string()
+    }
+
+    #[tokio::test]
+    async fn folder_and_file_are_made_and_open_to_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/monitor.db");
+        let database = Database::open(&format!("sqlite://{}", path.display())).await.unwrap();
+        assert!(database.is_reachable().await);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        database.close().await;
+        assert!(!database.is_reachable().await);
+    }
+
+    #[tokio::test]
+    async fn another_kind_of_database_is_refused_without_repeating_its_password() {
+        let text = message("postgres://monitor:hunter2@db/monitor").await;
+        assert!(text.contains("`postgres`") && text.contains("only sqlite:// is supported"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn url_without_a_file_is_refused() {
+        for url in ["sqlite://", "sqlite://:memory:", "sqlite://?mode=rwc"] {
+            assert!(message(url).await.contains("names no file"), "{url}");
+        }
+        assert!(message("data/monitor.db").await.contains("only sqlite:// is supported"));
+    }
+
+    #[tokio::test]
+    async fn error_names_the_path_and_the_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let text = message(&format!("sqlite://{}", path.display())).await;
+        assert!(text.contains(path.to_str().unwrap()) && text.contains("is a folder"), "{text}");
+
+        fs::write(path.join("file"), "not a database, but long enough to have a header of its own ".repeat(20))
+            .unwrap();
+        let text = message(&format!("sqlite://{}/file", path.display())).await;
+        assert!(text.ends_with("/file is not a SQLite database"), "{text}");
+
+        let text = message(&format!("sqlite://{}/file/monitor.db", path.display())).await;
+        assert!(text.contains("/file of the database cannot be made: "), "{text}");
+    }
+
+    #[tokio::test]
+    async fn path_that_cannot_be_written_is_named() {
+        // Nobody, root included, makes files there.
+        if !Path::new("/proc/self").exists() {
+            return;
+        }
+        let text = message("sqlite:///proc/monitor.db").await;
+        assert!(text.starts_with("the database /proc/monitor.db cannot be written: "), "{text}");
+    }
+
+    #[tokio::test]
+    async fn database_of_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/monitor.db", folder.path().display());
+        let database = Database::open(&url).await.unwrap();
+        sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', TRUE, x'00', 0)")
+            .execute(&database.pool)
+            .await
+            .unwrap();
+        database.close().await;
+        let text = message(&url).await;
+        assert!(text.contains("cannot be brought up to date") && text.contains("9999"), "{text}");
+    }
+}

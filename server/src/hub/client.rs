@@ -1,0 +1,258 @@
+//! One admin's socket: writes what the ring brings, reads the few things that a client may say.
+
+use super::{
+    Hub, Joined,
+    encoding::{self, Batch, Encoding},
+};
+use crate::auth::Standing;
+use app::model::protocol::{CloseReason, Command};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A socket that takes nothing for this long is closed; it comes back with a snapshot.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often we ping, and how long a client may stay silent: a browser answers pings by itself.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How often the right to be here is checked again.
+const STANDING_INTERVAL: Duration = Duration::from_secs(15);
+/// The largest message from a client (contracts).
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Messages that a client may send within [`ALLOWANCE_INTERVAL`].
+const ALLOWANCE: u32 = 50;
+const ALLOWANCE_INTERVAL: Duration = Duration::from_secs(10);
+
+type Sink = SplitSink<WebSocket, Message>;
+
+/// Why a socket ends.
+enum End {
+    /// We close it and say why.
+    Close(CloseReason),
+    /// The client left, or the network did.
+    Gone,
+}
+
+/// Serves one socket to its end. `standing` is asked now and then whether the client may stay.
+pub async fn serve<F>(
+    socket: WebSocket,
+    hub: Hub,
+    encoding: Encoding,
+    standing: impl Fn() -> F + Send,
+    shutdown: CancellationToken,
+) where
+    F: Future<Output = Standing> + Send,
+{
+    let _counted = Counted::new(&hub);
+    let (mut sink, stream) = socket.split();
+    let mut client = Client { hub: &hub, encoding, paused: false, allowance: Allowance::new() };
+    let end = tokio::select! {
+        end = client.run(&mut sink, stream, standing) => end,
+        () = shutdown.cancelled() => End::Close(CloseReason::GoingAway),
+    };
+    if let End::Close(reason) = end {
+        let frame = CloseFrame { code: reason.code(), reason: reason.phrase().into() };
+        let _ = timeout(Duration::from_secs(1), sink.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+/// Counts the socket as open while it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(hub: &'a Hub) -> Self {
+        let sockets = &hub.counters().sockets;
+        sockets.fetch_add(1, Relaxed);
+        Self(sockets)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+struct Client<'a> {
+    hub: &'a Hub,
+    encoding: Encoding,
+    paused: bool,
+    allowance: Allowance,
+}
+
+impl Client<'_> {
+    async fn run<F>(&mut self, sink: &mut Sink, stream: SplitStream<WebSocket>, standing: impl Fn() -> F) -> End
+    where
+        F: Future<Output = Standing>,
+    {
+        let guard = pin!(guard(standing));
+        tokio::select! {
+            end = self.talk(sink, stream) => end,
+            end = guard => end,
+        }
+    }
+
+    async fn talk(&mut self, sink: &mut Sink, mut stream: SplitStream<WebSocket>) -> End {
+        let mut ring = match self.rejoin(sink).await {
+            Ok(joined) => joined.batches,
+            Err(end) => return end,
+        };
+        let mut ping = interval(PING_INTERVAL);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_heard = Instant::now();
+        loop {
+            let done = tokio::select! {
+                batch = ring.recv() => match batch {
+                    Ok(batch) if self.paused && batch.is_ticks => Ok(()),
+                    Ok(batch) => write(sink, &batch).await,
+                    Err(RecvError::Lagged(_)) => {
+                        self.hub.counters().lags_total.fetch_add(1, Relaxed);
+                        self.rejoin(sink).await.map(|joined| ring = joined.batches)
+                    }
+                    Err(RecvError::Closed) => Err(End::Close(CloseReason::GoingAway)),
+                },
+                message = stream.next() => {
+                    last_heard = Instant::now();
+                    match self.hear(message, sink).await {
+                        Ok(Some(joined)) => { ring = joined.batches; Ok(()) }
+                        Ok(None) => Ok(()),
+                        Err(end) => Err(end),
+                    }
+                }
+                _ = ping.tick() => {
+                    if last_heard.elapsed() > SILENCE_MAX { Err(End::Gone) } else { send(sink, Message::Ping("".into())).await }
+                }
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// The whole truth first, then the ring from there on.
+    async fn rejoin(&self, sink: &mut Sink) -> Result<Joined, End> {
+        let joined = self.hub.join(self.encoding).await.ok_or(End::Close(CloseReason::GoingAway))?;
+        write(sink, &joined.snapshot).await?;
+        Ok(joined)
+    }
+
+    async fn hear(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+        sink: &mut Sink,
+    ) -> Result<Option<Joined>, End> {
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Ping(bytes))) => return self.spend(bytes.len()).map(|()| None),
+            Some(Ok(Message::Binary(bytes))) => {
+                self.spend(bytes.len())?;
+                return self.complain(sink, "binary messages are not understood").await;
+            }
+            Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+            // A message that is larger than the socket takes at all ends here too.
+            Some(Err(_)) => return Err(End::Close(CloseReason::RateLimited)),
+        };
+        self.spend(text.len())?;
+        match serde_json::from_str::<Command>(&text) {
+            Ok(Command::PauseStream) => self.paused = true,
+            Ok(Command::ResumeStream) if self.paused => {
+                self.paused = false;
+                return self.rejoin(sink).await.map(Some);
+            }
+            Ok(Command::ResumeStream) => {}
+            Ok(Command::RequestMetrics) => {
+                let status = self.hub.status(self.encoding).await.ok_or(End::Close(CloseReason::GoingAway))?;
+                write(sink, &status).await?;
+            }
+            Err(_) => {
+                let message =
+                    r#"expected {"event":"pause_stream"}, {"event":"resume_stream"} or {"event":"request_metrics"}"#;
+                return self.complain(sink, message).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A message was said: not too many of them, and none too large.
+    fn spend(&mut self, bytes: usize) -> Result<(), End> {
+        if bytes <= MESSAGE_BYTES_MAX && self.allowance.spend() {
+            Ok(())
+        } else {
+            Err(End::Close(CloseReason::RateLimited))
+        }
+    }
+
+    async fn complain(&self, sink: &mut Sink, message: &str) -> Result<Option<Joined>, End> {
+        send(sink, encoding::error(message)).await.map(|()| None)
+    }
+}
+
+/// Ends when the client may no longer be here.
+async fn guard<F: Future<Output = Standing>>(standing: impl Fn() -> F) -> End {
+    let mut checks = interval(STANDING_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        checks.tick().await;
+        match standing().await {
+            Standing::Admin => {}
+            Standing::SignedOut => return End::Close(CloseReason::SignedOut),
+            Standing::Forbidden => return End::Close(CloseReason::Forbidden),
+        }
+    }
+}
+
+/// All messages of a batch with one flush.
+async fn write(sink: &mut Sink, batch: &Batch) -> Result<(), End> {
+    let writing = async {
+        for message in batch.messages.iter() {
+            sink.feed(message.clone()).await?;
+        }
+        sink.flush().await
+    };
+    finish(timeout(WRITE_TIMEOUT, writing).await)
+}
+
+async fn send(sink: &mut Sink, message: Message) -> Result<(), End> {
+    finish(timeout(WRITE_TIMEOUT, sink.send(message)).await)
+}
+
+fn finish(written: Result<Result<(), axum::Error>, tokio::time::error::Elapsed>) -> Result<(), End> {
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Close(CloseReason::TooSlow)),
+    }
+}
+
+/// How much a client may still say.
+struct Allowance {
+    since: Instant,
+    spent: u32,
+}
+
+impl Allowance {
+    fn new() -> Self {
+        Self { since: Instant::now(), spent: 0 }
+    }
+
+    fn spend(&mut self) -> bool {
+        if self.since.elapsed() >= ALLOWANCE_INTERVAL {
+            *self = Self::new();
+        }
+        self.spent += 1;
+        self.spent <= ALLOWANCE
+    }
+}

@@ -1,0 +1,239 @@
+//! The admins' sockets. One task owns the [`Monitor`], makes frames and hands them to everyone by reference.
+//!
+//! ```text
+//!  inbox ──▶ monitor ──flush──▶ encode once per encoding in use ──▶ ring (broadcast) ──▶ a task per socket ──▶ browser
+//!                 ▲                                                                          │
+//!                 └──────────────────────── join: snapshot, and the ring from there ◀────────┘
+//! ```
+//!
+//! A frame goes out as soon as something changed and at most once per frame interval. A socket that reads too slowly
+//! falls off the ring and joins again with a snapshot: nobody waits for it, and it costs no memory. Deliberately absent:
+//! a queue per client, a timer per client's frames, a lock.
+
+mod client;
+mod encoding;
+
+pub use client::serve;
+pub use encoding::Encoding;
+
+use crate::{
+    bus::{Delivery, Inbox},
+    monitor::Monitor,
+};
+use app::{
+    api::FIRST_ROWS_MAX,
+    model::{protocol::Frame, protocol::Snapshot, status::StatusReport, time::UnixMillis},
+};
+use encoding::{Batch, JsonEvents};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
+};
+
+/// Batches that a socket may be behind before it joins again: two and a half seconds of frames.
+const RING_LENGTH: usize = 256;
+/// Joins and questions that may wait for the hub's task.
+const REQUESTS_MAX: usize = 256;
+
+/// A way to the hub, for routes and sockets.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    requests: mpsc::Sender<Request>,
+    report: watch::Receiver<Arc<StatusReport>>,
+    counters: Arc<HubCounters>,
+}
+
+/// What the hub counts.
+#[derive(Debug, Default)]
+pub struct HubCounters {
+    /// Sockets that are open.
+    pub sockets: AtomicUsize,
+    /// Frames made.
+    pub frames_total: AtomicU64,
+    /// Times that a socket fell behind and got a snapshot instead.
+    pub lags_total: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Request {
+    Join { encoding: Encoding, answer: oneshot::Sender<Joined> },
+    Status { encoding: Encoding, answer: oneshot::Sender<Batch> },
+    FirstView { answer: oneshot::Sender<Snapshot> },
+}
+
+/// The whole truth, and everything after it.
+#[derive(Debug)]
+struct Joined {
+    snapshot: Batch,
+    batches: broadcast::Receiver<Batch>,
+}
+
+impl Hub {
+    /// The status as of the last change or metrics interval: from memory, without asking anybody.
+    #[must_use]
+    pub fn report(&self) -> Arc<StatusReport> {
+        Arc::clone(&self.report.borrow())
+    }
+
+    /// What the hub counts.
+    #[must_use]
+    pub fn counters(&self) -> &HubCounters {
+        &self.counters
+    }
+
+    /// The present with the first rows of each connection; `None` when the hub is gone.
+    pub async fn first_view(&self) -> Option<Snapshot> {
+        self.ask(|answer| Request::FirstView { answer }).await
+    }
+
+    async fn join(&self, encoding: Encoding) -> Option<Joined> {
+        self.ask(|answer| Request::Join { encoding, answer }).await
+    }
+
+    async fn status(&self, encoding: Encoding) -> Option<Batch> {
+        self.ask(|answer| Request::Status { encoding, answer }).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(request(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// How often what goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The shortest time between two frames of ticks.
+    pub frame_interval: Duration,
+    /// The time between two metrics frames.
+    pub metrics_interval: Duration,
+}
+
+/// Makes a hub. The future is its task; it ends when it is dropped, or with the last [`Hub`].
+pub fn hub(monitor: Monitor, inbox: Inbox, pace: Pace) -> (Hub, impl Future<Output = ()> + Send) {
+    let (requests, received) = mpsc::channel(REQUESTS_MAX);
+    let (report, reported) = watch::channel(Arc::new(monitor.report().clone()));
+    let counters = Arc::new(HubCounters::default());
+    let mut beats = interval_at(Instant::now() + pace.metrics_interval, pace.metrics_interval);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let task = Task {
+        monitor,
+        inbox,
+        requests: received,
+        report,
+        counters: Arc::clone(&counters),
+        binary: broadcast::Sender::new(RING_LENGTH),
+        json: broadcast::Sender::new(RING_LENGTH),
+        json_events: JsonEvents::default(),
+        frame_interval: pace.frame_interval,
+        beats,
+        last_beat: Instant::now(),
+        last_flush: Instant::now(),
+    };
+    (Hub { requests, report: reported, counters }, task.run())
+}
+
+struct Task {
+    monitor: Monitor,
+    inbox: Inbox,
+    requests: mpsc::Receiver<Request>,
+    report: watch::Sender<Arc<StatusReport>>,
+    counters: Arc<HubCounters>,
+    binary: broadcast::Sender<Batch>,
+    json: broadcast::Sender<Batch>,
+    json_events: JsonEvents,
+    frame_interval: Duration,
+    beats: Interval,
+    last_beat: Instant,
+    last_flush: Instant,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut delivery = Delivery::default();
+        loop {
+            let due = self.last_flush + self.frame_interval;
+            tokio::select! {
+                () = self.inbox.take(&mut delivery) => {
+                    self.monitor.take(&delivery, UnixMillis::now());
+                    // The first news after a silence go at once, what follows within the interval waits for its end.
+                    if due <= Instant::now() {
+                        self.flush();
+                    }
+                }
+                () = sleep_until(due), if self.monitor.has_news() => self.flush(),
+                _ = self.beats.tick() => self.beat(),
+                request = self.requests.recv() => match request {
+                    Some(request) => self.answer(request),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.last_flush = Instant::now();
+        for frame in self.monitor.flush(UnixMillis::now()) {
+            self.send(&frame);
+        }
+    }
+
+    fn beat(&mut self) {
+        let seconds = self.last_beat.elapsed().as_secs_f64();
+        self.last_beat = Instant::now();
+        let frame = self.monitor.beat(UnixMillis::now(), seconds);
+        self.send(&frame);
+    }
+
+    fn send(&mut self, frame: &Frame) {
+        self.counters.frames_total.fetch_add(1, Relaxed);
+        if !matches!(frame, Frame::Ticks(_) | Frame::Rows(_)) {
+            self.report.send_replace(Arc::new(self.monitor.report().clone()));
+        }
+        // An encoding that nobody uses costs nothing; sending fails only when the last reader has just left.
+        if self.binary.receiver_count() > 0 {
+            let _ = self.binary.send(Batch::binary(frame));
+        }
+        if self.json.receiver_count() > 0
+            && let Some(batch) = self.json_events.batch(frame, self.monitor.rows())
+        {
+            let _ = self.json.send(batch);
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        let now = UnixMillis::now();
+        // Whoever asked may have left meanwhile: then the answer goes nowhere.
+        match request {
+            Request::Join { encoding, answer } => {
+                // What is not flushed yet is in the snapshot; the ring must not tell it again.
+                self.flush();
+                let snapshot = Frame::Snapshot(Box::new(self.monitor.snapshot(now)));
+                let (snapshot, batches) = match encoding {
+                    Encoding::Binary => (Batch::binary(&snapshot), self.binary.subscribe()),
+                    Encoding::Json => (JsonEvents::first(&snapshot), self.json.subscribe()),
+                };
+                let _ = answer.send(Joined { snapshot, batches });
+            }
+            Request::Status { encoding, answer } => {
+                let live = Frame::Live(self.monitor.report().live());
+                let batch = match encoding {
+                    Encoding::Binary => Batch::binary(&live),
+                    Encoding::Json => JsonEvents::first(&live),
+                };
+                let _ = answer.send(batch);
+            }
+            Request::FirstView { answer } => {
+                let _ = answer.send(self.monitor.first_view(FIRST_ROWS_MAX));
+            }
+        }
+    }
+}

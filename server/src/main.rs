@@ -1,0 +1,163 @@
+//! `tickstock-monitor`: see `docs/` for what it does and `--help` for how to call it.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use secrecy::ExposeSecret;
+use server::{
+    auth::{self, FirstAccount, cli::UserCommand},
+    config::{Config, Variables},
+    database::Database,
+    simulator::{self, SimulatorArgs},
+};
+use std::process::ExitCode;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Watches the market-data connections of TickStock.
+#[derive(Parser)]
+#[command(name = "tickstock-monitor", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the monitor (the default).
+    Serve,
+    /// Run the simulated market alone.
+    Simulator(SimulatorArgs),
+    /// Manage accounts.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Check the configuration and say every problem.
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    // Rendering pages can block a worker for a moment; with fewer than four, others would wait (leptos #4647).
+    let workers = std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let result = runtime.context("cannot start").and_then(|runtime| runtime.block_on(run(Cli::parse())));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tickstock-monitor: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    start_logging();
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(read_config()?).await,
+        Command::Simulator(args) => run_simulator(args).await,
+        Command::User(command) => {
+            let database = Database::open(&read_config()?.accounts.database_url).await?;
+            auth::cli::run(command, &database).await
+        }
+        Command::CheckConfig => check_config(&read_config()?),
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let address = config.dashboard.listen;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("LEPTOS_SITE_ADDR={address}: cannot listen there"))?;
+    let database = Database::open(&config.accounts.database_url).await?;
+    let accounts = &config.accounts;
+    let first =
+        auth::first_account(&database, accounts.admin_email.as_deref(), accounts.admin_password.clone()).await?;
+    greet(&listener, &first)?;
+    server::run(config, database, listener, until_told_to_stop()).await
+}
+
+/// The address, and the account when it was made now: its password is printed once and kept nowhere.
+fn greet(listener: &TcpListener, first: &FirstAccount) -> anyhow::Result<()> {
+    println!("\n  TickStock Monitor   http://{}/admin/websockets", listener.local_addr()?);
+    match first {
+        FirstAccount::Made { email, generated_password: Some(password) } => {
+            println!("  Sign in as          {}", email.as_str());
+            println!("  with the password   {}   (shown once)\n", password.expose_secret());
+        }
+        FirstAccount::Made { email, generated_password: None } => {
+            println!("  Sign in as          {}, with ADMIN_PASSWORD\n", email.as_str());
+        }
+        FirstAccount::AlreadyThere => {
+            println!("  Sign in with an account that is there; `tickstock-monitor user` lists and adds them\n");
+        }
+    }
+    Ok(())
+}
+
+async fn run_simulator(args: SimulatorArgs) -> anyhow::Result<()> {
+    let address = args.listen;
+    let config = args.try_into()?;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("--listen {address}: cannot listen there"))?;
+    println!("Simulated market on ws://{0}/stocks; faults: POST http://{0}/control", listener.local_addr()?);
+    Ok(simulator::serve(config, listener, until_told_to_stop()).await?)
+}
+
+fn check_config(config: &Config) -> anyhow::Result<()> {
+    let universes = server::universe::Universes::load(config.market.universes_file.as_deref())?;
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    println!("feed: {}", config.feed.label());
+    for plan in server::universe::plan(&config.connections, &universes) {
+        let state = if plan.enabled { "enabled" } else { "disabled" };
+        println!("connection {} ({}): {state}, {} tickers", plan.id, plan.name, plan.config.ticker_count);
+        for warning in &plan.config.warnings {
+            println!("  warning: {warning}");
+        }
+    }
+    Ok(())
+}
+
+fn read_config() -> anyhow::Result<Config> {
+    let problems = match Variables::from_process() {
+        Ok(variables) => match Config::read(&variables) {
+            Ok(config) => return Ok(config),
+            Err(problems) => problems,
+        },
+        Err(problem) => vec![problem],
+    };
+    let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    anyhow::bail!("the configuration cannot be used:{}", lines.concat())
+}
+
+fn start_logging() {
+    use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
+
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    // The WebSocket library writes whole frames into its trace, and one of them carries the provider's key: whatever
+    // RUST_LOG says, that stays out.
+    let no_frames =
+        filter_fn(|line| !line.target().starts_with("tungstenite") || *line.level() <= tracing::Level::WARN);
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_writer(std::io::stderr).with_filter(no_frames))
+        .with(filter)
+        .init();
+}
+
+/// Cancelled by Ctrl-C or SIGTERM.
+fn until_told_to_stop() -> CancellationToken {
+    let token = CancellationToken::new();
+    let told = token.clone();
+    tokio::spawn(async move {
+        let interrupt = tokio::signal::ctrl_c();
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(_) => drop(interrupt.await),
+        }
+        told.cancel();
+    });
+    token
+}

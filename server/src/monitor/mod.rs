@@ -1,0 +1,343 @@
+//! What we know now. Folds deliveries from the bus into a [`Board`] and says, when asked, what changed since.
+//!
+//! ```text
+//!  Delivery ──take──▶ Board ──flush──▶ frames (rows, ticks, states)
+//!                       └────beat────▶ a metrics frame, every metrics interval
+//! ```
+//!
+//! Plain data with one owner, the hub's task: no lock, no clock of its own, no I/O.
+
+mod inference;
+#[cfg(test)]
+mod tests;
+
+use crate::{bus::Delivery, universe::ConnectionPlan, upstream};
+use app::model::{
+    board::{Board, ROWS_MAX},
+    connection::{ConnectionId, ConnectionState},
+    protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
+    status::{ConnectionLive, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
+    symbol::Symbol,
+    tick::{Direction, Tick},
+    time::UnixMillis,
+};
+use inference::Observed;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+};
+
+/// The numbers that a connection may have, configured here or reported by others.
+const SLOTS: RangeInclusive<ConnectionId> = 1..=16;
+
+/// The one owner of the present.
+#[derive(Debug)]
+pub struct Monitor {
+    feed: Feed,
+    plans: Vec<ConnectionPlan>,
+    board: Board,
+    /// Where a connection's symbol is in the board.
+    places: HashMap<(ConnectionId, Symbol), RowId>,
+    /// Which connection carries a symbol, for producers that do not say.
+    carriers: HashMap<Symbol, ConnectionId>,
+    /// What ticked since the last flush, by row.
+    fresh: Vec<Fresh>,
+    /// The rows that did.
+    dirty: Vec<RowId>,
+    rows_flushed: usize,
+    reconfigured: bool,
+    changed: bool,
+    unassigned_ticks_total: u64,
+    observed: HashMap<ConnectionId, Observed>,
+    reported_at: Option<UnixMillis>,
+}
+
+/// What is not flushed yet of one row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fresh {
+    ticks: u32,
+    /// The price that was flushed last. Directions are told against it, as whoever reads the frames sees them: ticks
+    /// that were conflated away move no arrow.
+    price_before: Option<f64>,
+}
+
+impl Monitor {
+    /// Starts from the configuration: every slot is there before anything is heard of it.
+    #[must_use]
+    pub fn new(feed: Feed, plans: Vec<ConnectionPlan>, now: UnixMillis) -> Self {
+        let connections = plans
+            .iter()
+            .map(|plan| ConnectionStatus { live: upstream::report::idle(plan), config: plan.config.clone() });
+        let head = StatusHead { generated_at: now, feed, ..StatusHead::default() };
+        let report = StatusReport { head, connections: connections.collect() };
+        let mut monitor = Self {
+            feed,
+            plans,
+            board: Board { report, ..Board::default() },
+            places: HashMap::new(),
+            carriers: HashMap::new(),
+            fresh: Vec::new(),
+            dirty: Vec::new(),
+            rows_flushed: 0,
+            reconfigured: false,
+            changed: false,
+            unassigned_ticks_total: 0,
+            observed: HashMap::new(),
+            reported_at: None,
+        };
+        monitor.lay_out_rows();
+        monitor.infer(now, None);
+        monitor.sum_up();
+        monitor.reconfigured = false;
+        monitor
+    }
+
+    /// Folds in what the bus delivered.
+    pub fn take(&mut self, delivery: &Delivery, now: UnixMillis) {
+        if let Some(bus) = &delivery.bus {
+            self.board.report.head.bus = bus.clone();
+            self.changed = true;
+        }
+        if let Some(report) = &delivery.status {
+            self.adopt(report, now);
+        }
+        delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
+        delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
+        self.unassigned_ticks_total += delivery.lost;
+    }
+
+    /// Is there anything that the next flush would tell?
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.reconfigured || self.changed || !self.dirty.is_empty() || self.rows_flushed < self.board.rows.len()
+    }
+
+    /// What changed since the last flush, in the order in which it has to be folded.
+    pub fn flush(&mut self, now: UnixMillis) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        if std::mem::take(&mut self.reconfigured) {
+            self.forget_news();
+            frames.push(Frame::Snapshot(Box::new(self.snapshot(now))));
+            return frames;
+        }
+        if self.rows_flushed < self.board.rows.len() {
+            let rows = &self.board.rows[self.rows_flushed..];
+            frames.push(Frame::Rows(rows.iter().map(|row| Row::empty(row.connection_id, row.symbol)).collect()));
+            self.rows_flushed = self.board.rows.len();
+        }
+        if !self.dirty.is_empty() {
+            frames.push(Frame::Ticks(self.drain_ticks(now)));
+        }
+        if std::mem::take(&mut self.changed) {
+            self.sum_up();
+            self.board.report.head.generated_at = now;
+            frames.push(Frame::Live(self.board.report.live()));
+        }
+        frames
+    }
+
+    /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
+    pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
+        self.infer(now, Some(seconds));
+        self.sum_up();
+        self.board.report.head.generated_at = now;
+        self.board.sample_rates();
+        Frame::Metrics(self.board.report.live())
+    }
+
+    /// The status as it is now.
+    #[must_use]
+    pub fn report(&self) -> &StatusReport {
+        &self.board.report
+    }
+
+    /// The rows of the board; a row's place is its id.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.board.rows
+    }
+
+    /// The whole truth. Flush first, or what is not flushed yet is told twice.
+    #[must_use]
+    pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
+        let mut snapshot = self.board.snapshot();
+        snapshot.report.live.head.generated_at = now;
+        snapshot
+    }
+
+    /// The whole truth but for rows beyond the first `rows_max` of each connection.
+    #[must_use]
+    pub fn first_view(&self, rows_max: usize) -> Snapshot {
+        let mut counts: HashMap<ConnectionId, usize> = HashMap::new();
+        let first_rows = self.board.rows.iter().filter(|row| {
+            let count = counts.entry(row.connection_id).or_default();
+            *count += 1;
+            *count <= rows_max
+        });
+        let rows = first_rows.copied().collect();
+        Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone() }.snapshot()
+    }
+
+    fn drain_ticks(&mut self, now: UnixMillis) -> Ticks {
+        let entries = self.dirty.drain(..).map(|place| {
+            let row = &self.board.rows[place as usize];
+            TickEntry {
+                row: place,
+                price: row.price.unwrap_or_default(),
+                volume: row.volume,
+                age_ms: now.millis_since(row.timestamp),
+                ticks: std::mem::take(&mut self.fresh[place as usize]).ticks,
+            }
+        });
+        Ticks { at: now, entries: entries.collect() }
+    }
+
+    fn forget_news(&mut self) {
+        self.dirty.clear();
+        self.fresh.fill(Fresh::default());
+        self.rows_flushed = self.board.rows.len();
+        self.changed = false;
+    }
+
+    fn fold(&mut self, tick: &Tick, count: u32, now: UnixMillis) {
+        let Some(connection_id) = self.carrier_of(tick) else {
+            self.unassigned_ticks_total += u64::from(count);
+            return;
+        };
+        self.observed.entry(connection_id).or_default().ticked(count, now);
+        let Some(place) = self.place_of(connection_id, tick.symbol) else {
+            self.unassigned_ticks_total += u64::from(count);
+            return;
+        };
+        let row = &mut self.board.rows[place as usize];
+        let fresh = &mut self.fresh[place as usize];
+        if fresh.ticks == 0 {
+            fresh.price_before = row.price;
+            self.dirty.push(place);
+        }
+        row.take(tick.price, tick.volume, tick.timestamp, u64::from(count));
+        row.direction = Direction::of(fresh.price_before, tick.price);
+        fresh.ticks = fresh.ticks.saturating_add(count);
+    }
+
+    /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never
+    /// to a guess.
+    fn carrier_of(&self, tick: &Tick) -> Option<ConnectionId> {
+        match tick.connection_id {
+            Some(id) => self.board.report.connections.iter().any(|connection| connection.live.id == id).then_some(id),
+            None => self.carriers.get(&tick.symbol).copied(),
+        }
+    }
+
+    /// The row of a connection's symbol; a new one for a symbol that was not configured; `None` when the board is full.
+    fn place_of(&mut self, connection_id: ConnectionId, symbol: Symbol) -> Option<RowId> {
+        if let Some(place) = self.places.get(&(connection_id, symbol)) {
+            return Some(*place);
+        }
+        if self.board.rows.len() >= ROWS_MAX {
+            return None;
+        }
+        let place = self.board.rows.len() as RowId;
+        self.board.rows.push(Row::empty(connection_id, symbol));
+        self.fresh.push(Fresh::default());
+        self.places.insert((connection_id, symbol), place);
+        Some(place)
+    }
+
+    fn adopt(&mut self, reported: &StatusReport, now: UnixMillis) {
+        let mut report = reported.clone();
+        report.connections = self.all_slots(report.connections);
+        report.head.feed = self.feed;
+        report.head.bus = self.board.report.head.bus.clone();
+        self.changed |= !same_states(&self.board.report, &report) || self.reported_at.is_none();
+        // As old as whoever made it says; from the future it cannot be.
+        self.reported_at = Some(now.min(reported.head.generated_at));
+        let reconfigured = !self.board.report.same_configuration(&report);
+        self.board.report = report;
+        if reconfigured {
+            self.lay_out_rows();
+        }
+        self.sum_up();
+    }
+
+    /// Every configured slot once, as reported where it was, and what was reported beyond them.
+    fn all_slots(&self, reported: Vec<ConnectionStatus>) -> Vec<ConnectionStatus> {
+        let mut slots: BTreeMap<ConnectionId, ConnectionStatus> = BTreeMap::new();
+        for mut connection in reported.into_iter().filter(|connection| SLOTS.contains(&connection.live.id)) {
+            self.complete(&mut connection);
+            if let Some(observed) = self.observed.get(&connection.live.id) {
+                inference::fill_in(&mut connection.live, observed);
+            }
+            slots.entry(connection.live.id).or_insert(connection);
+        }
+        for plan in &self.plans {
+            slots.entry(plan.id).or_insert_with(|| {
+                let mut live = upstream::report::idle(plan);
+                if live.enabled && !plan.config.symbols.is_empty() {
+                    live.state = ConnectionState::Failed;
+                    live.reason = Some("The connection manager does not report this connection".to_owned());
+                }
+                ConnectionStatus { live, config: plan.config.clone() }
+            });
+        }
+        slots.into_values().collect()
+    }
+
+    /// TickStock's own manager does not say which symbols a connection has: then our configuration does.
+    fn complete(&self, connection: &mut ConnectionStatus) {
+        let plan = self.plans.iter().find(|plan| plan.id == connection.live.id);
+        if let Some(plan) = plan.filter(|_| connection.config.symbols.is_empty()) {
+            let reported_count = connection.config.ticker_count;
+            connection.config = plan.config.clone();
+            if reported_count > 0 {
+                connection.config.ticker_count = reported_count;
+            }
+        }
+    }
+
+    /// One row for each symbol of each enabled connection; what was known of it stays.
+    fn lay_out_rows(&mut self) {
+        let known: HashMap<_, _> =
+            self.board.rows.drain(..).map(|row| ((row.connection_id, row.symbol), row)).collect();
+        self.carriers.clear();
+        for connection in self.board.report.connections.iter().filter(|connection| connection.live.enabled) {
+            let id = connection.live.id;
+            for symbol in &connection.config.symbols {
+                self.carriers.entry(*symbol).or_insert(id);
+                if self.board.rows.len() < ROWS_MAX {
+                    let row = known.get(&(id, *symbol)).copied().unwrap_or_else(|| Row::empty(id, *symbol));
+                    self.board.rows.push(row);
+                }
+            }
+        }
+        let rows = self.board.rows.iter().enumerate();
+        self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();
+        self.fresh = vec![Fresh::default(); self.board.rows.len()];
+        self.board.rates.resize_with(self.board.report.connections.len(), Default::default);
+        self.forget_news();
+        self.reconfigured = true;
+    }
+
+    fn sum_up(&mut self) {
+        let report = &mut self.board.report;
+        report.head.summary =
+            Summary::of(report.connections.iter().map(|connection| &connection.live), self.unassigned_ticks_total);
+    }
+}
+
+/// Do both say the same of every connection, numbers aside?
+fn same_states(one: &StatusReport, other: &StatusReport) -> bool {
+    let face = |live: &ConnectionLive| {
+        (
+            live.id,
+            live.enabled,
+            live.state,
+            live.state_since,
+            live.reason.clone(),
+            live.reconnect.clone(),
+            live.subscription.clone(),
+        )
+    };
+    one.connections.len() == other.connections.len()
+        && one.connections.iter().zip(&other.connections).all(|(a, b)| face(&a.live) == face(&b.live))
+}

@@ -1,0 +1,185 @@
+use super::*;
+use crate::{
+    config::{Config, Variables},
+    universe::{Universes, plan},
+};
+use app::model::{
+    board::Change,
+    connection::ConnectionState,
+    status::{BusStatus, StatusSource},
+};
+use std::sync::Arc;
+
+const NOW: UnixMillis = UnixMillis(1_768_998_896_789);
+
+fn later(millis: i64) -> UnixMillis {
+    UnixMillis(NOW.0 + millis)
+}
+
+fn monitor(feed: Feed) -> Monitor {
+    let variables: Variables = [
+        ("USE_MULTI_CONNECTION", "true"),
+        ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL,MSFT"),
+        ("WEBSOCKET_CONNECTION_2_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_2_SYMBOLS", "JPM"),
+    ]
+    .into();
+    let config = Config::read(&variables).expect("a good configuration");
+    Monitor::new(feed, plan(&config.connections, &Universes::load(None).expect("no file")), NOW)
+}
+
+fn tick(connection_id: Option<ConnectionId>, symbol: &str, price: f64) -> Tick {
+    Tick { connection_id, symbol: Symbol::parse(symbol).expect("a symbol"), price, volume: 10, timestamp: NOW }
+}
+
+fn ticks(ticks: Vec<Tick>) -> Delivery {
+    Delivery { ticks, ..Delivery::default() }
+}
+
+#[test]
+fn many_ticks_of_a_symbol_are_one_entry_with_their_count() {
+    let mut monitor = monitor(Feed::Simulator);
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0), tick(Some(1), "MSFT", 5.0), tick(Some(1), "AAPL", 2.0)]), NOW);
+    let frames = monitor.flush(NOW);
+    let [Frame::Ticks(frame)] = frames.as_slice() else { panic!("one frame of ticks: {frames:?}") };
+    let entries: Vec<_> = frame.entries.iter().map(|entry| (entry.row, entry.price, entry.ticks)).collect();
+    assert_eq!(entries, [(0, 2.0, 2), (1, 5.0, 1)]);
+    assert!(!monitor.has_news() && monitor.flush(NOW).is_empty());
+}
+
+#[test]
+fn a_browser_that_folds_the_frames_has_the_servers_board() {
+    let mut monitor = monitor(Feed::Simulator);
+    let mut browser = Board::from(monitor.snapshot(NOW));
+    let delivery = Delivery {
+        ticks: vec![tick(Some(1), "AAPL", 1.0), tick(Some(2), "NEW", 3.0)],
+        conflated: vec![(tick(Some(1), "AAPL", 9.0), 41)],
+        bus: Some(BusStatus { connected: true, ..BusStatus::default() }),
+        ..Delivery::default()
+    };
+    monitor.take(&delivery, NOW);
+    let frames = monitor.flush(NOW);
+    let changes: Vec<_> =
+        frames.iter().map(|frame| browser.apply(&Frame::decode(&frame.encode()).expect("decodes"))).collect();
+    assert_eq!(changes, [Change::RowsFrom(3), Change::Prices, Change::Live]);
+    browser.apply(&monitor.beat(NOW, 1.0));
+    assert_eq!(browser, Board::from(monitor.snapshot(NOW)));
+    assert_eq!(browser.rows[0].ticks_total, 42, "counts are exact, conflated or not");
+}
+
+#[test]
+fn a_tick_without_connection_goes_where_its_symbol_is_assigned_or_nowhere() {
+    let mut monitor = monitor(Feed::Redis);
+    monitor.take(&ticks(vec![tick(None, "JPM", 1.0), tick(None, "TSLA", 2.0), tick(Some(9), "AAPL", 3.0)]), NOW);
+    monitor.flush(NOW);
+    monitor.beat(NOW, 1.0);
+    assert_eq!(monitor.report().head.summary.unassigned_ticks_total, 2);
+    let priced: Vec<_> =
+        monitor.board.rows.iter().filter(|row| row.price.is_some()).map(|row| row.connection_id).collect();
+    assert_eq!(priced, [2]);
+}
+
+#[test]
+fn without_a_status_states_are_read_off_the_ticks_and_marked() {
+    let mut monitor = monitor(Feed::Redis);
+    let state = |monitor: &Monitor| monitor.report().connections[0].live.state;
+    assert_eq!(monitor.report().head.status_source, StatusSource::Inferred);
+    assert_eq!(state(&monitor), ConnectionState::Connecting);
+
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), NOW);
+    monitor.beat(later(1_000), 1.0);
+    let live = &monitor.report().connections[0].live;
+    assert_eq!((live.state, live.metrics.ticks_per_second), (ConnectionState::Connected, 1.0));
+
+    monitor.beat(later(11_000), 10.0);
+    assert_eq!(state(&monitor), ConnectionState::Mute);
+    assert_eq!(monitor.report().connections[2].live.state, ConnectionState::Disabled);
+}
+
+#[test]
+fn a_status_that_stops_coming_turns_stale() {
+    let mut monitor = monitor(Feed::Redis);
+    let report = Arc::new(monitor.report().clone());
+    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
+    monitor.beat(later(10_000), 1.0);
+    assert_eq!(monitor.report().head.status_source, StatusSource::Reported);
+    monitor.beat(later(10_001), 1.0);
+    assert_eq!(monitor.report().head.status_source, StatusSource::Stale);
+    assert!(matches!(monitor.flush(later(10_002)).as_slice(), [Frame::Live(_)]));
+}
+
+#[test]
+fn a_changed_configuration_is_a_snapshot_that_keeps_known_prices() {
+    let mut monitor = monitor(Feed::Simulator);
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 7.0)]), NOW);
+    let mut report = monitor.report().clone();
+    report.connections[0].config.symbols = vec![Symbol::parse("AAPL").expect("a symbol")];
+    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    let frames = monitor.flush(NOW);
+    let [Frame::Snapshot(snapshot)] = frames.as_slice() else { panic!("a snapshot: {frames:?}") };
+    let rows: Vec<_> = snapshot.rows.iter().map(|row| (&*row.symbol, row.price)).collect();
+    assert_eq!(rows, [("AAPL", Some(7.0)), ("JPM", None)]);
+}
+
+#[test]
+fn a_report_with_the_same_states_is_no_news() {
+    let mut monitor = monitor(Feed::Simulator);
+    let report = Arc::new(monitor.report().clone());
+    monitor.take(&Delivery { status: Some(Arc::clone(&report)), ..Delivery::default() }, NOW);
+    assert!(matches!(monitor.flush(NOW).as_slice(), [Frame::Live(_)]), "the first one is");
+    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
+    assert!(!monitor.has_news());
+}
+
+#[test]
+fn a_first_view_is_short() {
+    let view = monitor(Feed::Simulator).first_view(1);
+    assert_eq!(view.rows.iter().map(|row| &*row.symbol).collect::<Vec<_>>(), ["AAPL", "JPM"]);
+}
+
+#[test]
+fn a_status_that_names_some_connections_takes_none_away() {
+    let mut monitor = monitor(Feed::Redis);
+    let mut report = monitor.report().clone();
+    report.head.generated_at = NOW;
+    report.connections.truncate(1);
+    report.connections.push(report.connections[0].clone());
+    report.connections[0].live.name = "first".into();
+    let mut stranger = report.connections[0].clone();
+    stranger.live.id = 200;
+    report.connections.push(stranger);
+    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    let shown: Vec<_> = monitor.report().connections.iter().map(|c| (c.live.id, c.live.state, &*c.live.name)).collect();
+    assert_eq!(
+        shown,
+        [
+            (1, ConnectionState::Connecting, "first"),
+            (2, ConnectionState::Failed, "secondary"),
+            (3, ConnectionState::Disabled, "tertiary"),
+        ]
+    );
+    monitor.take(&ticks(vec![tick(None, "JPM", 1.0)]), NOW);
+    assert_eq!(monitor.unassigned_ticks_total, 0, "JPM is connection 2's, reported or not");
+}
+
+#[test]
+fn a_status_without_rates_gets_those_of_the_ticks() {
+    let mut monitor = monitor(Feed::Redis);
+    let report = Arc::new(monitor.report().clone());
+    monitor.take(&Delivery { status: Some(Arc::clone(&report)), ..Delivery::default() }, NOW);
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0); 20]), NOW);
+    monitor.beat(later(1_000), 2.0);
+    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, later(1_000));
+    let live = &monitor.report().connections[0].live;
+    assert_eq!((live.metrics.ticks_per_second, live.metrics.last_update), (10.0, Some(NOW)));
+}
+
+#[test]
+fn an_old_status_is_stale_however_late_it_arrives() {
+    let mut monitor = monitor(Feed::Redis);
+    let report = Arc::new(monitor.report().clone());
+    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, later(60_000));
+    monitor.beat(later(60_000), 1.0);
+    assert_eq!(monitor.report().head.status_source, StatusSource::Stale);
+}

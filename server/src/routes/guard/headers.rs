@@ -1,0 +1,40 @@
+//! Headers that every answer carries.
+
+use axum::{
+    extract::Request,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, LAST_MODIFIED, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+    },
+    middleware::Next,
+    response::Response,
+};
+
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Middleware: the usual security headers, and `no-store` on everything but files that are the same for everybody, which
+/// are `no-cache`, where the handler did not say otherwise. The content security policy is the page's own business, as its nonce is.
+pub async fn security_headers(request: Request, next: Next) -> Response {
+    let is_bundle = request.uri().path().starts_with("/pkg/");
+    let mut response = next.run(request).await;
+    // Only the file service tells when something was modified.
+    let is_file = is_bundle || response.headers().contains_key(LAST_MODIFIED);
+    let is_found = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    // Files keep their names from one version to the next, so a browser has to ask whether it has the newest.
+    let caching = if is_file && is_found { "no-cache" } else { "no-store" };
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(caching));
+    response
+}

@@ -1,0 +1,122 @@
+use crate::auth::{
+    Role,
+    testing::{self, Browser, PASSWORD, account, location, text},
+};
+use axum::{
+    body::Body,
+    http::{Request, Response, StatusCode, header::SET_COOKIE},
+};
+
+fn set_cookie(answer: &Response<Body>) -> &str {
+    answer.headers()[SET_COOKIE].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn the_right_password_leads_to_the_dashboard_with_a_guarded_cookie() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let mut browser = Browser::new(&database);
+    let answer = browser.sign_in("Ann@X", PASSWORD).await;
+    assert_eq!(location(&answer), "/admin/websockets");
+    let cookie = set_cookie(&answer);
+    let (pair, flags) = cookie.split_once("; ").unwrap();
+    assert!(pair.starts_with("tickstock_session=") && pair.len() == "tickstock_session=".len() + 22, "{cookie}");
+    assert_eq!(flags, "HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
+    assert_eq!(text(browser.get("/admin/websockets").await).await, "ann@x admin");
+
+    browser.site = testing::site(&database, true);
+    let answer = browser.sign_in("ann@x", PASSWORD).await;
+    assert!(set_cookie(&answer).contains("; Secure"));
+}
+
+#[tokio::test]
+async fn wrong_password_unknown_and_disabled_account_are_one_answer() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    account(&database, "off@x", Role::Admin).await;
+    database.set_disabled(&"off@x".parse().unwrap(), true).await.unwrap();
+    let mut browser = Browser::new(&database);
+    for (email, password) in
+        [("ann@x", "wrong"), ("bob@x", PASSWORD), ("off@x", PASSWORD), ("", ""), ("rubbish", PASSWORD)]
+    {
+        let answer = browser.sign_in(email, password).await;
+        assert_eq!(location(&answer), "/login?error=credentials", "{email}");
+        assert!(answer.headers().get(SET_COOKIE).is_none(), "{email}");
+        assert!(!text(answer).await.contains(PASSWORD));
+    }
+}
+
+#[tokio::test]
+async fn the_form_cannot_say_where_to_go() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let mut browser = Browser::new(&database);
+    let form = format!("email=ann%40x&password={}&next=https%3A%2F%2Fevil.example", PASSWORD.replace(' ', "+"));
+    let answer = browser.post("/login?next=//evil.example&redirect=https://evil.example", &form).await;
+    assert_eq!(location(&answer), "/admin/websockets");
+    assert_eq!(location(&browser.post("/logout?next=//evil.example", "").await), "/login");
+    assert_eq!(location(&browser.get("/?next=//evil.example").await), "/admin/websockets");
+}
+
+#[tokio::test]
+async fn a_form_that_is_none_or_too_big_is_refused_without_repeating_it() {
+    let (_folder, database) = testing::database().await;
+    let mut browser = Browser::new(&database);
+    for (form, status) in [
+        ("password=hunter2hunter2".to_owned(), StatusCode::BAD_REQUEST),
+        ("%%%=hunter2hunter2".to_owned(), StatusCode::BAD_REQUEST),
+        (format!("email=a%40x&password=hunter2hunter2{}", "x".repeat(9000)), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let answer = browser.post("/login", &form).await;
+        assert_eq!(answer.status(), status);
+        let text = text(answer).await;
+        assert!(text.contains("fields email and password") && !text.contains("hunter2"), "{text}");
+    }
+    let json = Request::post("/login").header("content-type", "application/json").body(Body::from("{}")).unwrap();
+    assert_eq!(browser.send(json).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn the_session_id_changes_at_every_sign_in_and_the_old_one_is_worthless() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "mallory@x", Role::User).await;
+    account(&database, "ann@x", Role::Admin).await;
+
+    // An id that the server never gave.
+    let mut browser = Browser::new(&database);
+    let planted = "tickstock_session=AAAAAAAAAAAAAAAAAAAAAA".to_owned();
+    browser.cookie = Some(planted.clone());
+    browser.sign_in("ann@x", PASSWORD).await;
+    assert_ne!(browser.cookie.as_ref(), Some(&planted));
+
+    // A live session of another account, planted into the administrator's browser.
+    let mut mallory = Browser::signed_in(&database, "mallory@x").await;
+    let mut ann = Browser::new(&database);
+    ann.cookie.clone_from(&mallory.cookie);
+    ann.sign_in("ann@x", PASSWORD).await;
+    assert_ne!(ann.cookie, mallory.cookie);
+    assert_eq!(ann.api_status().await, StatusCode::OK);
+    assert_eq!(mallory.api_status().await, StatusCode::UNAUTHORIZED);
+
+    // One's own.
+    let mut before = Browser { site: ann.site.clone(), cookie: ann.cookie.clone() };
+    ann.sign_in("ann@x", PASSWORD).await;
+    assert_ne!(ann.cookie, before.cookie);
+    assert_eq!(before.api_status().await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn signing_out_deletes_the_session_on_the_server() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let mut browser = Browser::signed_in(&database, "ann@x").await;
+    let mut thief = Browser { site: browser.site.clone(), cookie: browser.cookie.clone() };
+    assert_eq!(thief.api_status().await, StatusCode::OK);
+
+    let answer = browser.post("/logout", "").await;
+    assert_eq!(location(&answer), "/login");
+    assert!(set_cookie(&answer).contains("Max-Age=0") && set_cookie(&answer).contains("Path=/"));
+    assert_eq!(browser.cookie, None);
+    assert_eq!(thief.api_status().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(location(&browser.post("/logout", "").await), "/login", "again, signed in or not");
+}

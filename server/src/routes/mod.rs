@@ -1,0 +1,137 @@
+//! Who may call what. The guards are here, the handlers know no roles.
+
+mod admin_ws;
+pub mod guard;
+pub(crate) mod login;
+mod machines;
+mod status;
+
+use crate::{auth::Accounts, auth::with_sessions, config::Config, database::Database, hub::Hub};
+use app::{
+    App,
+    api::{Answer, Backend},
+    model::protocol::Snapshot,
+};
+use axum::{
+    Json, Router,
+    extract::FromRef,
+    http::StatusCode,
+    middleware,
+    response::{IntoResponse, Redirect, Response},
+    routing::{any, get, post},
+};
+use guard::{api_for_admins, pages_for_admins, provide_current_admin};
+use leptos::{
+    config::LeptosOptions,
+    prelude::{AnyView, IntoAny, provide_context},
+    server_fn::axum::server_fn_paths,
+};
+use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list_with_exclusions};
+use serde_json::json;
+use std::sync::{Arc, OnceLock};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::compression::CompressionLayer;
+
+/// What handlers are given.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) config: Arc<Config>,
+    pub(crate) database: Database,
+    pub(crate) hub: Hub,
+    pub(crate) leptos: LeptosOptions,
+    pub(crate) sockets: TaskTracker,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}
+
+/// Every route.
+pub(crate) fn router(state: AppState) -> Router {
+    let accounts = Accounts::new(state.database.clone());
+    let mut for_people = for_everybody(&state);
+    if state.config.dashboard.enabled {
+        for_people = for_people.merge(for_admins(&state));
+    }
+    let for_people = with_sessions(for_people, &accounts, state.config.accounts.secure_cookies);
+    let files_and_errors = leptos_axum::file_and_error_handler::<AppState, _>(app::shell);
+    guard::around(for_people.merge(for_machines()).fallback(files_and_errors)).with_state(state)
+}
+
+/// Signing in and out.
+fn for_everybody(state: &AppState) -> Router<AppState> {
+    let pages = pages(|path| !path.starts_with("/admin"));
+    login::routes().leptos_routes_with_context(state, pages, || {}, shell_of(state)).layer(CompressionLayer::new())
+}
+
+/// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false` (spec G4).
+fn for_admins(state: &AppState) -> Router<AppState> {
+    let context = {
+        let backend: Arc<dyn Backend> = Arc::new(FromHub(state.hub.clone()));
+        move || {
+            provide_context(Arc::clone(&backend));
+            provide_current_admin();
+        }
+    };
+    let pages = Router::new()
+        // The fallback would render the page outside its guard, where nobody is an administrator.
+        .route("/admin/websockets/", get(|| async { Redirect::permanent(login::DASHBOARD) }))
+        .leptos_routes_with_context(state, pages(|path| path.starts_with("/admin")), context.clone(), shell_of(state))
+        .layer(middleware::from_fn(pages_for_admins))
+        .layer(CompressionLayer::new());
+    let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
+    let api = Router::new()
+        .route("/api/admin/websocket-status", get(status::websocket_status))
+        .route("/api/admin/fn/{*name}", post(server_functions))
+        .route("/api/admin/{*rest}", any(no_such_route))
+        .layer(CompressionLayer::new())
+        .route("/admin-ws", get(admin_ws::admin_ws))
+        .layer(middleware::from_fn(api_for_admins));
+    pages.merge(api)
+}
+
+/// Health and metrics, for machines that have no session.
+fn for_machines() -> Router<AppState> {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(machines::readyz))
+        .route("/metrics", get(machines::metrics))
+}
+
+fn shell_of(state: &AppState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static + use<> {
+    let options = state.leptos.clone();
+    move || app::shell(options.clone()).into_any()
+}
+
+/// The app's pages. Listed once a process: listing sets a flag of leptos's that is global, and a page that is rendered
+/// meanwhile hangs (leptos #4773). Server functions are listed as excluded, or leptos would put them on every router
+/// that has pages, outside the guard too.
+fn pages(wanted: impl Fn(&str) -> bool) -> Vec<AxumRouteListing> {
+    static PAGES: OnceLock<Vec<AxumRouteListing>> = OnceLock::new();
+    let is_function = |path: &str| server_fn_paths().any(|(function, _)| function == path);
+    let pages = PAGES.get_or_init(|| {
+        let functions = server_fn_paths().map(|(path, _)| path.to_owned()).collect();
+        generate_route_list_with_exclusions(App, Some(functions))
+    });
+    pages.iter().filter(|page| is_function(page.path()) || wanted(page.path())).cloned().collect()
+}
+
+/// An error of the API, in the form that contracts give it.
+pub(crate) fn api_error(status: StatusCode, code: &str, message: &str) -> Response {
+    (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
+}
+
+async fn no_such_route() -> Response {
+    api_error(StatusCode::NOT_FOUND, "not_found", "there is no such route")
+}
+
+struct FromHub(Hub);
+
+impl Backend for FromHub {
+    fn first_view(&self) -> Answer<'_, Option<Snapshot>> {
+        Box::pin(self.0.first_view())
+    }
+}

@@ -1,0 +1,134 @@
+//! The handle by which the rest of the simulator holds a session: its bounded outgoing queue, its subscriptions, its end.
+
+use super::protocol::{self, FRAME_BYTES_MAX, Status};
+use super::subscriptions::Subscriptions;
+use app::model::time::UnixMillis;
+use axum::extract::ws::Utf8Bytes;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// Why a session is over, by our will. What the client gets to see is in massive.md §2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The socket goes away without a word.
+    Drop,
+    /// A close frame with this code.
+    Close(u16),
+    /// `auth_failed`, then the socket goes away.
+    Refused,
+    /// `auth_timeout`, then the socket goes away.
+    NotHeardOf,
+    /// `max_connections`, then close 1008.
+    Evicted,
+    /// `slow_consumer`, then close 1008.
+    Slow,
+}
+
+/// A frame on its way out.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) text: Utf8Bytes,
+    /// Market events in it; statuses do not count.
+    pub(super) events: u64,
+}
+
+/// A session, as seen from outside.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Unique in this process.
+    pub(super) id: u64,
+    /// What faults name: `?connection=N` of the client's address, else the order of arrival.
+    pub(super) connection: u32,
+    /// When it arrived.
+    pub(super) since: UnixMillis,
+    /// Set by the control interface, taken by the feed: repeat the last bars.
+    pub(super) is_bar_repeat_asked: AtomicBool,
+    events_sent: AtomicU64,
+    queue: mpsc::Sender<Outgoing>,
+    queued_bytes: AtomicUsize,
+    queued_bytes_max: usize,
+    subscriptions: Mutex<Subscriptions>,
+    end: watch::Sender<Option<End>>,
+}
+
+/// How much may wait for a client that reads slowly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueLimits {
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+}
+
+impl Peer {
+    pub(super) fn new(id: u64, connection: u32, limits: QueueLimits) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
+        let (queue, receiver) = mpsc::channel(limits.frames);
+        let peer = Self {
+            id,
+            connection,
+            since: UnixMillis::now(),
+            is_bar_repeat_asked: AtomicBool::new(false),
+            events_sent: AtomicU64::new(0),
+            queue,
+            queued_bytes: AtomicUsize::new(0),
+            queued_bytes_max: limits.bytes.max(FRAME_BYTES_MAX),
+            subscriptions: Mutex::default(),
+            end: watch::Sender::new(None),
+        };
+        (Arc::new(peer), receiver)
+    }
+
+    /// Queues a frame of data. A client for which there is no room is too slow, and that is the end of it: the market
+    /// waits for nobody.
+    pub(super) fn push(&self, text: String, events: u64) {
+        let bytes = text.len();
+        // Counted in before it can be counted out. The count of a frame that found no room is wrong and does not matter:
+        // the session is over.
+        let is_room = self.queued_bytes.fetch_add(bytes, Relaxed) + bytes <= self.queued_bytes_max;
+        if !is_room || self.queue.try_send(Outgoing { text: text.into(), events }).is_err() {
+            self.finish(End::Slow);
+        }
+    }
+
+    /// Queues answers, and waits for room: a client that does not read its answers is not read either.
+    pub(super) async fn answer(&self, statuses: &[Status]) {
+        for text in protocol::frames(statuses) {
+            self.queued_bytes.fetch_add(text.len(), Relaxed);
+            // The queue is closed only when the session is over.
+            if self.queue.send(Outgoing { text: text.into(), events: 0 }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A frame went to the socket.
+    pub(super) fn count_sent(&self, bytes: usize, events: u64) {
+        self.queued_bytes.fetch_sub(bytes, Relaxed);
+        self.events_sent.fetch_add(events, Relaxed);
+    }
+
+    pub(super) fn events_sent(&self) -> u64 {
+        self.events_sent.load(Relaxed)
+    }
+
+    /// Ends the session. The first reason counts.
+    pub(super) fn finish(&self, end: End) {
+        self.end.send_if_modified(|current| {
+            let is_first = current.is_none();
+            current.get_or_insert(end);
+            is_first
+        });
+    }
+
+    /// Resolves when the session is to end.
+    pub(super) async fn ended(&self) -> End {
+        let mut end = self.end.subscribe();
+        // The sender lives in `self`, so there is no other way out of the wait than an end.
+        let found = end.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+        found.unwrap_or(End::Drop)
+    }
+
+    /// The subscriptions. Held for moments only, and never across an await.
+    pub(super) fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

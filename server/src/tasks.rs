@@ -1,0 +1,78 @@
+//! The tasks that make up the server, and what happens when one of them ends that must not.
+
+use std::sync::{Arc, OnceLock};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::error;
+
+/// Where tasks are started and ended together.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+    broken: Arc<OnceLock<&'static str>>,
+}
+
+impl Tasks {
+    /// Tasks that end with `shutdown`.
+    #[must_use]
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { tracker: TaskTracker::new(), shutdown, broken: Arc::default() }
+    }
+
+    /// Tells every task to end, and can be waited for.
+    #[must_use]
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// All of them, to wait for their end.
+    #[must_use]
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// Starts a task that is dropped at shutdown. Nothing works without it: should it end before, by a panic or by
+    /// itself, everything is ended, as a dashboard that goes on without it would show the past as the present.
+    pub fn spawn_vital(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let running = tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(task));
+        let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
+        self.tracker.spawn(async move {
+            if !matches!(running.await, Ok(None)) {
+                error!("The {name} ended unexpectedly; stopping");
+                let _ = broken.set(name);
+                shutdown.cancel();
+            }
+        });
+    }
+
+    /// The vital task that ended unexpectedly, if one did.
+    #[must_use]
+    pub fn broken(&self) -> Option<&'static str> {
+        self.broken.get().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vital_task_that_panics_ends_everything_and_is_named() {
+        let tasks = Tasks::default();
+        tasks.spawn_vital("clockwork", async { panic!("a broken spring") });
+        tasks.shutdown().cancelled().await;
+        tasks.tracker().close();
+        tasks.tracker().wait().await;
+        assert_eq!(tasks.broken(), Some("clockwork"));
+    }
+
+    #[tokio::test]
+    async fn an_ordered_end_is_no_accident() {
+        let tasks = Tasks::default();
+        tasks.spawn_vital("clockwork", std::future::pending());
+        tasks.shutdown().cancel();
+        tasks.tracker().close();
+        tasks.tracker().wait().await;
+        assert_eq!(tasks.broken(), None);
+    }
+}

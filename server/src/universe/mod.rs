@@ -1,0 +1,140 @@
+//! Universes: named sets of symbols. A key resolves from `UNIVERSES_FILE`, then from the universes that ship with the
+//! server (`shipped.json`, real US tickers). What comes out is checked symbols in alphabetical order.
+
+mod routing;
+
+pub use routing::{ConnectionPlan, plan};
+
+use app::model::symbol::Symbol;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// All universes that are known by name.
+#[derive(Clone, Debug, Default)]
+pub struct Universes {
+    by_key: Arc<BTreeMap<String, BTreeSet<Symbol>>>,
+}
+
+/// Why `UNIVERSES_FILE` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UniversesError {
+    /// The file cannot be read.
+    #[error("UNIVERSES_FILE={path:?}: cannot be read: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is not an object of arrays of symbols.
+    #[error("UNIVERSES_FILE={path:?}: expected a JSON object of key to array of symbols: {cause}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        cause: serde_json::Error,
+    },
+}
+
+impl Universes {
+    /// The universes that ship with the server, and over them those of a file.
+    ///
+    /// # Errors
+    /// When the file is not there or not what it should be.
+    pub fn load(file: Option<&Path>) -> Result<Self, UniversesError> {
+        let mut by_key = shipped();
+        if let Some(path) = file {
+            let text = std::fs::read(path).map_err(|cause| UniversesError::Unreadable { path: path.into(), cause })?;
+            let own: BTreeMap<String, BTreeSet<Symbol>> = serde_json::from_slice(&text)
+                .map_err(|cause| UniversesError::Malformed { path: path.into(), cause })?;
+            by_key.extend(own);
+        }
+        Ok(Self { by_key: Arc::new(by_key) })
+    }
+
+    /// The symbols of a key: the whole key's, or else, where it has colons, the union of its parts' (`dow30:nasdaq100`).
+    /// Keys have colons themselves, so each part is the longest that is known. `None` when any of it is unknown.
+    #[must_use]
+    pub fn resolve(&self, key: &str) -> Option<BTreeSet<Symbol>> {
+        if let Some(symbols) = self.by_key.get(key) {
+            return Some(symbols.clone());
+        }
+        key.match_indices(':').rev().find_map(|(colon, _)| {
+            let mut symbols = self.by_key.get(&key[..colon])?.clone();
+            symbols.extend(self.resolve(&key[colon + 1..])?);
+            Some(symbols)
+        })
+    }
+}
+
+fn shipped() -> BTreeMap<String, BTreeSet<Symbol>> {
+    // The file is part of the program; a test reads it.
+    serde_json::from_str(include_str!("shipped.json")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_promised_universes_ship() {
+        let universes = Universes::load(None).expect("no file");
+        for (key, at_least) in [
+            ("market_leaders:top_500", 500),
+            ("tech_sector:large_cap", 90),
+            ("finance_sector:large_cap", 90),
+            ("healthcare_sector:large_cap", 90),
+            ("energy_sector:large_cap", 40),
+            ("consumer_sector:large_cap", 90),
+            ("dow30", 30),
+            ("nasdaq100", 100),
+            ("sp500", 500),
+        ] {
+            let symbols = universes.resolve(key).unwrap_or_else(|| panic!("{key} ships"));
+            assert!(symbols.len() >= at_least, "{key}: {}", symbols.len());
+        }
+    }
+
+    #[test]
+    fn the_three_universes_of_the_first_run_share_no_symbol() {
+        let universes = Universes::load(None).expect("no file");
+        let sets = ["tech", "finance", "healthcare"]
+            .map(|sector| universes.resolve(&format!("{sector}_sector:large_cap")).expect("ships"));
+        let together: BTreeSet<_> = sets.iter().flatten().collect();
+        assert_eq!(together.len(), sets.iter().map(BTreeSet::len).sum::<usize>());
+    }
+
+    #[test]
+    fn a_key_of_several_keys_is_their_union() {
+        let universes = Universes::load(None).expect("no file");
+        let union = universes.resolve("dow30:tech_sector:large_cap:nasdaq100").expect("all known");
+        for part in ["dow30", "tech_sector:large_cap", "nasdaq100"] {
+            assert!(union.is_superset(&universes.resolve(part).expect("ships")), "{part}");
+        }
+        assert_eq!(universes.resolve("dow30:nonesuch"), None);
+        assert_eq!(universes.resolve("dow30:"), None);
+        assert_eq!(universes.resolve(""), None);
+    }
+
+    #[test]
+    fn a_file_adds_to_what_ships_and_wins() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), r#"{"dow30": ["AAPL"], "mine:own": ["BRK.B", "AAPL"]}"#).expect("written");
+        let universes = Universes::load(Some(file.path())).expect("reads");
+        assert_eq!(universes.resolve("dow30").expect("there").len(), 1);
+        assert_eq!(universes.resolve("mine:own").expect("there").len(), 2);
+        assert!(universes.resolve("nasdaq100").is_some());
+    }
+
+    #[test]
+    fn a_bad_file_is_named_with_what_is_wrong() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), r#"{"mine": ["NOT A SYMBOL"]}"#).expect("written");
+        let error = Universes::load(Some(file.path())).expect_err("refused").to_string();
+        assert!(error.contains("NOT A SYMBOL") && error.contains("UNIVERSES_FILE"), "{error}");
+        assert!(Universes::load(Some(Path::new("/nonexistent/universes.json"))).is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! Which connection carries which symbol: universe or list (spec C2), then the priority tier (spec C8).
+
+use super::Universes;
+use crate::{config::ConnectionSettings, upstream::massive::Channel};
+use app::model::{
+    connection::ConnectionId,
+    status::{ConnectionConfig, SymbolSource},
+    symbol::Symbol,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// One slot with its symbols: what the connection manager runs and the dashboard shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionPlan {
+    /// The slot's number.
+    pub id: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// Does it run?
+    pub enabled: bool,
+    /// What it asks for, for each of its symbols.
+    pub channels: Vec<Channel>,
+    /// Symbols and what the dashboard shows of them.
+    pub config: ConnectionConfig,
+}
+
+/// Resolves every slot's symbols, then gives a symbol that several enabled slots list to the highest tier alone; in
+/// the same tier the lower number wins.
+#[must_use]
+pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<ConnectionPlan> {
+    let mut plans: Vec<_> = settings.iter().map(|settings| unrouted(settings, universes)).collect();
+    let mut by_tier: Vec<_> =
+        plans.iter().filter(|plan| plan.enabled).map(|plan| (plan.config.priority, plan.id)).collect();
+    by_tier.sort_unstable();
+
+    let mut carriers: HashMap<Symbol, ConnectionId> = HashMap::new();
+    for (_, id) in by_tier {
+        let Some(plan) = plans.iter_mut().find(|plan| plan.id == id) else { continue };
+        let mut taken: BTreeMap<ConnectionId, u32> = BTreeMap::new();
+        plan.config.symbols.retain(|symbol| match carriers.get(symbol) {
+            Some(carrier) => {
+                *taken.entry(*carrier).or_default() += 1;
+                false
+            }
+            None => {
+                carriers.insert(*symbol, id);
+                true
+            }
+        });
+        for (carrier, count) in taken {
+            let symbols = if count == 1 { "1 symbol is".to_owned() } else { format!("{count} symbols are") };
+            plan.config.warnings.push(format!("{symbols} carried by connection {carrier}, which comes first"));
+        }
+        plan.config.ticker_count = plan.config.symbols.len() as u32;
+    }
+    plans
+}
+
+fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionPlan {
+    let mut warnings = settings.warnings.clone();
+    let from_universe = settings.universe_key.as_deref().and_then(|key| {
+        let symbols = universes.resolve(key).filter(|symbols| !symbols.is_empty());
+        if symbols.is_none() {
+            let instead = if settings.symbols.is_empty() { "" } else { "; the symbol list is used instead" };
+            warnings.push(format!("universe key {key:?} is unknown or empty{instead}"));
+        }
+        symbols
+    });
+    let (source, symbols) = match from_universe {
+        Some(symbols) => (SymbolSource::Universe, symbols),
+        None if settings.symbols.is_empty() => (SymbolSource::None, BTreeSet::new()),
+        None => (SymbolSource::Symbols, settings.symbols.iter().copied().collect()),
+    };
+    if settings.enabled && symbols.is_empty() {
+        let id = settings.id;
+        warnings.push(format!(
+            "no symbols: set WEBSOCKET_CONNECTION_{id}_UNIVERSE_KEY or WEBSOCKET_CONNECTION_{id}_SYMBOLS"
+        ));
+    }
+    ConnectionPlan {
+        id: settings.id,
+        name: settings.name.clone(),
+        enabled: settings.enabled,
+        channels: settings.channels.clone(),
+        config: ConnectionConfig {
+            universe_key: settings.universe_key.clone(),
+            ticker_count: symbols.len() as u32,
+            symbols: symbols.into_iter().collect(),
+            priority: settings.priority,
+            source,
+            warnings,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Variables};
+
+    fn plan_of<const N: usize>(pairs: [(&str, &str); N]) -> Vec<ConnectionPlan> {
+        let common = [
+            ("USE_MULTI_CONNECTION", "true"),
+            ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+            ("WEBSOCKET_CONNECTION_2_ENABLED", "true"),
+        ];
+        let variables: Variables = common.into_iter().chain(pairs).collect();
+        let config = Config::read(&variables).expect("a good configuration");
+        plan(&config.connections, &Universes::load(None).expect("no file"))
+    }
+
+    fn symbols(plan: &ConnectionPlan) -> Vec<&str> {
+        plan.config.symbols.iter().map(|symbol| &**symbol).collect()
+    }
+
+    #[test]
+    fn the_higher_tier_carries_a_symbol_that_two_list() {
+        let plans = plan_of([
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL,MSFT,NVDA"),
+            ("WEBSOCKET_CONNECTION_1_PRIORITY", "low"),
+            ("WEBSOCKET_CONNECTION_2_SYMBOLS", "NVDA,TSLA"),
+        ]);
+        assert_eq!(symbols(&plans[0]), ["AAPL", "MSFT"]);
+        assert_eq!(symbols(&plans[1]), ["NVDA", "TSLA"]);
+        assert_eq!(plans[0].config.warnings, ["1 symbol is carried by connection 2, which comes first"]);
+    }
+
+    #[test]
+    fn a_disabled_connection_takes_no_symbol_away() {
+        let plans = plan_of([
+            ("WEBSOCKET_CONNECTION_2_SYMBOLS", "AAPL"),
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL"),
+            ("WEBSOCKET_CONNECTION_1_ENABLED", "false"),
+        ]);
+        assert_eq!(symbols(&plans[1]), ["AAPL"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_and_the_list_steps_in() {
+        let plans = plan_of([
+            ("WEBSOCKET_CONNECTION_1_UNIVERSE_KEY", "nonesuch"),
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL"),
+            ("WEBSOCKET_CONNECTION_2_UNIVERSE_KEY", "nonesuch"),
+        ]);
+        assert_eq!(plans[0].config.source, SymbolSource::Symbols);
+        assert_eq!(
+            plans[0].config.warnings,
+            [r#"universe key "nonesuch" is unknown or empty; the symbol list is used instead"#]
+        );
+        assert_eq!(plans[1].config.source, SymbolSource::None);
+        assert_eq!(plans[1].config.warnings.len(), 2, "{:?}", plans[1].config.warnings);
+    }
+}

@@ -1,0 +1,322 @@
+//! Massive's stocks protocol: what we send, what we read. Facts from `massive.md`, sections 2 and 3.
+//!
+//! A frame is an array that mixes events, symbols and channels. It is read in one pass without copying strings; events
+//! that are unknown or broken cost themselves alone, never the rest of their frame.
+
+use app::model::connection::ConnectionId;
+use app::model::{symbol::Symbol, tick::Tick, time::UnixMillis};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt};
+
+/// A channel of the stocks market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// `A`: a bar a second.
+    SecondBars,
+    /// `AM`: a bar a minute.
+    MinuteBars,
+    /// `T`: every trade.
+    Trades,
+    /// `Q`: every change of the best bid and offer.
+    Quotes,
+}
+
+impl Channel {
+    /// Reads the prefix that the provider uses.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::SecondBars, Self::MinuteBars, Self::Trades, Self::Quotes]
+            .into_iter()
+            .find(|channel| text.eq_ignore_ascii_case(channel.prefix()))
+    }
+
+    /// The prefix that the provider uses.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::SecondBars => "A",
+            Self::MinuteBars => "AM",
+            Self::Trades => "T",
+            Self::Quotes => "Q",
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.prefix())
+    }
+}
+
+/// What the provider says about the connection itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `connected`: the first frame.
+    Hello,
+    /// `auth_success`.
+    KeyTaken,
+    /// `auth_failed`, `auth_timeout`: the key or the plan does not do.
+    KeyRefused(String),
+    /// `success`, "subscribed to: T.AAPL".
+    Subscribed(String),
+    /// `max_connections`: the account has too many.
+    TooManyConnections(String),
+    /// Any other status: a problem (`error`, `slow_consumer`, `force_disconnect`, …), in the provider's words.
+    Problem(String),
+}
+
+/// What one frame held.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Statuses in order.
+    pub notices: Vec<Notice>,
+    /// Ticks in order.
+    pub ticks: Vec<Tick>,
+    /// Events that could not be read, and why the last one could not.
+    pub rejected: u32,
+    /// Why the last rejected event was rejected.
+    pub rejection: Option<String>,
+}
+
+impl Reading {
+    /// Empties it for the next frame and keeps its memory.
+    pub fn clear(&mut self) {
+        self.notices.clear();
+        self.ticks.clear();
+        self.rejected = 0;
+        self.rejection = None;
+    }
+
+    fn reject(&mut self, why: String) {
+        self.rejected += 1;
+        self.rejection = Some(why);
+    }
+}
+
+/// The message that presents the key. The result is a secret.
+#[must_use]
+pub fn auth_message(key: &str) -> String {
+    serde_json::json!({"action": "auth", "params": key}).to_string()
+}
+
+/// How many `channel.symbol` a subscribe message names: about 8 KB of text.
+const PARAMS_PER_MESSAGE: usize = 1000;
+
+/// The messages that subscribe to every channel of every symbol.
+pub fn subscribe_messages(params: &[String]) -> impl Iterator<Item = String> {
+    params
+        .chunks(PARAMS_PER_MESSAGE)
+        .map(|chunk| serde_json::json!({"action": "subscribe", "params": chunk.join(",")}).to_string())
+}
+
+/// The union of the fields that we read, of all events. Letters mean different things in different events (`c` is a
+/// trade's conditions and a bar's close), so those are kept as text until the event is known.
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    ev: Cow<'a, str>,
+    sym: Option<Symbol>,
+    status: Option<Cow<'a, str>>,
+    message: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    c: Option<&'a RawValue>,
+    p: Option<f64>,
+    s: Option<f64>,
+    v: Option<f64>,
+    t: Option<f64>,
+    e: Option<f64>,
+    bp: Option<f64>,
+    ap: Option<f64>,
+}
+
+/// The provider's words are kept for people to read; more than this of them nobody reads.
+const WORDS_MAX: usize = 300;
+
+/// Reads a frame into `reading`, which is cleared first.
+pub fn read_frame(text: &str, connection_id: ConnectionId, reading: &mut Reading) {
+    reading.clear();
+    match serde_json::from_str::<Vec<Event<'_>>>(text) {
+        Ok(events) => events.into_iter().for_each(|event| read_event(event, connection_id, reading)),
+        Err(whole) => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(events) => read_singly(&events, connection_id, reading),
+            Err(_) => reading.reject(format!("a frame that is not an array of events: {whole}")),
+        },
+    }
+}
+
+/// One event has a shape that is not ours: the others of its frame still count.
+fn read_singly(events: &[&RawValue], connection_id: ConnectionId, reading: &mut Reading) {
+    #[derive(Deserialize)]
+    struct Name<'a> {
+        #[serde(borrow)]
+        ev: Cow<'a, str>,
+    }
+    for raw in events {
+        match serde_json::from_str::<Event<'_>>(raw.get()) {
+            Ok(event) => read_event(event, connection_id, reading),
+            Err(error) => match serde_json::from_str::<Name<'_>>(raw.get()) {
+                Ok(name) if !is_ours(&name.ev) => {}
+                _ => reading.reject(format!("an event that cannot be read: {error}")),
+            },
+        }
+    }
+}
+
+fn is_ours(ev: &str) -> bool {
+    ev == "status" || Channel::parse(ev).is_some()
+}
+
+fn read_event(event: Event<'_>, connection_id: ConnectionId, reading: &mut Reading) {
+    if event.ev == "status" {
+        reading.notices.push(notice(event));
+        return;
+    }
+    let price_volume_time = match &*event.ev {
+        "T" => (event.p, event.s, event.t),
+        "A" | "AM" => {
+            let close = event.c.and_then(|raw| raw.get().parse().ok());
+            (close, event.v, event.e)
+        }
+        "Q" => (event.bp.zip(event.ap).map(|(bid, ask)| (bid + ask) / 2.0), Some(0.0), event.t),
+        // LULD, NOI, FMV, LV and what may come: not ours.
+        _ => return,
+    };
+    match tick(connection_id, event.sym, price_volume_time) {
+        Ok(tick) => reading.ticks.push(tick),
+        Err(why) => reading.reject(format!("{} event {why}", event.ev)),
+    }
+}
+
+fn tick(
+    connection_id: ConnectionId,
+    symbol: Option<Symbol>,
+    (price, volume, time): (Option<f64>, Option<f64>, Option<f64>),
+) -> Result<Tick, String> {
+    let symbol = symbol.ok_or("without a symbol")?;
+    let price = price
+        .filter(|price| price.is_finite() && *price > 0.0)
+        .ok_or_else(|| format!("for {symbol} without a price"))?;
+    let timestamp = time.and_then(time_of).ok_or_else(|| format!("for {symbol} without a time"))?;
+    // Sizes may have fractions; a share is the unit here.
+    let volume = volume.unwrap_or_default().max(0.0).round() as u64;
+    Ok(Tick { connection_id: Some(connection_id), symbol, price, volume, timestamp })
+}
+
+/// Times are milliseconds by the documents and nanoseconds on some wires: told apart by magnitude.
+fn time_of(number: f64) -> Option<UnixMillis> {
+    let millis = if number < 1e14 { number } else { number / 1e6 };
+    UnixMillis::from_seconds(millis / 1000.0)
+}
+
+fn notice(event: Event<'_>) -> Notice {
+    let status = event.status.as_deref().unwrap_or_default();
+    let words = match event.message.as_deref().map(str::trim) {
+        Some(message) if !message.is_empty() => message.chars().take(WORDS_MAX).collect(),
+        _ => status.to_owned(),
+    };
+    match status {
+        "connected" => Notice::Hello,
+        "auth_success" => Notice::KeyTaken,
+        "auth_failed" | "auth_timeout" => Notice::KeyRefused(words),
+        "max_connections" => Notice::TooManyConnections(words),
+        "success" => match words.strip_prefix("subscribed to:") {
+            Some(param) => Notice::Subscribed(param.trim().to_owned()),
+            None => Notice::Problem(words),
+        },
+        _ => Notice::Problem(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Reading {
+        let mut reading = Reading::default();
+        read_frame(text, 2, &mut reading);
+        reading
+    }
+
+    #[test]
+    fn a_mixed_frame_gives_its_ticks_in_order() {
+        let reading = read(
+            r#"[{"ev":"T","sym":"MSFT","x":4,"i":"12345","z":3,"p":114.125,"s":100,"c":[0,12],"t":1536036818784,"q":3681328},
+                {"ev":"A","sym":"SPCE","v":200.5,"av":8642007,"op":25.66,"vw":25.3981,"o":25.39,"c":25.4,"h":25.39,"l":25.39,"a":25.3714,"z":12.5,"s":1610144868000,"e":1610144869000,"dv":"200.5"},
+                {"ev":"Q","sym":"BRK.B","bx":4,"bp":100.0,"bs":1,"ax":7,"ap":101.0,"as":1,"c":0,"i":[604],"t":1536036818784000000,"q":5,"z":3}]"#,
+        );
+        assert_eq!(reading.rejected, 0, "{:?}", reading.rejection);
+        let ticks: Vec<_> = reading.ticks.iter().map(|t| (&*t.symbol, t.price, t.volume, t.timestamp.0)).collect();
+        assert_eq!(
+            ticks,
+            [
+                ("MSFT", 114.125, 100, 1_536_036_818_784),
+                ("SPCE", 25.4, 201, 1_610_144_869_000),
+                ("BRK.B", 100.5, 0, 1_536_036_818_784),
+            ]
+        );
+        assert!(reading.ticks.iter().all(|tick| tick.connection_id == Some(2)));
+    }
+
+    #[test]
+    fn statuses_keep_the_providers_words() {
+        let reading = read(
+            r#"[{"ev":"status","status":"connected","message":"Connected Successfully"},
+                {"ev":"status","status":"auth_failed","message":"authentication failed"},
+                {"ev":"status","status":"success","message":"subscribed to: A.BRK.B"},
+                {"ev":"status","status":"max_connections","message":"Maximum number of websocket connections exceeded. "},
+                {"ev":"status","status":"error","message":"not authorized"},
+                {"ev":"status","status":"slow_consumer"}]"#,
+        );
+        assert_eq!(
+            reading.notices,
+            [
+                Notice::Hello,
+                Notice::KeyRefused("authentication failed".into()),
+                Notice::Subscribed("A.BRK.B".into()),
+                Notice::TooManyConnections("Maximum number of websocket connections exceeded.".into()),
+                Notice::Problem("not authorized".into()),
+                Notice::Problem("slow_consumer".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_broken_event_costs_itself_alone() {
+        let reading = read(
+            r#"[{"ev":"T","sym":"A","p":1.5,"s":1,"t":1536036818784},
+                {"ev":"T","sym":"B","p":"dear","s":1,"t":1536036818784},
+                {"ev":"T","sym":"C","s":1,"t":1536036818784},
+                {"ev":"LULD","T":"MSFT","h":218.96,"l":198.11,"i":[21],"t":1601316752683746000},
+                {"ev":"NEW","p":{"any":"shape"}},
+                {"ev":"T","sym":"D","p":2.5,"s":1,"t":1536036818784}]"#,
+        );
+        let symbols: Vec<_> = reading.ticks.iter().map(|tick| &*tick.symbol).collect();
+        assert_eq!(symbols, ["A", "D"]);
+        assert_eq!(reading.rejected, 2);
+    }
+
+    #[test]
+    fn rubbish_is_counted_and_never_panics() {
+        for text in [
+            "",
+            "[",
+            "{}",
+            "null",
+            "[1,2]",
+            "[{}]",
+            r#"[{"ev":"T"}]"#,
+            "\u{0}\u{1}",
+            r#"[{"ev":"A","sym":"A","c":"x"}]"#,
+        ] {
+            let reading = read(text);
+            assert!(reading.rejected >= 1 && reading.ticks.is_empty(), "{text:?}");
+        }
+        assert_eq!(read("[]").rejected, 0);
+    }
+
+    #[test]
+    fn a_key_with_quotes_stays_inside_its_field() {
+        assert_eq!(auth_message("a\"b"), r#"{"action":"auth","params":"a\"b"}"#);
+    }
+}

@@ -1,0 +1,12 @@
+//! Integration tests: the whole server on a free port, real sockets, a real database, a real Redis.
+//!
+//! One binary, because linking is what costs. `routes/` mirrors the URLs, the rest the way of a tick.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod bus;
+mod connections;
+mod program;
+mod redis_feed;
+mod routes;
+mod util;

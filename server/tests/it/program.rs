@@ -1,0 +1,129 @@
+//! The program as it is called: what it says when it cannot start.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Output, Stdio},
+};
+
+/// Runs it in an empty folder with these variables and nothing else.
+fn run<const N: usize>(arguments: &[&str], variables: [(&str, &str); N]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_tickstock-monitor"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables)
+        .current_dir(folder.path())
+        .output()
+        .unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn every_bad_variable_is_named_at_once() {
+    let text =
+        complaint(&run(&[], [("FRAME_INTERVAL_MS", "soon"), ("MARKET_FEED", "radio"), ("LEPTOS_SITE_ADDR", "here")]));
+    for part in
+        ["FRAME_INTERVAL_MS=\"soon\": expected a whole number", "MARKET_FEED=\"radio\"", "LEPTOS_SITE_ADDR=\"here\""]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let text = complaint(&run(&["serve"], [("LEPTOS_SITE_ADDR", &address)]));
+    assert!(
+        text.contains(&format!("LEPTOS_SITE_ADDR={address}: cannot listen there: Address already in use")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_named() {
+    let text =
+        complaint(&run(&[], [("LEPTOS_SITE_ADDR", "127.0.0.1:0"), ("DATABASE_URL", "sqlite:///dev/null/monitor.db")]));
+    assert!(text.contains("the folder /dev/null of the database cannot be made"), "{text}");
+}
+
+#[test]
+fn a_universe_file_that_is_not_there_is_named() {
+    let text = complaint(&run(&["check-config"], [("UNIVERSES_FILE", "/nonexistent.json")]));
+    assert!(text.contains("UNIVERSES_FILE=\"/nonexistent.json\": cannot be read"), "{text}");
+}
+
+#[test]
+fn a_good_configuration_is_summed_up() {
+    let output = run(
+        &["check-config"],
+        [
+            ("USE_MULTI_CONNECTION", "true"),
+            ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+            ("WEBSOCKET_CONNECTION_1_UNIVERSE_KEY", "dow30"),
+        ],
+    );
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("connection 1 (primary): enabled, 30 tickers")
+            && text.contains("connection 3 (tertiary): disabled"),
+        "{text}"
+    );
+}
+
+/// A program that runs until it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(folder: &tempfile::TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickstock-monitor"));
+    command.args(arguments).env_clear().envs(variables.iter().copied()).current_dir(folder.path());
+    Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+#[test]
+fn no_secret_is_logged_however_much_is_logged() {
+    const KEY: &str = "canary-key-4711";
+    const PASSWORD: &str = "canary-password-4712";
+    let folder = tempfile::tempdir().unwrap();
+    let market = format!("127.0.0.1:{}", crate::util::free_port());
+    let _market = start(&folder, &["simulator", "--listen", &market, "--keys", KEY], &[]);
+    let url = format!("ws://{market}/stocks");
+    let variables = [
+        ("MARKET_FEED", "massive"),
+        ("MASSIVE_API_KEY", KEY),
+        ("MASSIVE_WEBSOCKET_URL", &url),
+        ("SYMBOL_UNIVERSE_KEY", "dow30"),
+        ("LEPTOS_SITE_ADDR", "127.0.0.1:0"),
+        ("ADMIN_PASSWORD", PASSWORD),
+        ("RUST_LOG", "trace"),
+    ];
+    let mut monitor = start(&folder, &[], &variables);
+    let mut log = String::new();
+    // It connects and takes the key; the market may come up a moment later than the monitor.
+    for line in BufReader::new(monitor.0.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let done = line.contains("Connection 1 is connected");
+        log.push_str(&line);
+        if done {
+            break;
+        }
+    }
+    assert!(log.contains("TRACE") && log.contains("is connected"));
+    for secret in [KEY, PASSWORD] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}

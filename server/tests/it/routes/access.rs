@@ -1,0 +1,88 @@
+//! Who gets where (spec S1, S5).
+
+use crate::util::TestServer;
+use server::auth::Role;
+
+const API: [&str; 2] = ["/api/admin/websocket-status", "/api/admin/nonesuch"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_led_to_sign_in_and_the_api_and_the_socket_answer_401() {
+    let server = TestServer::start([]).await;
+    let stranger = server.stranger();
+    assert_eq!(stranger.redirect("/").await, "/admin/websockets");
+    assert_eq!(stranger.redirect("/admin/websockets").await, "/login");
+    assert_eq!(stranger.redirect("/admin/websockets/").await, "/login");
+    for path in API {
+        let error = stranger.get_json(path, 401).await;
+        assert_eq!(error["error"]["code"], "unauthorized", "{path}");
+    }
+    stranger.post("/api/admin/fn/first_view", "{}", 401).await;
+    assert_eq!(stranger.try_socket(None, &server.url("")).await.err(), Some(401));
+    assert!(stranger.get("/login", 200).await.contains(r#"action="/login""#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_without_the_role_get_403_everywhere() {
+    let server = TestServer::start([]).await;
+    for role in [Role::User, Role::Moderator] {
+        let client = server.sign_in(role).await;
+        assert!(client.get("/admin/websockets", 403).await.contains("administrators only"));
+        assert_eq!(client.get_json(API[0], 403).await["error"]["code"], "forbidden");
+        client.post("/api/admin/fn/first_view", "{}", 403).await;
+        assert_eq!(client.try_socket(None, &server.url("")).await.err(), Some(403));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admins_get_in_and_signing_out_ends_it() {
+    let server = TestServer::start([]).await;
+    for role in [Role::Admin, Role::Super] {
+        let client = server.sign_in(role).await;
+        let page = client.get("/admin/websockets", 200).await;
+        assert!(page.contains("</body></html>") && page.contains("primary"));
+        client.get("/admin/websockets/", 308).await;
+        client.status().await;
+        client.get_json("/api/admin/nonesuch", 404).await;
+        client.socket(None).await;
+        client.post("/logout", "", 303).await;
+        client.get(API[0], 401).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_origin_opens_no_socket_and_posts_no_form() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    assert_eq!(admin.try_socket(None, "https://evil.example").await.err(), Some(403));
+    let cross_site = reqwest::Client::new().post(server.url("/login")).header("origin", "https://evil.example");
+    let form = cross_site.header("content-type", "application/x-www-form-urlencoded").body("email=a&password=b");
+    assert_eq!(form.send().await.unwrap().status().as_u16(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_dashboard_is_gone_and_ingest_goes_on() {
+    let server = TestServer::start([("ADMIN_WEBSOCKET_DASHBOARD_ENABLED", "false")]).await;
+    let stranger = server.stranger();
+    for path in ["/admin/websockets", "/api/admin/websocket-status", "/admin-ws"] {
+        stranger.get(path, 404).await;
+    }
+    crate::util::eventually("ingest is up", || async {
+        let answer = reqwest::get(server.url("/readyz")).await.unwrap();
+        answer.status().is_success().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_pages_at_once_all_end() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let pages = (0..20).map(|_| {
+        let admin = admin.clone();
+        tokio::spawn(async move { admin.get("/admin/websockets", 200).await })
+    });
+    for page in pages.collect::<Vec<_>>() {
+        let page = tokio::time::timeout(crate::util::PATIENCE, page).await.expect("the stream ends").unwrap();
+        assert!(page.contains("</body></html>"));
+    }
+}

@@ -1,0 +1,4 @@
+mod access;
+mod admin_ws;
+mod machines;
+mod websocket_status;

@@ -1,0 +1,35 @@
+//! What the tests stand on.
+
+mod redis;
+mod server;
+mod socket;
+
+pub(crate) use redis::RedisServer;
+pub(crate) use server::{Client, TestServer};
+pub(crate) use socket::Socket;
+
+use std::{future::Future, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How long a condition may take to come true: far more than it needs, so that a slow machine fails no test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks until the answer is `Some`.
+///
+/// # Panics
+/// When patience runs out; says what was waited for.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(since.elapsed() < PATIENCE, "waited in vain for: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A port that nobody listens on at the moment.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,96 @@
+//! A real redis-server on a free port, which can be killed and started again.
+
+use super::eventually;
+use futures_util::StreamExt;
+use redis::{AsyncCommands, Client};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) struct RedisServer {
+    pub(crate) url: String,
+    port: u16,
+    process: Option<Child>,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    pub(crate) async fn start() -> Self {
+        let port = super::free_port();
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self { url: format!("redis://127.0.0.1:{port}"), port, process: None, folder };
+        server.restart().await;
+        server
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) async fn restart(&mut self) {
+        let process = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        self.process = Some(process);
+        eventually("redis-server answers", || async { self.client().get_multiplexed_async_connection().await.ok() })
+            .await;
+    }
+
+    /// As a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::open(self.url.as_str()).unwrap()
+    }
+
+    pub(crate) async fn publish(&self, channel: &str, message: &str) -> usize {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        connection.publish(channel, message).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, key: &str) -> Option<String> {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        connection.get(key).await.unwrap()
+    }
+
+    /// Everything that is published on a channel from now on.
+    pub(crate) async fn listen(&self, channel: &str) -> Listener {
+        let mut pubsub = self.client().get_async_pubsub().await.unwrap();
+        pubsub.subscribe(channel).await.unwrap();
+        let (sender, messages) = tokio::sync::mpsc::channel(10_000);
+        let task = tokio::spawn(async move {
+            let mut stream = pubsub.into_on_message();
+            while let Some(message) = stream.next().await {
+                if sender.send(String::from_utf8(message.get_payload_bytes().to_vec()).unwrap()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Listener { messages, _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) struct Listener {
+    messages: tokio::sync::mpsc::Receiver<String>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Listener {
+    pub(crate) async fn next(&mut self) -> String {
+        tokio::time::timeout(super::PATIENCE, self.messages.recv())
+            .await
+            .expect("a message in time")
+            .expect("a message")
+    }
+}

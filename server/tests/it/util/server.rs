@@ -1,0 +1,168 @@
+//! The whole server in this process, on a free port, with a database of its own.
+
+use super::{Socket, eventually};
+use reqwest::{StatusCode, header, redirect::Policy};
+use serde_json::{Value, json};
+use server::{
+    auth::{Role, hash_password},
+    config::{Config, Variables},
+    database::{Database, NewAccount},
+};
+use std::net::SocketAddr;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+const PASSWORD: &str = "correct horse battery";
+
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    control: String,
+    shutdown: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+    _folder: TempDir,
+}
+
+impl TestServer {
+    /// Starts with these variables over a database, accounts and a simulator port of the test's own.
+    pub(crate) async fn start<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/monitor.db", folder.path().display());
+        let database = Database::open(&url).await.unwrap();
+        let password_hash = hash_password(PASSWORD.into()).await.unwrap();
+        for role in [Role::User, Role::Moderator, Role::Admin, Role::Super] {
+            let email = email_of(role).parse().unwrap();
+            database.add_account(&NewAccount { email, role, password_hash: password_hash.clone() }).await.unwrap();
+        }
+        let simulator = format!("127.0.0.1:{}", super::free_port());
+        let own = [("SIMULATOR_LISTEN", simulator.as_str()), ("METRICS_INTERVAL_MS", "200")];
+        let variables: Variables = own.into_iter().chain(pairs).collect();
+        let config = Config::read(&variables).expect("a good configuration");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(server::run(config, database, listener, shutdown.clone()));
+        let control = format!("http://{simulator}/control");
+        let server = Self { address, control, shutdown, running, _folder: folder };
+        let alive = reqwest::Client::new();
+        eventually("the server answers", || async { alive.get(server.url("/healthz")).send().await.ok() }).await;
+        server
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Somebody who is not signed in.
+    pub(crate) fn stranger(&self) -> Client {
+        let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().unwrap();
+        Client { http, base: format!("http://{}", self.address), cookie: None }
+    }
+
+    pub(crate) async fn sign_in(&self, role: Role) -> Client {
+        let mut client = self.stranger();
+        let form = format!("email={}&password={}", email_of(role), PASSWORD.replace(' ', "+"));
+        let answer = client
+            .http
+            .post(self.url("/login"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+        client.cookie = cookie.split(';').next().map(str::to_owned);
+        client
+    }
+
+    pub(crate) async fn admin(&self) -> Client {
+        self.sign_in(Role::Admin).await
+    }
+
+    /// Breaks the simulated market.
+    pub(crate) async fn fault(&self, fault: Value) {
+        let answer = reqwest::Client::new().post(&self.control).json(&fault).send().await.unwrap();
+        assert!(answer.status().is_success(), "{fault}: {}", answer.text().await.unwrap());
+    }
+
+    /// Ends it as a signal would.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        (&mut self.running).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn email_of(role: Role) -> String {
+    format!("{}@example.com", role.as_str())
+}
+
+/// A browser, or what passes for one.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    cookie: Option<String>,
+}
+
+impl Client {
+    /// The body of a GET, whose status is part of the call.
+    pub(crate) async fn get(&self, path: &str, status: u16) -> String {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "GET {path}");
+        answer.text().await.unwrap()
+    }
+
+    pub(crate) async fn get_json(&self, path: &str, status: u16) -> Value {
+        serde_json::from_str(&self.get(path, status).await).unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str, status: u16) -> String {
+        let request = self.http.post(format!("{}{path}", self.base)).header(header::CONTENT_TYPE, "application/json");
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "POST {path}");
+        answer.text().await.unwrap()
+    }
+
+    /// Where a GET is redirected to.
+    pub(crate) async fn redirect(&self, path: &str) -> String {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "GET {path}");
+        answer.headers()[header::LOCATION].to_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn status(&self) -> Value {
+        self.get_json("/api/admin/websocket-status", 200).await
+    }
+
+    /// The state of a connection, or JSON null.
+    pub(crate) async fn state(&self, id: usize) -> String {
+        self.status().await["connections"][id - 1]["state"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a connection is in a state; answers the whole status.
+    pub(crate) async fn wait_for_state(&self, id: usize, state: &str) -> Value {
+        eventually(&format!("connection {id} is {state}"), || async {
+            let status = self.status().await;
+            (status["connections"][id - 1]["state"] == json!(state)).then_some(status)
+        })
+        .await
+    }
+
+    /// Opens the admin socket with a subprotocol, from the server's own origin.
+    pub(crate) async fn socket(&self, subprotocol: Option<&str>) -> Socket {
+        self.try_socket(subprotocol, &self.base).await.expect("the socket opens")
+    }
+
+    /// The same from any origin; the status of a refusal.
+    pub(crate) async fn try_socket(&self, subprotocol: Option<&str>, origin: &str) -> Result<Socket, u16> {
+        let url = format!("{}/admin-ws", self.base.replace("http://", "ws://"));
+        Socket::open(&url, subprotocol, origin, self.cookie.as_deref()).await
+    }
+}
