@@ -126,14 +126,9 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
         tick_rate: config.market.simulator_tick_rate,
     };
     let serving = simulator::serve(simulator, listener, tasks.shutdown().clone());
-    let stopping = tasks.shutdown().clone();
     tasks.spawn_vital("simulated market", async move {
         if let Err(error) = serving.await {
             warn!("The simulated market stopped: {error}");
-        }
-        // Told to stop, it ends by itself: that is no accident.
-        if stopping.is_cancelled() {
-            std::future::pending::<()>().await;
         }
     });
     Ok(address)

@@ -31,13 +31,14 @@ impl Tasks {
         &self.tracker
     }
 
-    /// Starts a task that is dropped at shutdown. Nothing works without it: should it end before, by a panic or by
-    /// itself, everything is ended, as a dashboard that goes on without it would show the past as the present.
+    /// Starts a task that is dropped at shutdown, and may as well end by itself then. Nothing works without it: should it
+    /// end before, or panic at any time, everything is ended, as a dashboard that goes on without it would show the past as
+    /// the present.
     pub fn spawn_vital(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let running = tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(task));
         let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
         self.tracker.spawn(async move {
-            if !matches!(running.await, Ok(None)) {
+            if running.await.is_err() || !shutdown.is_cancelled() {
                 error!("The {name} ended unexpectedly; stopping");
                 let _ = broken.set(name);
                 shutdown.cancel();
@@ -74,5 +75,22 @@ mod tests {
         tasks.tracker().close();
         tasks.tracker().wait().await;
         assert_eq!(tasks.broken(), None);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_notices_the_shutdown_itself_is_no_accident_but_one_that_panics_then_is() {
+        for (panics, broken) in [(false, None), (true, Some("clockwork"))] {
+            let tasks = Tasks::default();
+            let told = tasks.shutdown().clone();
+            tasks.spawn_vital("clockwork", async move {
+                // In one poll, so that the task is never dropped in between.
+                told.cancel();
+                assert!(!panics, "a broken spring");
+            });
+            tasks.shutdown().cancelled().await;
+            tasks.tracker().close();
+            tasks.tracker().wait().await;
+            assert_eq!(tasks.broken(), broken);
+        }
     }
 }
