@@ -1,6 +1,7 @@
 //! What a connection is and the states an administrator can tell apart.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A connection's number, from 1. Nothing else identifies a connection.
 pub type ConnectionId = u8;
@@ -51,6 +52,73 @@ impl ConnectionState {
             Self::Reconnecting => "reconnecting",
             Self::Failed => "failed",
         }
+    }
+}
+
+/// A channel of the stocks market (`massive.md`, section 3). In JSON it is the prefix that the provider uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Channel {
+    /// A bar a second, for the symbols that traded in it.
+    #[serde(rename = "A")]
+    SecondBars,
+    /// A bar a minute, for the symbols that traded in it.
+    #[serde(rename = "AM")]
+    MinuteBars,
+    /// Every trade.
+    #[serde(rename = "T")]
+    Trades,
+    /// Every change of the best bid and offer.
+    #[serde(rename = "Q")]
+    Quotes,
+    /// Limit up, limit down: price bands and halts. It carries no price of its own.
+    #[serde(rename = "LULD")]
+    Limits,
+}
+
+impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::SecondBars, Self::MinuteBars, Self::Trades, Self::Quotes, Self::Limits];
+
+    /// Reads the prefix that the provider uses, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| text.eq_ignore_ascii_case(channel.prefix()))
+    }
+
+    /// The prefix that the provider uses.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::SecondBars => "A",
+            Self::MinuteBars => "AM",
+            Self::Trades => "T",
+            Self::Quotes => "Q",
+            Self::Limits => "LULD",
+        }
+    }
+
+    /// What it carries, for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::SecondBars => "second bars",
+            Self::MinuteBars => "minute bars",
+            Self::Trades => "trades",
+            Self::Quotes => "quotes",
+            Self::Limits => "halts",
+        }
+    }
+
+    /// Do its events carry prices, so that ticks come of them?
+    #[must_use]
+    pub fn carries_prices(self) -> bool {
+        self != Self::Limits
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.prefix())
     }
 }
 

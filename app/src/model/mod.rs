@@ -10,7 +10,10 @@
 
 pub mod board;
 pub mod connection;
+pub mod health;
+pub mod market;
 pub mod protocol;
+pub mod refresh;
 pub mod status;
 pub mod symbol;
 pub mod tick;

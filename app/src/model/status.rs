@@ -4,7 +4,9 @@
 //! once in a snapshot, and [`ConnectionLive`], which it carries every metrics interval. In JSON the two are one object.
 
 use super::{
-    connection::{ConnectionId, ConnectionState, Priority},
+    connection::{Channel, ConnectionId, ConnectionState, Priority},
+    health::{Coverage, Health, LastLoss},
+    market::MarketSession,
     symbol::Symbol,
     time::UnixMillis,
 };
@@ -118,13 +120,27 @@ pub struct Reconnect {
     pub next_at: Option<UnixMillis>,
 }
 
-/// Subscriptions by `channel.symbol`.
+/// Subscriptions by `channel.symbol`, of the present socket. What is neither acknowledged, refused nor given up is still
+/// being waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
     /// Asked for.
     pub requested: u32,
     /// Confirmed by the provider.
     pub acknowledged: u32,
+    /// Not confirmed when the deadline was over, without a word why: an unknown channel, for example.
+    #[serde(default)]
+    pub never_acknowledged: u32,
+    /// Not confirmed, and the provider said that it does not allow it. Its refusal names no channel, so this is the
+    /// number of refusals, at most what is not confirmed.
+    #[serde(default)]
+    pub refused: u32,
+    /// The provider's words with the last refusal.
+    #[serde(default)]
+    pub refusal: Option<String>,
+    /// What is not confirmed after the deadline: the first [`NAMES_MAX`](super::health::NAMES_MAX), by the alphabet.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 /// The last error of a connection, in the provider's words where it gave any.
@@ -145,6 +161,9 @@ pub struct LatencyMs {
     pub p95: f64,
     /// 99 of 100 are faster.
     pub p99: f64,
+    /// How many trades and quotes that is: those of about the last minute.
+    #[serde(default)]
+    pub samples: u64,
 }
 
 /// Counters and rates of one connection.
@@ -170,6 +189,13 @@ pub struct ConnectionMetrics {
     pub last_error: Option<LastError>,
     /// Exchange to received, from trades and quotes; `None` without any.
     pub latency_ms: Option<LatencyMs>,
+    /// Why there is no latency, or what to make of it: bars carry window times, the delayed host is late by design, this
+    /// machine's clock is behind.
+    #[serde(default)]
+    pub latency_note: Option<String>,
+    /// Bars sent again with a change, which replace what was shown; they count as no tick.
+    #[serde(default)]
+    pub replacements_total: u64,
 }
 
 /// Where a connection's symbols come from.
@@ -185,6 +211,26 @@ pub enum SymbolSource {
     None,
 }
 
+/// How a symbol that several connections list came to one of them (spec C8).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// The rule in words.
+    pub rule: String,
+    /// Symbols that this connection lists and another one carries.
+    pub duplicates_total: u32,
+    /// The first [`NAMES_MAX`](super::health::NAMES_MAX) of them, by the alphabet.
+    pub duplicates: Vec<Duplicate>,
+}
+
+/// A symbol that another connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicate {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Who carries it.
+    pub carried_by: ConnectionId,
+}
+
 /// What a connection is set to carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionConfig {
@@ -198,6 +244,12 @@ pub struct ConnectionConfig {
     pub priority: Priority,
     /// Where the symbols come from.
     pub source: SymbolSource,
+    /// What it subscribes to for each symbol.
+    #[serde(default)]
+    pub channels: Vec<Channel>,
+    /// What became of symbols that other connections list too.
+    #[serde(default)]
+    pub routing: Routing,
     /// What an administrator should know: a key that did not resolve, a bad setting, symbols carried elsewhere.
     pub warnings: Vec<String>,
 }
@@ -227,6 +279,15 @@ pub struct ConnectionLive {
     pub reconnect: Reconnect,
     /// What was asked for and what was acknowledged.
     pub subscription: Subscription,
+    /// The three layers behind the state.
+    #[serde(default)]
+    pub health: Health,
+    /// Which symbols tick.
+    #[serde(default)]
+    pub coverage: Coverage,
+    /// How it was lost last; kept when it is back.
+    #[serde(default)]
+    pub last_loss: Option<LastLoss>,
     /// Counters and rates.
     pub metrics: ConnectionMetrics,
 }
@@ -254,6 +315,9 @@ pub struct StatusHead {
     /// The bus, as this process sees it.
     #[serde(default)]
     pub bus: BusStatus,
+    /// The market's hours, which say whether silence is normal.
+    #[serde(default)]
+    pub market: MarketSession,
     /// Totals.
     pub summary: Summary,
 }

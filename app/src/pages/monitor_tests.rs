@@ -32,13 +32,17 @@ fn connection(id: u8, name: &str, state: ConnectionState, names: &str) -> Connec
             state_since: enabled.then_some(UnixMillis(AT.0 - 3_600_000)),
             uptime_seconds: 3_600,
             last_heartbeat: enabled.then_some(AT),
-            subscription: Subscription { requested: count, acknowledged: if state.is_up() { count } else { 0 } },
+            subscription: Subscription {
+                requested: count,
+                acknowledged: if state.is_up() { count } else { 0 },
+                ..Subscription::default()
+            },
             metrics: ConnectionMetrics {
                 messages_per_second: 25.3,
                 ticks_per_second: 61.7,
                 last_update: enabled.then_some(UnixMillis(AT.0 - 1_200)),
                 ticks_total: 222_120,
-                latency_ms: enabled.then_some(LatencyMs { p50: 1.2, p95: 3.4, p99: 5.6 }),
+                latency_ms: enabled.then_some(LatencyMs { p50: 1.2, p95: 3.4, p99: 5.6, samples: 100 }),
                 ..ConnectionMetrics::default()
             },
             ..ConnectionLive::default()
@@ -49,7 +53,7 @@ fn connection(id: u8, name: &str, state: ConnectionState, names: &str) -> Connec
             symbols,
             priority: [Priority::High, Priority::Normal, Priority::Low][usize::from(id - 1) % 3],
             source: if enabled { SymbolSource::Universe } else { SymbolSource::None },
-            warnings: Vec::new(),
+            ..ConnectionConfig::default()
         },
     }
 }

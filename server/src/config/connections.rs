@@ -3,9 +3,8 @@
 //! A bad setting here disables its own connection with a warning that the dashboard shows; the server still starts.
 
 use super::reader::{Problem, Reader, Variables};
-use crate::upstream::massive::Channel;
 use app::model::{
-    connection::{ConnectionId, Priority},
+    connection::{Channel, ConnectionId, Priority},
     status::Feed,
     symbol::Symbol,
 };

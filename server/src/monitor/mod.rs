@@ -15,6 +15,7 @@ use crate::{bus::Delivery, universe::ConnectionPlan, upstream};
 use app::model::{
     board::{Board, ROWS_MAX},
     connection::{ConnectionId, ConnectionState},
+    market::Calendar,
     protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
     status::{ConnectionLive, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     symbol::Symbol,
@@ -68,7 +69,8 @@ impl Monitor {
         let connections = plans
             .iter()
             .map(|plan| ConnectionStatus { live: upstream::report::idle(plan), config: plan.config.clone() });
-        let head = StatusHead { generated_at: now, feed, ..StatusHead::default() };
+        let market = Calendar::of(feed).session_at(now);
+        let head = StatusHead { generated_at: now, feed, market, ..StatusHead::default() };
         let report = StatusReport { head, connections: connections.collect() };
         let mut monitor = Self {
             feed,
@@ -138,6 +140,7 @@ impl Monitor {
 
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
+        self.board.report.head.market = Calendar::of(self.feed).session_at(now);
         self.infer(now, Some(seconds));
         self.sum_up();
         self.board.report.head.generated_at = now;
@@ -248,6 +251,7 @@ impl Monitor {
         let mut report = reported.clone();
         report.connections = self.all_slots(report.connections);
         report.head.feed = self.feed;
+        report.head.market = self.board.report.head.market;
         report.head.bus = self.board.report.head.bus.clone();
         self.changed |= !same_states(&self.board.report, &report) || self.reported_at.is_none();
         // As old as whoever made it says; from the future it cannot be.

@@ -1,10 +1,11 @@
 //! Which connection carries which symbol: universe or list (spec C2), then the priority tier (spec C8).
 
 use super::Universes;
-use crate::{config::ConnectionSettings, upstream::massive::Channel};
+use crate::config::ConnectionSettings;
 use app::model::{
-    connection::ConnectionId,
-    status::{ConnectionConfig, SymbolSource},
+    connection::{Channel, ConnectionId},
+    health::NAMES_MAX,
+    status::{ConnectionConfig, Duplicate, Routing, SymbolSource},
     symbol::Symbol,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +25,9 @@ pub struct ConnectionPlan {
     pub config: ConnectionConfig,
 }
 
+/// The rule that gives a symbol to one connection (spec C8), as the dashboard shows it.
+const RULE: &str = "A symbol that several enabled connections list is carried by the highest tier alone; in one tier, by the lowest number.";
+
 /// Resolves every slot's symbols, then gives a symbol that several enabled slots list to the highest tier alone; in
 /// the same tier the lower number wins.
 #[must_use]
@@ -37,9 +41,14 @@ pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<Conne
     for (_, id) in by_tier {
         let Some(plan) = plans.iter_mut().find(|plan| plan.id == id) else { continue };
         let mut taken: BTreeMap<ConnectionId, u32> = BTreeMap::new();
+        let routing = &mut plan.config.routing;
         plan.config.symbols.retain(|symbol| match carriers.get(symbol) {
             Some(carrier) => {
                 *taken.entry(*carrier).or_default() += 1;
+                routing.duplicates_total += 1;
+                if routing.duplicates.len() < NAMES_MAX {
+                    routing.duplicates.push(Duplicate { symbol: *symbol, carried_by: *carrier });
+                }
                 false
             }
             None => {
@@ -88,6 +97,8 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
             symbols: symbols.into_iter().collect(),
             priority: settings.priority,
             source,
+            channels: settings.channels.clone(),
+            routing: Routing { rule: RULE.to_owned(), ..Routing::default() },
             warnings,
         },
     }
@@ -123,6 +134,9 @@ mod tests {
         assert_eq!(symbols(&plans[0]), ["AAPL", "MSFT"]);
         assert_eq!(symbols(&plans[1]), ["NVDA", "TSLA"]);
         assert_eq!(plans[0].config.warnings, ["1 symbol is carried by connection 2, which comes first"]);
+        let routing = &plans[0].config.routing;
+        let nvda = Duplicate { symbol: Symbol::parse("NVDA").expect("a symbol"), carried_by: 2 };
+        assert_eq!((routing.duplicates_total, &routing.duplicates[..]), (1, &[nvda][..]));
     }
 
     #[test]

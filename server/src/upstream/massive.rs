@@ -3,51 +3,11 @@
 //! A frame is an array that mixes events, symbols and channels. It is read in one pass without copying strings; events
 //! that are unknown or broken cost themselves alone, never the rest of their frame.
 
-use app::model::connection::ConnectionId;
+use app::model::connection::{Channel, ConnectionId};
 use app::model::{symbol::Symbol, tick::Tick, time::UnixMillis};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt};
-
-/// A channel of the stocks market.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Channel {
-    /// `A`: a bar a second.
-    SecondBars,
-    /// `AM`: a bar a minute.
-    MinuteBars,
-    /// `T`: every trade.
-    Trades,
-    /// `Q`: every change of the best bid and offer.
-    Quotes,
-}
-
-impl Channel {
-    /// Reads the prefix that the provider uses.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::SecondBars, Self::MinuteBars, Self::Trades, Self::Quotes]
-            .into_iter()
-            .find(|channel| text.eq_ignore_ascii_case(channel.prefix()))
-    }
-
-    /// The prefix that the provider uses.
-    #[must_use]
-    pub fn prefix(self) -> &'static str {
-        match self {
-            Self::SecondBars => "A",
-            Self::MinuteBars => "AM",
-            Self::Trades => "T",
-            Self::Quotes => "Q",
-        }
-    }
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.prefix())
-    }
-}
+use std::borrow::Cow;
 
 /// What the provider says about the connection itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

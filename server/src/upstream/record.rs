@@ -72,8 +72,11 @@ impl Record {
         }
         face.reason = link.reason();
         face.reconnect = Reconnect { attempt: link.attempt(), next_at };
-        face.subscription =
-            Subscription { requested: link.params().len() as u32, acknowledged: link.acknowledged() as u32 };
+        face.subscription = Subscription {
+            requested: link.params().len() as u32,
+            acknowledged: link.acknowledged() as u32,
+            ..Subscription::default()
+        };
         drop(face);
         self.changed.notify_one();
     }

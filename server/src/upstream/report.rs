@@ -83,7 +83,7 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
             reconnects_total: counters.reconnects.load(Relaxed),
             error_count: counters.errors.load(Relaxed),
             last_error: face.last_error,
-            latency_ms: None,
+            ..ConnectionMetrics::default()
         },
         ..idle
     }
