@@ -8,6 +8,7 @@
 //!
 //! Data flows one way. Ingest owes the dashboard nothing: nothing upstream of the bus knows that anybody watches.
 
+pub mod audit;
 pub mod auth;
 pub mod bus;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod upstream;
 
 use anyhow::Context;
 use app::model::{status::Feed, time::UnixMillis};
+use audit::Audit;
 use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
@@ -73,8 +75,11 @@ pub async fn run(
     let (hub, hub_task) = hub::hub(monitor, inbox, pace);
     tasks.spawn_vital("hub", hub_task);
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, shutdown.clone()));
+    let audit = Audit::new(database.clone());
+    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit_retention_days, shutdown.clone()));
 
     let state = AppState {
+        audit,
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret;
 use server::{
+    audit::{self, cli::AuditCommand},
     auth::{self, FirstAccount, cli::UserCommand},
     config::{Config, Variables},
     database::Database,
@@ -30,6 +31,9 @@ enum Command {
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Look after the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check the configuration and say every problem.
     CheckConfig,
 }
@@ -53,12 +57,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(read_config()?).await,
         Command::Simulator(args) => run_simulator(args).await,
-        Command::User(command) => {
-            let database = Database::open(&read_config()?.accounts.database_url).await?;
-            auth::cli::run(command, &database).await
-        }
+        Command::User(command) => auth::cli::run(command, &open_database().await?).await,
+        Command::Audit(command) => audit::cli::run(command, &open_database().await?).await,
         Command::CheckConfig => check_config(&read_config()?),
     }
+}
+
+async fn open_database() -> anyhow::Result<Database> {
+    Ok(Database::open(&read_config()?.accounts.database_url).await?)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -128,18 +134,24 @@ fn read_config() -> anyhow::Result<Config> {
     anyhow::bail!("the configuration cannot be used:{}", lines.concat())
 }
 
+/// Text for people, as much of it as `RUST_LOG` says; the audit log as JSON lines among it, whatever `RUST_LOG` says.
 fn start_logging() {
-    use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
+    use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, fmt, prelude::*};
 
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    const AUDIT: &str = "audit";
+    let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     // The WebSocket library writes whole frames into its trace, and one of them carries the provider's key: whatever
     // RUST_LOG says, that stays out.
-    let no_frames =
-        filter_fn(|line| !line.target().starts_with("tungstenite") || *line.level() <= tracing::Level::WARN);
-    tracing_subscriber::registry()
-        .with(fmt::layer().with_writer(std::io::stderr).with_filter(no_frames))
-        .with(filter)
-        .init();
+    let no_frames = filter_fn(|line| {
+        line.target() != AUDIT && (!line.target().starts_with("tungstenite") || *line.level() <= tracing::Level::WARN)
+    });
+    let text = fmt::layer().with_writer(std::io::stderr).with_filter(no_frames).with_filter(chosen);
+    let records = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::io::stderr)
+        .with_filter(filter_fn(|line| line.target() == AUDIT));
+    tracing_subscriber::registry().with(text).with(records).init();
 }
 
 /// Cancelled by Ctrl-C or SIGTERM.

@@ -3,7 +3,6 @@
 use super::{PasswordHash, Role};
 use app::model::time::UnixMillis;
 use axum_login::AuthUser;
-use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, str::FromStr};
 
 /// The longest address that mail systems take (RFC 5321).
@@ -24,8 +23,9 @@ pub struct Account {
     pub created_at: UnixMillis,
     /// Its `Debug` shows nothing.
     pub password_hash: PasswordHash,
-    /// What its sessions are checked against.
-    pub(crate) session_key: SecretString,
+    /// What its sessions are checked against: one more, and the sessions so far are over. No part of the hash, so that a
+    /// hash with newer parameters ends none.
+    pub(crate) session_epoch: [u8; 8],
 }
 
 impl AuthUser for Account {
@@ -38,7 +38,7 @@ impl AuthUser for Account {
     /// A session ends when this is no longer what it was at sign-in: after another password, and after the account was
     /// disabled, whether or not it was enabled again.
     fn session_auth_hash(&self) -> &[u8] {
-        self.session_key.expose_secret().as_bytes()
+        &self.session_epoch
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
             disabled: false,
             created_at: UnixMillis(0),
             password_hash: PasswordHash::from_stored("$argon2id$secret".into()),
-            session_key: "0:$argon2id$secret".into(),
+            session_epoch: [0; 8],
         };
         let text = format!("{account:?} {account:#?}");
         assert!(text.contains("a@x") && !text.contains("argon2"), "{text}");

@@ -151,14 +151,14 @@ mod tests {
         let standing = async || still_admin(&database, &ann).await.unwrap();
 
         assert_eq!(standing().await, Standing::Admin);
-        database.set_role(&email, Role::Super).await.unwrap();
+        testing::set_role(&database, &email, Role::Super).await;
         assert_eq!(standing().await, Standing::Admin);
-        database.set_role(&email, Role::Moderator).await.unwrap();
+        testing::set_role(&database, &email, Role::Moderator).await;
         assert_eq!(standing().await, Standing::Forbidden);
-        database.set_role(&email, Role::Admin).await.unwrap();
-        database.set_disabled(&email, true).await.unwrap();
+        testing::set_role(&database, &email, Role::Admin).await;
+        testing::set_disabled(&database, &email, true).await;
         assert_eq!(standing().await, Standing::SignedOut);
-        database.set_disabled(&email, false).await.unwrap();
+        testing::set_disabled(&database, &email, false).await;
         assert_eq!(standing().await, Standing::SignedOut, "the old session is over for good");
 
         let bob = admin(&database, "bob@x").await;
@@ -172,7 +172,7 @@ mod tests {
         let (_folder, database) = testing::database().await;
         let (ann, bob) = (admin(&database, "ann@x").await, admin(&database, "bob@x").await);
         let hash = hash_password("another password".into()).await.unwrap();
-        database.set_password_hash(&"ann@x".parse().unwrap(), &hash).await.unwrap();
+        testing::set_password_hash(&database, &"ann@x".parse().unwrap(), &hash).await;
         assert_eq!(still_admin(&database, &ann).await.unwrap(), Standing::SignedOut);
 
         database.prolong_session(&bob.session, OffsetDateTime::now_utc() - Duration::seconds(1)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::{
     Account, Email,
-    password::{NotVerified, Verifier},
+    password::{NotVerified, Verdict, Verifier},
 };
 use crate::database::{Database, QueryError};
 use axum_login::AuthnBackend;
@@ -67,11 +67,19 @@ impl AuthnBackend for Accounts {
             Err(_) => None,
         };
         let hash = account.as_ref().map(|account| account.password_hash.clone());
-        let matches = self.verifier.verify(credentials.password, hash).await.map_err(|error| match error {
+        let verdict = self.verifier.verify(credentials.password, hash).await.map_err(|error| match error {
             NotVerified::Busy => AuthError::Busy,
             NotVerified::Stopping => AuthError::Stopping,
         })?;
-        Ok(account.filter(|account| matches && !account.disabled))
+        let (Verdict::Right { fresh }, Some(account)) = (verdict, account) else { return Ok(None) };
+        if account.disabled {
+            return Ok(None);
+        }
+        if let Some(fresh) = fresh {
+            self.database.rehash(account.id, &account.password_hash, &fresh).await?;
+            tracing::info!(account.id, "Replaced a password's hash by one with newer parameters");
+        }
+        Ok(Some(account))
     }
 
     /// Asked on every request with a session, so that a change of role counts at once and a disabled account is nobody.
@@ -106,9 +114,35 @@ mod tests {
         assert!(!signs_in(&accounts, "not an email", PASSWORD).await);
         assert!(accounts.get_user(&id).await.unwrap().is_some());
 
-        database.set_disabled(&"ann@x".parse().unwrap(), true).await.unwrap();
+        testing::set_disabled(&database, &"ann@x".parse().unwrap(), true).await;
         assert!(!signs_in(&accounts, "ann@x", PASSWORD).await, "disabled");
         assert!(accounts.get_user(&id).await.unwrap().is_none(), "disabled");
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_old_parameters_is_replaced_at_sign_in_and_sessions_go_on() {
+        use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version, password_hash::SaltString};
+
+        let (_folder, database) = testing::database().await;
+        let id = testing::account(&database, "ann@x", Role::Admin).await;
+        let params = Params::new(1024, 1, 1, None).unwrap();
+        let salt = SaltString::from_b64("c2FsdHNhbHRzYWx0").unwrap();
+        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let weak = weak.hash_password(PASSWORD.as_bytes(), &salt).unwrap().to_string();
+        let email = "ann@x".parse().unwrap();
+        testing::set_password_hash(&database, &email, &crate::auth::PasswordHash::from_stored(weak)).await;
+        let before = database.account_by_id(id).await.unwrap().unwrap();
+        assert!(before.password_hash.expose().contains("m=1024,t=1"));
+
+        let accounts = Accounts::new(database.clone());
+        assert!(!signs_in(&accounts, "ann@x", "wrong password").await);
+        assert!(database.account_by_id(id).await.unwrap().unwrap().password_hash.expose().contains("m=1024"));
+        assert!(signs_in(&accounts, "ann@x", PASSWORD).await);
+        let after = database.account_by_id(id).await.unwrap().unwrap();
+        // OWASP's minimum: 19 MiB, two passes.
+        assert!(after.password_hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert_eq!(before.session_epoch, after.session_epoch);
+        assert!(signs_in(&accounts, "ann@x", PASSWORD).await);
     }
 
     #[test]

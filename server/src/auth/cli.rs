@@ -1,7 +1,10 @@
 //! `tickstock-monitor user …`: accounts from the command line, while the server runs or not.
 
 use super::{Email, Role, check_password, hash_password};
-use crate::database::{Database, NewAccount};
+use crate::{
+    audit::{Action, Actor},
+    database::{Database, NewAccount},
+};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use secrecy::{ExposeSecret, SecretString};
@@ -61,38 +64,54 @@ async fn execute(
     read_password: impl FnOnce() -> anyhow::Result<SecretString>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let actor = Actor::command_line();
     match command {
         UserCommand::Add { email, role } => {
             // Asked before the password is typed, and answered by the table once more when it is written.
             if database.account_by_email(&email).await?.is_some() {
                 bail!("there is already an account {email}");
             }
-            let password_hash = hash(read_password()?).await?;
-            database.add_account(&NewAccount { email: email.clone(), role, password_hash }).await?;
+            let password_hash = hash(read_password()?, &email).await?;
+            let mut change = database.change().await?;
+            change.add_account(&NewAccount { email: email.clone(), role, password_hash }).await?;
+            change.record(&actor.does(Action::AccountAdd).to(email.as_str()).because(format!("role {role}"))).await?;
+            change.commit().await?;
             writeln!(out, "Made the account {email} with the role {role}.")?;
         }
         UserCommand::List => list(database, out).await?,
         UserCommand::SetPassword { email } => {
             let Some(account) = database.account_by_email(&email).await? else { bail!(unknown(&email)) };
-            let password_hash = hash(read_password()?).await?;
-            ensure_known(database.set_password_hash(&email, &password_hash).await?, &email)?;
+            let password_hash = hash(read_password()?, &email).await?;
+            let mut change = database.change().await?;
+            ensure_known(change.set_password_hash(&email, &password_hash).await?, &email)?;
+            change.record(&actor.does(Action::AccountPassword).to(email.as_str())).await?;
+            change.commit().await?;
             writeln!(out, "Changed the password of {email}; its sessions have ended.")?;
             if account.disabled {
                 writeln!(out, "The account is still disabled.")?;
             }
         }
         UserCommand::SetRole { email, role } => {
-            ensure_known(database.set_role(&email, role).await?, &email)?;
+            let mut change = database.change().await?;
+            ensure_known(change.set_role(&email, role).await?, &email)?;
+            change.record(&actor.does(Action::AccountRole).to(email.as_str()).because(format!("role {role}"))).await?;
+            change.commit().await?;
             writeln!(out, "{email} has the role {role} now.")?;
             warn_if_nobody_is_left(database, out).await?;
         }
         UserCommand::Disable { email } => {
-            ensure_known(database.set_disabled(&email, true).await?, &email)?;
+            let mut change = database.change().await?;
+            ensure_known(change.set_disabled(&email, true).await?, &email)?;
+            change.record(&actor.does(Action::AccountDisable).to(email.as_str())).await?;
+            change.commit().await?;
             writeln!(out, "Disabled {email}; its sessions have ended.")?;
             warn_if_nobody_is_left(database, out).await?;
         }
         UserCommand::Enable { email } => {
-            ensure_known(database.set_disabled(&email, false).await?, &email)?;
+            let mut change = database.change().await?;
+            ensure_known(change.set_disabled(&email, false).await?, &email)?;
+            change.record(&actor.does(Action::AccountEnable).to(email.as_str())).await?;
+            change.commit().await?;
             writeln!(out, "Enabled {email}.")?;
         }
     }
@@ -118,8 +137,8 @@ async fn list(database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn hash(password: SecretString) -> anyhow::Result<super::PasswordHash> {
-    check_password(&password)?;
+async fn hash(password: SecretString, email: &Email) -> anyhow::Result<super::PasswordHash> {
+    check_password(&password, email)?;
     Ok(hash_password(password).await?)
 }
 

@@ -1,7 +1,10 @@
 //! The first account: a new installation has to let somebody in.
 
 use super::{BadEmail, BadPassword, Email, Role, check_password, generate_password, hash_password};
-use crate::database::{AccountError, Database, NewAccount, QueryError};
+use crate::{
+    audit::{Action, Actor},
+    database::{AccountError, Database, NewAccount, QueryError},
+};
 use secrecy::SecretString;
 
 /// The first account's email when `ADMIN_EMAIL` does not say.
@@ -59,10 +62,14 @@ pub async fn first_account(
             (generated.clone(), Some(generated))
         }
     };
-    check_password(&password).map_err(FirstAccountError::Password)?;
+    check_password(&password, &email).map_err(FirstAccountError::Password)?;
     let password_hash = hash_password(password).await?;
-    match database.add_account(&NewAccount { email: email.clone(), role: Role::Admin, password_hash }).await {
+    let mut change = database.change().await?;
+    match change.add_account(&NewAccount { email: email.clone(), role: Role::Admin, password_hash }).await {
         Ok(id) => {
+            let act = Actor::server().does(Action::AccountAdd).to(email.as_str());
+            change.record(&act.because("the first account, role admin")).await?;
+            change.commit().await?;
             tracing::info!(account.id = id, %email, "Made the first account");
             Ok(FirstAccount::Made { email, generated_password })
         }

@@ -3,6 +3,7 @@
 //! One hash takes 19 MiB and tens of milliseconds of a core. A flood of sign-ins therefore waits in a short line, off the
 //! runtime's own threads, and what does not fit into the line is turned away at once.
 
+use super::Email;
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -31,6 +32,11 @@ static DECOY: LazyLock<String> = LazyLock::new(|| password_auth::generate_hash("
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
 
+/// zxcvbn's "safely unguessable": more than a hundred million tries, where sign-in allows a few dozen an hour.
+const SCORE_MIN: zxcvbn::Score = zxcvbn::Score::Three;
+/// What an attacker who knows us would try first.
+const OUR_WORDS: [&str; 5] = ["tickstock", "monitor", "massive", "polygon", "administrator"];
+
 /// Why a password is not accepted for an account.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPassword {
@@ -40,6 +46,9 @@ pub enum BadPassword {
     /// Too long.
     #[error("the password is too long; at most {PASSWORD_BYTES_MAX} bytes are accepted")]
     TooLong,
+    /// Among the first that an attacker tries.
+    #[error("the password is too easy to guess; take several words that have nothing to do with one another")]
+    TooCommon,
 }
 
 impl PasswordHash {
@@ -60,15 +69,19 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Is the password good enough for an account?
+/// Is the password good enough for the account with this email? Long enough, and neither a common one nor made of common
+/// ones, of rows of keys, of repetitions, of the email or of our own name. What it is made of otherwise is not asked.
 ///
 /// # Errors
 /// [`BadPassword`] says what is wrong and what would do.
-pub fn check_password(password: &SecretString) -> Result<(), BadPassword> {
+pub fn check_password(password: &SecretString, email: &Email) -> Result<(), BadPassword> {
     let text = password.expose_secret();
+    let email = email.as_str();
+    let known: Vec<_> = email.split(['@', '.', '-', '_', '+']).chain([email]).chain(OUR_WORDS).collect();
     match text.chars().count() {
         short if short < PASSWORD_MIN => Err(BadPassword::TooShort(short)),
         _ if text.len() > PASSWORD_BYTES_MAX => Err(BadPassword::TooLong),
+        _ if zxcvbn::zxcvbn(text, &known).score() < SCORE_MIN => Err(BadPassword::TooCommon),
         _ => Ok(()),
     }
 }
@@ -99,6 +112,18 @@ pub(super) enum NotVerified {
     Stopping,
 }
 
+/// Whether a password belongs to a hash.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It does not, or there was none to compare with.
+    Wrong,
+    /// It does.
+    Right {
+        /// A hash of it with today's parameters, where the one that was compared has others.
+        fresh: Option<PasswordHash>,
+    },
+}
+
 /// Compares passwords with hashes, a bounded number at once.
 #[derive(Clone, Debug)]
 pub(super) struct Verifier {
@@ -114,7 +139,11 @@ impl Verifier {
     }
 
     /// Does the password belong to the hash? Without a hash the answer is no, and takes as long.
-    pub(super) async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool, NotVerified> {
+    pub(super) async fn verify(
+        &self,
+        password: SecretString,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verdict, NotVerified> {
         let _place = self.waiting.try_acquire().map_err(|_| NotVerified::Busy)?;
         // Owned, and moved into the computation: a client that hangs up frees neither core nor memory, so it must not
         // free the permit.
@@ -125,7 +154,14 @@ impl Verifier {
             let decoy = DECOY.as_str();
             let against = hash.as_ref().map_or(decoy, PasswordHash::expose);
             let matches = password_auth::verify_password(password.expose_secret(), against).is_ok();
-            matches && hash.is_some()
+            if !matches || hash.is_none() {
+                return Verdict::Wrong;
+            }
+            // Parameters that were good years ago: the password is at hand now, and only now.
+            let is_obsolete = password_auth::is_hash_obsolete(against).unwrap_or(false);
+            Verdict::Right {
+                fresh: is_obsolete.then(|| PasswordHash(password_auth::generate_hash(password.expose_secret()).into())),
+            }
         };
         tokio::task::spawn_blocking(compare).await.map_err(|_| NotVerified::Stopping)
     }
@@ -137,11 +173,37 @@ mod tests {
 
     #[test]
     fn a_password_has_at_least_twelve_characters() {
-        assert_eq!(check_password(&"elf zeichen".into()), Err(BadPassword::TooShort(11)));
-        assert_eq!(check_password(&"zwölfzeichen".into()), Ok(()));
-        assert_eq!(check_password(&"x".repeat(1025).into()), Err(BadPassword::TooLong));
-        let text = check_password(&"short".into()).unwrap_err().to_string();
+        let email = "ann.lee@example.com".parse().unwrap();
+        let check = |password: &str| check_password(&password.into(), &email);
+        assert_eq!(check("elf zeichen"), Err(BadPassword::TooShort(11)));
+        assert_eq!(check("zwölfzeichen"), Ok(()));
+        assert_eq!(check(&"x".repeat(1025)), Err(BadPassword::TooLong));
+        let text = check("short").unwrap_err().to_string();
         assert_eq!(text, "the password has 5 characters; at least 12 are needed");
+    }
+
+    #[test]
+    fn a_password_that_is_tried_first_is_refused() {
+        let email = "ann.lee@example.com".parse().unwrap();
+        let check = |password: &str| check_password(&password.into(), &email);
+        for common in [
+            "passwordpassword",
+            "Password1234!",
+            "qwertyuiop123",
+            "123456789012",
+            "aaaaaaaaaaaaaaaa",
+            "letmeinletmein",
+            "iloveyou2026",
+            "ann.lee@example.com",
+            "tickstockmonitor",
+            "TickStock2026!",
+        ] {
+            assert_eq!(check(common), Err(BadPassword::TooCommon), "{common}");
+        }
+        for good in ["correct horse battery staple", "korrekt pferd batterie", "Vq7#pl0x!tRm9z"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        assert!(!BadPassword::TooCommon.to_string().contains("letmein"));
     }
 
     #[test]
@@ -150,7 +212,7 @@ mod tests {
         assert_ne!(one.expose_secret(), two.expose_secret());
         assert_eq!(one.expose_secret().len(), 20);
         assert!(!one.expose_secret().contains(['0', 'O', 'o', '1', 'l', 'I']));
-        assert!(check_password(&one).is_ok());
+        assert!(check_password(&one, &"a@x".parse().unwrap()).is_ok());
     }
 
     #[tokio::test]
@@ -158,10 +220,13 @@ mod tests {
         let verifier = Verifier::new();
         let hash = hash_password("correct horse battery".into()).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$"));
-        assert!(verifier.verify("correct horse battery".into(), Some(hash.clone())).await.unwrap());
-        assert!(!verifier.verify("Correct horse battery".into(), Some(hash.clone())).await.unwrap());
-        assert!(!verifier.verify("nobody's password".into(), None).await.unwrap());
-        assert!(!verifier.verify("x".into(), Some(PasswordHash::from_stored("rubbish".into()))).await.unwrap());
+        let verify = async |password: &str, hash: Option<PasswordHash>| {
+            matches!(verifier.verify(password.into(), hash).await.unwrap(), Verdict::Right { fresh: None })
+        };
+        assert!(verify("correct horse battery", Some(hash.clone())).await);
+        assert!(!verify("Correct horse battery", Some(hash.clone())).await);
+        assert!(!verify("nobody's password", None).await);
+        assert!(!verify("x", Some(PasswordHash::from_stored("rubbish".into()))).await);
         assert!(!format!("{hash:?}").contains("argon2id"));
     }
 
@@ -184,6 +249,6 @@ mod tests {
             drop(waiting.await);
         }
         drop(held);
-        assert!(!verifier.verify("x".into(), None).await.unwrap());
+        assert!(matches!(verifier.verify("x".into(), None).await, Ok(Verdict::Wrong)));
     }
 }

@@ -124,7 +124,7 @@ mod tests {
         account(&database, "ann@x", Role::Admin).await;
         let mut browser = Browser::signed_in(&database, "ann@x").await;
         let hash = hash_password("another password".into()).await.unwrap();
-        database.set_password_hash(&"ann@x".parse().unwrap(), &hash).await.unwrap();
+        testing::set_password_hash(&database, &"ann@x".parse().unwrap(), &hash).await;
         assert_eq!(browser.api_status().await, StatusCode::UNAUTHORIZED);
     }
 
@@ -134,7 +134,7 @@ mod tests {
         account(&database, "ann@x", Role::Admin).await;
         let mut browser = Browser::signed_in(&database, "ann@x").await;
         for disabled in [true, false] {
-            database.set_disabled(&"ann@x".parse().unwrap(), disabled).await.unwrap();
+            testing::set_disabled(&database, &"ann@x".parse().unwrap(), disabled).await;
             assert_eq!(browser.api_status().await, StatusCode::UNAUTHORIZED, "disabled: {disabled}");
         }
     }

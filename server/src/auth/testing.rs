@@ -1,7 +1,8 @@
 //! What the tests of sign-in share: a database in a folder of its own, accounts in it, and the routes around it.
 
-use super::{Accounts, Admin, Role, hash_password, with_sessions};
+use super::{Accounts, Admin, Email, PasswordHash, Role, hash_password, with_sessions};
 use crate::{
+    audit::Audit,
     database::{Database, NewAccount},
     routes::{guard, login},
 };
@@ -36,21 +37,53 @@ pub(crate) async fn account(database: &Database, email: &str, role: Role) -> i64
     database.add_account(&NewAccount { email: email.parse().unwrap(), role, password_hash }).await.unwrap()
 }
 
+/// Another role for an account, as the `user` command gives it; answers whether there is such an account.
+pub(crate) async fn set_role(database: &Database, email: &Email, role: Role) -> bool {
+    let mut change = database.change().await.unwrap();
+    let known = change.set_role(email, role).await.unwrap();
+    change.commit().await.unwrap();
+    known
+}
+
+/// The same for disabling and enabling.
+pub(crate) async fn set_disabled(database: &Database, email: &Email, disabled: bool) -> bool {
+    let mut change = database.change().await.unwrap();
+    let known = change.set_disabled(email, disabled).await.unwrap();
+    change.commit().await.unwrap();
+    known
+}
+
+/// The same for another password.
+pub(crate) async fn set_password_hash(database: &Database, email: &Email, hash: &PasswordHash) -> bool {
+    let mut change = database.change().await.unwrap();
+    let known = change.set_password_hash(email, hash).await.unwrap();
+    change.commit().await.unwrap();
+    known
+}
+
 /// The routes as the server puts them together, with a page, an API and a file that say who was let through.
 pub(crate) fn site(database: &Database, secure_cookies: bool) -> Router {
     let who = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.email, admin.role) };
-    let pages = Router::new().route("/admin/websockets", get(who)).layer(middleware::from_fn(guard::pages_for_admins));
+    let access = access(database);
+    let pages = Router::new()
+        .route("/admin/websockets", get(who))
+        .layer(middleware::from_fn_with_state(access.clone(), guard::pages_for_admins));
     let api = Router::new()
         .route("/api/admin/websocket-status", get(who))
         .route("/api/admin/config/refresh", post(who))
         .route("/admin-ws", get(who))
-        .layer(middleware::from_fn(guard::api_for_admins));
+        .layer(middleware::from_fn_with_state(access.clone(), guard::api_for_admins));
     let accounts = Accounts::new(database.clone());
-    let with_session = with_sessions(login::routes().merge(pages).merge(api), &accounts, secure_cookies);
+    let with_session = with_sessions(login::routes(&access).merge(pages).merge(api), &accounts, secure_cookies);
     let files = Router::new()
         .route("/pkg/app.js", get(|| async { "js" }))
         .route("/icon.svg", get(|| async { ([(header::LAST_MODIFIED, "Wed, 21 Oct 2026 07:28:00 GMT")], "<svg/>") }));
-    guard::around(with_session.merge(files))
+    guard::around(with_session.merge(files), &access)
+}
+
+/// What guards need, over a database.
+pub(crate) fn access(database: &Database) -> guard::Access {
+    guard::Access { audit: Audit::new(database.clone()), proxies: guard::TrustedProxies::default() }
 }
 
 /// A browser without JavaScript: it keeps one cookie.

@@ -12,9 +12,14 @@ pub use connections::ConnectionSettings;
 pub use reader::{Problem, Variables};
 
 use app::model::status::Feed;
+use ipnet::IpNet;
 use reader::Reader;
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Everything that is configured.
 #[derive(Clone, Debug)]
@@ -70,6 +75,8 @@ pub struct AccountsConfig {
     pub admin_password: Option<SecretString>,
     /// `COOKIE_SECURE`: set when a proxy in front speaks TLS.
     pub secure_cookies: bool,
+    /// `AUDIT_RETENTION_DAYS`: how long records of the audit log are kept.
+    pub audit_retention_days: u64,
 }
 
 /// The page, its socket and what else is served.
@@ -85,6 +92,8 @@ pub struct DashboardConfig {
     pub frame_interval: Duration,
     /// `METRICS_INTERVAL_MS`: at most 4 s, as a page that hears nothing for 5 s takes its link for lost.
     pub metrics_interval: Duration,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed, networks separated by commas.
+    pub trusted_proxies: Vec<IpNet>,
     /// `METRICS_TOKEN`: opens `/metrics` to other machines.
     pub metrics_token: Option<SecretString>,
 }
@@ -177,6 +186,7 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         admin_email: reader.text("ADMIN_EMAIL").map(str::to_owned),
         admin_password: reader.secret("ADMIN_PASSWORD"),
         secure_cookies: reader.flag("COOKIE_SECURE", false),
+        audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
     }
 }
 
@@ -188,6 +198,14 @@ fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
         enabled: reader.flag("ADMIN_WEBSOCKET_DASHBOARD_ENABLED", true),
         frame_interval: Duration::from_millis(reader.number("FRAME_INTERVAL_MS", 10, 1..=1000)),
         metrics_interval: Duration::from_millis(reader.number("METRICS_INTERVAL_MS", 1000, 100..=4000)),
+        trusted_proxies: networks(reader),
         metrics_token: reader.secret("METRICS_TOKEN"),
     }
+}
+
+fn networks(reader: &mut Reader<'_>) -> Vec<IpNet> {
+    const ACCEPTED: &str = "addresses or networks separated by commas, as in 10.0.0.0/8,::1";
+    let one = |text: &str| text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let all = |value: &str| value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(one).collect();
+    reader.read("TRUSTED_PROXIES", Vec::new(), ACCEPTED, all)
 }

@@ -100,3 +100,12 @@ fn a_feed_says_what_it_needs() {
     let problems = Config::read(&[("MARKET_FEED", "massive")].into()).expect_err("no key");
     assert!(problems[0].to_string().starts_with("MASSIVE_API_KEY: expected a key"), "{}", problems[0]);
 }
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let networks = read([("TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1,::1")]).dashboard.trusted_proxies;
+    let written: Vec<_> = networks.iter().map(ToString::to_string).collect();
+    assert_eq!(written, ["10.0.0.0/8", "127.0.0.1/32", "::1/128"]);
+    let problems = Config::read(&[("TRUSTED_PROXIES", "10.0.0.0/8,proxy")].into()).expect_err("a name");
+    assert!(problems[0].to_string().starts_with(r#"TRUSTED_PROXIES="10.0.0.0/8,proxy": expected addresses"#));
+}

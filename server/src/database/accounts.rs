@@ -1,6 +1,6 @@
 //! Accounts: who may sign in.
 
-use super::{Database, QueryError};
+use super::{Change, Database, QueryError};
 use crate::auth::{Account, Email, PasswordHash, Role};
 use app::model::time::UnixMillis;
 use sqlx::{Row, sqlite::SqliteRow};
@@ -70,6 +70,42 @@ impl Database {
     /// # Errors
     /// [`AccountError::Exists`] when the email is taken.
     pub async fn add_account(&self, account: &NewAccount) -> Result<i64, AccountError> {
+        let mut change = self.change().await?;
+        let id = change.add_account(account).await?;
+        change.commit().await?;
+        Ok(id)
+    }
+
+    /// Replaces the hash of a password by one of the same password with today's parameters, unless another password was
+    /// set meanwhile. The account's sessions go on.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rehash(&self, id: i64, old: &PasswordHash, new: &PasswordHash) -> Result<(), QueryError> {
+        sqlx::query("UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ?")
+            .bind(new.expose())
+            .bind(id)
+            .bind(old.expose())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// A number that changes whenever the role, the password or the standing of any account did.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn auth_revision(&self) -> Result<i64, QueryError> {
+        Ok(sqlx::query_scalar("SELECT revision FROM auth_revision").fetch_one(&self.pool).await?)
+    }
+}
+
+impl Change {
+    /// Makes an account and answers its id.
+    ///
+    /// # Errors
+    /// [`AccountError::Exists`] when the email is taken.
+    pub async fn add_account(&mut self, account: &NewAccount) -> Result<i64, AccountError> {
         let inserted = sqlx::query_scalar(
             "INSERT INTO accounts (email, role, password_hash, created_at_ms) VALUES (?, ?, ?, ?) RETURNING id",
         )
@@ -77,7 +113,7 @@ impl Database {
         .bind(account.role.as_str())
         .bind(account.password_hash.expose())
         .bind(UnixMillis::now().0)
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.transaction)
         .await;
         match inserted {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
@@ -91,12 +127,9 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn set_password_hash(&self, email: &Email, hash: &PasswordHash) -> Result<bool, QueryError> {
-        let done = sqlx::query("UPDATE accounts SET password_hash = ? WHERE email = ?")
-            .bind(hash.expose())
-            .bind(email.as_str())
-            .execute(&self.pool)
-            .await?;
+    pub async fn set_password_hash(&mut self, email: &Email, hash: &PasswordHash) -> Result<bool, QueryError> {
+        let query = "UPDATE accounts SET password_hash = ?, session_epoch = session_epoch + 1 WHERE email = ?";
+        let done = sqlx::query(query).bind(hash.expose()).bind(email.as_str()).execute(&mut *self.transaction).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -104,12 +137,12 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn set_disabled(&self, email: &Email, disabled: bool) -> Result<bool, QueryError> {
+    pub async fn set_disabled(&mut self, email: &Email, disabled: bool) -> Result<bool, QueryError> {
         let done = sqlx::query("UPDATE accounts SET disabled = ?, session_epoch = session_epoch + ? WHERE email = ?")
             .bind(disabled)
             .bind(i64::from(disabled))
             .bind(email.as_str())
-            .execute(&self.pool)
+            .execute(&mut *self.transaction)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -118,11 +151,11 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn set_role(&self, email: &Email, role: Role) -> Result<bool, QueryError> {
+    pub async fn set_role(&mut self, email: &Email, role: Role) -> Result<bool, QueryError> {
         let done = sqlx::query("UPDATE accounts SET role = ? WHERE email = ?")
             .bind(role.as_str())
             .bind(email.as_str())
-            .execute(&self.pool)
+            .execute(&mut *self.transaction)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -134,15 +167,14 @@ impl sqlx::FromRow<'_, SqliteRow> for Account {
             let index = column.to_owned();
             move |source: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::ColumnDecode { index, source }
         };
-        let password_hash: String = row.try_get("password_hash")?;
         Ok(Self {
             id: row.try_get("id")?,
             email: row.try_get::<&str, _>("email")?.parse::<Email>().map_err(|e| bad("email")(e.into()))?,
             role: row.try_get::<&str, _>("role")?.parse::<Role>().map_err(|e| bad("role")(e.into()))?,
             disabled: row.try_get("disabled")?,
             created_at: UnixMillis(row.try_get("created_at_ms")?),
-            session_key: format!("{}:{password_hash}", row.try_get::<i64, _>("session_epoch")?).into(),
-            password_hash: PasswordHash::from_stored(password_hash),
+            session_epoch: row.try_get::<i64, _>("session_epoch")?.to_be_bytes(),
+            password_hash: PasswordHash::from_stored(row.try_get("password_hash")?),
         })
     }
 }
@@ -185,12 +217,12 @@ mod tests {
         database.add_account(&account("a@x", Role::Super)).await.unwrap();
         let (known, unknown): (Email, Email) = ("b@x".parse().unwrap(), "c@x".parse().unwrap());
         let hash = PasswordHash::from_stored("other".into());
-        assert!(database.set_disabled(&known, true).await.unwrap());
-        assert!(database.set_role(&known, Role::Moderator).await.unwrap());
-        assert!(database.set_password_hash(&known, &hash).await.unwrap());
-        assert!(!database.set_disabled(&unknown, true).await.unwrap());
-        assert!(!database.set_role(&unknown, Role::Admin).await.unwrap());
-        assert!(!database.set_password_hash(&unknown, &hash).await.unwrap());
+        assert!(testing::set_disabled(&database, &known, true).await);
+        assert!(testing::set_role(&database, &known, Role::Moderator).await);
+        assert!(testing::set_password_hash(&database, &known, &hash).await);
+        assert!(!testing::set_disabled(&database, &unknown, true).await);
+        assert!(!testing::set_role(&database, &unknown, Role::Admin).await);
+        assert!(!testing::set_password_hash(&database, &unknown, &hash).await);
 
         let all = database.accounts().await.unwrap();
         let listed: Vec<_> = all.iter().map(|a| (a.email.as_str(), a.role, a.disabled)).collect();

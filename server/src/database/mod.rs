@@ -1,25 +1,31 @@
-//! What survives a restart: accounts and sessions. The only place that knows SQL.
+//! What survives a restart: accounts, sessions, the audit log. The only place that knows SQL.
 //!
 //! ```text
 //! DATABASE_URL ──▶ open ──▶ Database ──▶ accounts   who may sign in
-//!                (folder,      │    └──▶ sessions   who is signed in
-//!                 file,        └───────▶ is_reachable, for /readyz
-//!                 migrations)
+//!                (folder,      │    ├──▶ sessions   who is signed in
+//!                 file,        │    ├──▶ audit      what was done
+//!                 migrations)  │    └──▶ change     one writer at a time: a change and its record
+//!                              └───────▶ is_reachable, for /readyz
 //! ```
 //!
 //! One SQLite file in WAL mode: readers never wait for the writer, and what the `user` command changes in another process is
 //! seen by the next query here. Live market data never comes near it.
 
 mod accounts;
+mod audit;
+mod change;
 mod open;
 mod sessions;
 
 pub use accounts::{AccountError, NewAccount};
+pub use audit::AuditFilter;
+pub use change::Change;
 pub use open::DatabaseError;
 pub use sessions::SessionStore;
 
 use sqlx::SqlitePool;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// Where the database is when `DATABASE_URL` does not say.
 pub const DEFAULT_URL: &str = "sqlite://data/monitor.db";
@@ -31,6 +37,8 @@ const REACHABLE_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: SqlitePool,
+    /// Whose turn it is to change something: one at a time, see [`Database::change`].
+    turn: Arc<Semaphore>,
 }
 
 /// A query that the database did not answer.
@@ -45,7 +53,7 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`] names the path and what is wrong with it.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        open::open(url).await.map(|pool| Self { pool })
+        open::open(url).await.map(|pool| Self { pool, turn: Arc::new(Semaphore::new(1)) })
     }
 
     /// Does the database answer a query on one of its tables, and soon?

@@ -15,7 +15,7 @@ use std::{
 use tower_sessions_sqlx_store::SqliteStore;
 
 /// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often.
-const CONNECTIONS_MAX: u32 = 4;
+const CONNECTIONS_MAX: u32 = 8;
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for a free connection.
@@ -87,7 +87,8 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, DatabaseError> {
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        // What is answered to be on record stays so when the power fails.
+        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)

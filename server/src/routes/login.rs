@@ -2,10 +2,14 @@
 //!
 //! Every redirect goes to a fixed path: nothing in a request says where to, so no link can lead a fresh sign-in elsewhere.
 
-use crate::auth::{AuthError, AuthSession, Credentials};
+use super::guard::{Access, Client};
+use crate::{
+    audit::Action,
+    auth::{AuthError, AuthSession, Credentials, Email},
+};
 use axum::{
-    Form, Router,
-    extract::{DefaultBodyLimit, rejection::FormRejection},
+    Extension, Form, Router,
+    extract::{DefaultBodyLimit, State, rejection::FormRejection},
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -21,7 +25,7 @@ const WRONG_CREDENTIALS: &str = "/login?error=credentials";
 const BODY_BYTES_MAX: usize = 8 * 1024;
 
 /// `/`, `POST /login` and `POST /logout`; `GET /login` is a page of the app. Belongs inside the session layer.
-pub(crate) fn routes<S>() -> Router<S>
+pub(crate) fn routes<S>(access: &Access) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -30,6 +34,7 @@ where
         .route(LOGIN, post(sign_in))
         .route("/logout", post(sign_out))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(access.clone())
 }
 
 /// Not `Debug`: it holds a password.
@@ -40,23 +45,36 @@ struct LoginForm {
 }
 
 /// Any enabled account may sign in; what it may see is for the guards to say.
-async fn sign_in(mut auth: AuthSession, form: Result<Form<LoginForm>, FormRejection>) -> Response {
-    let credentials = match form {
-        Ok(Form(LoginForm { email, password })) => Credentials { email, password: password.into() },
+async fn sign_in(
+    State(access): State<Access>,
+    Extension(client): Extension<Client>,
+    mut auth: AuthSession,
+    form: Result<Form<LoginForm>, FormRejection>,
+) -> Response {
+    let LoginForm { email, password } = match form {
+        Ok(Form(form)) => form,
         Err(rejection) => return bad_form(&rejection),
     };
-    let account = match auth.authenticate(credentials).await {
+    // Who types a password into the wrong field must not find it on record: only what can be an email is.
+    let name = email.parse::<Email>().map_or_else(|_| "not an email".to_owned(), |email| email.to_string());
+    let refused = |reason: &str| client.stranger().is_refused(Action::SignIn, reason).to(name.as_str());
+    let account = match auth.authenticate(Credentials { email, password: password.into() }).await {
         Ok(Some(account)) => account,
         Ok(None) => {
-            tracing::info!("Refused a sign-in: unknown or disabled account, or wrong password");
+            access.audit.record_refusal(refused("unknown or disabled account, or wrong password")).await;
             return Redirect::to(WRONG_CREDENTIALS).into_response();
         }
         Err(axum_login::Error::Backend(AuthError::Busy)) => {
-            tracing::warn!("Turned a sign-in away: too many are being checked at once");
+            access.audit.record_refusal(refused("too many sign-ins are being checked at once")).await;
             return unavailable("Too many sign-ins are being checked at once. Try again in a few seconds.\n");
         }
         Err(error) => return broken("A sign-in could not be checked", &error),
     };
+    if access.audit.record(client.account(&account).does(Action::SignIn).to(account.email.as_str())).await.is_err() {
+        return unavailable(
+            "Signing in cannot be put on record now, and is refused for that reason. Try again soon.\n",
+        );
+    }
     // Whoever planted a session in this browser must not find it signed in. The session layer renews the id of a session
     // that nobody is signed in with, but not of one that belongs to another account: hence here, for both.
     if let Err(error) = auth.session.cycle_id().await {
@@ -65,15 +83,21 @@ async fn sign_in(mut auth: AuthSession, form: Result<Form<LoginForm>, FormReject
     if let Err(error) = auth.login(&account).await {
         return broken("A session could not be signed in", &error);
     }
-    tracing::info!(account.id = account.id, email = %account.email, role = %account.role, "Signed in");
     Redirect::to(DASHBOARD).into_response()
 }
 
-/// Deletes the session on the server; the cookie goes with it.
-async fn sign_out(mut auth: AuthSession) -> Response {
+/// Deletes the session on the server; the cookie goes with it. The one act that is done even when it cannot be put on
+/// record: it closes a door.
+async fn sign_out(
+    State(access): State<Access>,
+    Extension(client): Extension<Client>,
+    mut auth: AuthSession,
+) -> Response {
     if auth.session.id().is_some() {
         match auth.logout().await {
-            Ok(Some(account)) => tracing::info!(account.id = account.id, email = %account.email, "Signed out"),
+            Ok(Some(account)) => {
+                let _ = access.audit.record(client.account(&account).does(Action::SignOut)).await;
+            }
             Ok(None) => {}
             Err(error) => return broken("A session could not be ended", &error),
         }

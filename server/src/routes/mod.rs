@@ -6,7 +6,7 @@ pub(crate) mod login;
 mod machines;
 mod status;
 
-use crate::{auth::Accounts, auth::with_sessions, config::Config, database::Database, hub::Hub};
+use crate::{audit::Audit, auth::Accounts, auth::with_sessions, config::Config, database::Database, hub::Hub};
 use app::{
     App,
     api::{Answer, Backend},
@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
-use guard::{api_for_admins, pages_for_admins, provide_current_admin};
+use guard::{Access, api_for_admins, pages_for_admins, provide_current_admin};
 use leptos::{
     config::LeptosOptions,
     prelude::{AnyView, IntoAny, provide_context},
@@ -32,9 +32,13 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::compression::CompressionLayer;
 
+/// Where the live socket is.
+const SOCKET: &str = "/admin-ws";
+
 /// What handlers are given.
 #[derive(Clone)]
 pub(crate) struct AppState {
+    pub(crate) audit: Audit,
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
@@ -52,23 +56,26 @@ impl FromRef<AppState> for LeptosOptions {
 /// Every route.
 pub(crate) fn router(state: AppState) -> Router {
     let accounts = Accounts::new(state.database.clone());
-    let mut for_people = for_everybody(&state);
+    let access = Access { audit: state.audit.clone(), proxies: state.config.dashboard.trusted_proxies.clone().into() };
+    let mut for_people = for_everybody(&state, &access);
     if state.config.dashboard.enabled {
-        for_people = for_people.merge(for_admins(&state));
+        for_people = for_people.merge(for_admins(&state, &access));
     }
     let for_people = with_sessions(for_people, &accounts, state.config.accounts.secure_cookies);
     let files_and_errors = leptos_axum::file_and_error_handler::<AppState, _>(app::shell);
-    guard::around(for_people.merge(for_machines()).fallback(files_and_errors)).with_state(state)
+    guard::around(for_people.merge(for_machines()).fallback(files_and_errors), &access).with_state(state)
 }
 
 /// Signing in and out.
-fn for_everybody(state: &AppState) -> Router<AppState> {
+fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
     let pages = pages(|path| !path.starts_with("/admin"));
-    login::routes().leptos_routes_with_context(state, pages, || {}, shell_of(state)).layer(CompressionLayer::new())
+    login::routes(access)
+        .leptos_routes_with_context(state, pages, || {}, shell_of(state))
+        .layer(CompressionLayer::new())
 }
 
 /// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false` (spec G4).
-fn for_admins(state: &AppState) -> Router<AppState> {
+fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let context = {
         let backend: Arc<dyn Backend> = Arc::new(FromHub(state.hub.clone()));
         move || {
@@ -80,7 +87,7 @@ fn for_admins(state: &AppState) -> Router<AppState> {
         // The fallback would render the page outside its guard, where nobody is an administrator.
         .route("/admin/websockets/", get(|| async { Redirect::permanent(login::DASHBOARD) }))
         .leptos_routes_with_context(state, pages(|path| path.starts_with("/admin")), context.clone(), shell_of(state))
-        .layer(middleware::from_fn(pages_for_admins))
+        .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
         .layer(CompressionLayer::new());
     let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
     let api = Router::new()
@@ -88,8 +95,8 @@ fn for_admins(state: &AppState) -> Router<AppState> {
         .route("/api/admin/fn/{*name}", post(server_functions))
         .route("/api/admin/{*rest}", any(no_such_route))
         .layer(CompressionLayer::new())
-        .route("/admin-ws", get(admin_ws::admin_ws))
-        .layer(middleware::from_fn(api_for_admins));
+        .route(SOCKET, get(admin_ws::admin_ws))
+        .layer(middleware::from_fn_with_state(access.clone(), api_for_admins));
     pages.merge(api)
 }
 

@@ -1,8 +1,10 @@
 //! Requests that another site makes a browser send.
 
+use super::{Access, Client};
+use crate::audit::Action;
 use axum::{
     Json,
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderMap, StatusCode, Uri,
         header::{AsHeaderName, HOST, ORIGIN, UPGRADE},
@@ -18,7 +20,7 @@ use serde_json::json;
 ///
 /// Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and pass. A proxy in front has to hand on the
 /// `Host` that the browser sent.
-pub async fn same_origin(request: Request, next: Next) -> Response {
+pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
     let matters = !request.method().is_safe() || opens_socket(request.headers());
     if matters && !comes_from_here(request.headers(), request.uri()) {
         tracing::warn!(
@@ -27,6 +29,10 @@ pub async fn same_origin(request: Request, next: Next) -> Response {
             origin = ?request.headers().get(ORIGIN),
             "Refused a request from another origin"
         );
+        let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
+        let reason = "the browser says that another origin sent it";
+        let act = super::act(stranger.is_refused(Action::CrossOrigin, reason), &request);
+        access.audit.record_refusal(act).await;
         let error = json!({"error": {"code": "forbidden", "message": "requests from another origin are refused"}});
         return (StatusCode::FORBIDDEN, Json(error)).into_response();
     }

@@ -53,11 +53,11 @@ async fn a_change_of_role_counts_at_the_next_request() {
     account(&database, "ann@x", Role::Admin).await;
     let email = "ann@x".parse().unwrap();
     let mut browser = Browser::signed_in(&database, "ann@x").await;
-    database.set_role(&email, Role::Moderator).await.unwrap();
+    testing::set_role(&database, &email, Role::Moderator).await;
     assert_eq!(browser.api_status().await, StatusCode::FORBIDDEN);
-    database.set_role(&email, Role::Super).await.unwrap();
+    testing::set_role(&database, &email, Role::Super).await;
     assert_eq!(browser.api_status().await, StatusCode::OK);
-    database.set_disabled(&email, true).await.unwrap();
+    testing::set_disabled(&database, &email, true).await;
     assert_eq!(browser.api_status().await, StatusCode::UNAUTHORIZED);
 }
 
@@ -129,10 +129,12 @@ async fn every_answer_has_the_security_headers_and_only_files_may_be_stored() {
 #[tokio::test]
 async fn a_route_for_admins_outside_the_session_layer_lets_nobody_in() {
     use axum::{Router, middleware, routing::get};
+    let (_folder, database) = testing::database().await;
+    let access = testing::access(&database);
     let routes = || Router::new().route("/x", get(|| async { "secret" }));
     for site in [
-        routes().layer(middleware::from_fn(super::api_for_admins)),
-        routes().layer(middleware::from_fn(super::pages_for_admins)),
+        routes().layer(middleware::from_fn_with_state(access.clone(), super::api_for_admins)),
+        routes().layer(middleware::from_fn_with_state(access.clone(), super::pages_for_admins)),
     ] {
         let answer = Browser { site, cookie: None }.get("/x").await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);

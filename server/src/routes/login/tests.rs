@@ -34,7 +34,7 @@ async fn wrong_password_unknown_and_disabled_account_are_one_answer() {
     let (_folder, database) = testing::database().await;
     account(&database, "ann@x", Role::Admin).await;
     account(&database, "off@x", Role::Admin).await;
-    database.set_disabled(&"off@x".parse().unwrap(), true).await.unwrap();
+    testing::set_disabled(&database, &"off@x".parse().unwrap(), true).await;
     let mut browser = Browser::new(&database);
     for (email, password) in
         [("ann@x", "wrong"), ("bob@x", PASSWORD), ("off@x", PASSWORD), ("", ""), ("rubbish", PASSWORD)]

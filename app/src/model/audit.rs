@@ -1,0 +1,33 @@
+//! A record of the audit log, as pages and the API show it.
+
+use super::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+/// One act, or a minute's repetitions of one: who, when, from where, what, with what outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Its number, from 1, without gaps.
+    pub seq: i64,
+    /// When it was done.
+    pub at: UnixMillis,
+    /// The account's email, `cli:NAME` for the command line, `server` for the server itself; `None` for a stranger.
+    pub actor: Option<String>,
+    /// The account's role at that time.
+    pub role: Option<String>,
+    /// The address it came from, as far as trusted proxies tell.
+    pub address: Option<String>,
+    /// What the program called itself; anybody can claim anything.
+    pub user_agent: Option<String>,
+    /// What was done, such as `sign_in`.
+    pub action: String,
+    /// To what.
+    pub target: Option<String>,
+    /// `ok`, `refused` or `failed`.
+    pub outcome: String,
+    /// Why, or what came of it.
+    pub reason: Option<String>,
+    /// How many times: more than one where repetitions within a minute are one record.
+    pub occurrences: i64,
+    /// SHA-256 over the record before and this one, in hexadecimal.
+    pub hash: String,
+}
