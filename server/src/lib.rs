@@ -37,6 +37,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use universe::{ConnectionPlan, Universes};
+use upstream::Manager;
 
 /// The time that sockets and requests get to end after `shutdown`.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -114,7 +115,8 @@ async fn start_ingest(
             upstream::Endpoint::massive(config.market.massive_url.clone(), key)
         }
     };
-    upstream::start(plans, endpoint, bus, config.dashboard.metrics_interval, tasks);
+    let policy = upstream::Policy::default();
+    let _manager = Manager::start(plans, endpoint, bus, policy, config.dashboard.metrics_interval, tasks);
     Ok(())
 }
 

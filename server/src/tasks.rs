@@ -1,6 +1,7 @@
 //! The tasks that make up the server, and what happens when one of them ends that must not.
 
 use std::sync::{Arc, OnceLock};
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
@@ -44,6 +45,25 @@ impl Tasks {
                 shutdown.cancel();
             }
         });
+    }
+
+    /// Starts a task that ends by itself, in good order, when `stop` or the shutdown is cancelled. Should it end before,
+    /// or panic at any time, everything is ended, as with [`spawn_vital`](Self::spawn_vital).
+    pub fn spawn_vital_until(
+        &self,
+        name: &'static str,
+        stop: CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let running = tokio::spawn(task);
+        let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
+        self.tracker.spawn(async move {
+            if running.await.is_err() || !(stop.is_cancelled() || shutdown.is_cancelled()) {
+                error!("The {name} ended unexpectedly; stopping");
+                let _ = broken.set(name);
+                shutdown.cancel();
+            }
+        })
     }
 
     /// The vital task that ended unexpectedly, if one did.

@@ -340,6 +340,7 @@ fn same_states(one: &StatusReport, other: &StatusReport) -> bool {
             live.reason.clone(),
             live.reconnect.clone(),
             live.subscription.clone(),
+            live.health.clone(),
         )
     };
     one.connections.len() == other.connections.len()

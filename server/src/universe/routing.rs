@@ -3,7 +3,7 @@
 use super::Universes;
 use crate::config::ConnectionSettings;
 use app::model::{
-    connection::{Channel, ConnectionId},
+    connection::ConnectionId,
     health::NAMES_MAX,
     status::{ConnectionConfig, Duplicate, Routing, SymbolSource},
     symbol::Symbol,
@@ -19,10 +19,16 @@ pub struct ConnectionPlan {
     pub name: String,
     /// Does it run?
     pub enabled: bool,
-    /// What it asks for, for each of its symbols.
-    pub channels: Vec<Channel>,
-    /// Symbols and what the dashboard shows of them.
+    /// Symbols, channels and what the dashboard shows of them.
     pub config: ConnectionConfig,
+}
+
+impl ConnectionPlan {
+    /// Is it switched on, with something to carry?
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.enabled && !self.config.symbols.is_empty()
+    }
 }
 
 /// The rule that gives a symbol to one connection (spec C8), as the dashboard shows it.
@@ -90,7 +96,6 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
         id: settings.id,
         name: settings.name.clone(),
         enabled: settings.enabled,
-        channels: settings.channels.clone(),
         config: ConnectionConfig {
             universe_key: settings.universe_key.clone(),
             ticker_count: symbols.len() as u32,

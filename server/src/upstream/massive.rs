@@ -1,13 +1,22 @@
 //! Massive's stocks protocol: what we send, what we read. Facts from `massive.md`, sections 2 and 3.
 //!
-//! A frame is an array that mixes events, symbols and channels. It is read in one pass without copying strings; events
-//! that are unknown or broken cost themselves alone, never the rest of their frame.
+//! A frame is an array that mixes events, symbols and channels. It is read event by event in one pass, without copying
+//! strings and without a list of what it holds: memory is what comes out of it. Events that are unknown or broken cost
+//! themselves alone, never the rest of their frame.
 
-use app::model::connection::{Channel, ConnectionId};
-use app::model::{symbol::Symbol, tick::Tick, time::UnixMillis};
-use serde::Deserialize;
+use app::model::{
+    connection::{Channel, ConnectionId},
+    health::LossKind,
+    symbol::Symbol,
+    tick::Tick,
+    time::UnixMillis,
+};
+use serde::{
+    Deserialize, Deserializer as _,
+    de::{DeserializeSeed, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// What the provider says about the connection itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +29,25 @@ pub enum Notice {
     KeyRefused(String),
     /// `success`, "subscribed to: T.AAPL".
     Subscribed(String),
+    /// `error`: something that was asked for is not allowed. Which, the provider does not say.
+    Refused(String),
     /// `max_connections`: the account has too many.
     TooManyConnections(String),
-    /// Any other status: a problem (`error`, `slow_consumer`, `force_disconnect`, …), in the provider's words.
+    /// `slow_consumer`, `force_disconnect`: last words before the provider ends the connection, and what kind of loss
+    /// that will be.
+    Leaving(LossKind, String),
+    /// Any other status, in the provider's words.
     Problem(String),
+}
+
+/// Where a tick comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The channel.
+    pub channel: Channel,
+    /// The start of the bar's window in Unix milliseconds, by which a bar that is sent again is known; 0 for what has
+    /// no window.
+    pub window_start: i64,
 }
 
 /// What one frame held.
@@ -33,7 +57,13 @@ pub struct Reading {
     pub notices: Vec<Notice>,
     /// Ticks in order.
     pub ticks: Vec<Tick>,
-    /// Events that could not be read, and why the last one could not.
+    /// For each tick, where it comes from.
+    pub marks: Vec<Mark>,
+    /// Symbols whose trading was halted (`true`) or goes on.
+    pub halts: Vec<(Symbol, bool)>,
+    /// Events of kinds that are not ours.
+    pub unknown: u32,
+    /// Events that could not be read.
     pub rejected: u32,
     /// Why the last rejected event was rejected.
     pub rejection: Option<String>,
@@ -44,7 +74,9 @@ impl Reading {
     pub fn clear(&mut self) {
         self.notices.clear();
         self.ticks.clear();
-        self.rejected = 0;
+        self.marks.clear();
+        self.halts.clear();
+        (self.unknown, self.rejected) = (0, 0);
         self.rejection = None;
     }
 
@@ -85,6 +117,12 @@ struct Event<'a> {
     s: Option<f64>,
     v: Option<f64>,
     t: Option<f64>,
+    /// A limit event's symbol, under a name of its own.
+    #[serde(rename = "T", borrow)]
+    limit_symbol: Option<&'a RawValue>,
+    /// A limit event's indicators, a trade's id.
+    #[serde(borrow)]
+    i: Option<&'a RawValue>,
     e: Option<f64>,
     bp: Option<f64>,
     ap: Option<f64>,
@@ -93,58 +131,117 @@ struct Event<'a> {
 /// The provider's words are kept for people to read; more than this of them nobody reads.
 const WORDS_MAX: usize = 300;
 
+/// Indicators of a limit event: trading is halted, and goes on. Sent for Nasdaq's listings alone
+/// (massive.com/docs/websocket/stocks/luld).
+const HALTED: i64 = 17;
+const RESUMED: i64 = 18;
+
 /// Reads a frame into `reading`, which is cleared first.
 pub fn read_frame(text: &str, connection_id: ConnectionId, reading: &mut Reading) {
     reading.clear();
-    match serde_json::from_str::<Vec<Event<'_>>>(text) {
-        Ok(events) => events.into_iter().for_each(|event| read_event(event, connection_id, reading)),
-        Err(whole) => match serde_json::from_str::<Vec<&RawValue>>(text) {
-            Ok(events) => read_singly(&events, connection_id, reading),
-            Err(_) => reading.reject(format!("a frame that is not an array of events: {whole}")),
-        },
+    let whole = each(text, |event: Event<'_>| read_event(event, connection_id, reading));
+    if whole.is_err() {
+        // One event has a shape that is not ours: the others of its frame still count.
+        reading.clear();
+        if each(text, |raw: &RawValue| read_singly(raw, connection_id, reading)).is_err() {
+            // Also when it only ends badly: of a frame that is not whole nothing is believed.
+            reading.clear();
+            let why = whole.err().map_or_else(String::new, |error| error.to_string());
+            reading.reject(format!("a frame that is not an array of events: {why}"));
+        }
     }
 }
 
-/// One event has a shape that is not ours: the others of its frame still count.
-fn read_singly(events: &[&RawValue], connection_id: ConnectionId, reading: &mut Reading) {
+/// Hands on the elements of a JSON array one by one.
+fn each<'a, T: Deserialize<'a>>(text: &'a str, take: impl FnMut(T)) -> serde_json::Result<()> {
+    struct Elements<F, T>(F, std::marker::PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<F, T> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of events")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                (self.0)(element);
+            }
+            Ok(())
+        }
+    }
+
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for Elements<F, T> {
+        type Value = ();
+
+        fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_seq(Elements(take, std::marker::PhantomData))?;
+    deserializer.end()
+}
+
+fn read_singly(raw: &RawValue, connection_id: ConnectionId, reading: &mut Reading) {
     #[derive(Deserialize)]
     struct Name<'a> {
         #[serde(borrow)]
         ev: Cow<'a, str>,
     }
-    for raw in events {
-        match serde_json::from_str::<Event<'_>>(raw.get()) {
-            Ok(event) => read_event(event, connection_id, reading),
-            Err(error) => match serde_json::from_str::<Name<'_>>(raw.get()) {
-                Ok(name) if !is_ours(&name.ev) => {}
-                _ => reading.reject(format!("an event that cannot be read: {error}")),
-            },
-        }
+    match serde_json::from_str::<Event<'_>>(raw.get()) {
+        Ok(event) => read_event(event, connection_id, reading),
+        Err(error) => match serde_json::from_str::<Name<'_>>(raw.get()) {
+            Ok(name) if !is_ours(&name.ev) => reading.unknown += 1,
+            _ => reading.reject(format!("an event that cannot be read: {error}")),
+        },
     }
 }
 
 fn is_ours(ev: &str) -> bool {
-    ev == "status" || Channel::parse(ev).is_some()
+    ev == "status" || Channel::ALL.into_iter().any(|channel| channel.prefix() == ev)
 }
 
 fn read_event(event: Event<'_>, connection_id: ConnectionId, reading: &mut Reading) {
-    if event.ev == "status" {
-        reading.notices.push(notice(event));
-        return;
-    }
-    let price_volume_time = match &*event.ev {
-        "T" => (event.p, event.s, event.t),
+    let (channel, price, volume, time, window_start) = match &*event.ev {
+        "T" => (Channel::Trades, event.p, event.s, event.t, None),
         "A" | "AM" => {
+            let channel = if event.ev == "A" { Channel::SecondBars } else { Channel::MinuteBars };
             let close = event.c.and_then(|raw| raw.get().parse().ok());
-            (close, event.v, event.e)
+            (channel, close, event.v, event.e, event.s)
         }
-        "Q" => (event.bp.zip(event.ap).map(|(bid, ask)| (bid + ask) / 2.0), Some(0.0), event.t),
-        // LULD, NOI, FMV, LV and what may come: not ours.
-        _ => return,
+        "Q" => {
+            let middle = event.bp.zip(event.ap).map(|(bid, ask)| (bid + ask) / 2.0);
+            (Channel::Quotes, middle, Some(0.0), event.t, None)
+        }
+        "LULD" => return read_limits(&event, reading),
+        "status" => return reading.notices.push(notice(&event)),
+        // NOI, FMV, LV and what may come: not ours.
+        _ => {
+            reading.unknown += 1;
+            return;
+        }
     };
-    match tick(connection_id, event.sym, price_volume_time) {
-        Ok(tick) => reading.ticks.push(tick),
+    match tick(connection_id, event.sym, (price, volume, time)) {
+        Ok(tick) => {
+            reading.ticks.push(tick);
+            // As a float it is exact far beyond any date.
+            reading.marks.push(Mark { channel, window_start: window_start.unwrap_or_default() as i64 });
+        }
         Err(why) => reading.reject(format!("{} event {why}", event.ev)),
+    }
+}
+
+/// Price bands are of no interest here, halts are: they explain a silence.
+fn read_limits(event: &Event<'_>, reading: &mut Reading) {
+    let symbol: Option<Symbol> = event.limit_symbol.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let indicators: Vec<i64> = event.i.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    match symbol {
+        Some(symbol) if indicators.contains(&HALTED) => reading.halts.push((symbol, true)),
+        Some(symbol) if indicators.contains(&RESUMED) => reading.halts.push((symbol, false)),
+        Some(_) => {}
+        None => reading.reject("LULD event without a symbol".to_owned()),
     }
 }
 
@@ -169,17 +266,20 @@ fn time_of(number: f64) -> Option<UnixMillis> {
     UnixMillis::from_seconds(millis / 1000.0)
 }
 
-fn notice(event: Event<'_>) -> Notice {
+fn notice(event: &Event<'_>) -> Notice {
     let status = event.status.as_deref().unwrap_or_default();
     let words = match event.message.as_deref().map(str::trim) {
         Some(message) if !message.is_empty() => message.chars().take(WORDS_MAX).collect(),
-        _ => status.to_owned(),
+        _ => status.chars().take(WORDS_MAX).collect::<String>(),
     };
     match status {
         "connected" => Notice::Hello,
         "auth_success" => Notice::KeyTaken,
         "auth_failed" | "auth_timeout" => Notice::KeyRefused(words),
         "max_connections" => Notice::TooManyConnections(words),
+        "slow_consumer" => Notice::Leaving(LossKind::SlowConsumer, words),
+        "force_disconnect" => Notice::Leaving(LossKind::ForceDisconnect, words),
+        "error" => Notice::Refused(words),
         "success" => match words.strip_prefix("subscribed to:") {
             Some(param) => Notice::Subscribed(param.trim().to_owned()),
             None => Notice::Problem(words),
@@ -235,8 +335,8 @@ mod tests {
                 Notice::KeyRefused("authentication failed".into()),
                 Notice::Subscribed("A.BRK.B".into()),
                 Notice::TooManyConnections("Maximum number of websocket connections exceeded.".into()),
-                Notice::Problem("not authorized".into()),
-                Notice::Problem("slow_consumer".into()),
+                Notice::Refused("not authorized".into()),
+                Notice::Leaving(LossKind::SlowConsumer, "slow_consumer".into()),
             ]
         );
     }
@@ -253,7 +353,28 @@ mod tests {
         );
         let symbols: Vec<_> = reading.ticks.iter().map(|tick| &*tick.symbol).collect();
         assert_eq!(symbols, ["A", "D"]);
-        assert_eq!(reading.rejected, 2);
+        assert_eq!((reading.rejected, reading.unknown), (2, 1));
+    }
+
+    #[test]
+    fn a_bar_is_marked_with_its_window_and_a_halt_with_its_symbol() {
+        let reading = read(
+            r#"[{"ev":"A","sym":"SPCE","v":1,"c":2.5,"s":1610144868000,"e":1610144869000},
+                {"ev":"T","sym":"SPCE","i":"17","p":2.5,"s":1,"t":1610144868000},
+                {"ev":"LULD","T":"MSFT","h":218.96,"l":198.11,"i":[17],"z":3,"t":1601316752683746000,"q":1},
+                {"ev":"LULD","T":"MSFT","h":218.96,"l":198.11,"i":[21],"z":3,"t":1601316752683746000,"q":2},
+                {"ev":"LULD","T":"AAPL","h":218.96,"l":198.11,"i":[18,4],"z":3,"t":1601316752683746000,"q":3}]"#,
+        );
+        let marks: Vec<_> = reading.marks.iter().map(|mark| (mark.channel, mark.window_start)).collect();
+        assert_eq!(marks, [(Channel::SecondBars, 1_610_144_868_000), (Channel::Trades, 0)]);
+        let halts: Vec<_> = reading.halts.iter().map(|(symbol, halted)| (&**symbol, *halted)).collect();
+        assert_eq!((halts, reading.rejected), (vec![("MSFT", true), ("AAPL", false)], 0));
+    }
+
+    #[test]
+    fn nothing_is_believed_of_a_frame_that_breaks_off() {
+        let reading = read(r#"[{"ev":"T","sym":"A","p":1.5,"s":1,"t":1536036818784},{"ev":"T","sym":"B","p":1"#);
+        assert_eq!((reading.ticks.len(), reading.marks.len(), reading.rejected), (0, 0, 1));
     }
 
     #[test]

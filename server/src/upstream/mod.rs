@@ -1,31 +1,46 @@
 //! The connection manager: one task a connection, independent of each other, and one that reports on all of them.
 //!
 //! ```text
-//!  provider ──ws──▶ connection.rs (I/O) ──ticks──▶ bus
-//!                     │   ▲
-//!                events   actions        record.rs ──▶ report.rs ──status──▶ bus
-//!                     ▼   │                 ▲
-//!                    state.rs ──────────────┘
+//!  provider ──ws──▶ connection.rs (I/O) ──massive.rs──▶ pulse.rs ──fresh ticks──▶ bus
+//!                     │   ▲                               │
+//!                events   actions     flow, coverage ◀────┘        record.rs ──▶ report.rs ──status──▶ bus
+//!                     ▼   │              ▼                            ▲
+//!                    state.rs ◀──────────┘────────────────────────────┘
 //! ```
 //!
-//! Deliberately absent: anything that waits for the bus, and any knowledge of who reads it.
+//! `backoff.rs` and `policy.rs` are the patience, `limit.rs` keeps our own connections from putting each other out,
+//! `latency.rs` measures. Deliberately absent: anything that waits for the bus, and any knowledge of who reads it.
 
 mod backoff;
 mod connection;
+mod latency;
+mod limit;
+mod loss;
 pub mod massive;
+mod policy;
+mod pulse;
 mod record;
 pub(crate) mod report;
 mod state;
 
+pub use backoff::Backoff;
+pub use policy::{Policy, PulsePolicy};
+
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
 use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};
-use connection::Connection;
+use connection::{Connection, Orders, Parts};
+use limit::Limit;
 use record::Record;
 use report::Slot;
 use secrecy::{ExposeSecret, SecretString};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::Notify,
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
@@ -60,55 +75,164 @@ impl Endpoint {
     fn key(&self) -> &str {
         self.key.expose_secret()
     }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.url == other.url && self.key() == other.key() && self.feed == other.feed
+    }
 }
 
-/// Starts a task for every connection that has something to carry, and the reporter.
-pub fn start(
-    plans: Vec<ConnectionPlan>,
-    endpoint: Endpoint,
-    bus: Arc<dyn TickBus>,
-    metrics_interval: Duration,
-    tasks: &Tasks,
-) {
-    let changed = Arc::new(Notify::new());
-    let feed = endpoint.feed;
-    let endpoint = Arc::new(endpoint);
-    let slots = plans
-        .into_iter()
-        .map(|plan| {
-            let runs = plan.enabled && !plan.config.symbols.is_empty();
-            let record = runs.then(|| Arc::new(Record::new(Arc::clone(&changed))));
-            if let Some(record) = &record {
-                let connection = Connection::new(&plan, Arc::clone(&endpoint), Arc::clone(record), Arc::clone(&bus));
-                tasks.spawn_vital("task of a connection", connection.run());
-            }
-            Slot::new(Arc::new(plan), record)
-        })
-        .collect();
-    let reporting = keep_reporting(slots, feed, bus, metrics_interval, changed);
-    tasks.spawn_vital("reporter of the connections", reporting);
-}
+/// The connection manager. Cheap to clone; the connections end with the tasks they were started among.
+#[derive(Clone)]
+pub struct Manager(Arc<Inner>);
 
-/// A report at once, on every change, and every metrics interval.
-async fn keep_reporting(
-    mut slots: Vec<Slot>,
-    feed: Feed,
+struct Inner {
     bus: Arc<dyn TickBus>,
-    metrics_interval: Duration,
+    policy: Arc<Policy>,
+    tasks: Tasks,
+    /// Wakes the reporter.
     changed: Arc<Notify>,
-) {
-    let mut measured = Instant::now();
-    let mut ticker = interval_at(measured + metrics_interval, metrics_interval);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    changed.notify_one();
-    loop {
-        tokio::select! {
-            _ = ticker.tick() => {
-                report::measure(&mut slots, measured.elapsed().as_secs_f64());
-                measured = Instant::now();
-            }
-            () = changed.notified() => {}
+    limit: Arc<Limit>,
+    slots: Mutex<Vec<Slot>>,
+    running: Mutex<Running>,
+}
+
+/// The connections that run, and where they go.
+struct Running {
+    endpoint: Arc<Endpoint>,
+    connections: BTreeMap<ConnectionId, (Orders, JoinHandle<()>)>,
+}
+
+impl Manager {
+    /// Starts a task for every connection that has something to carry, and the reporter.
+    #[must_use]
+    pub fn start(
+        plans: Vec<ConnectionPlan>,
+        endpoint: Endpoint,
+        bus: Arc<dyn TickBus>,
+        policy: Policy,
+        metrics_interval: Duration,
+        tasks: &Tasks,
+    ) -> Self {
+        let feed = endpoint.feed;
+        let manager = Self(Arc::new(Inner {
+            bus,
+            policy: Arc::new(policy),
+            tasks: tasks.clone(),
+            changed: Arc::default(),
+            limit: Arc::default(),
+            slots: Mutex::default(),
+            running: Mutex::new(Running { endpoint: Arc::new(endpoint), connections: BTreeMap::new() }),
+        }));
+        manager.0.take_over(plans);
+        manager.0.start_missing();
+        tasks.spawn_vital("reporter of the connections", Arc::clone(&manager.0).keep_reporting(feed, metrics_interval));
+        manager
+    }
+
+    /// Makes the connections anew whose plan changed in what they do, starts and stops those that were switched on or off,
+    /// and lets the others run on untouched; one that waits because it was refused tries again at once. The caller sees to
+    /// it that nobody else does the same meanwhile.
+    pub async fn apply(&self, plans: Vec<ConnectionPlan>, endpoint: Endpoint) {
+        let inner = &self.0;
+        for (orders, ended) in inner.take_outdated(&plans, endpoint) {
+            // Its successor must not be one connection too many for the account: first the goodbye.
+            orders.stop.cancel();
+            // A task that panicked is an accident that `tasks` deals with.
+            let _ = ended.await;
         }
-        bus.publish_status(Arc::new(report::compose(&slots, feed, UnixMillis::now())));
+        inner.take_over(plans);
+        inner.lock_running().connections.values().for_each(|(orders, _)| orders.retry.notify_waiters());
+        inner.start_missing();
+        inner.changed.notify_one();
+    }
+}
+
+/// Does it do the same: the same symbols over the same channels, or nothing?
+fn does_the_same(old: &ConnectionPlan, new: &ConnectionPlan) -> bool {
+    old.runs() == new.runs() && old.config.symbols == new.config.symbols && old.config.channels == new.config.channels
+}
+
+impl Inner {
+    fn lock_slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connections that cannot run on as they are.
+    fn take_outdated(&self, plans: &[ConnectionPlan], endpoint: Endpoint) -> Vec<(Orders, JoinHandle<()>)> {
+        let slots = self.lock_slots();
+        let mut running = self.lock_running();
+        let is_moved = !running.endpoint.is_same(&endpoint);
+        let goes_on = |id: &ConnectionId| {
+            let old = slots.iter().find(|slot| slot.plan.id == *id);
+            let new = plans.iter().find(|plan| plan.id == *id);
+            !is_moved && old.zip(new).is_some_and(|(old, new)| does_the_same(&old.plan, new))
+        };
+        let outdated: Vec<_> = running.connections.keys().copied().filter(|id| !goes_on(id)).collect();
+        running.endpoint = Arc::new(endpoint);
+        outdated.iter().filter_map(|id| running.connections.remove(id)).collect()
+    }
+
+    /// From now on these plans are what is reported. What was counted of a slot counts on.
+    fn take_over(&self, plans: Vec<ConnectionPlan>) {
+        let mut slots = self.lock_slots();
+        let mut old = std::mem::take(&mut *slots);
+        *slots = plans
+            .into_iter()
+            .map(|plan| {
+                self.limit.rank(plan.id, plan.config.priority);
+                let known = old.iter().position(|slot| slot.plan.id == plan.id).map(|place| old.swap_remove(place));
+                match known {
+                    Some(slot) => slot.with(Arc::new(plan)),
+                    None => Slot::new(Arc::new(plan), Arc::new(Record::new(Arc::clone(&self.changed)))),
+                }
+            })
+            .collect();
+    }
+
+    /// Starts what has something to carry and does not run.
+    fn start_missing(&self) {
+        let slots = self.lock_slots();
+        let mut running = self.lock_running();
+        for slot in slots.iter().filter(|slot| slot.plan.runs()) {
+            let id = slot.plan.id;
+            if running.connections.contains_key(&id) {
+                continue;
+            }
+            let orders = Orders { stop: self.tasks.shutdown().child_token(), ..Orders::default() };
+            let parts = Parts {
+                endpoint: Arc::clone(&running.endpoint),
+                policy: Arc::clone(&self.policy),
+                record: Arc::clone(&slot.record),
+                bus: Arc::clone(&self.bus),
+                place: self.limit.place(id, slot.plan.config.priority),
+                orders: orders.clone(),
+            };
+            let task = Connection::new(&slot.plan, parts).run();
+            let ended = self.tasks.spawn_vital_until("task of a connection", orders.stop.clone(), task);
+            running.connections.insert(id, (orders, ended));
+        }
+    }
+
+    /// A report at once, on every change, and every metrics interval.
+    async fn keep_reporting(self: Arc<Self>, feed: Feed, metrics_interval: Duration) {
+        let mut measured = Instant::now();
+        let mut ticker = interval_at(measured + metrics_interval, metrics_interval);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.changed.notify_one();
+        loop {
+            tokio::select! {
+                _ = ticker.tick() => {
+                    report::measure(&mut self.lock_slots(), measured.elapsed().as_secs_f64());
+                    measured = Instant::now();
+                }
+                () = self.changed.notified() => {}
+            }
+            let report = report::compose(&self.lock_slots(), feed, UnixMillis::now());
+            self.bus.publish_status(Arc::new(report));
+        }
     }
 }

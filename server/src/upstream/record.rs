@@ -1,14 +1,18 @@
 //! What a connection's task writes and the report reads: counters without a lock, the rest under a short one.
 
-use super::state::Link;
+use super::{loss::Loss, state::Link};
 use app::model::{
     connection::ConnectionState,
-    status::{LastError, Reconnect, Subscription},
+    health::{Coverage, Health, LastLoss},
+    status::{LastError, LatencyMs, Reconnect, Subscription},
     time::UnixMillis,
 };
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -20,6 +24,8 @@ pub(super) struct Counters {
     pub(super) bytes: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) reconnects: AtomicU64,
+    /// Bars that were sent again.
+    pub(super) replacements: AtomicU64,
     /// Unix milliseconds of the last frame of any kind; 0 before the first.
     pub(super) last_frame: AtomicI64,
     /// Unix milliseconds of the last tick's arrival; 0 before the first.
@@ -35,10 +41,15 @@ pub(super) struct Face {
     pub(super) reason: Option<String>,
     pub(super) reconnect: Reconnect,
     pub(super) subscription: Subscription,
+    pub(super) health: Health,
+    pub(super) coverage: Coverage,
+    pub(super) last_loss: Option<LastLoss>,
     pub(super) last_error: Option<LastError>,
+    pub(super) latency_ms: Option<LatencyMs>,
+    pub(super) latency_note: Option<String>,
 }
 
-/// One connection's record.
+/// One connection's record. It outlives the connection's task: a connection that is made anew counts on.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) counters: Counters,
@@ -56,9 +67,11 @@ impl Record {
         self.lock().clone()
     }
 
-    /// Shows where the link is. `next_at` is the time of the next attempt while it waits.
-    pub(super) fn show(&self, link: &Link, next_at: Option<UnixMillis>) {
+    /// Shows where the link is. `next_at` is the time of the next attempt while it waits, `patience` how much silence of
+    /// the socket is nothing to speak of.
+    pub(super) fn show(&self, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
         let now = UnixMillis::now();
+        let silence = now.millis_since(UnixMillis(self.counters.last_frame.load(Relaxed))).max(0) as u64;
         let mut face = self.lock();
         let state = link.state();
         if state != face.state || face.state_since.is_none() {
@@ -67,18 +80,34 @@ impl Record {
         }
         if !state.is_up() {
             face.up_since = None;
+            face.coverage = Coverage::default();
         } else if face.up_since.is_none() {
             face.up_since = Some(now);
         }
         face.reason = link.reason();
         face.reconnect = Reconnect { attempt: link.attempt(), next_at };
-        face.subscription = Subscription {
-            requested: link.params().len() as u32,
-            acknowledged: link.acknowledged() as u32,
-            ..Subscription::default()
-        };
+        face.subscription = link.subscription();
+        face.health = link.health(Duration::from_millis(silence), patience);
         drop(face);
         self.changed.notify_one();
+    }
+
+    /// Which symbols tick, and how quickly; no reason to wake anybody.
+    pub(super) fn cover(&self, coverage: Coverage, (latency_ms, latency_note): (Option<LatencyMs>, Option<String>)) {
+        let mut face = self.lock();
+        (face.coverage, face.latency_ms, face.latency_note) = (coverage, latency_ms, latency_note);
+    }
+
+    /// Keeps how the connection was lost, and counts it as an error.
+    pub(super) fn lost(&self, loss: &Loss) {
+        self.lock().last_loss = Some(LastLoss {
+            at: UnixMillis::now(),
+            kind: loss.kind,
+            close_code: loss.close_code,
+            words: loss.words.clone(),
+            reason: loss.reason.clone(),
+        });
+        self.error(1, &loss.reason);
     }
 
     /// Counts errors and keeps the last one with its time. The text must hold no secret.

@@ -3,22 +3,29 @@
 use super::record::Record;
 use crate::universe::ConnectionPlan;
 use app::model::{
-    connection::ConnectionState,
+    connection::{ConnectionId, ConnectionState},
+    health::{Health, Layer, LayerState},
+    market::Calendar,
     status::{ConnectionLive, ConnectionMetrics, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     time::UnixMillis,
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-/// One slot: its plan, its record when it runs, and its rates.
+/// One slot: its plan, what was recorded of it, and its rates.
 pub(super) struct Slot {
     pub(super) plan: Arc<ConnectionPlan>,
-    pub(super) record: Option<Arc<Record>>,
+    pub(super) record: Arc<Record>,
     rates: Rates,
 }
 
 impl Slot {
-    pub(super) fn new(plan: Arc<ConnectionPlan>, record: Option<Arc<Record>>) -> Self {
+    pub(super) fn new(plan: Arc<ConnectionPlan>, record: Arc<Record>) -> Self {
         Self { plan, record, rates: Rates::default() }
+    }
+
+    /// The same slot with another plan.
+    pub(super) fn with(self, plan: Arc<ConnectionPlan>) -> Self {
+        Self { plan, ..self }
     }
 }
 
@@ -33,9 +40,8 @@ struct Rates {
 /// Rates are taken over whole metrics intervals; a report in between repeats the last ones.
 pub(super) fn measure(slots: &mut [Slot], seconds: f64) {
     for slot in slots {
-        let Some(record) = &slot.record else { continue };
-        let messages_total = record.counters.messages.load(Relaxed);
-        let ticks_total = record.counters.ticks.load(Relaxed);
+        let messages_total = slot.record.counters.messages.load(Relaxed);
+        let ticks_total = slot.record.counters.ticks.load(Relaxed);
         slot.rates = Rates {
             messages_per_second: per_second(messages_total - slot.rates.messages_total, seconds),
             ticks_per_second: per_second(ticks_total - slot.rates.ticks_total, seconds),
@@ -51,28 +57,43 @@ pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
 }
 
 pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusReport {
-    let connections: Vec<_> =
+    let mut connections: Vec<_> =
         slots.iter().map(|slot| ConnectionStatus { live: live(slot, now), config: slot.plan.config.clone() }).collect();
+    name_those_that_flow(&mut connections);
     let summary = Summary::of(connections.iter().map(|connection| &connection.live), 0);
-    StatusReport { head: StatusHead { generated_at: now, feed, summary, ..StatusHead::default() }, connections }
+    let market = Calendar::of(feed).session_at(now);
+    StatusReport { head: StatusHead { generated_at: now, feed, market, summary, ..StatusHead::default() }, connections }
+}
+
+/// A silence is worst where the others are not silent: that is no quiet market.
+fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
+    let flows = |connection: &&ConnectionStatus| connection.live.health.data.state == LayerState::Good;
+    let flowing: Vec<ConnectionId> = connections.iter().filter(flows).map(|connection| connection.live.id).collect();
+    let words = match flowing.as_slice() {
+        [] => return,
+        [id] => format!("while {id} flows"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(ToString::to_string).collect();
+            format!("while {} and {last} flow", first.join(", "))
+        }
+    };
+    for live in connections.iter_mut().map(|connection| &mut connection.live) {
+        if live.state == ConnectionState::Mute
+            && let Some(reason) = &mut live.reason
+        {
+            *reason = format!("{reason}, {words}");
+        }
+    }
 }
 
 fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
     let plan = &slot.plan;
-    let idle = idle(plan);
-    let Some(record) = &slot.record else { return idle };
-    let face = record.face();
-    let counters = &record.counters;
+    let face = slot.record.face();
+    let counters = &slot.record.counters;
     let time = |millis: i64| (millis > 0).then_some(UnixMillis(millis));
-    ConnectionLive {
-        connected: face.state.is_up(),
-        state: face.state,
-        state_since: face.state_since,
-        reason: face.reason,
-        uptime_seconds: face.up_since.map_or(0, |since| (now.millis_since(since).max(0) / 1000) as u64),
+    let idle = ConnectionLive {
         last_heartbeat: time(counters.last_frame.load(Relaxed)),
-        reconnect: face.reconnect,
-        subscription: face.subscription,
+        last_loss: face.last_loss,
         metrics: ConnectionMetrics {
             messages_per_second: slot.rates.messages_per_second,
             ticks_per_second: slot.rates.ticks_per_second,
@@ -83,8 +104,25 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
             reconnects_total: counters.reconnects.load(Relaxed),
             error_count: counters.errors.load(Relaxed),
             last_error: face.last_error,
-            ..ConnectionMetrics::default()
+            latency_ms: face.latency_ms,
+            latency_note: face.latency_note,
+            replacements_total: counters.replacements.load(Relaxed),
         },
+        ..idle(plan)
+    };
+    if !plan.runs() {
+        return idle;
+    }
+    ConnectionLive {
+        connected: face.state.is_up(),
+        state: face.state,
+        state_since: face.state_since,
+        reason: face.reason,
+        uptime_seconds: face.up_since.map_or(0, |since| (now.millis_since(since).max(0) / 1000) as u64),
+        reconnect: face.reconnect,
+        subscription: face.subscription,
+        health: face.health,
+        coverage: face.coverage,
         ..idle
     }
 }
@@ -92,12 +130,14 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
 /// A slot that does not run: switched off, or enabled with nothing to carry.
 pub(crate) fn idle(plan: &ConnectionPlan) -> ConnectionLive {
     let starved = plan.enabled && plan.config.symbols.is_empty();
+    let off = Layer::of(LayerState::Off);
     ConnectionLive {
         id: plan.id,
         name: plan.name.clone(),
         enabled: plan.enabled,
         state: if starved { ConnectionState::Failed } else { ConnectionState::Disabled },
         reason: starved.then(|| "No symbols are configured for it".to_owned()),
+        health: Health { transport: off.clone(), subscription: off.clone(), data: off },
         ..ConnectionLive::default()
     }
 }

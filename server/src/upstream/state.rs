@@ -1,43 +1,21 @@
 //! The state machine of one connection: events in, at most one action out, no I/O and no clock.
 //!
 //! ```text
-//!  Dialling ─Opened─▶ Greeting ─Hello─▶ Authenticating ─KeyTaken─▶ Subscribing ─all acknowledged, or deadline─▶ Live
-//!      ▲                  └───────────────────┴────────── lost, refused ──┴───────────────────────────────────────┤
-//!      └──────────────────────────── wait over ─────────────────── Waiting ◀──────────────────────────────────────┘
+//!  Dialling ─Opened─▶ Greeting ─Hello─▶ Authenticating ─KeyTaken─▶ Subscribing ─all answered, or deadline─▶ Live
+//!      ▲                  └───────────────────┴────────── lost, refused ──┴────────────────────────────────────┤
+//!      └──────────────────────────── wait over ─────────────────── Waiting ◀───────────────────────────────────┘
 //! ```
 //!
-//! The task around it (`connection.rs`) does what the actions say. A problem that the provider names without ending
-//! the connection changes no phase; it is counted where it is read.
+//! The task around it (`connection.rs`) does what the actions say; how the data flows it is told by `pulse.rs`. A problem
+//! that the provider names without ending the connection changes no phase; it is counted where it is read.
 
-use super::{backoff::PROVEN_AFTER, massive::Notice};
-use app::model::connection::ConnectionState;
+use super::{loss::Loss, massive::Notice};
+use app::model::{
+    connection::ConnectionState,
+    health::{Health, Layer, LayerState, LossKind, NAMES_MAX},
+    status::Subscription,
+};
 use std::{collections::HashSet, time::Duration};
-
-/// Why a connection is down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// It closed, aborted, went silent or could not be opened.
-    Ordinary(String),
-    /// The key was refused, in the provider's words.
-    KeyRefused(String),
-    /// The account has too many connections, in the provider's words.
-    TooManyConnections(String),
-    /// None of so many subscriptions was acknowledged.
-    NothingSubscribed(usize),
-}
-
-impl Loss {
-    /// The reason as it is shown.
-    #[must_use]
-    pub(super) fn reason(&self) -> String {
-        match self {
-            Self::Ordinary(why) => why.clone(),
-            Self::KeyRefused(words) => format!("Key refused by the provider: {words}"),
-            Self::TooManyConnections(words) => format!("Connection limit of the account: {words}"),
-            Self::NothingSubscribed(count) => format!("None of {count} subscriptions was acknowledged"),
-        }
-    }
-}
 
 /// Where a connection is on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,21 +61,61 @@ pub(super) enum Action {
     Wait(Loss),
 }
 
+/// How the data of a live connection flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Too early to tell.
+    #[default]
+    Unknown,
+    /// As usual.
+    Flowing,
+    /// Silent, and that is normal: why.
+    Quiet(String),
+    /// Some symbols do not tick: which.
+    Partly(String),
+    /// Later than usual: by how much.
+    Late(String),
+    /// Silent far beyond what is usual: since when.
+    Mute(String),
+}
+
 /// One connection's way, with what it asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     phase: Phase,
     attempt: u32,
+    proven_after: Duration,
     params: Vec<String>,
     pending: HashSet<String>,
+    /// Subscriptions that the provider refused on this socket; it does not say which.
+    refusals: usize,
+    refusal: Option<String>,
+    /// The first names of what is not acknowledged; filled when the deadline is over.
+    missing: Vec<String>,
+    /// What the provider announced before the end.
+    last_words: Option<(LossKind, String)>,
+    flow: Flow,
 }
 
 impl Link {
-    /// A connection about to dial, which will ask for `params` (`channel.symbol`).
+    /// A connection about to dial, which will ask for `params` (`channel.symbol`). One that lived for `proven_after`
+    /// counts its attempts anew.
     #[must_use]
-    pub(super) fn new(params: Vec<String>) -> Self {
-        let pending = params.iter().cloned().collect();
-        Self { phase: Phase::Dialling, attempt: 0, params, pending }
+    pub(super) fn new(params: Vec<String>, proven_after: Duration) -> Self {
+        let mut link = Self {
+            phase: Phase::Dialling,
+            attempt: 0,
+            proven_after,
+            params,
+            pending: HashSet::new(),
+            refusals: 0,
+            refusal: None,
+            missing: Vec::new(),
+            last_words: None,
+            flow: Flow::Unknown,
+        };
+        link.forget_socket();
+        link
     }
 
     /// Takes an event and says what to do.
@@ -109,33 +127,50 @@ impl Link {
             }
             (Event::Opened, Phase::Dialling) => {
                 self.phase = Phase::Greeting;
-                self.pending = self.params.iter().cloned().collect();
                 None
             }
             (Event::Lost { loss, lived }, phase) if !matches!(phase, Phase::Waiting(_)) => {
-                self.attempt = if self.is_live() && lived >= PROVEN_AFTER { 1 } else { self.attempt.saturating_add(1) };
-                self.phase = Phase::Waiting(loss.clone());
-                self.pending = self.params.iter().cloned().collect();
-                Some(Action::Wait(loss))
+                Some(Action::Wait(self.lost(loss, lived)))
             }
-            // A connection that carries nothing is not up, however open its socket is.
-            (Event::AcknowledgementsDue, Phase::Subscribing) if self.acknowledged() == 0 => {
-                Some(Action::HangUp(Loss::NothingSubscribed(self.params.len())))
-            }
-            (Event::AcknowledgementsDue, Phase::Subscribing) => {
-                self.phase = Phase::Live;
-                None
-            }
-            (Event::Said(notice), phase) if self.is_open(phase) => self.heard(notice),
+            (Event::AcknowledgementsDue, Phase::Subscribing) => self.settle(),
+            (Event::Said(notice), phase) if !matches!(phase, Phase::Dialling | Phase::Waiting(_)) => self.heard(notice),
             _ => None,
         }
+    }
+
+    fn lost(&mut self, loss: Loss, lived: Duration) -> Loss {
+        let loss = match (self.last_words.take(), self.refusal.take()) {
+            (Some((kind, words)), _) => loss.announced(kind, words),
+            // It refused everything and hung up before we did.
+            (None, Some(words)) if self.phase == Phase::Subscribing && self.acknowledged() == 0 => {
+                Loss::nothing_subscribed(self.params.len(), Some(words))
+            }
+            _ => loss,
+        };
+        let is_proven = self.is_live() && lived >= self.proven_after;
+        self.attempt = if is_proven { 1 } else { self.attempt.saturating_add(1) };
+        self.phase = Phase::Waiting(loss.clone());
+        self.forget_socket();
+        loss
+    }
+
+    /// What was acknowledged, refused or announced went with the socket.
+    fn forget_socket(&mut self) {
+        self.pending = self.params.iter().cloned().collect();
+        (self.refusals, self.refusal, self.last_words) = (0, None, None);
+        self.missing.clear();
+        self.flow = Flow::Unknown;
     }
 
     /// The limit and a refusal can come at any moment, instead of any other answer (`massive.md`, section 2).
     fn heard(&mut self, notice: Notice) -> Option<Action> {
         match (notice, &self.phase) {
-            (Notice::KeyRefused(words), _) => Some(Action::HangUp(Loss::KeyRefused(words))),
-            (Notice::TooManyConnections(words), _) => Some(Action::HangUp(Loss::TooManyConnections(words))),
+            (Notice::KeyRefused(words), _) => Some(Action::HangUp(Loss::key_refused(words))),
+            (Notice::TooManyConnections(words), _) => Some(Action::HangUp(Loss::too_many(words))),
+            (Notice::Leaving(kind, words), _) => {
+                self.last_words = Some((kind, words));
+                None
+            }
             (Notice::Hello, Phase::Greeting) => {
                 self.phase = Phase::Authenticating;
                 Some(Action::Authenticate)
@@ -145,18 +180,48 @@ impl Link {
                 Some(Action::Subscribe)
             }
             (Notice::Subscribed(param), Phase::Subscribing | Phase::Live) => {
-                self.pending.remove(&param);
-                if self.pending.is_empty() {
-                    self.phase = Phase::Live;
+                if self.pending.remove(&param) && self.is_live() {
+                    self.list_missing();
                 }
-                None
+                self.settle_when_answered()
+            }
+            (Notice::Refused(words), Phase::Subscribing | Phase::Live) => {
+                self.refusal = Some(words);
+                self.refusals = (self.refusals + 1).min(self.params.len());
+                self.settle_when_answered()
             }
             _ => None,
         }
     }
 
-    fn is_open(&self, phase: &Phase) -> bool {
-        !matches!(phase, Phase::Dialling | Phase::Waiting(_))
+    /// Every subscription was answered one way or the other: there is nothing to wait for.
+    fn settle_when_answered(&mut self) -> Option<Action> {
+        if self.phase == Phase::Subscribing && self.refusals >= self.pending.len() { self.settle() } else { None }
+    }
+
+    /// The time of subscribing is over. A connection that carries nothing is not up, however open its socket is.
+    fn settle(&mut self) -> Option<Action> {
+        if self.acknowledged() == 0 {
+            return Some(Action::HangUp(Loss::nothing_subscribed(self.params.len(), self.refusal.clone())));
+        }
+        self.phase = Phase::Live;
+        self.list_missing();
+        None
+    }
+
+    fn list_missing(&mut self) {
+        let mut missing: Vec<_> = self.pending.iter().collect();
+        missing.sort_unstable();
+        self.missing = missing.into_iter().take(NAMES_MAX).cloned().collect();
+    }
+
+    /// Is told how the data flows. Answers whether that changed anything.
+    pub(super) fn feel(&mut self, flow: Flow) -> bool {
+        let changed = self.is_live() && self.flow != flow;
+        if changed {
+            self.flow = flow;
+        }
+        changed
     }
 
     /// Was everything said that had to be said, so that data may flow?
@@ -165,7 +230,7 @@ impl Link {
         self.phase == Phase::Live
     }
 
-    /// Is it waiting for acknowledgements?
+    /// Was the key taken, and is everything asked for?
     #[must_use]
     pub(super) fn is_subscribing(&self) -> bool {
         self.phase == Phase::Subscribing
@@ -178,27 +243,92 @@ impl Link {
             Phase::Dialling => ConnectionState::Connecting,
             Phase::Greeting | Phase::Authenticating => ConnectionState::Authenticating,
             Phase::Subscribing => ConnectionState::Subscribing,
-            Phase::Live if self.pending.is_empty() => ConnectionState::Connected,
-            Phase::Live => ConnectionState::Degraded,
-            Phase::Waiting(Loss::Ordinary(_)) => ConnectionState::Reconnecting,
-            Phase::Waiting(_) => ConnectionState::Failed,
+            Phase::Live => match self.flow {
+                Flow::Mute(_) => ConnectionState::Mute,
+                Flow::Late(_) => ConnectionState::Degraded,
+                _ if !self.pending.is_empty() => ConnectionState::Degraded,
+                _ => ConnectionState::Connected,
+            },
+            Phase::Waiting(loss) if loss.is_refusal() => ConnectionState::Failed,
+            Phase::Waiting(_) => ConnectionState::Reconnecting,
         }
     }
 
     /// Why it is not well; `None` when it is, or on its first way there.
     #[must_use]
     pub(super) fn reason(&self) -> Option<String> {
-        match &self.phase {
-            Phase::Waiting(loss) => Some(loss.reason()),
-            Phase::Live if !self.pending.is_empty() => {
-                let mut missing: Vec<_> = self.pending.iter().map(String::as_str).collect();
-                missing.sort_unstable();
-                let more = if missing.len() > 5 { ", …" } else { "" };
-                missing.truncate(5);
-                let names = missing.join(", ");
-                Some(format!("{} of {} not acknowledged: {names}{more}", self.pending.len(), self.params.len()))
-            }
+        match (&self.phase, &self.flow) {
+            (Phase::Waiting(loss), _) => Some(loss.reason.clone()),
+            (Phase::Live, Flow::Mute(why)) => Some(why.clone()),
+            (Phase::Live, flow) => match (self.shortfall(), flow) {
+                (Some(missing), Flow::Late(why)) => Some(format!("{missing}. {why}")),
+                (Some(why), _) => Some(why),
+                (None, Flow::Late(why)) => Some(why.clone()),
+                (None, _) => None,
+            },
             _ => None,
+        }
+    }
+
+    /// What of the subscription is missing, in words.
+    fn shortfall(&self) -> Option<String> {
+        if !self.is_live() || self.pending.is_empty() {
+            return None;
+        }
+        let names = self.missing.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if self.pending.len() > 5 { ", …" } else { "" };
+        let words = self.refusal.as_ref().map(|words| format!("; the provider says: {words}")).unwrap_or_default();
+        Some(format!("{} of {} not acknowledged: {names}{more}{words}", self.pending.len(), self.params.len()))
+    }
+
+    /// The three layers (spec C7). `silence` is the time since the last frame of any kind, and `patience` how much of
+    /// it is nothing to speak of.
+    #[must_use]
+    pub(super) fn health(&self, silence: Duration, patience: Duration) -> Health {
+        let transport = match &self.phase {
+            Phase::Dialling => Layer::because(LayerState::Unknown, "The socket is being opened"),
+            Phase::Waiting(loss) => Layer::because(LayerState::Bad, loss.reason.clone()),
+            _ if silence > patience => {
+                Layer::because(LayerState::Warn, format!("Not even a pong for {} s", silence.as_secs()))
+            }
+            _ => Layer::of(LayerState::Good),
+        };
+        let subscription = match &self.phase {
+            Phase::Subscribing => Layer::because(
+                LayerState::Unknown,
+                format!("{} of {} acknowledged so far", self.acknowledged(), self.params.len()),
+            ),
+            Phase::Live => match self.shortfall() {
+                Some(why) => Layer::because(LayerState::Warn, why),
+                None => Layer::of(LayerState::Good),
+            },
+            Phase::Greeting | Phase::Authenticating => Layer::of(LayerState::Unknown),
+            Phase::Dialling | Phase::Waiting(_) => Layer::of(LayerState::Off),
+        };
+        let data = match (&self.phase, &self.flow) {
+            (Phase::Live, Flow::Unknown) => Layer::because(LayerState::Unknown, "No tick yet"),
+            (Phase::Live, Flow::Flowing) => Layer::of(LayerState::Good),
+            (Phase::Live, Flow::Quiet(why)) => Layer::because(LayerState::Quiet, why.clone()),
+            (Phase::Live, Flow::Partly(why) | Flow::Late(why)) => Layer::because(LayerState::Warn, why.clone()),
+            (Phase::Live, Flow::Mute(why)) => Layer::because(LayerState::Bad, why.clone()),
+            _ => Layer::of(LayerState::Off),
+        };
+        Health { transport, subscription, data }
+    }
+
+    /// What was asked for and what became of it.
+    #[must_use]
+    pub(super) fn subscription(&self) -> Subscription {
+        // A refusal names nothing, so it stands for one of those that were not acknowledged.
+        let refused = self.refusals.min(self.pending.len());
+        let given_up = if self.is_live() { self.pending.len() - refused } else { 0 };
+        Subscription {
+            requested: self.params.len() as u32,
+            acknowledged: self.acknowledged() as u32,
+            never_acknowledged: given_up as u32,
+            refused: refused as u32,
+            refusal: self.refusal.clone(),
+            missing: self.missing.clone(),
         }
     }
 
@@ -225,156 +355,5 @@ impl Link {
     #[must_use]
     pub(super) fn acknowledged(&self) -> usize {
         self.params.len() - self.pending.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn params() -> Vec<String> {
-        vec!["A.AAPL".into(), "A.MSFT".into()]
-    }
-
-    fn acknowledged(param: &str) -> Event {
-        Event::Said(Notice::Subscribed(param.into()))
-    }
-
-    fn lost(seconds: u64) -> Event {
-        Event::Lost { loss: Loss::Ordinary("closed".into()), lived: Duration::from_secs(seconds) }
-    }
-
-    fn live() -> Link {
-        let mut link = Link::new(params());
-        assert_eq!(link.next(Event::Opened), None);
-        assert_eq!(link.next(Event::Said(Notice::Hello)), Some(Action::Authenticate));
-        assert_eq!(link.next(Event::Said(Notice::KeyTaken)), Some(Action::Subscribe));
-        assert_eq!(link.state(), ConnectionState::Subscribing);
-        link.next(acknowledged("A.AAPL"));
-        link.next(acknowledged("A.MSFT"));
-        link
-    }
-
-    #[test]
-    fn the_whole_way_ends_connected() {
-        assert_eq!(live().state(), ConnectionState::Connected);
-    }
-
-    #[test]
-    fn what_was_never_acknowledged_makes_it_degraded_until_it_is() {
-        let mut link = Link::new(params());
-        for event in [Event::Opened, Event::Said(Notice::Hello), Event::Said(Notice::KeyTaken), acknowledged("A.AAPL")]
-        {
-            link.next(event);
-        }
-        link.next(Event::AcknowledgementsDue);
-        assert_eq!(link.state(), ConnectionState::Degraded);
-        assert_eq!(link.reason().as_deref(), Some("1 of 2 not acknowledged: A.MSFT"));
-        link.next(acknowledged("A.MSFT"));
-        assert_eq!((link.state(), link.reason()), (ConnectionState::Connected, None));
-    }
-
-    #[test]
-    fn a_loss_is_one_wait_and_one_attempt_and_subscribes_again() {
-        let mut link = live();
-        assert!(matches!(link.next(lost(60)), Some(Action::Wait(_))));
-        assert_eq!((link.state(), link.attempt()), (ConnectionState::Reconnecting, 1));
-        assert_eq!(link.acknowledged(), 0, "what was acknowledged went with the socket");
-        assert_eq!(link.next(lost(60)), None, "the same loss, said twice");
-        link.next(Event::WaitOver);
-        assert_eq!(link.state(), ConnectionState::Connecting);
-        link.next(Event::Opened);
-        assert_eq!(link.acknowledged(), 0);
-        link.next(Event::Said(Notice::Hello));
-        assert_eq!(link.next(Event::Said(Notice::KeyTaken)), Some(Action::Subscribe));
-    }
-
-    #[test]
-    fn the_ladder_starts_anew_only_after_the_connection_has_lived() {
-        let mut link = live();
-        for attempt in 1..=3 {
-            link.next(lost(1));
-            assert_eq!(link.attempt(), attempt);
-            link.next(Event::WaitOver);
-            for event in [
-                Event::Opened,
-                Event::Said(Notice::Hello),
-                Event::Said(Notice::KeyTaken),
-                acknowledged("A.AAPL"),
-                Event::AcknowledgementsDue,
-            ] {
-                link.next(event);
-            }
-        }
-        link.next(lost(60));
-        assert_eq!(link.attempt(), 1);
-    }
-
-    #[test]
-    fn refusals_are_taken_at_any_moment_and_shown_as_failed() {
-        for notice in
-            [Notice::KeyRefused("authentication failed".into()), Notice::TooManyConnections("exceeded".into())]
-        {
-            let mut link = live();
-            let Some(Action::HangUp(loss)) = link.next(Event::Said(notice)) else { panic!("hangs up") };
-            link.next(Event::Lost { loss, lived: Duration::from_secs(60) });
-            assert_eq!(link.state(), ConnectionState::Failed);
-            assert!(link.reason().is_some_and(|reason| reason.contains("refused") || reason.contains("limit")));
-        }
-    }
-
-    #[test]
-    fn a_connection_that_may_carry_nothing_is_failed_not_up() {
-        let mut link = Link::new(params());
-        for event in [Event::Opened, Event::Said(Notice::Hello), Event::Said(Notice::KeyTaken)] {
-            link.next(event);
-        }
-        let Some(Action::HangUp(loss)) = link.next(Event::AcknowledgementsDue) else { panic!("hangs up") };
-        link.next(Event::Lost { loss, lived: Duration::from_secs(60) });
-        assert_eq!(link.state(), ConnectionState::Failed);
-        assert_eq!(link.reason().as_deref(), Some("None of 2 subscriptions was acknowledged"));
-    }
-
-    fn any_event() -> impl Strategy<Value = Event> {
-        let words = Just(String::from("words"));
-        prop_oneof![
-            Just(Event::Opened),
-            Just(Event::AcknowledgementsDue),
-            Just(Event::WaitOver),
-            Just(Event::Said(Notice::Hello)),
-            Just(Event::Said(Notice::KeyTaken)),
-            words.clone().prop_map(|w| Event::Said(Notice::KeyRefused(w))),
-            words.clone().prop_map(|w| Event::Said(Notice::TooManyConnections(w))),
-            words.prop_map(|w| Event::Said(Notice::Problem(w))),
-            prop_oneof![Just("A.AAPL"), Just("A.MSFT"), Just("A.OTHER")].prop_map(acknowledged),
-            (0u64..100).prop_map(lost),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_sequence_of_events_reaches_a_state_that_lies(events in prop::collection::vec(any_event(), 0..60)) {
-            let mut link = Link::new(params());
-            let (mut open, mut greeted, mut key_taken) = (false, false, false);
-            for event in events {
-                match &event {
-                    Event::Opened if !open && link.state() == ConnectionState::Connecting => {
-                        (open, greeted, key_taken) = (true, false, false);
-                    }
-                    Event::Said(Notice::Hello) if open => greeted = true,
-                    Event::Said(Notice::KeyTaken) if open && greeted => key_taken = true,
-                    Event::Lost { .. } => (open, greeted, key_taken) = (false, false, false),
-                    _ => {}
-                }
-                link.next(event);
-                let state = link.state();
-                prop_assert!(!state.is_up() || (open && greeted && key_taken), "{state:?} without a key taken");
-                prop_assert!(link.acknowledged() <= link.params().len());
-                prop_assert_eq!(state == ConnectionState::Connected, link.is_live() && link.acknowledged() == 2);
-                let down = matches!(state, ConnectionState::Reconnecting | ConnectionState::Failed);
-                prop_assert!(!down || (link.attempt() >= 1 && link.reason().is_some()));
-            }
-        }
     }
 }

@@ -15,6 +15,7 @@ fn snapshot(name: &str, status: &Value) {
             let count = value.as_slice().map_or(0, <[_]>::len);
             if count > 5 { format!("[{count} symbols]").into() } else { value }
         }),
+        ".connections[].coverage.mute_after_ms" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[milliseconds]".into() }),
         ".connections[].metrics.messages_per_second" => "[rate]",
         ".connections[].metrics.ticks_per_second" => "[rate]",
         ".connections[].metrics.last_update" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
@@ -30,7 +31,8 @@ async fn settled<const N: usize>(pairs: [(&str, &str); N], up: u64) -> Value {
     eventually("all that run are connected and have ticked", || async {
         let status = admin.status().await;
         let flows = |connection: &Value| {
-            connection["state"] != json!("connected") || !connection["metrics"]["last_update"].is_null()
+            connection["state"] != json!("connected")
+                || (connection["health"]["data"]["state"] == "good" && !connection["metrics"]["latency_note"].is_null())
         };
         let done = status["summary"]["connected"] == json!(up)
             && status["connections"].as_array().unwrap().iter().all(flows)

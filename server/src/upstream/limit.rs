@@ -1,0 +1,231 @@
+//! Whose turn it is when the account allows fewer connections than we want.
+//!
+//! The provider ends the *oldest* connection for a new one (`massive.md`, section 2). Connections that come back by
+//! themselves would then put each other out in a circle, for ever. So when one of ours is put out just after another of
+//! ours came in, the account is full of ours: the last by tier and number stands back, and stays back until the
+//! configuration is refreshed. When nobody of ours came in, somebody else uses the account, and slow retries go on.
+
+use app::model::connection::{ConnectionId, Priority};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+
+/// An eviction follows the newcomer that caused it at once, and a message takes less than this.
+const CAUSE_WINDOW: Duration = Duration::from_secs(2);
+
+/// The account's places, shared by all connections of one account.
+#[derive(Debug, Default)]
+pub(super) struct Limit {
+    seats: Mutex<BTreeMap<ConnectionId, Seat>>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    /// Smaller comes first.
+    rank: (Priority, ConnectionId),
+    authenticated_at: Option<Instant>,
+    gives_way: Arc<Notify>,
+}
+
+/// What an evicted connection is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Try again after a cooldown.
+    Retry,
+    /// Stand back.
+    StandBack,
+}
+
+/// One connection's place. Dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Place {
+    limit: Arc<Limit>,
+    id: ConnectionId,
+    gives_way: Arc<Notify>,
+}
+
+impl Limit {
+    /// A place for a connection.
+    pub(super) fn place(self: &Arc<Self>, id: ConnectionId, priority: Priority) -> Place {
+        let gives_way = Arc::new(Notify::new());
+        let seat = Seat { rank: (priority, id), authenticated_at: None, gives_way: Arc::clone(&gives_way) };
+        self.lock().insert(id, seat);
+        Place { limit: Arc::clone(self), id, gives_way }
+    }
+
+    /// Ranks a connection anew, if it has a place.
+    pub(super) fn rank(&self, id: ConnectionId, priority: Priority) {
+        if let Some(seat) = self.lock().get_mut(&id) {
+            seat.rank = (priority, id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The key was taken.
+    pub(super) fn authenticated(&self, now: Instant) {
+        if let Some(seat) = self.limit.lock().get_mut(&self.id) {
+            seat.authenticated_at = Some(now);
+        }
+    }
+
+    /// The connection is gone, whyever.
+    pub(super) fn left(&self) {
+        if let Some(seat) = self.limit.lock().get_mut(&self.id) {
+            seat.authenticated_at = None;
+        }
+    }
+
+    /// The account has too many connections, and this one had to go.
+    pub(super) fn evicted(&self, now: Instant) -> Verdict {
+        let mut seats = self.limit.lock();
+        if let Some(seat) = seats.get_mut(&self.id) {
+            seat.authenticated_at = None;
+        }
+        let others_up = seats.iter().filter(|(id, seat)| **id != self.id && seat.authenticated_at.is_some());
+        let is_ours = |(_, seat): &(&ConnectionId, &Seat)| {
+            seat.authenticated_at.is_some_and(|at| now.saturating_duration_since(at) <= CAUSE_WINDOW)
+        };
+        if !others_up.clone().any(|seat| is_ours(&seat)) {
+            return Verdict::Retry;
+        }
+        let last =
+            others_up.map(|(id, seat)| (seat.rank, *id)).chain(seats.get(&self.id).map(|seat| (seat.rank, self.id)));
+        match last.max() {
+            Some((_, last)) if last != self.id => {
+                if let Some(seat) = seats.get(&last) {
+                    seat.gives_way.notify_one();
+                }
+                Verdict::Retry
+            }
+            _ => Verdict::StandBack,
+        }
+    }
+
+    /// Resolves when this connection has to make room for one that comes before it.
+    pub(super) async fn gives_way(&self) {
+        self.gives_way.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Unless its successor sits there already.
+        let mut seats = self.limit.lock();
+        if seats.get(&self.id).is_some_and(|seat| Arc::ptr_eq(&seat.gives_way, &self.gives_way)) {
+            seats.remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    fn must_give_way(place: &Place) -> bool {
+        place.gives_way().now_or_never().is_some()
+    }
+
+    fn places(count: u8) -> Vec<Place> {
+        let limit = Arc::new(Limit::default());
+        (1..=count).map(|id| limit.place(id, Priority::Normal)).collect()
+    }
+
+    #[test]
+    fn the_first_by_rank_comes_back_and_the_last_gives_way() {
+        let places = places(3);
+        let now = Instant::now();
+        places.iter().for_each(|place| place.authenticated(now));
+        // Two are allowed: the third one put the first one out.
+        assert_eq!(places[0].evicted(now), Verdict::Retry);
+        assert_eq!([&places[1], &places[2]].map(must_give_way), [false, true]);
+    }
+
+    #[test]
+    fn the_last_by_rank_stands_back_when_it_is_put_out() {
+        let places = places(2);
+        let now = Instant::now();
+        places[0].authenticated(now);
+        assert_eq!(places[1].evicted(now), Verdict::StandBack, "refused at the door");
+        assert!(!must_give_way(&places[0]));
+    }
+
+    #[test]
+    fn with_nobody_of_ours_to_blame_it_tries_again() {
+        let places = places(3);
+        let long_ago = Instant::now();
+        places.iter().for_each(|place| place.authenticated(long_ago));
+        let now = long_ago + CAUSE_WINDOW + Duration::from_secs(1);
+        assert_eq!(places[2].evicted(now), Verdict::Retry);
+        assert!(!places.iter().any(must_give_way));
+    }
+
+    #[test]
+    fn a_place_that_is_given_up_blames_nobody() {
+        let mut places = places(2);
+        let now = Instant::now();
+        places.iter().for_each(|place| place.authenticated(now));
+        places.remove(0);
+        assert_eq!(places[0].evicted(now), Verdict::Retry);
+    }
+
+    /// Lets so many connections of ours dial for an account that allows `allowed`, and puts one out for every one too many.
+    /// Answers who is in after a long time, and how often one that had been let in was put out.
+    fn settle(count: u8, allowed: usize, mut victim: impl FnMut(usize) -> usize) -> (Vec<usize>, u32) {
+        let places = places(count);
+        let mut now = Instant::now();
+        // When each will dial next, and who is in, oldest first.
+        let mut due: BTreeMap<usize, Instant> = (0..places.len()).map(|n| (n, now)).collect();
+        let (mut within, mut evictions) = (Vec::new(), 0);
+        for _ in 0..200 {
+            let Some((&dialling, &at)) = due.iter().min_by_key(|(_, at)| **at) else { break };
+            due.remove(&dialling);
+            now = now.max(at);
+            places[dialling].authenticated(now);
+            within.push(dialling);
+            if within.len() <= allowed {
+                continue;
+            }
+            let out = within.remove(victim(within.len()));
+            evictions += u32::from(out != dialling);
+            if places[out].evicted(now) == Verdict::Retry {
+                due.insert(out, now + Duration::from_secs(30));
+            }
+            for n in (0..places.len()).filter(|n| must_give_way(&places[*n])) {
+                places[n].left();
+                within.retain(|other| *other != n);
+            }
+        }
+        within.sort_unstable();
+        (within, evictions)
+    }
+
+    proptest! {
+        /// Whoever is put out for a newcomer, and be it the newcomer itself: there is an end to it.
+        #[test]
+        fn our_own_connections_do_not_evict_each_other_for_ever(
+            count in 2u8..6, allowed in 1usize..6, victims in prop::collection::vec(0usize..6, 1..40)
+        ) {
+            let mut victims = victims.into_iter().cycle();
+            let (within, evictions) = settle(count, allowed, |length| victims.next().unwrap_or_default() % length);
+            prop_assert_eq!(within.len(), usize::from(count).min(allowed));
+            prop_assert!(evictions <= u32::from(count), "{} evictions", evictions);
+        }
+
+        /// The provider puts the oldest out: in the end those are in that come first.
+        #[test]
+        fn the_first_by_rank_are_in_when_it_is_over(count in 2u8..6, allowed in 1usize..6) {
+            let (within, _) = settle(count, allowed, |_| 0);
+            prop_assert_eq!(within, (0..usize::from(count).min(allowed)).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use super::*;
+use proptest::prelude::*;
+
+/// A Wednesday, 15:00 UTC: ten in the morning in New York.
+const START: i64 = 1_769_007_600_000;
+
+fn symbol(text: &str) -> Symbol {
+    Symbol::parse(text).expect("a symbol")
+}
+
+fn open() -> MarketSession {
+    MarketSession { kind: SessionKind::Regular, ..MarketSession::default() }
+}
+
+fn pulse(symbols: &[&str], channels: &[Channel]) -> Pulse {
+    let symbols: Vec<_> = symbols.iter().map(|text| symbol(text)).collect();
+    let mut pulse = Pulse::new(PulsePolicy::default(), &symbols, channels);
+    pulse.subscribed(UnixMillis(START));
+    pulse.check(UnixMillis(START), open());
+    pulse
+}
+
+/// A bar of the second that ends at `at_ms` after the start.
+fn bar(pulse: &mut Pulse, text: &str, at_ms: i64) -> u64 {
+    let now = UnixMillis(START + at_ms);
+    let tick = Tick { connection_id: Some(1), symbol: symbol(text), price: 1.0, volume: 1, timestamp: now };
+    let mark = Mark { channel: Channel::SecondBars, window_start: now.0 - 1_000 };
+    pulse.take(now, &[tick], &[mark], &mut Vec::new())
+}
+
+/// A bar of AAPL for each of these seconds.
+fn bars(pulse: &mut Pulse, seconds: std::ops::RangeInclusive<i64>) {
+    for second in seconds {
+        bar(pulse, "AAPL", second * 1_000);
+    }
+}
+
+fn trade(pulse: &mut Pulse, text: &str, at_ms: i64, lag_ms: i64) {
+    let now = UnixMillis(START + at_ms);
+    let timestamp = UnixMillis(now.0 - lag_ms);
+    let tick = Tick { connection_id: Some(1), symbol: symbol(text), price: 1.0, volume: 1, timestamp };
+    pulse.take(now, &[tick], &[Mark { channel: Channel::Trades, window_start: 0 }], &mut Vec::new());
+}
+
+fn flow(pulse: &mut Pulse, at_ms: i64) -> Flow {
+    pulse.check(UnixMillis(START + at_ms), open()).0
+}
+
+#[test]
+fn second_bars_that_stop_are_mute_after_five_seconds_and_not_before() {
+    let mut pulse = pulse(&["AAPL"], &[Channel::SecondBars]);
+    bars(&mut pulse, 1..=30);
+    assert_eq!(flow(&mut pulse, 30_500), Flow::Flowing);
+    assert_eq!(flow(&mut pulse, 35_000), Flow::Flowing);
+    assert_eq!(flow(&mut pulse, 35_250), Flow::Mute("No ticks since 15:00:30 UTC".into()));
+    assert!(pulse.is_mute());
+    bar(&mut pulse, "AAPL", 36_000);
+    assert_eq!(flow(&mut pulse, 36_000), Flow::Flowing, "the first tick ends it");
+}
+
+#[test]
+fn minute_bars_are_not_mute_within_their_minute() {
+    let mut pulse = pulse(&["AAPL", "MSFT"], &[Channel::MinuteBars]);
+    for minute in 1..=10 {
+        bar(&mut pulse, "AAPL", minute * 60_000 + 4_000);
+        bar(&mut pulse, "MSFT", minute * 60_000 + 4_300);
+    }
+    let last = 10 * 60_000 + 4_300;
+    for after in [20_000, 59_000, 74_000] {
+        assert!(!matches!(flow(&mut pulse, last + after), Flow::Mute(_)), "{after} ms");
+    }
+    assert!(matches!(flow(&mut pulse, last + 5 * 60_000), Flow::Mute(_)));
+}
+
+#[test]
+fn a_symbol_that_rarely_trades_may_be_silent_as_long_as_it_usually_is() {
+    let mut pulse = pulse(&["RARE"], &[Channel::Trades]);
+    (1..=20).for_each(|n| trade(&mut pulse, "RARE", n * 180_000, 10));
+    let last = 20 * 180_000;
+    assert_eq!(flow(&mut pulse, last + 120_000), Flow::Quiet("Pauses of 3 m 00 s are usual here".into()));
+    assert!(matches!(flow(&mut pulse, last + 800_000), Flow::Mute(_)));
+}
+
+#[test]
+fn a_connection_that_never_ticked_is_mute_after_half_a_minute() {
+    let mut pulse = pulse(&["TYPO"], &[Channel::SecondBars]);
+    assert_eq!(flow(&mut pulse, 29_000), Flow::Unknown);
+    assert_eq!(flow(&mut pulse, 30_250), Flow::Mute("No tick since it was subscribed at 15:00:00 UTC".into()));
+}
+
+#[test]
+fn a_symbol_that_never_ticked_is_named_while_the_others_flow() {
+    let mut pulse = pulse(&["AAPL", "TYPO", "*"], &[Channel::SecondBars]);
+    bars(&mut pulse, 1..=59);
+    assert_eq!(flow(&mut pulse, 59_500), Flow::Flowing);
+    bars(&mut pulse, 60..=61);
+    let (flow, coverage) = pulse.check(UnixMillis(START + 61_500), open());
+    assert_eq!(flow, Flow::Partly("never ticked: TYPO".into()));
+    assert_eq!((coverage.never_ticked, coverage.never_ticked_symbols), (1, vec![symbol("TYPO")]));
+}
+
+#[test]
+fn a_symbol_that_falls_silent_is_named_while_the_others_flow() {
+    let mut pulse = pulse(&["AAPL", "MSFT"], &[Channel::SecondBars]);
+    for second in 1..=120 {
+        bar(&mut pulse, "AAPL", second * 1_000);
+        if second <= 30 {
+            bar(&mut pulse, "MSFT", second * 1_000);
+        }
+    }
+    assert_eq!(flow(&mut pulse, 120_500), Flow::Partly("silent: MSFT".into()));
+}
+
+#[test]
+fn a_closed_market_is_quiet_whatever_was_usual() {
+    let mut pulse = pulse(&["AAPL"], &[Channel::SecondBars]);
+    bars(&mut pulse, 1..=30);
+    let thanksgiving = MarketSession::at(UnixMillis(1_795_705_200_000));
+    let (flow, coverage) = pulse.check(UnixMillis(START + 3_600_000), thanksgiving);
+    let why = "The market is closed for Thanksgiving; pre-market from 04:00 New York time";
+    assert_eq!((flow, coverage.mute_after_ms), (Flow::Quiet(why.into()), None));
+}
+
+#[test]
+fn thin_trading_is_quiet_before_its_first_tick_and_slower_to_be_called_mute() {
+    let early = MarketSession { kind: SessionKind::Pre, ..MarketSession::default() };
+    let mut pulse = pulse(&["AAPL"], &[Channel::SecondBars]);
+    let (flow, _) = pulse.check(UnixMillis(START + 3_600_000), early);
+    assert_eq!(flow, Flow::Quiet("No tick yet; the market is pre-market".into()));
+    for n in 0..30 {
+        bar(&mut pulse, "AAPL", 3_600_000 + n * 5_000);
+    }
+    let last = 3_600_000 + 29 * 5_000;
+    assert!(!matches!(pulse.check(UnixMillis(START + last + 59_000), early).0, Flow::Mute(_)));
+    assert!(matches!(pulse.check(UnixMillis(START + last + 61_000), early).0, Flow::Mute(_)));
+}
+
+#[test]
+fn halted_symbols_explain_a_silence_and_a_trade_ends_the_halt() {
+    let mut pulse = pulse(&["AAPL", "MSFT"], &[Channel::SecondBars, Channel::Limits]);
+    bars(&mut pulse, 1..=30);
+    pulse.halt(symbol("AAPL"), true);
+    let (flow, coverage) = pulse.check(UnixMillis(START + 50_000), open());
+    assert_eq!((flow, coverage.halted), (Flow::Quiet("Trading is halted in AAPL".into()), 1));
+    bar(&mut pulse, "AAPL", 51_000);
+    assert_eq!(pulse.check(UnixMillis(START + 51_000), open()).1.halted, 0);
+}
+
+#[test]
+fn a_bar_that_is_sent_again_is_a_replacement_and_no_tick() {
+    let mut pulse = pulse(&["AAPL"], &[Channel::SecondBars]);
+    assert_eq!([bar(&mut pulse, "AAPL", 1_000), bar(&mut pulse, "AAPL", 2_000)], [0, 0]);
+    assert_eq!([bar(&mut pulse, "AAPL", 2_000), bar(&mut pulse, "AAPL", 1_000)], [1, 1]);
+    assert_eq!(bar(&mut pulse, "AAPL", 3_000), 0);
+    pulse.subscribed(UnixMillis(START + 3_500));
+    assert_eq!(bar(&mut pulse, "AAPL", 3_000), 1, "another socket repeats what is known as well");
+}
+
+#[test]
+fn data_that_gets_old_is_late_until_it_has_caught_up() {
+    let mut pulse = pulse(&["AAPL"], &[Channel::Trades]);
+    (1..=100).for_each(|n| trade(&mut pulse, "AAPL", n * 100, 900_000));
+    assert_eq!(flow(&mut pulse, 10_000), Flow::Flowing, "always late by a quarter of an hour: the delayed host");
+    (101..=200).for_each(|n| trade(&mut pulse, "AAPL", n * 100, 912_000));
+    assert_eq!(flow(&mut pulse, 20_000), Flow::Late("Data is 15 m 11 s old where 15 m 00 s is usual".into()));
+    (201..=300).for_each(|n| trade(&mut pulse, "AAPL", n * 100, 900_000));
+    assert_eq!(flow(&mut pulse, 30_000), Flow::Flowing);
+}
+
+#[test]
+fn an_outage_does_not_teach_that_outages_are_usual() {
+    let mut pulse = pulse(&["AAPL"], &[Channel::SecondBars]);
+    bars(&mut pulse, 1..=30);
+    bars(&mut pulse, 630..=660);
+    assert!(matches!(flow(&mut pulse, 666_000), Flow::Mute(_)));
+}
+
+#[test]
+fn without_a_socket_nothing_is_expected() {
+    let mut pulse = pulse(&["AAPL"], &[Channel::SecondBars]);
+    pulse.lost();
+    assert_eq!(flow(&mut pulse, 3_600_000), Flow::Unknown);
+}
+
+proptest! {
+    /// Whatever came before: data that goes on as it did is never called mute, data that stops for ever always is.
+    #[test]
+    fn silence_is_told_from_rhythm(
+        pauses in prop::collection::vec(1i64..20_000, 12..200), steady in 100i64..20_000
+    ) {
+        let mut pulse = pulse(&["AAPL"], &[Channel::Trades]);
+        let mut at = 0;
+        for pause in pauses {
+            at += pause;
+            trade(&mut pulse, "AAPL", at, 0);
+        }
+        // Long enough for what was before to fade or to be exceeded.
+        for _ in 0..20 {
+            at += steady;
+            trade(&mut pulse, "AAPL", at, 0);
+        }
+        prop_assert!(!matches!(flow(&mut pulse, at + steady), Flow::Mute(_)), "{:?}", flow(&mut pulse, at + steady));
+        let (flow, coverage) = pulse.check(UnixMillis(START + at + 200_000), open());
+        prop_assert!(matches!(flow, Flow::Mute(_)), "{flow:?} {coverage:?}");
+        prop_assert!(coverage.mute_after_ms >= Some(5_000));
+    }
+}
