@@ -6,7 +6,6 @@ use app::model::{connection::ConnectionId, status::Feed, symbol::Symbol, tick::T
 use axum::{Router, extract::ws::WebSocketUpgrade, routing::get};
 use hdrhistogram::Histogram;
 use server::{
-    auth::Standing,
     bus::{self, Role, TickBus},
     config::{Config, Variables},
     hub::{self, Encoding, Pace},
@@ -99,8 +98,7 @@ async fn serve(hub: hub::Hub, shutdown: &CancellationToken) -> anyhow::Result<So
         let (hub, stop) = (hub.clone(), stop.clone());
         let upgrade = upgrade.protocols(Encoding::SUBPROTOCOLS);
         async move {
-            upgrade
-                .on_upgrade(move |socket| hub::serve(socket, hub, Encoding::Binary, || async { Standing::Admin }, stop))
+            upgrade.on_upgrade(move |socket| hub::serve(socket, hub, Encoding::Binary, std::future::pending(), stop))
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;

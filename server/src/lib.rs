@@ -13,7 +13,9 @@ pub mod auth;
 pub mod bus;
 pub mod config;
 pub mod database;
+pub mod front;
 pub mod hub;
+pub mod limits;
 pub mod monitor;
 pub mod routes;
 pub mod simulator;
@@ -24,11 +26,14 @@ pub mod upstream;
 use anyhow::Context;
 use app::model::{status::Feed, time::UnixMillis};
 use audit::Audit;
+use auth::{Revocations, SessionRules};
 use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
+use front::TlsKeys;
 use leptos::config::LeptosOptions;
-use routes::AppState;
+use limits::Limits;
+use routes::{AppState, guard::Access};
 use secrecy::SecretString;
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -76,11 +81,18 @@ pub async fn run(
     let (hub, hub_task) = hub::hub(monitor, inbox, pace);
     tasks.spawn_vital("hub", hub_task);
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, shutdown.clone()));
-    let audit = Audit::new(database.clone());
-    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit_retention_days, shutdown.clone()));
+    let access = access(&config, &database, &tasks);
+    let tls = match &config.dashboard.tls {
+        None => None,
+        Some(files) => {
+            let (keys, renewal) = TlsKeys::load(files, shutdown.clone())?;
+            tasks.tracker().spawn(renewal);
+            Some(keys)
+        }
+    };
 
     let state = AppState {
-        audit,
+        access,
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),
@@ -88,7 +100,7 @@ pub async fn run(
         sockets: tasks.tracker().clone(),
         shutdown: shutdown.clone(),
     };
-    serve(state, listener, shutdown).await?;
+    serve(state, listener, tls, shutdown).await;
     tasks.tracker().close();
     if timeout(FAREWELL, tasks.tracker().wait()).await.is_err() {
         warn!("Some tasks did not end in time");
@@ -141,23 +153,33 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
     Ok(address)
 }
 
-async fn serve(state: AppState, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
-    use axum::serve::ListenerExt;
+/// What the guards need, and the tasks that keep it.
+fn access(config: &Config, database: &Database, tasks: &Tasks) -> Access {
+    let stop = tasks.shutdown();
+    let (audit, revocations) = (Audit::new(database.clone()), Revocations::default());
+    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit_retention_days, stop.clone()));
+    tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
+    Access {
+        audit,
+        limits: Limits::new(config.redis.as_ref()),
+        revocations,
+        sessions: SessionRules {
+            secure: config.dashboard.secure,
+            idle: config.accounts.session_idle,
+            lifetime: config.accounts.session_lifetime,
+        },
+        proxies: config.dashboard.trusted_proxies.clone().into(),
+    }
+}
 
-    // Frames are small and late ones are worthless: nothing waits for a fuller packet.
-    let listener = listener.tap_io(|socket| {
-        let _ = socket.set_nodelay(true);
-    });
-    let service = routes::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let graceful = shutdown.clone().cancelled_owned();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(graceful).into_future();
+async fn serve(state: AppState, listener: TcpListener, tls: Option<TlsKeys>, shutdown: CancellationToken) {
+    let serving = front::serve(listener, tls, routes::router(state), shutdown.clone());
     tokio::select! {
-        served = serving => served?,
+        () = serving => {}
         () = async { shutdown.cancelled().await; tokio::time::sleep(FAREWELL).await } => {
             warn!("Some requests did not end in time");
         }
     }
-    Ok(())
 }
 
 /// What the pages need to know of their files. The name is given when the server is compiled: see `.cargo/config.toml`.

@@ -75,13 +75,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let accounts = &config.accounts;
     let first =
         auth::first_account(&database, accounts.admin_email.as_deref(), accounts.admin_password.clone()).await?;
-    greet(&listener, &first)?;
+    greet(&listener, config.dashboard.tls.is_some(), &first)?;
     server::run(config, database, listener, until_told_to_stop()).await
 }
 
 /// The address, and the account when it was made now: its password is printed once and kept nowhere.
-fn greet(listener: &TcpListener, first: &FirstAccount) -> anyhow::Result<()> {
-    println!("\n  TickStock Monitor   http://{}/admin/websockets", listener.local_addr()?);
+fn greet(listener: &TcpListener, with_tls: bool, first: &FirstAccount) -> anyhow::Result<()> {
+    let scheme = if with_tls { "https" } else { "http" };
+    println!("\n  TickStock Monitor   {scheme}://{}/admin/websockets", listener.local_addr()?);
     match first {
         FirstAccount::Made { email, generated_password: Some(password) } => {
             println!("  Sign in as          {}", email.as_str());

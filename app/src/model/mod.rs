@@ -8,6 +8,7 @@
 //! emits [`protocol::Frame`]s; the browser folds those frames into a board of its own. Whoever reads a number therefore
 //! reads it the same way on both sides.
 
+pub mod account;
 pub mod audit;
 pub mod board;
 pub mod connection;

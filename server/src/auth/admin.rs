@@ -70,6 +70,12 @@ pub async fn still_admin(database: &Database, admin: &Admin) -> Result<Standing,
 }
 
 impl Admin {
+    /// What the session's requests are counted by.
+    #[must_use]
+    pub(crate) fn session_name(&self) -> String {
+        self.session.to_string()
+    }
+
     fn from_session(auth: &AuthSession) -> Result<Self, Denied> {
         match (&auth.user, auth.session.id()) {
             (Some(account), Some(session)) => Self::from_account(account, session),

@@ -6,7 +6,7 @@
 //! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
 //!                                                 ▼
 //!                       guard ──▶ Admin ──▶ handlers, server functions
-//!                                   └─────▶ still_admin, asked by open sockets
+//!                                   └─────▶ still_admin, asked by open sockets whenever Revocations tells
 //! ```
 //!
 //! Permission is an argument: a handler that takes an [`Admin`] can only be called by one.
@@ -17,6 +17,7 @@ mod backend;
 pub mod cli;
 mod first;
 mod password;
+mod revocation;
 mod role;
 mod session;
 #[cfg(test)]
@@ -27,5 +28,6 @@ pub use admin::{Admin, Denied, Standing, still_admin};
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use password::{BadPassword, PASSWORD_MIN, PasswordHash, check_password, generate_password, hash_password};
+pub use revocation::Revocations;
 pub use role::{Role, UnknownRole};
-pub use session::{COOKIE_NAME, IDLE_HOURS, with_sessions};
+pub use session::{SessionRules, StartError, start_session, with_sessions};

@@ -1,11 +1,14 @@
 //! Sessions: an opaque random id in a cookie, everything else in the database.
 //!
-//! A session ends twelve hours after it was last used. Its end is moved at most every quarter of an hour, so that a request
-//! is not a write; and by an `UPDATE` of our own, as saving through the session layer would bring back a session that a
-//! request beside this one has just ended.
+//! A session ends when it was not used for a while, and a while after the sign-in in any case. Its end is moved at most every
+//! quarter of an hour, so that a request is not a write; and by an `UPDATE` of our own, as saving through the session layer
+//! would bring back a session that a request beside this one has just ended.
 
-use super::{Accounts, AuthSession};
-use crate::database::{Database, SessionStore};
+use super::{Account, Accounts, AuthSession};
+use crate::{
+    audit::Actor,
+    database::{Database, QueryError, SessionStore},
+};
 use axum::{
     Router,
     extract::{Request, State},
@@ -21,46 +24,96 @@ use tower_sessions::{
     session::Id,
 };
 
-/// The name of the cookie that holds the session's id.
-pub const COOKIE_NAME: &str = "tickstock_session";
-/// Hours without a request after which a session ends.
-pub const IDLE_HOURS: i64 = 12;
-
-const IDLE: Duration = Duration::hours(IDLE_HOURS);
 const RENEW_AFTER: Duration = Duration::minutes(15);
 
-/// Gives every request to the routes its [`AuthSession`], and keeps sessions in use alive. `secure_cookies`: the browser
-/// speaks TLS to us, or to the proxy before us.
-pub fn with_sessions<S>(routes: Router<S>, accounts: &Accounts, secure_cookies: bool) -> Router<S>
+/// How sessions are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionRules {
+    /// Browsers speak TLS to us, or to the proxy before us.
+    pub secure: bool,
+    /// Without a request for so long, a session ends.
+    pub idle: std::time::Duration,
+    /// So long after the sign-in, it ends in any case.
+    pub lifetime: std::time::Duration,
+}
+
+impl SessionRules {
+    /// The name of the cookie that holds the session's id. With the prefix `__Host-` a browser takes it over TLS alone, for
+    /// this host alone: neither a neighbour on the domain nor who sits on the line can plant one (RFC 6265bis, 4.1.3.2).
+    #[must_use]
+    pub fn cookie_name(self) -> &'static str {
+        if self.secure { "__Host-tickstock_session" } else { "tickstock_session" }
+    }
+
+    fn idle(self) -> Duration {
+        let idle = self.idle.min(self.lifetime);
+        Duration::try_from(idle).unwrap_or(Duration::MAX)
+    }
+
+    fn lifetime(self) -> Duration {
+        Duration::try_from(self.lifetime).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Gives every request to the routes its [`AuthSession`], and keeps sessions in use alive.
+pub fn with_sessions<S>(routes: Router<S>, accounts: &Accounts, rules: SessionRules) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    routes
-        .layer(middleware::from_fn_with_state(secure_cookies, renew_session))
-        .layer(session_layer(accounts, secure_cookies))
+    routes.layer(middleware::from_fn_with_state(rules, renew_session)).layer(session_layer(accounts, rules))
 }
 
-fn session_layer(accounts: &Accounts, secure_cookies: bool) -> AuthManagerLayer<Accounts, SessionStore> {
+fn session_layer(accounts: &Accounts, rules: SessionRules) -> AuthManagerLayer<Accounts, SessionStore> {
     let sessions = SessionManagerLayer::new(accounts.database().session_store())
-        .with_name(COOKIE_NAME)
+        .with_name(rules.cookie_name())
         .with_http_only(true)
         .with_same_site(SameSite::Strict)
         .with_path("/")
-        .with_secure(secure_cookies)
-        .with_expiry(Expiry::OnInactivity(IDLE));
+        .with_secure(rules.secure)
+        .with_expiry(Expiry::OnInactivity(rules.idle()));
     AuthManagerLayerBuilder::new(accounts.clone(), sessions).build()
 }
 
+/// Why a session could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The session layer could not.
+    #[error(transparent)]
+    Session(#[from] tower_sessions::session::Error),
+    /// The layer above it could not.
+    #[error(transparent)]
+    Login(#[from] axum_login::Error<Accounts>),
+    /// The database did not answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// Signs an account in, with a new session in any case: whoever planted one in this browser must not find it signed in. The
+/// session layer renews the id of a session that nobody is signed in with, but not of one that belongs to another account.
+///
+/// # Errors
+/// When the database does not answer; then nobody is signed in.
+pub async fn start_session(auth: &mut AuthSession, account: &Account, actor: &Actor) -> Result<(), StartError> {
+    auth.session.cycle_id().await?;
+    auth.login(account).await?;
+    // Now rather than with the answer: the id has to be known.
+    auth.session.save().await?;
+    if let Some(id) = auth.session.id() {
+        auth.backend.database().session_started(&id, account.id, actor).await?;
+    }
+    Ok(())
+}
+
 /// Moves the end of a session that is in use, after the request, which may have been the one to end it.
-async fn renew_session(State(secure_cookies): State<bool>, request: Request, next: Next) -> Response {
+async fn renew_session(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {
     let in_use = request.extensions().get::<AuthSession>().and_then(|auth| {
         let id = auth.user.as_ref().and_then(|_| auth.session.id())?;
         Some((auth.backend.database().clone(), id))
     });
     let mut response = next.run(request).await;
     if let Some((database, id)) = in_use
-        && renew(&database, &id).await
-        && let Ok(cookie) = HeaderValue::try_from(cookie(&id, secure_cookies))
+        && renew(&database, &id, rules).await
+        && let Ok(cookie) = HeaderValue::try_from(cookie(&id, rules))
     {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -68,28 +121,36 @@ async fn renew_session(State(secure_cookies): State<bool>, request: Request, nex
 }
 
 /// Answers whether the session was renewed: not when that was done lately, nor when it ended meanwhile.
-async fn renew(database: &Database, id: &Id) -> bool {
+async fn renew(database: &Database, id: &Id, rules: SessionRules) -> bool {
     let renewal = async {
         let now = OffsetDateTime::now_utc();
-        match database.session_end(id).await? {
-            Some(end) if end < now + IDLE - RENEW_AFTER => database.prolong_session(id, now + IDLE).await,
-            _ => Ok(false),
-        }
+        let Some(end) = database.session_end(id).await?.filter(|end| *end < now + rules.idle() - RENEW_AFTER) else {
+            return Ok(false);
+        };
+        // A session whose start is not known is not prolonged: it might be endless.
+        let Some(signed_in_at) = database.signed_in_at(id).await? else { return Ok(false) };
+        let last = time_of(signed_in_at).saturating_add(rules.lifetime());
+        let new_end = last.min(now + rules.idle());
+        if new_end > end { database.prolong_session(id, new_end).await } else { Ok(false) }
     };
-    renewal.await.unwrap_or_else(|error| {
+    renewal.await.unwrap_or_else(|error: QueryError| {
         tracing::warn!(%error, "A session could not be renewed; it ends earlier unless a later request renews it");
         false
     })
 }
 
+fn time_of(at: app::model::time::UnixMillis) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
 /// The same cookie as the session layer's own.
-fn cookie(id: &Id, secure: bool) -> String {
-    Cookie::build((COOKIE_NAME, id.to_string()))
+fn cookie(id: &Id, rules: SessionRules) -> String {
+    Cookie::build((rules.cookie_name(), id.to_string()))
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(secure)
+        .secure(rules.secure)
         .path("/")
-        .max_age(IDLE)
+        .max_age(rules.idle())
         .to_string()
 }
 
@@ -159,6 +220,28 @@ mod tests {
 
         database.prolong_session(&id, OffsetDateTime::now_utc() - Duration::seconds(1)).await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn a_session_in_use_ends_too_some_time_after_the_sign_in() {
+        let (_folder, database) = testing::database().await;
+        account(&database, "ann@x", Role::Admin).await;
+        let mut browser = Browser::signed_in(&database, "ann@x").await;
+        let id = id(&browser);
+        let almost_over = OffsetDateTime::now_utc() + Duration::hours(1);
+        database.prolong_session(&id, almost_over).await.unwrap();
+        // Signed in 20 hours ago, of 24.
+        let query = "UPDATE account_sessions SET signed_in_at_ms = signed_in_at_ms - 72000000";
+        database.tamper(query).await.unwrap();
+        assert_eq!(browser.api_status().await, StatusCode::OK);
+        let end = database.session_end(&id).await.unwrap().unwrap();
+        let left = end - OffsetDateTime::now_utc();
+        assert!(left > Duration::minutes(239) && left <= Duration::hours(4), "{left}");
+
+        // And 24 hours ago: it is used, and not prolonged.
+        database.tamper("UPDATE account_sessions SET signed_in_at_ms = signed_in_at_ms - 14400000").await.unwrap();
+        assert_eq!(browser.api_status().await, StatusCode::OK);
+        assert_eq!(database.session_end(&id).await.unwrap(), Some(end));
     }
 
     #[tokio::test]

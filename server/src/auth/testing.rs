@@ -1,9 +1,10 @@
 //! What the tests of sign-in share: a database in a folder of its own, accounts in it, and the routes around it.
 
-use super::{Accounts, Admin, Email, PasswordHash, Role, hash_password, with_sessions};
+use super::{Accounts, Admin, Email, PasswordHash, Revocations, Role, SessionRules, hash_password, with_sessions};
 use crate::{
     audit::Audit,
     database::{Database, NewAccount},
+    limits::Limits,
     routes::{guard, login},
 };
 use axum::{
@@ -62,9 +63,9 @@ pub(crate) async fn set_password_hash(database: &Database, email: &Email, hash: 
 }
 
 /// The routes as the server puts them together, with a page, an API and a file that say who was let through.
-pub(crate) fn site(database: &Database, secure_cookies: bool) -> Router {
+pub(crate) fn site(database: &Database, secure: bool) -> Router {
     let who = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.email, admin.role) };
-    let access = access(database);
+    let access = access(database, secure);
     let pages = Router::new()
         .route("/admin/websockets", get(who))
         .layer(middleware::from_fn_with_state(access.clone(), guard::pages_for_admins));
@@ -74,16 +75,23 @@ pub(crate) fn site(database: &Database, secure_cookies: bool) -> Router {
         .route("/admin-ws", get(who))
         .layer(middleware::from_fn_with_state(access.clone(), guard::api_for_admins));
     let accounts = Accounts::new(database.clone());
-    let with_session = with_sessions(login::routes(&access).merge(pages).merge(api), &accounts, secure_cookies);
+    let with_session = with_sessions(login::routes(&access).merge(pages).merge(api), &accounts, access.sessions);
     let files = Router::new()
         .route("/pkg/app.js", get(|| async { "js" }))
         .route("/icon.svg", get(|| async { ([(header::LAST_MODIFIED, "Wed, 21 Oct 2026 07:28:00 GMT")], "<svg/>") }));
     guard::around(with_session.merge(files), &access)
 }
 
-/// What guards need, over a database.
-pub(crate) fn access(database: &Database) -> guard::Access {
-    guard::Access { audit: Audit::new(database.clone()), proxies: guard::TrustedProxies::default() }
+/// What guards need, over a database. Its limits are new, and its own.
+pub(crate) fn access(database: &Database, secure: bool) -> guard::Access {
+    let hours = |count: u64| std::time::Duration::from_secs(count * 3600);
+    guard::Access {
+        audit: Audit::new(database.clone()),
+        limits: Limits::new(None),
+        revocations: Revocations::default(),
+        sessions: SessionRules { secure, idle: hours(12), lifetime: hours(24) },
+        proxies: guard::TrustedProxies::default(),
+    }
 }
 
 /// A browser without JavaScript: it keeps one cookie.

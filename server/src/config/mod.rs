@@ -73,10 +73,21 @@ pub struct AccountsConfig {
     pub admin_email: Option<String>,
     /// `ADMIN_PASSWORD` of the first account.
     pub admin_password: Option<SecretString>,
-    /// `COOKIE_SECURE`: set when a proxy in front speaks TLS.
-    pub secure_cookies: bool,
+    /// `SESSION_IDLE_HOURS`: without a request for so long, a session ends.
+    pub session_idle: Duration,
+    /// `SESSION_LIFETIME_HOURS`: so long after the sign-in, a session ends in any case.
+    pub session_lifetime: Duration,
     /// `AUDIT_RETENTION_DAYS`: how long records of the audit log are kept.
     pub audit_retention_days: u64,
+}
+
+/// Files in PEM form, from which the server speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// `TLS_CERT`: the certificate, then those that signed it.
+    pub certificate: PathBuf,
+    /// `TLS_KEY`: its private key.
+    pub key: PathBuf,
 }
 
 /// The page, its socket and what else is served.
@@ -86,6 +97,10 @@ pub struct DashboardConfig {
     pub site_root: String,
     /// `LEPTOS_SITE_ADDR`.
     pub listen: SocketAddr,
+    /// `TLS_CERT` and `TLS_KEY`: the server speaks TLS itself.
+    pub tls: Option<TlsConfig>,
+    /// Browsers speak TLS, to us or (`COOKIE_SECURE`) to a proxy in front.
+    pub secure: bool,
     /// `ADMIN_WEBSOCKET_DASHBOARD_ENABLED`.
     pub enabled: bool,
     /// `FRAME_INTERVAL_MS`: the shortest time between two frames of ticks.
@@ -185,14 +200,18 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         database_url: reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned(),
         admin_email: reader.text("ADMIN_EMAIL").map(str::to_owned),
         admin_password: reader.secret("ADMIN_PASSWORD"),
-        secure_cookies: reader.flag("COOKIE_SECURE", false),
+        session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
+        session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
         audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
     }
 }
 
 fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 3000));
+    let tls = tls(reader);
     DashboardConfig {
+        secure: reader.flag("COOKIE_SECURE", tls.is_some()) || tls.is_some(),
+        tls,
         site_root: reader.text("LEPTOS_SITE_ROOT").unwrap_or("target/site").to_owned(),
         listen: reader.parse("LEPTOS_SITE_ADDR", loopback, "an address like 127.0.0.1:3000"),
         enabled: reader.flag("ADMIN_WEBSOCKET_DASHBOARD_ENABLED", true),
@@ -201,6 +220,26 @@ fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
         trusted_proxies: networks(reader),
         metrics_token: reader.secret("METRICS_TOKEN"),
     }
+}
+
+/// Both or neither: one alone would be a server without TLS that looks as if it had it.
+fn tls(reader: &mut Reader<'_>) -> Option<TlsConfig> {
+    match (reader.text("TLS_CERT"), reader.text("TLS_KEY")) {
+        (Some(certificate), Some(key)) => Some(TlsConfig { certificate: certificate.into(), key: key.into() }),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.problems.push(Problem::new("TLS_KEY", None, "a PEM file, because TLS_CERT is set"));
+            None
+        }
+        (None, Some(_)) => {
+            reader.problems.push(Problem::new("TLS_CERT", None, "a PEM file, because TLS_KEY is set"));
+            None
+        }
+    }
+}
+
+fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
 }
 
 fn networks(reader: &mut Reader<'_>) -> Vec<IpNet> {

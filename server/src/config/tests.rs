@@ -109,3 +109,14 @@ fn trusted_proxies_are_addresses_and_networks() {
     let problems = Config::read(&[("TRUSTED_PROXIES", "10.0.0.0/8,proxy")].into()).expect_err("a name");
     assert!(problems[0].to_string().starts_with(r#"TRUSTED_PROXIES="10.0.0.0/8,proxy": expected addresses"#));
 }
+
+#[test]
+fn tls_takes_both_files_and_makes_cookies_secure() {
+    let config = read([("TLS_CERT", "cert.pem"), ("TLS_KEY", "key.pem")]);
+    assert!(config.dashboard.tls.is_some() && config.dashboard.secure);
+    assert!(!read([]).dashboard.secure && read([("COOKIE_SECURE", "true")]).dashboard.secure);
+    for (one, other) in [("TLS_CERT", "TLS_KEY"), ("TLS_KEY", "TLS_CERT")] {
+        let problems = Config::read(&[(one, "x.pem")].into()).expect_err("one alone");
+        assert_eq!(problems[0].to_string(), format!("{other}: expected a PEM file, because {one} is set"));
+    }
+}

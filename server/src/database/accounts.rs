@@ -1,6 +1,6 @@
 //! Accounts: who may sign in.
 
-use super::{Change, Database, QueryError};
+use super::{Change, Database, QueryError, SessionsToEnd};
 use crate::auth::{Account, Email, PasswordHash, Role};
 use app::model::time::UnixMillis;
 use sqlx::{Row, sqlite::SqliteRow};
@@ -144,7 +144,19 @@ impl Change {
             .bind(email.as_str())
             .execute(&mut *self.transaction)
             .await?;
+        if disabled {
+            self.end_sessions_of(email).await?;
+        }
         Ok(done.rows_affected() == 1)
+    }
+
+    async fn end_sessions_of(&mut self, email: &Email) -> Result<(), QueryError> {
+        let query = "SELECT id FROM accounts WHERE email = ?";
+        let id = sqlx::query_scalar(query).bind(email.as_str()).fetch_optional(&mut *self.transaction).await?;
+        if let Some(id) = id {
+            self.end_sessions(id, SessionsToEnd::All).await?;
+        }
+        Ok(())
     }
 
     /// Gives an account another role. Answers whether there is such an account.

@@ -21,7 +21,7 @@ pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
 pub use change::Change;
 pub use open::DatabaseError;
-pub use sessions::SessionStore;
+pub use sessions::{SessionStore, SessionsToEnd};
 
 use sqlx::SqlitePool;
 use std::{sync::Arc, time::Duration};

@@ -1,7 +1,10 @@
 //! Sessions: who is signed in. The rows belong to the session layer's store; what is here beside it never writes a row that
 //! is gone, so that a session that was ended stays ended whatever request was still under way.
 
-use super::{Database, QueryError};
+use super::{Change, Database, QueryError};
+use crate::audit::Actor;
+use app::model::{account::AccountSession, time::UnixMillis};
+use sqlx::{Row, sqlite::SqliteRow};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +33,38 @@ impl Database {
             .await?)
     }
 
-    /// Moves the end of a session; answers whether the session was still there.
+    /// Notes who a new session belongs to, and from where it was started.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn session_started(&self, id: &Id, account_id: i64, actor: &Actor) -> Result<(), QueryError> {
+        let now = UnixMillis::now().0;
+        sqlx::query(
+            "INSERT INTO account_sessions (session_id, account_id, signed_in_at_ms, last_used_at_ms, address, \
+             user_agent) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(id.to_string())
+        .bind(account_id)
+        .bind(now)
+        .bind(now)
+        .bind(actor.address.map(|address| address.to_string()))
+        .bind(&actor.user_agent)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// When somebody signed in with a session; `None` when that is not known.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn signed_in_at(&self, id: &Id) -> Result<Option<UnixMillis>, QueryError> {
+        let query = "SELECT signed_in_at_ms FROM account_sessions WHERE session_id = ?";
+        let at: Option<i64> = sqlx::query_scalar(query).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        Ok(at.map(UnixMillis))
+    }
+
+    /// Moves the end of a session that is used now; answers whether it was still there.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -40,12 +74,54 @@ impl Database {
             .bind(id.to_string())
             .execute(&self.pool)
             .await?;
+        sqlx::query("UPDATE account_sessions SET last_used_at_ms = ? WHERE session_id = ?")
+            .bind(UnixMillis::now().0)
+            .bind(id.to_string())
+            .execute(&self.pool)
+            .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// The live sessions of an account, the newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn account_sessions(&self, account_id: i64, own: &Id) -> Result<Vec<AccountSession>, QueryError> {
+        let rows = sqlx::query(
+            "SELECT s.id, s.signed_in_at_ms, s.last_used_at_ms, s.address, s.user_agent, s.session_id = ? AS is_own \
+             FROM account_sessions s JOIN tower_sessions t ON t.id = s.session_id \
+             WHERE s.account_id = ? AND t.expiry_date > ? ORDER BY s.id DESC",
+        )
+        .bind(own.to_string())
+        .bind(account_id)
+        .bind(OffsetDateTime::now_utc())
+        .fetch_all(&self.pool)
+        .await?;
+        let session = |row: &SqliteRow| {
+            Ok(AccountSession {
+                id: row.try_get("id")?,
+                signed_in_at: UnixMillis(row.try_get("signed_in_at_ms")?),
+                last_used_at: UnixMillis(row.try_get("last_used_at_ms")?),
+                address: row.try_get("address")?,
+                user_agent: row.try_get("user_agent")?,
+                is_own: row.try_get("is_own")?,
+            })
+        };
+        Ok(rows.iter().map(session).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Has this account ever been signed in with from this address, as far as the audit log goes back?
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_signed_in(&self, email: &str, address: &str) -> Result<bool, QueryError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM audit WHERE actor = ? AND address = ? AND action = 'sign_in' \
+                     AND outcome = 'ok')";
+        Ok(sqlx::query_scalar(query).bind(email).bind(address).fetch_one(&self.pool).await?)
     }
 
     /// Deletes expired sessions now and then until stopped. They are refused without it too; this keeps the file small.
     pub async fn sweep_sessions(self, every: Duration, stop: CancellationToken) {
-        let store = self.session_store();
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -53,10 +129,54 @@ impl Database {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = store.delete_expired().await {
+            if let Err(error) = self.delete_expired_sessions().await {
                 tracing::warn!(%error, "Expired sessions could not be deleted; trying again later");
             }
         }
+    }
+
+    async fn delete_expired_sessions(&self) -> anyhow::Result<()> {
+        self.session_store().delete_expired().await?;
+        // Those that were ended otherwise, too.
+        let query = "DELETE FROM account_sessions WHERE session_id NOT IN (SELECT id FROM tower_sessions)";
+        sqlx::query(query).execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// Which sessions of an account are to end.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionsToEnd<'a> {
+    /// All.
+    All,
+    /// All but the one that says so.
+    Others(&'a Id),
+    /// One, by the number that [`AccountSession`] shows.
+    One(i64),
+}
+
+impl Change {
+    /// Ends sessions of an account; answers how many there were.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_sessions(&mut self, account_id: i64, which: SessionsToEnd<'_>) -> Result<u64, QueryError> {
+        let (but, only) = match which {
+            SessionsToEnd::All => (None, None),
+            SessionsToEnd::Others(id) => (Some(id.to_string()), None),
+            SessionsToEnd::One(id) => (None, Some(id)),
+        };
+        let done = sqlx::query(
+            "DELETE FROM tower_sessions WHERE id IN (SELECT session_id FROM account_sessions \
+             WHERE account_id = ? AND session_id IS NOT ? AND (? IS NULL OR id = ?))",
+        )
+        .bind(account_id)
+        .bind(but)
+        .bind(only)
+        .bind(only)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(done.rows_affected())
     }
 }
 

@@ -4,7 +4,6 @@ use super::{
     Hub, Joined,
     encoding::{self, Batch, Encoding},
 };
-use crate::auth::Standing;
 use app::model::protocol::{CloseReason, Command};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{
@@ -12,7 +11,6 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use std::{
-    pin::pin,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
@@ -27,8 +25,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often we ping, and how long a client may stay silent: a browser answers pings by itself.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How often the right to be here is checked again.
-const STANDING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a client gets to answer a close frame.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The largest message from a client (contracts).
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Messages that a client may send within [`ALLOWANCE_INTERVAL`].
@@ -45,26 +43,32 @@ enum End {
     Gone,
 }
 
-/// Serves one socket to its end. `standing` is asked now and then whether the client may stay.
-pub async fn serve<F>(
+/// Serves one socket to its end. `revoked` ends when the client may no longer be here, with the reason to give.
+pub async fn serve(
     socket: WebSocket,
     hub: Hub,
     encoding: Encoding,
-    standing: impl Fn() -> F + Send,
+    revoked: impl Future<Output = CloseReason> + Send,
     shutdown: CancellationToken,
-) where
-    F: Future<Output = Standing> + Send,
-{
+) {
     let _counted = Counted::new(&hub);
-    let (mut sink, stream) = socket.split();
+    let (mut sink, mut stream) = socket.split();
     let mut client = Client { hub: &hub, encoding, paused: false, allowance: Allowance::new() };
     let end = tokio::select! {
-        end = client.run(&mut sink, stream, standing) => end,
+        end = client.talk(&mut sink, &mut stream) => end,
+        reason = revoked => End::Close(reason),
         () = shutdown.cancelled() => End::Close(CloseReason::GoingAway),
     };
     if let End::Close(reason) = end {
         let frame = CloseFrame { code: reason.code(), reason: reason.phrase().into() };
-        let _ = timeout(Duration::from_secs(1), sink.send(Message::Close(Some(frame)))).await;
+        let farewell = async {
+            if sink.send(Message::Close(Some(frame))).await.is_ok() {
+                // Until the client has answered. A socket that is dropped with bytes unread is reset, and a reset may
+                // overtake the close frame: the client would never learn why.
+                while let Some(Ok(_)) = stream.next().await {}
+            }
+        };
+        let _ = timeout(FAREWELL, farewell).await;
     }
 }
 
@@ -93,18 +97,7 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn run<F>(&mut self, sink: &mut Sink, stream: SplitStream<WebSocket>, standing: impl Fn() -> F) -> End
-    where
-        F: Future<Output = Standing>,
-    {
-        let guard = pin!(guard(standing));
-        tokio::select! {
-            end = self.talk(sink, stream) => end,
-            end = guard => end,
-        }
-    }
-
-    async fn talk(&mut self, sink: &mut Sink, mut stream: SplitStream<WebSocket>) -> End {
+    async fn talk(&mut self, sink: &mut Sink, stream: &mut SplitStream<WebSocket>) -> End {
         let mut ring = match self.rejoin(sink).await {
             Ok(joined) => joined.batches,
             Err(end) => return end,
@@ -197,20 +190,6 @@ impl Client<'_> {
 
     async fn complain(&self, sink: &mut Sink, message: &str) -> Result<Option<Joined>, End> {
         send(sink, encoding::error(message)).await.map(|()| None)
-    }
-}
-
-/// Ends when the client may no longer be here.
-async fn guard<F: Future<Output = Standing>>(standing: impl Fn() -> F) -> End {
-    let mut checks = interval(STANDING_INTERVAL);
-    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        checks.tick().await;
-        match standing().await {
-            Standing::Admin => {}
-            Standing::SignedOut => return End::Close(CloseReason::SignedOut),
-            Standing::Forbidden => return End::Close(CloseReason::Forbidden),
-        }
     }
 }
 

@@ -1,42 +1,79 @@
-//! `GET /admin-ws`: hands the socket over to the hub.
+//! `GET /admin-ws`: hands the socket over to the hub, and says when its administrator may no longer be there.
 
 use super::{AppState, api_error};
 use crate::{
+    audit::{Action, Actor},
     auth::{Admin, Standing, still_admin},
     hub::{self, Encoding},
 };
+use app::model::protocol::CloseReason;
 use axum::{
     Extension,
     extract::{State, ws::WebSocketUpgrade},
     http::StatusCode,
     response::Response,
 };
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 /// Open sockets at once, of all admins together: twice what the product aims at.
 const SOCKETS_MAX: usize = 2_000;
 /// Frames beyond this end the socket unread; those over 4 KiB end it with a reason.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// How often the right to be here is looked at without being told: sessions expire by themselves.
+const STANDING_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(super) async fn admin_ws(
     State(state): State<AppState>,
     Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     if state.hub.counters().sockets.load(Relaxed) >= SOCKETS_MAX {
         return api_error(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "all sockets of this server are taken");
     }
+    let Some(place) = state.access.limits.socket_place(admin.id).await else {
+        let refusal = actor.is_refused(Action::SocketOpen, "all sockets of the account are taken");
+        state.access.audit.record_refusal(refusal).await;
+        let message = "all sockets of this account are taken; close a page of it";
+        return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
+    };
     let upgrade =
         upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX).protocols(Encoding::SUBPROTOCOLS);
     let encoding = Encoding::of(upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()));
     upgrade.on_upgrade(move |socket| async move {
         info!(account.id = admin.id, "{} opened a socket", admin.email);
-        let standing = || standing(&state, &admin);
-        let served = hub::serve(socket, state.hub.clone(), encoding, standing, state.shutdown.clone());
-        state.sockets.track_future(served).await;
+        let revoked = revoked(&state, &admin, &actor);
+        let served = hub::serve(socket, state.hub.clone(), encoding, revoked, state.shutdown.clone());
+        let served = state.sockets.track_future(served);
+        tokio::select! {
+            () = served => {}
+            () = place.keep() => {}
+        }
         info!(account.id = admin.id, "A socket of {} ended", admin.email);
     })
+}
+
+/// Ends when the administrator may no longer be here, with the reason.
+async fn revoked(state: &AppState, admin: &Admin, actor: &Actor) -> CloseReason {
+    let mut told = state.access.revocations.listen();
+    let mut looks = interval(STANDING_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reason = loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            Ok(()) = told.changed() => {}
+        }
+        match standing(state, admin).await {
+            Standing::Admin => {}
+            Standing::SignedOut => break CloseReason::SignedOut,
+            Standing::Forbidden => break CloseReason::Forbidden,
+        }
+    };
+    // It is closed whether that can be put on record or not.
+    let _ = state.access.audit.record_often(actor.does(Action::SocketEnd).because(reason.phrase())).await;
+    reason
 }
 
 /// A database that does not answer throws nobody out: the live page goes on without it.

@@ -17,48 +17,41 @@ pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
 pub use origin::same_origin;
 
-use super::login::LOGIN;
+use super::{login::LOGIN, plain_page::plain_page};
 use crate::{
-    audit::{Act, Action, Actor, Audit},
-    auth::{Admin, AuthSession, Denied},
+    audit::{Act, Action, Actor, Audit, NotRecorded},
+    auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
+    limits::{self, Limits},
 };
 use app::api::CurrentAdmin;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{StatusCode, header::CONTENT_SECURITY_POLICY, request::Parts},
+    http::{StatusCode, request::Parts},
     middleware::{self, Next},
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use leptos::prelude::{provide_context, use_context};
 
-/// The policy of the few pages that are plain HTML: text and a form, nothing else.
-const PLAIN_PAGE_POLICY: &str = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for administrators only. An administrator can give this account
+the role, or you can sign out and use another account.</p>
+<form method="post" action="/logout"><button type="submit" class="button button-primary">Sign out</button></form>"#;
 
-const FORBIDDEN_PAGE: &str = r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Not allowed - TickStock Monitor</title>
-</head>
-<body>
-<main>
-<h1>Not allowed</h1>
-<p>You are signed in, but the dashboard is for administrators only. An administrator can give this account the role,
-or you can sign out and use another account.</p>
-<form method="post" action="/logout"><button type="submit">Sign out</button></form>
-</main>
-</body>
-</html>
-"#;
+const NOT_RECORDED: &str = r#"<p>What administrators do is put on record, and the record cannot be written now: the database does not answer, or
+its disk is full. Until it can, nobody is let in. Dashboards that are open go on, and so does ingest.</p>
+<p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
 /// What the guards need.
 #[derive(Clone, Debug)]
 pub struct Access {
     /// Where it is put on record who got in and who did not.
     pub audit: Audit,
+    /// How often somebody may come.
+    pub limits: Limits,
+    /// Tells open sockets that a session ended.
+    pub revocations: Revocations,
+    /// How sessions are kept.
+    pub sessions: SessionRules,
     /// Whose word on addresses is believed.
     pub proxies: TrustedProxies,
 }
@@ -71,7 +64,7 @@ where
     routes
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
-        .layer(middleware::from_fn(security_headers))
+        .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))
 }
 
 /// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no
@@ -83,16 +76,15 @@ pub async fn pages_for_admins(
     next: Next,
 ) -> Response {
     match admin {
-        Ok(admin) => pass(access, admin, Action::PageView, request, next).await,
+        Ok(admin) => pass(&access, admin, Action::PageView, request, next)
+            .await
+            .unwrap_or_else(|NotRecorded| plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not on record", NOT_RECORDED)),
         Err(denied) => {
             let act = refusal(Action::PageView, denied, &request);
             access.audit.record_refusal(act).await;
             match denied {
                 Denied::Unauthorized => Redirect::to(LOGIN).into_response(),
-                Denied::Forbidden => {
-                    (StatusCode::FORBIDDEN, [(CONTENT_SECURITY_POLICY, PLAIN_PAGE_POLICY)], Html(FORBIDDEN_PAGE))
-                        .into_response()
-                }
+                Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
                 Denied::NoSessionLayer => denied.into_response(),
             }
         }
@@ -107,9 +99,24 @@ pub async fn api_for_admins(
     request: Request,
     next: Next,
 ) -> Response {
-    let action = if request.uri().path() == super::SOCKET { Action::SocketOpen } else { Action::ApiCall };
+    let is_socket = request.uri().path() == super::SOCKET;
+    let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
+    let too_often = match (is_socket, &admin, request.extensions().get::<Client>()) {
+        // Before anything else: a handshake costs more than it looks like.
+        (true, _, Some(client)) => {
+            let network = client.network().to_string();
+            access.limits.take(limits::SOCKET_CONNECTS, &network).await.err()
+        }
+        (false, Ok(admin), _) => access.limits.take(limits::API_CALLS, &admin.session_name()).await.err(),
+        _ => None,
+    };
+    if let Some(wait) = too_often {
+        let act = act(actor(&request).is_refused(action, "too often"), &request);
+        access.audit.record_refusal(act).await;
+        return super::too_many_requests(wait);
+    }
     match admin {
-        Ok(admin) => pass(access, admin, action, request, next).await,
+        Ok(admin) => pass(&access, admin, action, request, next).await.unwrap_or_else(IntoResponse::into_response),
         Err(denied) => {
             let act = refusal(action, denied, &request);
             access.audit.record_refusal(act).await;
@@ -118,15 +125,19 @@ pub async fn api_for_admins(
     }
 }
 
-async fn pass(access: Access, admin: Admin, action: Action, mut request: Request, next: Next) -> Response {
+async fn pass(
+    access: &Access,
+    admin: Admin,
+    action: Action,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, NotRecorded> {
     let actor = actor(&request);
     let act = act(actor.does(action), &request);
-    if let Err(not_recorded) = access.audit.record_often(act).await {
-        return not_recorded.into_response();
-    }
+    access.audit.record_often(act).await?;
     request.extensions_mut().insert(admin);
     request.extensions_mut().insert(actor);
-    next.run(request).await
+    Ok(next.run(request).await)
 }
 
 /// Whoever sends the request, as far as is known.

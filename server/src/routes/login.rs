@@ -2,15 +2,21 @@
 //!
 //! Every redirect goes to a fixed path: nothing in a request says where to, so no link can lead a fresh sign-in elsewhere.
 
-use super::guard::{Access, Client};
+use super::{
+    guard::{Access, Client},
+    plain_page::plain_page,
+    with_retry,
+};
 use crate::{
     audit::Action,
-    auth::{AuthError, AuthSession, Credentials, Email},
+    auth::{AuthError, AuthSession, Credentials, Email, start_session},
+    limits::Wait,
 };
+use app::model::time::format_seconds;
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -21,6 +27,8 @@ pub(crate) const DASHBOARD: &str = "/admin/websockets";
 /// Where one signs in.
 pub(crate) const LOGIN: &str = "/login";
 const WRONG_CREDENTIALS: &str = "/login?error=credentials";
+
+const TO_SIGN_IN: &str = r#"<p><a class="button button-primary" href="/login">Sign in</a></p>"#;
 
 const BODY_BYTES_MAX: usize = 8 * 1024;
 
@@ -58,6 +66,16 @@ async fn sign_in(
     // Who types a password into the wrong field must not find it on record: only what can be an email is.
     let name = email.parse::<Email>().map_or_else(|_| "not an email".to_owned(), |email| email.to_string());
     let refused = |reason: &str| client.stranger().is_refused(Action::SignIn, reason).to(name.as_str());
+    let database = auth.backend.database().clone();
+    let is_known = async || {
+        let known = database.has_signed_in(&name, &client.address.to_string()).await;
+        known.unwrap_or(false)
+    };
+    if let Err(wait) = access.limits.attempt_sign_in(client.network(), &name, is_known).await {
+        // Without the email: who tries thousands of them is one record a minute.
+        access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, "too many attempts")).await;
+        return too_many_attempts(wait);
+    }
     let account = match auth.authenticate(Credentials { email, password: password.into() }).await {
         Ok(Some(account)) => account,
         Ok(None) => {
@@ -66,24 +84,22 @@ async fn sign_in(
         }
         Err(axum_login::Error::Backend(AuthError::Busy)) => {
             access.audit.record_refusal(refused("too many sign-ins are being checked at once")).await;
-            return unavailable("Too many sign-ins are being checked at once. Try again in a few seconds.\n");
+            return unavailable("Too many sign-ins are being checked at once.");
         }
         Err(error) => return broken("A sign-in could not be checked", &error),
     };
-    if access.audit.record(client.account(&account).does(Action::SignIn).to(account.email.as_str())).await.is_err() {
-        return unavailable(
-            "Signing in cannot be put on record now, and is refused for that reason. Try again soon.\n",
-        );
+    access.limits.signed_in(client.network(), &name).await;
+    let actor = client.account(&account);
+    if access.audit.record(actor.does(Action::SignIn).to(account.email.as_str())).await.is_err() {
+        return unavailable("Signing in is put on record, and the record cannot be written now.");
     }
-    // Whoever planted a session in this browser must not find it signed in. The session layer renews the id of a session
-    // that nobody is signed in with, but not of one that belongs to another account: hence here, for both.
-    if let Err(error) = auth.session.cycle_id().await {
-        return broken("A new session could not be made", &error);
+    match start_session(&mut auth, &account, &actor).await {
+        Ok(()) => Redirect::to(DASHBOARD).into_response(),
+        Err(error) => {
+            let _ = access.audit.record(actor.failed_at(Action::SignIn, "no session could be started")).await;
+            broken("A session could not be started", &error)
+        }
     }
-    if let Err(error) = auth.login(&account).await {
-        return broken("A session could not be signed in", &error);
-    }
-    Redirect::to(DASHBOARD).into_response()
 }
 
 /// Deletes the session on the server; the cookie goes with it. The one act that is done even when it cannot be put on
@@ -96,6 +112,7 @@ async fn sign_out(
     if auth.session.id().is_some() {
         match auth.logout().await {
             Ok(Some(account)) => {
+                access.revocations.tell();
                 let _ = access.audit.record(client.account(&account).does(Action::SignOut)).await;
             }
             Ok(None) => {}
@@ -117,11 +134,19 @@ fn bad_form(rejection: &FormRejection) -> Response {
 
 fn broken(what: &str, error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "{what}");
-    unavailable("Signing in and out does not work at the moment. Try again in a few seconds.\n")
+    unavailable("Signing in and out does not work at the moment.")
 }
 
-fn unavailable(text: &'static str) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, HeaderValue::from_static("5"))], text).into_response()
+fn unavailable(what: &str) -> Response {
+    let rest = format!("<p>{what} Try again in a few seconds.</p>{TO_SIGN_IN}");
+    with_retry(5, plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not now", &rest))
+}
+
+/// As long whoever it is and whatever the password: it says nothing about an account.
+fn too_many_attempts(wait: Wait) -> Response {
+    let seconds = wait.seconds();
+    let rest = format!("<p>Too many attempts to sign in. Try again in {}.</p>{TO_SIGN_IN}", format_seconds(seconds));
+    with_retry(seconds, plain_page(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", &rest))
 }
 
 #[cfg(test)]

@@ -4,9 +4,16 @@ mod admin_ws;
 pub mod guard;
 pub(crate) mod login;
 mod machines;
+mod plain_page;
 mod status;
 
-use crate::{audit::Audit, auth::Accounts, auth::with_sessions, config::Config, database::Database, hub::Hub};
+use crate::{
+    auth::{Accounts, with_sessions},
+    config::Config,
+    database::Database,
+    hub::Hub,
+    limits::Wait,
+};
 use app::{
     App,
     api::{Answer, Backend},
@@ -15,7 +22,7 @@ use app::{
 use axum::{
     Json, Router,
     extract::FromRef,
-    http::StatusCode,
+    http::{StatusCode, header::RETRY_AFTER},
     middleware,
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
@@ -38,7 +45,7 @@ const SOCKET: &str = "/admin-ws";
 /// What handlers are given.
 #[derive(Clone)]
 pub(crate) struct AppState {
-    pub(crate) audit: Audit,
+    pub(crate) access: Access,
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
@@ -56,12 +63,12 @@ impl FromRef<AppState> for LeptosOptions {
 /// Every route.
 pub(crate) fn router(state: AppState) -> Router {
     let accounts = Accounts::new(state.database.clone());
-    let access = Access { audit: state.audit.clone(), proxies: state.config.dashboard.trusted_proxies.clone().into() };
+    let access = state.access.clone();
     let mut for_people = for_everybody(&state, &access);
     if state.config.dashboard.enabled {
         for_people = for_people.merge(for_admins(&state, &access));
     }
-    let for_people = with_sessions(for_people, &accounts, state.config.accounts.secure_cookies);
+    let for_people = with_sessions(for_people, &accounts, access.sessions);
     let files_and_errors = leptos_axum::file_and_error_handler::<AppState, _>(app::shell);
     guard::around(for_people.merge(for_machines()).fallback(files_and_errors), &access).with_state(state)
 }
@@ -129,6 +136,16 @@ fn pages(wanted: impl Fn(&str) -> bool) -> Vec<AxumRouteListing> {
 /// An error of the API, in the form that contracts give it.
 pub(crate) fn api_error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
+}
+
+/// 429 in the API's form, with the time to come back.
+pub(crate) fn too_many_requests(wait: Wait) -> Response {
+    with_retry(wait.seconds(), api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", &wait.to_string()))
+}
+
+fn with_retry(seconds: u64, mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
 }
 
 async fn no_such_route() -> Response {

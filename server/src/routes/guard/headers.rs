@@ -1,16 +1,19 @@
 //! Headers that every answer carries.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, LAST_MODIFIED, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+        header::{
+            CACHE_CONTROL, LAST_MODIFIED, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
+        },
     },
     middleware::Next,
     response::Response,
 };
 
-const HEADERS: [(HeaderName, HeaderValue); 5] = [
+const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -19,11 +22,16 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
         HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-embedder-policy"), HeaderValue::from_static("require-corp")),
 ];
+/// For a year, this host alone: what else runs on the domain is not ours to decide.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Middleware: the usual security headers, and `no-store` on everything but files that are the same for everybody, which
-/// are `no-cache`, where the handler did not say otherwise. The content security policy is the page's own business, as its nonce is.
-pub async fn security_headers(request: Request, next: Next) -> Response {
+/// are `no-cache`, where the handler did not say otherwise; where browsers speak TLS to us (`secure`), the order to speak
+/// nothing else. The content security policy is the page's own business, as its nonce is.
+pub async fn security_headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let is_bundle = request.uri().path().starts_with("/pkg/");
     let mut response = next.run(request).await;
     // Only the file service tells when something was modified.
@@ -32,6 +40,9 @@ pub async fn security_headers(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
+    }
+    if secure {
+        headers.insert(STRICT_TRANSPORT_SECURITY, ONLY_TLS);
     }
     // Files keep their names from one version to the next, so a browser has to ask whether it has the newest.
     let caching = if is_file && is_found { "no-cache" } else { "no-store" };

@@ -22,7 +22,7 @@ use serde_json::json;
 /// `Host` that the browser sent.
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
     let matters = !request.method().is_safe() || opens_socket(request.headers());
-    if matters && !comes_from_here(request.headers(), request.uri()) {
+    if matters && !comes_from_here(request.headers(), request.uri(), access.sessions.secure) {
         tracing::warn!(
             method = %request.method(),
             path = request.uri().path(),
@@ -43,7 +43,7 @@ fn opens_socket(headers: &HeaderMap) -> bool {
     headers.get_all(UPGRADE).iter().any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
 }
 
-fn comes_from_here(headers: &HeaderMap, uri: &Uri) -> bool {
+fn comes_from_here(headers: &HeaderMap, uri: &Uri, secure: bool) -> bool {
     // `none` is an address typed by hand. A word that is not known yet is no proof of innocence.
     let fetched_here = |site: &[u8]| site == b"same-origin" || site == b"none";
     if headers.get_all("sec-fetch-site").iter().any(|site| !fetched_here(site.as_bytes())) {
@@ -52,7 +52,8 @@ fn comes_from_here(headers: &HeaderMap, uri: &Uri) -> bool {
     match single(headers, ORIGIN) {
         Found::None => true,
         Found::Several => false,
-        Found::One(origin) => is_own(origin, headers, uri),
+        // A page without TLS may be anybody's on the way, whatever host it claims.
+        Found::One(origin) => is_own(origin, headers, uri) && (!secure || origin.starts_with("https:")),
     }
 }
 
@@ -104,7 +105,17 @@ mod tests {
     fn allowed(headers: &[(&'static str, &'static str)]) -> bool {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
-        comes_from_here(&headers, &Uri::from_static("/login"))
+        comes_from_here(&headers, &Uri::from_static("/login"), false)
+    }
+
+    #[test]
+    fn with_tls_an_origin_without_is_another() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "monitor.example".parse().unwrap());
+        for (origin, expected) in [("https://monitor.example", true), ("http://monitor.example:80", false)] {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+            assert_eq!(comes_from_here(&headers, &Uri::from_static("/"), true), expected, "{origin}");
+        }
     }
 
     #[test]
@@ -154,11 +165,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "h".parse().unwrap());
         headers.append(ORIGIN, "http://h".parse().unwrap());
-        assert!(comes_from_here(&headers, &Uri::from_static("/")));
+        assert!(comes_from_here(&headers, &Uri::from_static("/"), false));
         headers.append(HOST, "evil".parse().unwrap());
-        assert!(!comes_from_here(&headers, &Uri::from_static("/")));
+        assert!(!comes_from_here(&headers, &Uri::from_static("/"), false));
         headers.insert(HOST, "h".parse().unwrap());
         headers.append(ORIGIN, "http://evil".parse().unwrap());
-        assert!(!comes_from_here(&headers, &Uri::from_static("/")));
+        assert!(!comes_from_here(&headers, &Uri::from_static("/"), false));
     }
 }

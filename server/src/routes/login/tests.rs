@@ -26,7 +26,9 @@ async fn the_right_password_leads_to_the_dashboard_with_a_guarded_cookie() {
 
     browser.site = testing::site(&database, true);
     let answer = browser.sign_in("ann@x", PASSWORD).await;
-    assert!(set_cookie(&answer).contains("; Secure"));
+    let cookie = set_cookie(&answer);
+    assert!(cookie.starts_with("__Host-tickstock_session=") && cookie.contains("; Secure; Path=/;"), "{cookie}");
+    assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000");
 }
 
 #[tokio::test]

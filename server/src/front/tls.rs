@@ -1,0 +1,129 @@
+//! Certificate and key. Renewed files are taken without a restart, as certificates live for weeks.
+
+use crate::config::TlsConfig;
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the server proves itself with. Its clones are renewed together. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct TlsKeys(watch::Receiver<Arc<ServerConfig>>);
+
+/// Why certificate and key cannot be used. Names the variable; never what the file holds.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file cannot be read, or holds no certificate.
+    #[error("TLS_CERT={}: {cause}; expected a PEM file with the certificate, then those that signed it", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The file cannot be read, or holds no key.
+    #[error("TLS_KEY={}: {cause}; expected a PEM file with the private key, without a passphrase", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// They do not belong together, or the library knows no such kind.
+    #[error("TLS_CERT and TLS_KEY cannot be used together: {0}")]
+    Pair(rustls::Error),
+}
+
+impl TlsKeys {
+    /// Reads the files. The future looks every minute whether they were renewed, until stopped.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the variable and what is wrong with its file.
+    pub fn load(
+        config: &TlsConfig,
+        stop: CancellationToken,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), TlsError> {
+        let written = last_written(config);
+        let (sender, keys) = watch::channel(Arc::new(read(config)?));
+        Ok((Self(keys), renew(config.clone(), written, sender, stop)))
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.0.borrow()).into()
+    }
+}
+
+impl std::fmt::Debug for TlsKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsKeys(…)")
+    }
+}
+
+async fn renew(
+    config: TlsConfig,
+    mut written: [Option<SystemTime>; 2],
+    keys: watch::Sender<Arc<ServerConfig>>,
+    stop: CancellationToken,
+) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
+        let now_written = last_written(&config);
+        if now_written == written {
+            continue;
+        }
+        // One file may be new and the other not yet: the old pair serves until the new one is whole.
+        match read(&config) {
+            Ok(renewed) => {
+                tracing::info!("Took the renewed certificate");
+                keys.send_replace(Arc::new(renewed));
+                written = now_written;
+            }
+            Err(error) => tracing::warn!("The renewed certificate cannot be used, the old one serves on: {error}"),
+        }
+    }
+}
+
+fn last_written(config: &TlsConfig) -> [Option<SystemTime>; 2] {
+    let modified = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    [modified(&config.certificate), modified(&config.key)]
+}
+
+fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
+    let bad_certificate = |cause: String| TlsError::Certificate { path: config.certificate.clone(), cause };
+    let certificates = CertificateDer::pem_file_iter(&config.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|cause| bad_certificate(describe(&cause)))?;
+    if certificates.is_empty() {
+        return Err(bad_certificate("no certificate in it".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&config.key)
+        .map_err(|cause| TlsError::Key { path: config.key.clone(), cause: describe(&cause) })?;
+    let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Pair)?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(TlsError::Pair)?;
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(server)
+}
+
+/// Without what stands in the file: it may be the key.
+fn describe(error: &rustls::pki_types::pem::Error) -> String {
+    use rustls::pki_types::pem::Error;
+    match error {
+        Error::Io(cause) => format!("cannot be read ({cause})"),
+        Error::NoItemsFound => "nothing of the kind in it".to_owned(),
+        _ => "not in PEM form".to_owned(),
+    }
+}

@@ -1,0 +1,227 @@
+//! How often somebody may do something (spec S3): sign-in attempts, calls of the API, sockets.
+//!
+//! ```text
+//!  guard, sign-in, socket ──▶ Limits ──▶ redis    several servers count together
+//!                                └─────▶ memory   without Redis, and while it does not answer
+//! ```
+//!
+//! A Redis that does not answer neither opens the door nor locks it: this server counts alone until it is back. Keys are
+//! hashes, so that Redis learns neither emails nor addresses and no name from outside is part of a key.
+//!
+//! Deliberately absent: a place for what waits. Who comes too often is told when to come back.
+
+mod memory;
+mod redis;
+
+use crate::config::RedisConfig;
+use memory::Memory;
+use redis::Shared;
+use sha2::{Digest, Sha256};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Calls of the API by one session: ten a second, a burst of 120.
+pub const API_CALLS: Rate = Rate { name: "api", burst: 120, interval: Duration::from_millis(100) };
+/// Handshakes of sockets from one network: two a second, a burst of 60, so that an office may come back at once.
+pub const SOCKET_CONNECTS: Rate = Rate { name: "sockets", burst: 60, interval: Duration::from_millis(500) };
+/// Open sockets of one account.
+pub const SOCKETS_PER_ACCOUNT: usize = 20;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Attempts at one account from one network.
+const SIGN_IN_PAIR: Delay =
+    Delay { name: "pair", free: 5, first: Duration::from_secs(1), longest: Duration::from_secs(900), forget: HOUR };
+/// Attempts from one network at whatever account: an office has several people who mistype.
+const SIGN_IN_NETWORK: Delay =
+    Delay { name: "network", free: 20, first: Duration::from_secs(1), longest: Duration::from_secs(900), forget: HOUR };
+/// Attempts at one account from wherever. Short at its longest, or anybody could lock anybody out.
+const SIGN_IN_ACCOUNT: Delay =
+    Delay { name: "account", free: 50, first: Duration::from_secs(1), longest: MINUTE, forget: HOUR };
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long a socket counts without a word from the server that has it.
+const LEASE: Duration = Duration::from_secs(90);
+/// How often that word comes.
+const LEASE_RENEWAL: Duration = Duration::from_secs(30);
+
+/// So many at once, then one more each interval.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    name: &'static str,
+    burst: u32,
+    interval: Duration,
+}
+
+/// So many in a row, then each has to wait twice as long as the one before.
+#[derive(Clone, Copy, Debug)]
+struct Delay {
+    name: &'static str,
+    free: u32,
+    first: Duration,
+    longest: Duration,
+    /// Without an attempt for so long, it starts from the beginning.
+    forget: Duration,
+}
+
+/// Too often: come back after this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests; come back in {} s", self.seconds())]
+pub struct Wait(Duration);
+
+impl Wait {
+    /// For `Retry-After`: whole seconds, at least one.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
+    }
+}
+
+/// A hash of what is counted and of whom.
+type Key = [u8; 16];
+
+fn key(name: &str, of: &[&str]) -> Key {
+    let mut sha = Sha256::new();
+    for part in [name].iter().chain(of) {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part);
+    }
+    let mut key = Key::default();
+    key.copy_from_slice(&sha.finalize()[..16]);
+    key
+}
+
+/// Counts for one server, or for all that share a Redis. Cheap to clone; clones count together.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    local: Arc<Mutex<Memory>>,
+    shared: Option<Arc<Shared>>,
+}
+
+/// A place among the open sockets of an account, given back when it is dropped.
+#[derive(Debug)]
+pub struct SocketPlace {
+    limits: Limits,
+    key: Key,
+    id: u64,
+}
+
+impl Limits {
+    /// Counts on Redis where there is one.
+    #[must_use]
+    pub fn new(redis: Option<&RedisConfig>) -> Self {
+        Self { local: Arc::default(), shared: redis.and_then(Shared::open).map(Arc::new) }
+    }
+
+    /// One more of what a rate limits.
+    ///
+    /// # Errors
+    /// When it was too often; then it does not count.
+    pub async fn take(&self, rate: Rate, of: &str) -> Result<(), Wait> {
+        let key = key(rate.name, &[of]);
+        if let Some(shared) = &self.shared
+            && let Some(answer) = shared.take(rate, key).await
+        {
+            return answer;
+        }
+        self.local().take(rate, key, now_ms())
+    }
+
+    /// An attempt to sign in, before the password is looked at: so many at once are counted as well as so many in a row.
+    /// `is_known` is asked when the account is being tried from everywhere: has this network signed in with it before?
+    /// Whoever has is not locked out by strangers.
+    ///
+    /// # Errors
+    /// When it was too often, for the account or for the network.
+    pub async fn attempt_sign_in(
+        &self,
+        network: IpAddr,
+        account: &str,
+        is_known: impl AsyncFnOnce() -> bool,
+    ) -> Result<(), Wait> {
+        let network = network.to_string();
+        self.attempt(SIGN_IN_NETWORK, &[&network]).await?;
+        self.attempt(SIGN_IN_PAIR, &[&network, account]).await?;
+        match self.attempt(SIGN_IN_ACCOUNT, &[account]).await {
+            Err(wait) if !is_known().await => Err(wait),
+            _ => Ok(()),
+        }
+    }
+
+    /// The password was right. The network's other attempts stay counted: one account of one's own must not pay for
+    /// guessing others'.
+    pub async fn signed_in(&self, network: IpAddr, account: &str) {
+        let network = network.to_string();
+        self.forgive(SIGN_IN_NETWORK, &[&network], 1).await;
+        self.forgive(SIGN_IN_PAIR, &[&network, account], u32::MAX).await;
+        self.forgive(SIGN_IN_ACCOUNT, &[account], u32::MAX).await;
+    }
+
+    /// A place for one more socket of an account; `None` when all are taken.
+    pub async fn socket_place(&self, account_id: i64) -> Option<SocketPlace> {
+        let key = key("places", &[&account_id.to_string()]);
+        let id = rand::random();
+        if !self.local().lease(key, SOCKETS_PER_ACCOUNT) {
+            return None;
+        }
+        // From here on dropping it gives the place back.
+        let place = SocketPlace { limits: self.clone(), key, id };
+        match &self.shared {
+            Some(shared) => (shared.lease(key, id, SOCKETS_PER_ACCOUNT).await != Some(false)).then_some(place),
+            None => Some(place),
+        }
+    }
+
+    async fn attempt(&self, delay: Delay, of: &[&str]) -> Result<(), Wait> {
+        let key = key(delay.name, of);
+        if let Some(shared) = &self.shared
+            && let Some(answer) = shared.attempt(delay, key).await
+        {
+            return answer;
+        }
+        self.local().attempt(delay, key, now_ms())
+    }
+
+    async fn forgive(&self, delay: Delay, of: &[&str], attempts: u32) {
+        let key = key(delay.name, of);
+        if let Some(shared) = &self.shared {
+            shared.forgive(key, attempts).await;
+        }
+        self.local().forgive(key, attempts);
+    }
+
+    fn local(&self) -> MutexGuard<'_, Memory> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SocketPlace {
+    /// Tells the other servers now and then that the place is still taken; never ends.
+    pub async fn keep(&self) {
+        let Some(shared) = &self.limits.shared else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LEASE_RENEWAL).await;
+            shared.renew(self.key, self.id).await;
+        }
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.limits.local().release(self.key);
+        if let (Some(shared), Ok(runtime)) = (self.limits.shared.clone(), tokio::runtime::Handle::try_current()) {
+            let (key, id) = (self.key, self.id);
+            runtime.spawn(async move { shared.release(key, id).await });
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
