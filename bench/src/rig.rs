@@ -46,7 +46,8 @@ impl Rig {
             frame_interval: config.dashboard.frame_interval,
             metrics_interval: config.dashboard.metrics_interval,
         };
-        let (hub, task) = hub::hub(Monitor::new(Feed::Simulator, plans, UnixMillis::now()), inbox, pace);
+        let monitor = Monitor::new(Feed::Simulator, plans, UnixMillis::now());
+        let (hub, task) = hub::hub(monitor, inbox, pace, watch::channel(None).1);
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(task));
         let address = serve(hub, &shutdown).await?;
 

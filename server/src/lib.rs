@@ -14,6 +14,7 @@ pub mod bus;
 pub mod config;
 pub mod database;
 pub mod front;
+pub mod history;
 pub mod hub;
 pub mod limits;
 pub mod monitor;
@@ -31,6 +32,7 @@ use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
 use front::TlsKeys;
+use history::Keeper;
 use leptos::config::LeptosOptions;
 use limits::Limits;
 use routes::{AppState, guard::Access};
@@ -78,8 +80,10 @@ pub async fn run(
         frame_interval: config.dashboard.frame_interval,
         metrics_interval: config.dashboard.metrics_interval,
     };
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace);
+    let keeper = Keeper::open(database.clone(), config.history, config.feed).await.context("history cannot be read")?;
+    let (hub, hub_task) = hub::hub(monitor, inbox, pace, keeper.trouble());
     tasks.spawn_vital("hub", hub_task);
+    tasks.tracker().spawn(keeper.keep(hub.reports(), shutdown.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, shutdown.clone()));
     let access = access(&config, &database, &tasks);
     let tls = match &config.dashboard.tls {

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod board;
 pub mod connection;
 pub mod health;
+pub mod history;
 pub mod market;
 pub mod protocol;
 pub mod refresh;

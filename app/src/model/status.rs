@@ -6,6 +6,7 @@
 use super::{
     connection::{Channel, ConnectionId, ConnectionState, Priority},
     health::{Coverage, Health, LastLoss},
+    history::HistoryTrouble,
     market::MarketSession,
     symbol::Symbol,
     time::UnixMillis,
@@ -318,6 +319,9 @@ pub struct StatusHead {
     /// The market's hours, which say whether silence is normal.
     #[serde(default)]
     pub market: MarketSession,
+    /// Why history is not being kept; `None` while it is.
+    #[serde(default)]
+    pub history_trouble: Option<HistoryTrouble>,
     /// Totals.
     pub summary: Summary,
 }

@@ -11,6 +11,7 @@ mod tests;
 pub use connections::ConnectionSettings;
 pub use reader::{Problem, Variables};
 
+use crate::database::history::Retention;
 use app::model::status::Feed;
 use ipnet::IpNet;
 use reader::Reader;
@@ -34,6 +35,8 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// The database and the first account.
     pub accounts: AccountsConfig,
+    /// How long history is kept.
+    pub history: Retention,
     /// The page and its socket.
     pub dashboard: DashboardConfig,
     /// Problems that stop nothing.
@@ -134,6 +137,7 @@ impl Config {
             market: market(&mut reader, feed),
             redis: redis(&mut reader, feed),
             accounts: accounts(&mut reader),
+            history: history(&mut reader),
             dashboard: dashboard(&mut reader),
             warnings,
         };
@@ -203,6 +207,17 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
         audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
+    }
+}
+
+fn history(reader: &mut Reader<'_>) -> Retention {
+    const HOUR: u64 = 3_600;
+    let mut hours = |name, default, max| Duration::from_secs(reader.number(name, default, 1..=max) * HOUR);
+    Retention {
+        seconds: hours("HISTORY_SECONDS_KEPT_HOURS", 1, 48),
+        ten_seconds: hours("HISTORY_TEN_SECONDS_KEPT_HOURS", 24, 24 * 30),
+        rest: Duration::from_secs(reader.number("HISTORY_KEPT_DAYS", 90, 1..=366) * 24 * HOUR),
+        bytes_max: reader.number("HISTORY_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,
     }
 }
 

@@ -78,7 +78,44 @@ pub enum DatabaseError {
     },
 }
 
-pub(super) async fn open(url: &str) -> Result<SqlitePool, DatabaseError> {
+/// Where the file was when it was opened, and which file it was.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), identity: identity(path).ok() }
+    }
+
+    /// Is the same file still there?
+    pub(super) fn check(&self) -> io::Result<()> {
+        let text = match identity(&self.path) {
+            Ok(identity) if Some(identity) == self.identity => return Ok(()),
+            Ok(_) => "was replaced by another file: restart the server",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed: put it back or restart the server",
+            Err(error) => return Err(error),
+        };
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("the database file {text}")))
+    }
+}
+
+/// Device and inode: a file keeps them under whatever name.
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Elsewhere an open file cannot be removed or replaced.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|_| (0, 0))
+}
+
+pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError> {
     let options = parse(url)?;
     let path = options.get_filename().to_path_buf();
     prepare_file(&path)?;
@@ -99,7 +136,7 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, DatabaseError> {
 
     sqlx::migrate!().run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
     SqliteStore::new(pool.clone()).migrate().await.map_err(|cause| refused(&path, cause))?;
-    Ok(pool)
+    Ok((pool, Place::of(&path)))
 }
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {

@@ -22,7 +22,7 @@ use crate::{
 };
 use app::{
     api::FIRST_ROWS_MAX,
-    model::{protocol::Frame, protocol::Snapshot, status::StatusReport, time::UnixMillis},
+    model::{history::HistoryTrouble, protocol::Frame, protocol::Snapshot, status::StatusReport, time::UnixMillis},
 };
 use encoding::{Batch, JsonEvents};
 use std::{
@@ -82,6 +82,12 @@ impl Hub {
         Arc::clone(&self.report.borrow())
     }
 
+    /// Every report from now on, the newest at any time: whoever is slow misses some and holds nobody up.
+    #[must_use]
+    pub fn reports(&self) -> watch::Receiver<Arc<StatusReport>> {
+        self.report.clone()
+    }
+
     /// What the hub counts.
     #[must_use]
     pub fn counters(&self) -> &HubCounters {
@@ -117,8 +123,14 @@ pub struct Pace {
     pub metrics_interval: Duration,
 }
 
-/// Makes a hub. The future is its task; it ends when it is dropped, or with the last [`Hub`].
-pub fn hub(monitor: Monitor, inbox: Inbox, pace: Pace) -> (Hub, impl Future<Output = ()> + Send) {
+/// Makes a hub. `history_trouble` is shown with the status. The future is its task; it ends when it is dropped, or with the
+/// last [`Hub`].
+pub fn hub(
+    monitor: Monitor,
+    inbox: Inbox,
+    pace: Pace,
+    history_trouble: watch::Receiver<Option<HistoryTrouble>>,
+) -> (Hub, impl Future<Output = ()> + Send) {
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
     let (report, reported) = watch::channel(Arc::new(monitor.report().clone()));
     let counters = Arc::new(HubCounters::default());
@@ -133,6 +145,7 @@ pub fn hub(monitor: Monitor, inbox: Inbox, pace: Pace) -> (Hub, impl Future<Outp
         binary: broadcast::Sender::new(RING_LENGTH),
         json: broadcast::Sender::new(RING_LENGTH),
         json_events: JsonEvents::default(),
+        history_trouble: Some(history_trouble),
         frame_interval: pace.frame_interval,
         beats,
         last_beat: Instant::now(),
@@ -150,6 +163,8 @@ struct Task {
     binary: broadcast::Sender<Batch>,
     json: broadcast::Sender<Batch>,
     json_events: JsonEvents,
+    /// `None` once nobody keeps history any more.
+    history_trouble: Option<watch::Receiver<Option<HistoryTrouble>>>,
     frame_interval: Duration,
     beats: Interval,
     last_beat: Instant,
@@ -171,6 +186,7 @@ impl Task {
                 }
                 () = sleep_until(due), if self.monitor.has_news() => self.flush(),
                 _ = self.beats.tick() => self.beat(),
+                trouble = news_of(&mut self.history_trouble) => self.monitor.tell_history(trouble),
                 request = self.requests.recv() => match request {
                     Some(request) => self.answer(request),
                     None => return,
@@ -236,4 +252,14 @@ impl Task {
             }
         }
     }
+}
+
+/// The next word on history. A keeper that is gone, by a panic or at the end of the server, is the last one.
+async fn news_of(told: &mut Option<watch::Receiver<Option<HistoryTrouble>>>) -> Option<HistoryTrouble> {
+    let Some(receiver) = told else { return std::future::pending().await };
+    if receiver.changed().await.is_ok() {
+        return receiver.borrow_and_update().clone();
+    }
+    *told = None;
+    Some(HistoryTrouble { since: UnixMillis::now(), reason: "the recorder of history ended".to_owned() })
 }

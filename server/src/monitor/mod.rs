@@ -15,6 +15,7 @@ use crate::{bus::Delivery, universe::ConnectionPlan, upstream};
 use app::model::{
     board::{Board, ROWS_MAX},
     connection::{ConnectionId, ConnectionState},
+    history::HistoryTrouble,
     market::Calendar,
     protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
     status::{ConnectionLive, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
@@ -138,6 +139,12 @@ impl Monitor {
         frames
     }
 
+    /// Shows whether history is being kept.
+    pub fn tell_history(&mut self, trouble: Option<HistoryTrouble>) {
+        self.changed |= self.board.report.head.history_trouble != trouble;
+        self.board.report.head.history_trouble = trouble;
+    }
+
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
@@ -253,6 +260,7 @@ impl Monitor {
         report.head.feed = self.feed;
         report.head.market = self.board.report.head.market;
         report.head.bus = self.board.report.head.bus.clone();
+        report.head.history_trouble = self.board.report.head.history_trouble.take();
         self.changed |= !same_states(&self.board.report, &report) || self.reported_at.is_none();
         // As old as whoever made it says; from the future it cannot be.
         self.reported_at = Some(now.min(reported.head.generated_at));

@@ -1,0 +1,193 @@
+//! A connection's metrics over time, in buckets of one length.
+
+use super::Phase;
+use crate::model::{connection::ConnectionId, time::UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// The lengths that a bucket may have, in seconds; each divides the next kept resolution or is divided by it.
+const BUCKETS: [u32; 18] =
+    [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+/// The most buckets of a range: one for about three pixels of a wide screen.
+pub const BUCKETS_MAX: i64 = 400;
+
+/// The length of a bucket, in seconds, so that a range has at most [`BUCKETS_MAX`] of them.
+#[must_use]
+pub fn bucket_seconds(range_ms: i64) -> u32 {
+    BUCKETS.into_iter().find(|seconds| range_ms <= i64::from(*seconds) * 1000 * BUCKETS_MAX).unwrap_or(86_400)
+}
+
+/// What is known of one bucket of one connection. Sums add up exactly; percentiles are means over the samples, as those of
+/// several seconds cannot be joined, beside the worst of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Milliseconds that samples cover; 0 when nobody looked.
+    pub covered_ms: u64,
+    /// Ticks in them.
+    pub ticks: u64,
+    /// WebSocket messages in them.
+    pub messages: u64,
+    /// Errors in them.
+    pub errors: u64,
+    /// Connections lost in them.
+    pub reconnects: u64,
+    /// Half are faster, in microseconds.
+    pub p50_us: Option<u64>,
+    /// 95 of 100 are faster.
+    pub p95_us: Option<u64>,
+    /// 99 of 100 are faster.
+    pub p99_us: Option<u64>,
+    /// The worst second's [`Bucket::p99_us`].
+    pub p99_us_max: Option<u64>,
+    /// Milliseconds in each phase, in the order of [`Phase::ALL`].
+    pub phase_ms: [u64; Phase::COUNT],
+}
+
+impl Bucket {
+    /// A count as a rate over the time that was seen; `None` when nobody looked.
+    #[must_use]
+    pub fn per_second(&self, count: u64) -> Option<f64> {
+        (self.covered_ms > 0).then(|| count as f64 * 1000.0 / self.covered_ms as f64)
+    }
+
+    /// The worst phase that the connection was in.
+    #[must_use]
+    pub fn worst(&self) -> Option<Phase> {
+        Phase::ALL.into_iter().zip(self.phase_ms).filter(|(_, ms)| *ms > 0).map(|(phase, _)| phase).next_back()
+    }
+
+    /// The share of the time in which it was enabled and not well, from 0 to 1.
+    #[must_use]
+    pub fn trouble(&self) -> f64 {
+        let [_, well, rest @ ..] = self.phase_ms;
+        let ill: u64 = rest.iter().sum();
+        if ill + well == 0 { 0.0 } else { ill as f64 / (ill + well) as f64 }
+    }
+
+    /// Both together, as one longer bucket.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        let mean = |one: Option<u64>, two: Option<u64>| match (one, two) {
+            (Some(one), Some(two)) => {
+                let (a, b) = (self.covered_ms.max(1), other.covered_ms.max(1));
+                Some((one * a + two * b) / (a + b))
+            }
+            (one, two) => one.or(two),
+        };
+        let mut phase_ms = self.phase_ms;
+        phase_ms.iter_mut().zip(other.phase_ms).for_each(|(sum, ms)| *sum += ms);
+        Self {
+            covered_ms: self.covered_ms + other.covered_ms,
+            ticks: self.ticks + other.ticks,
+            messages: self.messages + other.messages,
+            errors: self.errors + other.errors,
+            reconnects: self.reconnects + other.reconnects,
+            p50_us: mean(self.p50_us, other.p50_us),
+            p95_us: mean(self.p95_us, other.p95_us),
+            p99_us: mean(self.p99_us, other.p99_us),
+            p99_us_max: self.p99_us_max.max(other.p99_us_max),
+            phase_ms,
+        }
+    }
+}
+
+/// One connection's buckets, without holes: a bucket that nobody looked at covers nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Whose.
+    pub connection_id: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// Oldest first; [`Series::buckets`] of a view are all of one length and begin together.
+    #[serde(with = "packed")]
+    pub buckets: Vec<Bucket>,
+}
+
+/// Buckets travel as bare lists of numbers: with a name on each value they would be five times as long.
+mod packed {
+    use super::{Bucket, Phase};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Row = (u64, [u64; 4], [Option<u64>; 4], [u64; Phase::COUNT]);
+
+    pub(super) fn serialize<S: Serializer>(buckets: &[Bucket], serializer: S) -> Result<S::Ok, S::Error> {
+        // A bucket of which nothing is known is one digit.
+        let rows: Vec<Option<Row>> = buckets
+            .iter()
+            .map(|b| {
+                (b.covered_ms > 0).then_some((
+                    b.covered_ms,
+                    [b.ticks, b.messages, b.errors, b.reconnects],
+                    [b.p50_us, b.p95_us, b.p99_us, b.p99_us_max],
+                    b.phase_ms,
+                ))
+            })
+            .collect();
+        rows.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bucket>, D::Error> {
+        let rows = Vec::<Option<Row>>::deserialize(deserializer)?;
+        let unpack = |row: Option<Row>| {
+            row.map_or_else(Bucket::default, |(covered_ms, counts, latency, phase_ms)| {
+                let ([ticks, messages, errors, reconnects], [p50_us, p95_us, p99_us, p99_us_max]) = (counts, latency);
+                Bucket { covered_ms, ticks, messages, errors, reconnects, p50_us, p95_us, p99_us, p99_us_max, phase_ms }
+            })
+        };
+        Ok(rows.into_iter().map(unpack).collect())
+    }
+}
+
+/// A moment down to the begin of its bucket.
+#[must_use]
+pub fn floor_to(at: UnixMillis, seconds: u32) -> UnixMillis {
+    UnixMillis(at.0 - at.0.rem_euclid(i64::from(seconds) * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::selection::RANGES;
+    use super::*;
+
+    #[test]
+    fn every_range_has_enough_buckets_for_a_line_and_not_too_many() {
+        for (name, _, seconds) in RANGES {
+            let count = i64::from(seconds) / i64::from(bucket_seconds(i64::from(seconds) * 1000));
+            assert!((150..=BUCKETS_MAX).contains(&count), "{name}: {count}");
+        }
+    }
+
+    #[test]
+    fn joined_buckets_keep_sums_and_the_worst() {
+        let one = Bucket {
+            covered_ms: 1_000,
+            ticks: 10,
+            p50_us: Some(100),
+            p99_us_max: Some(500),
+            phase_ms: [0, 1_000, 0, 0, 0, 0],
+            ..Bucket::default()
+        };
+        let two = Bucket {
+            covered_ms: 3_000,
+            ticks: 50,
+            p50_us: Some(300),
+            p99_us_max: Some(400),
+            phase_ms: [0, 2_000, 0, 0, 0, 1_000],
+            ..Bucket::default()
+        };
+        let both = one.join(two);
+        assert_eq!((both.ticks, both.p50_us, both.p99_us_max), (60, Some(250), Some(500)));
+        assert_eq!(both.per_second(both.ticks), Some(15.0));
+        assert_eq!((both.worst(), both.trouble()), (Some(Phase::Failed), 0.25));
+        assert_eq!(Bucket::default().per_second(0), None, "nobody looked is not zero");
+        assert_eq!(one.join(Bucket::default()), one);
+    }
+
+    #[test]
+    fn buckets_travel_as_numbers() {
+        let buckets = vec![Bucket { covered_ms: 1_000, ticks: 7, ..Bucket::default() }, Bucket::default()];
+        let series = Series { connection_id: 1, name: "primary".into(), buckets };
+        let json = serde_json::to_string(&series).expect("serialises");
+        assert!(json.contains("[[1000,[7,0,0,0],[null,null,null,null],[0,0,0,0,0,0]],null]"), "{json}");
+        assert_eq!(serde_json::from_str::<Series>(&json).expect("parses"), series);
+    }
+}

@@ -1,0 +1,162 @@
+//! Everything that the page of the full metrics shows, and how it grows while it is open.
+
+use super::{
+    HistoryEvent, HistoryTrouble,
+    gap::Gap,
+    series::{Bucket, Series},
+};
+use crate::model::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+/// The most events that a view lists, newest first; the export has all of them.
+pub const VIEW_EVENTS_MAX: usize = 200;
+/// The most gaps that a view lists, newest first.
+pub const VIEW_GAPS_MAX: usize = 200;
+
+/// A stretch of history.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryView {
+    /// When this was put together.
+    pub at: UnixMillis,
+    /// The begin of the first bucket.
+    pub from: UnixMillis,
+    /// The end of the range, inside the last bucket or at its end.
+    pub to: UnixMillis,
+    /// The length of a bucket.
+    pub bucket_seconds: u32,
+    /// One a connection, by number.
+    pub series: Vec<Series>,
+    /// Newest first, at most [`VIEW_GAPS_MAX`].
+    pub gaps: Vec<Gap>,
+    /// How many gaps the range has.
+    pub gaps_total: u64,
+    /// Newest first, at most [`VIEW_EVENTS_MAX`].
+    pub events: Vec<HistoryEvent>,
+    /// How many events the range has.
+    pub events_total: u64,
+    /// Why history is not being kept; `None` while it is.
+    pub trouble: Option<HistoryTrouble>,
+}
+
+impl HistoryView {
+    /// How many buckets each series has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let span = self.to.millis_since(self.from).max(0) as u64;
+        span.div_ceil(self.bucket_ms()).max(1) as usize
+    }
+
+    /// The length of a bucket in milliseconds.
+    #[must_use]
+    pub fn bucket_ms(&self) -> u64 {
+        u64::from(self.bucket_seconds.max(1)) * 1000
+    }
+
+    /// When a bucket begins.
+    #[must_use]
+    pub fn bucket_at(&self, place: usize) -> UnixMillis {
+        UnixMillis(self.from.0 + (place as u64 * self.bucket_ms()) as i64)
+    }
+
+    /// Where a moment is, from 0 at the left edge to 1 at the right one, and never beyond.
+    #[must_use]
+    pub fn position(&self, at: UnixMillis) -> f64 {
+        let span = (self.length() as u64 * self.bucket_ms()) as f64;
+        (at.millis_since(self.from) as f64 / span).clamp(0.0, 1.0)
+    }
+
+    /// The moment from which on a newer view is asked for: the begin of the last bucket, which was not over yet.
+    #[must_use]
+    pub fn resume_at(&self) -> UnixMillis {
+        self.bucket_at(self.length() - 1)
+    }
+
+    /// Takes a newer view of the tail in: its buckets replace and continue ours, what left the range on the left goes.
+    /// Events and gaps are the tail's own, as they are always whole. False when the two do not fit together; then a whole
+    /// view is due.
+    pub fn extend(&mut self, tail: Self, range_ms: i64) -> bool {
+        let bucket_ms = self.bucket_ms() as i64;
+        let offset = tail.from.millis_since(self.from);
+        let fits = tail.bucket_seconds == self.bucket_seconds
+            && offset >= 0
+            && offset % bucket_ms == 0
+            && offset / bucket_ms <= self.length() as i64
+            && tail.series.iter().map(|s| s.connection_id).eq(self.series.iter().map(|s| s.connection_id));
+        if !fits {
+            return false;
+        }
+        let from = super::series::floor_to(UnixMillis(tail.to.0 - range_ms), self.bucket_seconds).max(self.from);
+        let gone = (from.millis_since(self.from) / bucket_ms) as usize;
+        let keep = (offset / bucket_ms) as usize;
+        (self.at, self.from, self.to, self.trouble) = (tail.at, from, tail.to, tail.trouble);
+        (self.gaps, self.gaps_total, self.events, self.events_total) =
+            (tail.gaps, tail.gaps_total, tail.events, tail.events_total);
+        let length = self.length();
+        for (series, tail) in self.series.iter_mut().zip(tail.series) {
+            series.buckets.truncate(keep);
+            series.buckets.extend(tail.buckets);
+            series.buckets.drain(..gone.min(series.buckets.len()));
+            series.buckets.resize(length, Bucket::default());
+            series.name = tail.name;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn view(from: i64, to: i64, ticks: impl Fn(i64) -> u64) -> HistoryView {
+        let mut view = HistoryView {
+            at: UnixMillis(to),
+            from: UnixMillis(from),
+            to: UnixMillis(to),
+            bucket_seconds: 10,
+            ..HistoryView::default()
+        };
+        let buckets = (0..view.length()).map(|place| Bucket {
+            covered_ms: 10_000,
+            ticks: ticks(view.bucket_at(place).0),
+            ..Bucket::default()
+        });
+        view.series = vec![Series { connection_id: 1, name: "primary".into(), buckets: buckets.collect() }];
+        view
+    }
+
+    #[test]
+    fn a_moment_has_a_place_on_the_axis() {
+        let view = view(0, 95_000, |_| 1);
+        assert_eq!((view.length(), view.resume_at()), (10, UnixMillis(90_000)));
+        assert_eq!([-5, 0, 50_000, 500_000].map(|at| view.position(UnixMillis(at))), [0.0, 0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn what_does_not_continue_is_refused() {
+        let mut ours = view(0, 100_000, |_| 1);
+        let before = ours.clone();
+        assert!(!ours.extend(view(200_000, 300_000, |_| 1), 100_000), "a hole");
+        assert!(!ours.extend(HistoryView { bucket_seconds: 60, ..view(90_000, 100_000, |_| 1) }, 100_000));
+        assert!(!ours.extend(view(95_000, 105_000, |_| 1), 100_000), "between two buckets");
+        assert_eq!(ours, before);
+    }
+
+    proptest! {
+        /// However often a page asks, it shows what a fresh page would.
+        #[test]
+        fn a_view_that_grew_is_the_view_asked_for_afresh(steps in prop::collection::vec(1_i64..40_000, 1..30)) {
+            let range_ms = 300_000;
+            let start = |to: i64| super::super::series::floor_to(UnixMillis(to - range_ms), 10).0;
+            let ticks = |at: i64| (at / 10_000) as u64;
+            let mut to = 1_000_000;
+            let mut grown = view(start(to), to, ticks);
+            for step in steps {
+                to += step;
+                let tail = view(grown.resume_at().0, to, ticks);
+                prop_assert!(grown.extend(tail, range_ms));
+                prop_assert_eq!(&grown, &view(start(to), to, ticks));
+            }
+        }
+    }
+}

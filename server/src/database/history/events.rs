@@ -1,0 +1,105 @@
+//! Events, newest first.
+
+use super::{NewEvent, bounds, count, value_of};
+use crate::database::{Database, QueryError};
+use app::model::{
+    connection::ConnectionId,
+    history::{EventKind, HistoryEvent},
+    time::UnixMillis,
+};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use std::ops::Range;
+
+/// Which events are wanted.
+#[derive(Clone, Debug)]
+pub struct EventFilter {
+    /// When.
+    pub range: Range<UnixMillis>,
+    /// Of which connection, those of all connections together included; any when `None`.
+    pub connection_id: Option<ConnectionId>,
+    /// Of which kind; any when `None`.
+    pub kind: Option<EventKind>,
+}
+
+/// Where a page of events ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventKey {
+    /// When the last one was.
+    pub at: UnixMillis,
+    /// Its number.
+    pub id: i64,
+}
+
+const WANTED: &str = "at_ms >= $1 AND at_ms < $2 AND ($3 IS NULL OR connection_id = $3 OR connection_id IS NULL)
+    AND ($4 IS NULL OR kind = $4)";
+
+pub(super) async fn insert(connection: &mut SqliteConnection, event: &NewEvent) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO history_events (at_ms, connection_id, kind, state, text) VALUES ($1, $2, $3, $4, $5)")
+        .bind(event.at.0)
+        .bind(event.connection_id.map(i64::from))
+        .bind(event.kind.name())
+        .bind(event.state.map(super::name_of))
+        .bind(&event.text)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn event(row: &SqliteRow) -> sqlx::Result<HistoryEvent> {
+    let kind: &str = row.try_get("kind")?;
+    let state: Option<&str> = row.try_get("state")?;
+    Ok(HistoryEvent {
+        id: row.try_get("id")?,
+        at: UnixMillis(row.try_get("at_ms")?),
+        connection_id: row.try_get("connection_id")?,
+        kind: value_of("kind", kind)?,
+        state: state.map(|state| value_of("state", state)).transpose()?,
+        text: row.try_get("text")?,
+    })
+}
+
+impl Database {
+    /// Events, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn history_events(
+        &self,
+        filter: &EventFilter,
+        before: Option<EventKey>,
+        limit: u32,
+    ) -> Result<Vec<HistoryEvent>, QueryError> {
+        let (from, to) = bounds(&filter.range);
+        let before = before.unwrap_or(EventKey { at: UnixMillis(to), id: 0 });
+        let query = format!(
+            "SELECT * FROM history_events WHERE {WANTED} AND (at_ms, id) < ($5, $6)
+             ORDER BY at_ms DESC, id DESC LIMIT $7"
+        );
+        let rows = sqlx::query(&query)
+            .bind(from)
+            .bind(to)
+            .bind(filter.connection_id.map(i64::from))
+            .bind(filter.kind.map(EventKind::name))
+            .bind(before.at.0)
+            .bind(before.id)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(event).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many events there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn history_event_count(&self, filter: &EventFilter) -> Result<u64, QueryError> {
+        let (from, to) = bounds(&filter.range);
+        let query = format!("SELECT COUNT(*) FROM history_events WHERE {WANTED}");
+        let events = sqlx::query_scalar(&query)
+            .bind(from)
+            .bind(to)
+            .bind(filter.connection_id.map(i64::from))
+            .bind(filter.kind.map(EventKind::name));
+        Ok(count(events.fetch_one(&self.pool).await?))
+    }
+}

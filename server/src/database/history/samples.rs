@@ -1,0 +1,244 @@
+//! Samples, merged into rows of four resolutions as they are written, and read as buckets or as they are.
+
+use super::{PastRate, Sample, bind, bounds, count};
+use crate::database::{Database, QueryError};
+use app::model::{
+    connection::ConnectionId,
+    history::series::{Bucket, floor_to},
+    time::UnixMillis,
+};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use std::ops::Range;
+
+/// The spans that are kept, in seconds, each for its time (see [`Retention`](super::Retention)). The longest only makes
+/// months quick to read.
+pub const RESOLUTIONS_SECONDS: [u32; 4] = [1, 10, 60, 900];
+
+/// Where a page of samples ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleKey {
+    /// The begin of the last sample's span.
+    pub at: UnixMillis,
+    /// Its connection.
+    pub connection_id: ConnectionId,
+}
+
+const SUMS: [&str; 16] = [
+    "covered_ms",
+    "messages",
+    "ticks",
+    "bytes",
+    "errors",
+    "reconnects",
+    "latency_samples",
+    "latency_p50_us_sum",
+    "latency_p95_us_sum",
+    "latency_p99_us_sum",
+    "disabled_ms",
+    "connected_ms",
+    "degraded_ms",
+    "busy_ms",
+    "mute_ms",
+    "failed_ms",
+];
+const MAXIMA: [&str; 2] = ["ticks_per_second_max", "latency_p99_us_max"];
+
+/// The statement that merges a span into a row, made once.
+fn merging() -> &'static str {
+    static STATEMENT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let columns: Vec<_> = SUMS.into_iter().chain(MAXIMA).collect();
+        let parameters: Vec<_> = (4..4 + columns.len()).map(|place| format!("${place}")).collect();
+        let sums = SUMS.map(|name| format!("{name} = history_samples.{name} + excluded.{name}"));
+        // MAX of two is SQLite's word, GREATEST is PostgreSQL's.
+        let maxima = MAXIMA.map(|name| {
+            format!(
+                "{name} = CASE WHEN excluded.{name} > history_samples.{name} \
+                 THEN excluded.{name} ELSE history_samples.{name} END"
+            )
+        });
+        format!(
+            "INSERT INTO history_samples (resolution_seconds, at_ms, connection_id, {}) VALUES ($1, $2, $3, {}) \
+             ON CONFLICT (resolution_seconds, at_ms, connection_id) DO UPDATE SET {}, {}",
+            columns.join(", "),
+            parameters.join(", "),
+            sums.join(", "),
+            maxima.join(", "),
+        )
+    });
+    &STATEMENT
+}
+
+pub(super) async fn merge(connection: &mut SqliteConnection, sample: &Sample) -> sqlx::Result<()> {
+    // The last millisecond that it saw decides where it belongs: a second that ends on the minute belongs to the minute.
+    let last = UnixMillis(sample.at.0 - 1);
+    let [p50, p95, p99, worst] = sample.latency_us.unwrap_or_default();
+    for resolution in RESOLUTIONS_SECONDS {
+        let mut query = sqlx::query(merging())
+            .bind(i64::from(resolution))
+            .bind(floor_to(last, resolution).0)
+            .bind(i64::from(sample.connection_id));
+        let latency_samples = u64::from(sample.latency_us.is_some());
+        let counts = [sample.covered_ms, sample.messages, sample.ticks, sample.bytes, sample.errors, sample.reconnects];
+        for value in counts.into_iter().chain([latency_samples, p50, p95, p99]).chain(sample.phase_ms) {
+            query = query.bind(bind(value));
+        }
+        query.bind(sample.ticks_per_second_max).bind(bind(worst)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The sums of a group of rows. In PostgreSQL a sum of big integers is a decimal number unless it is cast.
+fn summed() -> String {
+    let sums = SUMS.map(|name| format!("CAST(SUM({name}) AS BIGINT) AS {name}"));
+    let maxima = MAXIMA.map(|name| format!("MAX({name}) AS {name}"));
+    [sums.join(", "), maxima.join(", ")].join(", ")
+}
+
+/// The means of the percentiles and the worst, in microseconds.
+fn latency(row: &SqliteRow) -> sqlx::Result<Option<[u64; 4]>> {
+    let samples = count(row.try_get("latency_samples")?);
+    if samples == 0 {
+        return Ok(None);
+    }
+    let mean = |column| row.try_get(column).map(|sum| count(sum) / samples);
+    Ok(Some([
+        mean("latency_p50_us_sum")?,
+        mean("latency_p95_us_sum")?,
+        mean("latency_p99_us_sum")?,
+        count(row.try_get("latency_p99_us_max")?),
+    ]))
+}
+
+fn phases(row: &SqliteRow) -> sqlx::Result<[u64; 6]> {
+    let of = |column| row.try_get(column).map(count);
+    Ok([of("disabled_ms")?, of("connected_ms")?, of("degraded_ms")?, of("busy_ms")?, of("mute_ms")?, of("failed_ms")?])
+}
+
+fn sample(row: &SqliteRow) -> sqlx::Result<Sample> {
+    let of = |column| row.try_get(column).map(count);
+    Ok(Sample {
+        connection_id: row.try_get("connection_id")?,
+        at: UnixMillis(row.try_get("at_ms")?),
+        covered_ms: of("covered_ms")?,
+        messages: of("messages")?,
+        ticks: of("ticks")?,
+        bytes: of("bytes")?,
+        errors: of("errors")?,
+        reconnects: of("reconnects")?,
+        ticks_per_second_max: row.try_get("ticks_per_second_max")?,
+        latency_us: latency(row)?,
+        phase_ms: phases(row)?,
+    })
+}
+
+fn bucket(row: &SqliteRow) -> sqlx::Result<(ConnectionId, UnixMillis, Bucket)> {
+    let sample = sample(row)?;
+    let [p50, p95, p99, worst] = sample.latency_us.map_or([None; 4], |latency| latency.map(Some));
+    let bucket = Bucket {
+        covered_ms: sample.covered_ms,
+        ticks: sample.ticks,
+        messages: sample.messages,
+        errors: sample.errors,
+        reconnects: sample.reconnects,
+        p50_us: p50,
+        p95_us: p95,
+        p99_us: p99,
+        p99_us_max: worst,
+        phase_ms: sample.phase_ms,
+    };
+    Ok((sample.connection_id, sample.at, bucket))
+}
+
+impl Database {
+    /// Rows of one resolution, joined into buckets of `bucket_seconds`; those that nobody looked at are not there.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn history_buckets(
+        &self,
+        resolution_seconds: u32,
+        bucket_seconds: u32,
+        range: Range<UnixMillis>,
+        connection_id: Option<ConnectionId>,
+    ) -> Result<Vec<(ConnectionId, UnixMillis, Bucket)>, QueryError> {
+        let (from, to) = bounds(&range);
+        let query = format!(
+            "SELECT connection_id, at_ms / $1 * $1 AS at_ms, {} FROM history_samples
+             WHERE resolution_seconds = $2 AND at_ms >= $3 AND at_ms < $4 AND ($5 IS NULL OR connection_id = $5)
+             GROUP BY 1, 2",
+            summed()
+        );
+        let rows = sqlx::query(&query)
+            .bind(i64::from(bucket_seconds) * 1000)
+            .bind(i64::from(resolution_seconds))
+            .bind(from)
+            .bind(to)
+            .bind(connection_id.map(i64::from))
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(bucket).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Samples of one resolution, oldest first, after `after`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn history_samples(
+        &self,
+        resolution_seconds: u32,
+        range: Range<UnixMillis>,
+        connection_id: Option<ConnectionId>,
+        after: Option<SampleKey>,
+        limit: u32,
+    ) -> Result<Vec<Sample>, QueryError> {
+        let (from, to) = bounds(&range);
+        let after = after.unwrap_or(SampleKey { at: UnixMillis(from - 1), connection_id: ConnectionId::MAX });
+        let rows = sqlx::query(
+            "SELECT * FROM history_samples
+             WHERE resolution_seconds = $1 AND (at_ms, connection_id) > ($2, $3) AND at_ms < $4
+             AND ($5 IS NULL OR connection_id = $5) ORDER BY at_ms, connection_id LIMIT $6",
+        )
+        .bind(i64::from(resolution_seconds))
+        .bind(after.at.0)
+        .bind(i64::from(after.connection_id))
+        .bind(to)
+        .bind(connection_id.map(i64::from))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.iter().map(sample).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// When the oldest sample begins.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn history_begin(&self) -> Result<Option<UnixMillis>, QueryError> {
+        let coarsest = RESOLUTIONS_SECONDS[RESOLUTIONS_SECONDS.len() - 1];
+        let oldest: Option<i64> =
+            sqlx::query_scalar("SELECT MIN(at_ms) FROM history_samples WHERE resolution_seconds = $1")
+                .bind(i64::from(coarsest))
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(oldest.map(UnixMillis))
+    }
+
+    pub(super) async fn past_rates(&self, end: UnixMillis) -> Result<Vec<PastRate>, QueryError> {
+        let rows: Vec<(ConnectionId, Option<i64>, i64, i64)> = sqlx::query_as(
+            "SELECT connection_id, MAX(CASE WHEN ticks > 0 THEN at_ms END), CAST(SUM(ticks) AS BIGINT),
+             CAST(SUM(covered_ms) AS BIGINT) FROM history_samples
+             WHERE resolution_seconds = 1 AND at_ms >= $1 AND at_ms <= $2 GROUP BY connection_id",
+        )
+        .bind(end.0 - i64::from(super::Past::RATE_SECONDS) * 1000)
+        .bind(end.0)
+        .fetch_all(&self.pool)
+        .await?;
+        let rate = |(connection_id, at, ticks, covered_ms): (_, Option<i64>, _, _)| PastRate {
+            connection_id,
+            last_tick_at: at.map(|at| UnixMillis(at + 1000).min(end)),
+            ticks: count(ticks),
+            covered_ms: count(covered_ms),
+        };
+        Ok(rows.into_iter().map(rate).collect())
+    }
+}

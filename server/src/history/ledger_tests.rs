@@ -1,0 +1,239 @@
+use super::*;
+use crate::database::history::Run;
+use app::model::{
+    health::{LastLoss, Layer, LossKind},
+    status::{ConnectionConfig, ConnectionMetrics},
+};
+use proptest::prelude::*;
+
+const START: i64 = 1_000_000;
+
+/// A connection as a report shows it, at 10 ticks a second.
+fn seen(state: ConnectionState, at: i64, ticks_total: u64, last_tick: i64) -> ConnectionStatus {
+    ConnectionStatus {
+        live: ConnectionLive {
+            id: 1,
+            enabled: true,
+            connected: state.is_up(),
+            state,
+            state_since: Some(UnixMillis(at)),
+            last_heartbeat: Some(UnixMillis(last_tick)),
+            metrics: ConnectionMetrics {
+                ticks_total,
+                last_update: Some(UnixMillis(last_tick)),
+                ..ConnectionMetrics::default()
+            },
+            ..ConnectionLive::default()
+        },
+        config: ConnectionConfig { ticker_count: 100, ..ConnectionConfig::default() },
+    }
+}
+
+/// A ledger that has watched a connection tick for a minute, until `START`.
+fn after_a_minute() -> Ledger {
+    let mut ledger = Ledger::default();
+    for second in 0..=60 {
+        let at = START - 60_000 + second * 1000;
+        let ticking = seen(ConnectionState::Connected, at, second as u64 * 10, at);
+        assert_eq!(ledger.observe([&ticking], UnixMillis(at)), []);
+    }
+    ledger
+}
+
+fn one(mut gaps: Vec<Gap>) -> Gap {
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    gaps.remove(0)
+}
+
+#[test]
+fn a_loss_opens_a_gap_and_the_first_tick_after_ends_it() {
+    let mut ledger = after_a_minute();
+    let mut lost = seen(ConnectionState::Reconnecting, START + 500, 605, START + 400);
+    lost.live.last_loss = Some(LastLoss {
+        at: UnixMillis(START + 500),
+        kind: LossKind::Closed,
+        close_code: Some(1008),
+        words: Some("go away".into()),
+        reason: "Closed by the provider with code 1008: go away".into(),
+    });
+    lost.live.metrics.reconnects_total = 1;
+    let gap = one(ledger.observe([&lost], UnixMillis(START + 510)));
+    assert_eq!((gap.number, gap.cause, gap.close_code, gap.attempts), (1, GapCause::Closed, Some(1008), 1));
+    assert_eq!(gap.words, "Closed by the provider with code 1008: go away");
+    assert_eq!((gap.started_at, gap.last_tick_at), (UnixMillis(START + 400), Some(UnixMillis(START + 400))));
+    let rate = gap.ticks_per_second_before.unwrap();
+    assert!((rate - 10.0).abs() < 0.1 && gap.rate_seconds == 60, "{rate} over {}", gap.rate_seconds);
+
+    lost.live.metrics.reconnects_total = 2;
+    assert_eq!(one(ledger.observe([&lost], UnixMillis(START + 2_000))).attempts, 2);
+    let up = seen(ConnectionState::Connected, START + 4_000, 605, START + 400);
+    assert_eq!(ledger.observe([&up], UnixMillis(START + 4_000)), [], "up is not enough");
+    let ticking = seen(ConnectionState::Connected, START + 4_000, 606, START + 4_300);
+    let gap = one(ledger.observe([&ticking], UnixMillis(START + 5_000)));
+    assert_eq!((gap.ended_at, gap.first_tick_at), (Some(UnixMillis(START + 4_300)), Some(UnixMillis(START + 4_300))));
+    assert_eq!(gap.missed_ticks(UnixMillis(0)), Some(39), "10 a second for 3.9 s");
+    assert!(ledger.open().is_empty());
+}
+
+#[test]
+fn mute_is_a_gap_from_the_last_tick_on_and_what_follows_belongs_to_it() {
+    let mut ledger = after_a_minute();
+    let mute = seen(ConnectionState::Mute, START + 8_000, 602, START + 200);
+    let gap = one(ledger.observe([&mute], UnixMillis(START + 8_000)));
+    assert_eq!((gap.cause, gap.started_at), (GapCause::Mute, UnixMillis(START + 200)));
+    let rate = gap.ticks_per_second_before.unwrap();
+    assert!((rate - 10.0).abs() < 0.1, "the silence itself is not in the rate: {rate}");
+    let lost = seen(ConnectionState::Reconnecting, START + 9_000, 602, START + 200);
+    assert_eq!(ledger.observe([&lost], UnixMillis(START + 9_000)), [], "one gap, not two");
+}
+
+#[test]
+fn a_silent_death_starts_at_the_last_frame_not_when_it_was_noticed() {
+    let mut ledger = after_a_minute();
+    let mut lost = seen(ConnectionState::Reconnecting, START + 16_000, 600, START);
+    lost.live.last_heartbeat = Some(UnixMillis(START + 700));
+    assert_eq!(one(ledger.observe([&lost], UnixMillis(START + 16_000))).started_at, UnixMillis(START + 700));
+}
+
+#[test]
+fn a_market_that_is_closed_when_the_connection_is_back_ends_the_gap_without_a_tick() {
+    let mut ledger = after_a_minute();
+    let lost = seen(ConnectionState::Reconnecting, START + 500, 600, START);
+    one(ledger.observe([&lost], UnixMillis(START + 500)));
+    let mut back = seen(ConnectionState::Connected, START + 3_000, 600, START);
+    back.live.health.data = Layer::of(LayerState::Quiet);
+    let gap = one(ledger.observe([&back], UnixMillis(START + 3_500)));
+    assert_eq!((gap.ended_at, gap.first_tick_at), (Some(UnixMillis(START + 3_000)), None));
+}
+
+#[test]
+fn what_carries_nothing_or_is_switched_off_has_no_gaps() {
+    let mut ledger = after_a_minute();
+    let mut starved = seen(ConnectionState::Failed, START, 600, START);
+    starved.config.ticker_count = 0;
+    assert_eq!(ledger.observe([&starved], UnixMillis(START + 1_000)), []);
+    let mut off = seen(ConnectionState::Disabled, START, 600, START);
+    off.live.enabled = false;
+    assert_eq!(ledger.observe([&off], UnixMillis(START + 2_000)), []);
+
+    let lost = seen(ConnectionState::Reconnecting, START + 3_000, 600, START);
+    one(ledger.observe([&lost], UnixMillis(START + 3_000)));
+    let gap = one(ledger.observe([&off], UnixMillis(START + 4_000)));
+    assert_eq!(gap.ended_at, Some(UnixMillis(START + 4_000)), "switched off while it lasted");
+    assert_eq!(ledger.observe([], UnixMillis(START + 5_000)), []);
+}
+
+#[test]
+fn a_connection_that_is_configured_no_more_ends_its_gap() {
+    let mut ledger = after_a_minute();
+    one(ledger.observe([&seen(ConnectionState::Failed, START, 600, START)], UnixMillis(START)));
+    assert_eq!(one(ledger.observe([], UnixMillis(START + 9_000))).ended_at, Some(UnixMillis(START + 9_000)));
+}
+
+#[test]
+fn a_connection_that_is_made_anew_by_a_change_of_settings_says_so() {
+    let mut ledger = after_a_minute();
+    let mut anew = seen(ConnectionState::Connecting, START + 100, 0, 0);
+    (anew.live.metrics.last_update, anew.live.last_heartbeat) = (None, None);
+    let gap = one(ledger.observe([&anew], UnixMillis(START + 100)));
+    assert_eq!((gap.cause, gap.started_at), (GapCause::Configuration, UnixMillis(START)));
+    let ticking = seen(ConnectionState::Connected, START + 900, 3, START + 950);
+    assert_eq!(one(ledger.observe([&ticking], UnixMillis(START + 1_000))).ended_at, Some(UnixMillis(START + 950)));
+}
+
+fn past(stopped_at: Option<i64>) -> Past {
+    let run = Run {
+        started_at: UnixMillis(START - 600_000),
+        last_seen_at: UnixMillis(START),
+        stopped_at: stopped_at.map(UnixMillis),
+        connection_ids: vec![1],
+    };
+    let last_tick_at = Some(UnixMillis(START - 100));
+    let rate = PastRate { connection_id: 1, last_tick_at, ticks: 3_000, covered_ms: 300_000 };
+    Past { last_run: Some(run), open: Vec::new(), numbers: vec![(1, 4)], rates: vec![rate] }
+}
+
+#[test]
+fn a_crash_of_the_monitor_is_a_gap_until_the_first_tick_after() {
+    let now = UnixMillis(START + 60_000);
+    let mut ledger = Ledger::resume(past(None), false, now);
+    let connecting = seen(ConnectionState::Connecting, now.0, 0, 0);
+    let gap = one(ledger.observe([&connecting], now));
+    assert_eq!((gap.number, gap.cause, gap.started_at), (5, GapCause::MonitorCrashed, UnixMillis(START)));
+    assert_eq!((gap.last_tick_at, gap.rate_seconds), (Some(UnixMillis(START - 100)), 300));
+    let ticking = seen(ConnectionState::Connected, now.0, 1, now.0 + 800);
+    let gap = one(ledger.observe([&ticking], UnixMillis(now.0 + 1_000)));
+    assert_eq!(gap.missed_ticks(now), Some(608), "10 a second for 60.8 s");
+
+    let stopped = Ledger::resume(past(Some(START + 5)), false, now).observe([&connecting], now);
+    assert_eq!(
+        (one(stopped.clone()).cause, one(stopped).started_at),
+        (GapCause::MonitorStopped, UnixMillis(START + 5))
+    );
+    let watcher = one(Ledger::resume(past(None), true, now).observe([&connecting], now));
+    assert_eq!(watcher.missed_ticks(now), None, "others took the ticks in: nothing is known to be missed");
+}
+
+#[test]
+fn a_gap_that_lasted_when_the_monitor_crashed_goes_on() {
+    let mut before = after_a_minute();
+    let mut lost = seen(ConnectionState::Failed, START, 600, START);
+    lost.live.metrics.reconnects_total = 3;
+    let open = one(before.observe([&lost], UnixMillis(START)));
+    let resumed =
+        Past { open: vec![Gap { attempts: 3, ..open.clone() }], numbers: vec![(1, open.number)], ..past(None) };
+    let mut ledger = Ledger::resume(resumed, false, UnixMillis(START + 60_000));
+    let mut connecting = seen(ConnectionState::Reconnecting, START + 60_000, 0, 0);
+    connecting.live.metrics.reconnects_total = 2;
+    let gap = one(ledger.observe([&connecting], UnixMillis(START + 61_000)));
+    assert_eq!((gap.number, gap.cause, gap.attempts), (open.number, open.cause, 5));
+    let ticking = seen(ConnectionState::Connected, START + 62_000, 9, START + 62_500);
+    let gap = one(ledger.observe([&ticking], UnixMillis(START + 63_000)));
+    assert_eq!((gap.started_at, gap.ended_at), (open.started_at, Some(UnixMillis(START + 62_500))));
+    assert_eq!(ledger.observe([&ticking], UnixMillis(START + 64_000)), [], "the absence is inside the gap");
+}
+
+proptest! {
+    /// Whatever a connection does: one gap at a time, numbered without holes, in order, none of negative length, each
+    /// ended by a tick, by quiet or by being switched off.
+    #[test]
+    fn gaps_never_overlap(steps in prop::collection::vec((0_usize..9, 0_u64..3, 1_i64..5_000, any::<bool>()), 1..200)) {
+        use ConnectionState as S;
+        const STATES: [S; 9] = [S::Disabled, S::Connecting, S::Authenticating, S::Subscribing, S::Connected, S::Degraded,
+            S::Mute, S::Reconnecting, S::Failed];
+        let mut ledger = Ledger::default();
+        let (mut at, mut ticks, mut last_tick) = (START, 0, 0);
+        let mut gaps: Vec<Gap> = Vec::new();
+        for (state, new_ticks, step, quiet) in steps {
+            at += step;
+            ticks += new_ticks;
+            if new_ticks > 0 {
+                last_tick = at;
+            }
+            let mut connection = seen(STATES[state], at, ticks, last_tick);
+            connection.live.enabled = STATES[state] != S::Disabled;
+            if quiet {
+                connection.live.health.data = Layer::of(LayerState::Quiet);
+            }
+            for gap in ledger.observe([&connection], UnixMillis(at)) {
+                prop_assert!(gap.started_at.0 <= at);
+                match gaps.last_mut().filter(|last| last.number == gap.number) {
+                    Some(last) => {
+                        prop_assert!(last.ended_at.is_none(), "an ended gap stays as it is");
+                        prop_assert_eq!(last.started_at, gap.started_at);
+                        *last = gap;
+                    }
+                    None => gaps.push(gap),
+                }
+            }
+            prop_assert!(ledger.open().len() <= 1);
+        }
+        for (place, gap) in gaps.iter().enumerate() {
+            prop_assert_eq!(gap.number as usize, place + 1);
+            prop_assert!(gap.ended_at.is_none_or(|end| end >= gap.started_at));
+        }
+        for pair in gaps.windows(2) {
+            prop_assert!(pair[0].ended_at.is_some_and(|end| end <= pair[1].started_at));
+        }
+    }
+}

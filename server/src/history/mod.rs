@@ -1,0 +1,228 @@
+//! History: what happened while nobody looked (spec M3 to M5).
+//!
+//! ```text
+//!  hub ──watch: status report──▶ Recorder ──▶ Backlog ──one transaction a second──▶ database
+//!                                (samples,   (bounded)                                 │
+//!                                 events,                 ◀──── failed: put back ──────┘
+//!                                 Ledger: gaps)
+//!      ◀──watch: trouble────────────────────── not kept since …, and why
+//! ```
+//!
+//! One task beside the way of a tick. It reads reports from a watch channel, so the hub never waits for it, and it never
+//! waits for the database: a write runs beside it while it goes on observing. A second's samples are in the database a
+//! second later, or wait in a bounded backlog; what that has to drop is counted and on record when the database is back.
+//! Two changes of state between two reports are seen as one.
+
+mod backlog;
+mod ledger;
+mod recorder;
+#[cfg(test)]
+mod tests;
+
+use crate::database::{
+    Database, QueryError,
+    history::{Batch, Past, Retention, Run},
+};
+use app::model::{
+    history::{EventKind, HistoryTrouble},
+    status::{Feed, StatusReport},
+    time::UnixMillis,
+};
+use ledger::Ledger;
+use recorder::Recorder;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Every so many writes, what is too old goes.
+const PRUNE_EVERY: u64 = 60;
+/// Something that is not written for so long is history that is not being kept, in milliseconds.
+const TROUBLE_AFTER_MS: i64 = 5_000;
+/// The time that the last write gets at the end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Keeps history until it is told to stop.
+pub struct Keeper {
+    database: Database,
+    retention: Retention,
+    recorder: Recorder,
+    run: Run,
+    trouble: watch::Sender<Option<HistoryTrouble>>,
+    writing: Option<JoinHandle<Written>>,
+    writes: u64,
+    /// When the oldest thing that is not written yet was handed to the database.
+    behind_since: Option<UnixMillis>,
+    last_error: Option<String>,
+}
+
+/// A write that is over: how, and what it was if it has to be done again.
+type Written = Result<Option<UnixMillis>, Box<(Batch, QueryError)>>;
+
+impl Keeper {
+    /// Reads what earlier runs left, and starts a new one. Whoever wants to know whether history is being kept watches
+    /// [`Keeper::trouble`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn open(database: Database, retention: Retention, feed: Feed) -> Result<Self, QueryError> {
+        let past = database.history_past().await?;
+        Ok(Self::start(database, retention, feed, past, UnixMillis::now()))
+    }
+
+    fn start(database: Database, retention: Retention, feed: Feed, past: Past, now: UnixMillis) -> Self {
+        let after = match &past.last_run {
+            None => "; history begins".to_owned(),
+            Some(Run { stopped_at: Some(at), .. }) => format!("; stopped since {at}"),
+            Some(Run { last_seen_at, .. }) => format!("; ended without a word after {last_seen_at}"),
+        };
+        let text = format!("Started: version {}, feed {}{after}", env!("CARGO_PKG_VERSION"), feed.label());
+        let mut recorder = Recorder::new(Ledger::resume(past, feed == Feed::Redis, now));
+        recorder.tell(now, None, EventKind::Server, None, &text);
+        Self {
+            database,
+            retention,
+            recorder,
+            run: Run { started_at: now, last_seen_at: now, ..Run::default() },
+            trouble: watch::Sender::default(),
+            writing: None,
+            writes: 0,
+            behind_since: None,
+            last_error: None,
+        }
+    }
+
+    /// Why history is not being kept; `None` while it is.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<HistoryTrouble>> {
+        self.trouble.subscribe()
+    }
+
+    /// Records reports until `stop`, then that the server stopped in good order.
+    pub async fn keep(mut self, mut reports: watch::Receiver<Arc<StatusReport>>, stop: CancellationToken) {
+        let mut beats = interval(WRITE_INTERVAL);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        reports.mark_changed();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(()) = reports.changed() => {
+                    let report = Arc::clone(&reports.borrow_and_update());
+                    self.recorder.observe(&report, UnixMillis::now());
+                }
+                written = ended(&mut self.writing) => self.settle(written),
+                _ = beats.tick() => self.beat(UnixMillis::now()),
+            }
+        }
+        self.say_goodbye().await;
+    }
+
+    fn beat(&mut self, now: UnixMillis) {
+        if self.writing.is_none() {
+            self.write(now);
+        }
+        self.tell_trouble(now);
+    }
+
+    /// Hands the next transaction to the database. There is always one: it says that this run lives.
+    fn write(&mut self, now: UnixMillis) {
+        self.behind_since.get_or_insert(now);
+        self.run.last_seen_at = now;
+        self.run.connection_ids = self.recorder.enabled();
+        let batch = self.recorder.backlog.take(self.run.clone());
+        let prunes = self.writes.is_multiple_of(PRUNE_EVERY).then_some(self.retention);
+        self.writes += 1;
+        let database = self.database.clone();
+        self.writing = Some(tokio::spawn(async move {
+            match database.write_history(&batch).await {
+                Ok(()) => Ok(prune(&database, prunes, now).await),
+                Err(error) => Err(Box::new((batch, error))),
+            }
+        }));
+    }
+
+    fn settle(&mut self, written: Written) {
+        let now = UnixMillis::now();
+        match written {
+            Ok(pruned) => {
+                if let Some(end) = pruned {
+                    let text = format!("The database reached its size limit: what was before {end} is deleted");
+                    self.recorder.tell(now, None, EventKind::History, None, &text);
+                }
+                let since = self.behind_since.take();
+                if let (Some(reason), Some(since)) = (self.last_error.take(), since) {
+                    info!("History is being kept again");
+                    self.recorder.backlog.settle(since, now, &reason);
+                }
+            }
+            Err(unwritten) => {
+                let (batch, error) = *unwritten;
+                self.recorder.backlog.put_back(batch);
+                let reason = error.reason();
+                if self.last_error.as_ref() != Some(&reason) {
+                    warn!("History is not being written: {reason}");
+                }
+                self.last_error = Some(reason);
+            }
+        }
+        self.tell_trouble(now);
+    }
+
+    fn tell_trouble(&mut self, now: UnixMillis) {
+        let behind = self.behind_since.filter(|since| now.millis_since(*since) >= TROUBLE_AFTER_MS);
+        let trouble = behind.map(|since| {
+            let reason = self.last_error.get_or_insert_with(|| "the database is slow".to_owned()).clone();
+            HistoryTrouble { since, reason }
+        });
+        self.trouble.send_if_modified(|told| (*told != trouble).then(|| *told = trouble).is_some());
+    }
+
+    async fn say_goodbye(mut self) {
+        let now = UnixMillis::now();
+        let goodbye = async {
+            if self.writing.is_some() {
+                let written = ended(&mut self.writing).await;
+                self.settle(written);
+            }
+            self.recorder.sample(now);
+            self.recorder.tell(now, None, EventKind::Server, None, "Stopped in good order");
+            self.run.stopped_at = Some(now);
+            self.write(now);
+            ended(&mut self.writing).await.is_ok()
+        };
+        if !matches!(timeout(FAREWELL, goodbye).await, Ok(true)) {
+            warn!("The last second of history could not be written");
+        }
+    }
+}
+
+/// The end of the write under way; never when there is none.
+async fn ended(writing: &mut Option<JoinHandle<Written>>) -> Written {
+    match writing {
+        Some(handle) => {
+            let written = handle.await;
+            *writing = None;
+            // A task that nobody aborts ends without a result only by a panic; carrying on would hide it.
+            written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Forgets what is too old or too much. A failure is told and tried again: what was written stays written.
+async fn prune(database: &Database, retention: Option<Retention>, now: UnixMillis) -> Option<UnixMillis> {
+    let retention = retention?;
+    let pruned = async {
+        database.prune_history(&retention, now).await?;
+        database.prune_by_size(retention.bytes_max, now).await
+    };
+    pruned.await.unwrap_or_else(|error| {
+        warn!("Old history could not be deleted: {}", error.reason());
+        None
+    })
+}

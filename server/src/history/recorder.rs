@@ -1,0 +1,293 @@
+//! From status reports to history: samples, events, gaps. Plain data with the time handed in; what it makes waits in the
+//! backlog.
+
+use super::{backlog::Backlog, ledger::Ledger};
+use crate::database::history::{NewEvent, Sample};
+use app::model::{
+    connection::{ConnectionId, ConnectionState},
+    history::{EventKind, Phase},
+    status::{ConnectionConfig, ConnectionLive, ConnectionStatus, StatusReport, StatusSource},
+    time::UnixMillis,
+};
+use std::collections::BTreeMap;
+
+/// A sample covers a second, or the metrics interval when that is longer; a little less, as timers are never exact.
+const SAMPLE_MS_MIN: i64 = 900;
+/// A sample never covers more: what a machine that slept did not see is a hole in the chart, not a slow second.
+const SAMPLE_MS_MAX: i64 = 10_000;
+/// Errors may come by thousands: one event in so long.
+const ERROR_EVENT_MS: i64 = 10_000;
+/// A provider's words may be long.
+const TEXT_LENGTH_MAX: usize = 500;
+
+pub(super) struct Recorder {
+    ledger: Ledger,
+    watched: BTreeMap<ConnectionId, Watched>,
+    /// Whether the bus was up, and how the status was known.
+    head: Option<(bool, StatusSource)>,
+    observed_at: Option<UnixMillis>,
+    sampled_at: Option<UnixMillis>,
+    pub(super) backlog: Backlog,
+}
+
+/// What is remembered of a connection between two reports and between two samples.
+struct Watched {
+    live: ConnectionLive,
+    config: ConnectionConfig,
+    /// Its counters when it was sampled last.
+    sampled: Counters,
+    phase_ms: [u64; Phase::COUNT],
+    /// The text of the last event of each state since it was last up: attempts that repeat are counted in the gap and not
+    /// listed one by one.
+    told: Vec<(ConnectionState, String)>,
+    errors_told: u64,
+    error_event_at: Option<UnixMillis>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counters {
+    messages: u64,
+    ticks: u64,
+    bytes: u64,
+    errors: u64,
+    reconnects: u64,
+}
+
+impl Counters {
+    fn of(live: &ConnectionLive) -> Self {
+        let metrics = &live.metrics;
+        Self {
+            messages: metrics.messages_total,
+            ticks: metrics.ticks_total,
+            bytes: metrics.bytes_total,
+            errors: metrics.error_count,
+            reconnects: metrics.reconnects_total,
+        }
+    }
+}
+
+/// What a counter gained. One that is smaller than before started anew at zero, with another process behind it.
+fn gained(now: u64, before: u64) -> u64 {
+    if now < before { now } else { now - before }
+}
+
+impl Recorder {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            watched: BTreeMap::new(),
+            head: None,
+            observed_at: None,
+            sampled_at: None,
+            backlog: Backlog::default(),
+        }
+    }
+
+    /// The connections that are enabled at the moment.
+    pub(super) fn enabled(&self) -> Vec<ConnectionId> {
+        self.watched.iter().filter(|(_, watched)| watched.live.enabled).map(|(id, _)| *id).collect()
+    }
+
+    /// Takes a report in.
+    pub(super) fn observe(&mut self, report: &StatusReport, now: UnixMillis) {
+        let since_last = self.observed_at.map_or(0, |at| now.millis_since(at).clamp(0, SAMPLE_MS_MAX)) as u64;
+        self.observed_at = Some(now);
+        self.look_at_head(report, now);
+        self.watched.retain(|id, _| report.connections.iter().any(|connection| connection.live.id == *id));
+        for connection in &report.connections {
+            self.look_at(connection, since_last, now);
+        }
+        for gap in self.ledger.observe(&report.connections, now) {
+            self.backlog.gap(gap);
+        }
+        match self.sampled_at {
+            Some(at) if now.millis_since(at) >= SAMPLE_MS_MIN => self.sample(now),
+            Some(at) if now < at => self.sampled_at = Some(now),
+            Some(_) => {}
+            None => self.sampled_at = Some(now),
+        }
+    }
+
+    /// A sample of whatever time went by since the last one.
+    pub(super) fn sample(&mut self, now: UnixMillis) {
+        self.sampled_at = Some(now);
+        for (id, watched) in &mut self.watched {
+            let phase_ms = std::mem::take(&mut watched.phase_ms);
+            let covered_ms: u64 = phase_ms.iter().sum();
+            if covered_ms == 0 {
+                continue;
+            }
+            let (counters, before) = (Counters::of(&watched.live), watched.sampled);
+            watched.sampled = counters;
+            let ticks = gained(counters.ticks, before.ticks);
+            let micros = |ms: f64| (ms * 1000.0).max(0.0).round() as u64;
+            self.backlog.sample(Sample {
+                connection_id: *id,
+                at: now,
+                covered_ms,
+                messages: gained(counters.messages, before.messages),
+                ticks,
+                bytes: gained(counters.bytes, before.bytes),
+                errors: gained(counters.errors, before.errors),
+                reconnects: gained(counters.reconnects, before.reconnects),
+                ticks_per_second_max: ticks as f64 * 1000.0 / covered_ms as f64,
+                latency_us: watched.live.metrics.latency_ms.as_ref().map(|latency| {
+                    [micros(latency.p50), micros(latency.p95), micros(latency.p99), micros(latency.p99)]
+                }),
+                phase_ms,
+            });
+        }
+    }
+
+    /// Puts an event on record.
+    pub(super) fn tell(
+        &mut self,
+        at: UnixMillis,
+        connection_id: Option<ConnectionId>,
+        kind: EventKind,
+        state: Option<ConnectionState>,
+        text: &str,
+    ) {
+        let text = text.chars().take(TEXT_LENGTH_MAX).collect();
+        self.backlog.event(NewEvent { at, connection_id, kind, state, text });
+    }
+
+    fn look_at_head(&mut self, report: &StatusReport, now: UnixMillis) {
+        let head = (report.head.bus.connected, report.head.status_source);
+        let Some((bus_before, source_before)) = self.head.replace(head) else { return };
+        match (bus_before, head.0) {
+            (true, false) => {
+                let reason = report.head.bus.reason.as_deref().unwrap_or("no reason given");
+                self.tell(now, None, EventKind::Bus, None, &["The bus carries no ticks: ", reason].concat());
+            }
+            (false, true) => self.tell(now, None, EventKind::Bus, None, "The bus carries ticks"),
+            _ => {}
+        }
+        if source_before != head.1 {
+            let text = match head.1 {
+                StatusSource::Reported => "The connection manager reports",
+                StatusSource::Stale => "The connection manager has not reported for more than 10 s",
+                StatusSource::Inferred => "No connection manager reports: states are read off the ticks",
+            };
+            self.tell(now, None, EventKind::Status, None, text);
+        }
+    }
+
+    fn look_at(&mut self, connection: &ConnectionStatus, since_last: u64, now: UnixMillis) {
+        let (id, live) = (connection.live.id, &connection.live);
+        let Some(watched) = self.watched.get_mut(&id) else {
+            self.watched.insert(id, Watched::new(connection));
+            if live.state != ConnectionState::Disabled {
+                self.tell(now, Some(id), EventKind::State, Some(live.state), &state_text(live));
+            }
+            return;
+        };
+        // What passed since the last report passed in the state that it told.
+        watched.phase_ms[Phase::of(watched.live.state) as usize] += since_last;
+        let configuration = differences(watched, connection);
+        let state = watched.news_of_state(live);
+        let error = if state.is_some() { watched.pass_over_errors(live) } else { watched.news_of_errors(live, now) };
+        watched.live = live.clone();
+        if watched.config != connection.config {
+            watched.config = connection.config.clone();
+        }
+        if let Some(text) = configuration {
+            self.tell(now, Some(id), EventKind::Configuration, None, &text);
+        }
+        if let Some(text) = state {
+            self.tell(live.state_since.unwrap_or(now), Some(id), EventKind::State, Some(live.state), &text);
+        }
+        if let Some(text) = error {
+            self.tell(now, Some(id), EventKind::Error, None, &text);
+        }
+    }
+}
+
+impl Watched {
+    fn new(connection: &ConnectionStatus) -> Self {
+        Self {
+            live: connection.live.clone(),
+            config: connection.config.clone(),
+            sampled: Counters::of(&connection.live),
+            phase_ms: [0; Phase::COUNT],
+            told: Vec::new(),
+            errors_told: connection.live.metrics.error_count,
+            error_event_at: None,
+        }
+    }
+
+    /// The text of a change of state, unless the same was told in this outage already.
+    fn news_of_state(&mut self, live: &ConnectionLive) -> Option<String> {
+        if live.state == self.live.state && live.state_since == self.live.state_since {
+            return None;
+        }
+        let news = (live.state, state_text(live));
+        if live.state.is_up() && live.state != ConnectionState::Mute {
+            self.told.clear();
+        } else if self.told.contains(&news) {
+            return None;
+        } else if self.told.len() < 16 {
+            self.told.push(news.clone());
+        }
+        Some(news.1)
+    }
+
+    fn news_of_errors(&mut self, live: &ConnectionLive, now: UnixMillis) -> Option<String> {
+        let count = gained(live.metrics.error_count, self.errors_told);
+        let due = self.error_event_at.is_none_or(|at| now.millis_since(at) >= ERROR_EVENT_MS);
+        if count == 0 || !due {
+            return None;
+        }
+        (self.errors_told, self.error_event_at) = (live.metrics.error_count, Some(now));
+        let message = live.metrics.last_error.as_ref().map_or("no message", |error| &error.message);
+        Some(if count == 1 { message.to_owned() } else { format!("{message} (the last of {count})") })
+    }
+
+    /// A change of state tells the error behind it in its own words.
+    fn pass_over_errors(&mut self, live: &ConnectionLive) -> Option<String> {
+        self.errors_told = live.metrics.error_count;
+        None
+    }
+}
+
+/// Why a connection is in its state, in words.
+fn state_text(live: &ConnectionLive) -> String {
+    match &live.reason {
+        Some(reason) => reason.clone(),
+        None if live.state.is_up() => {
+            let subscription = &live.subscription;
+            format!("{} of {} subscriptions acknowledged", subscription.acknowledged, subscription.requested)
+        }
+        None => live.state.label().to_owned(),
+    }
+}
+
+/// What changed in a connection's settings, in words.
+fn differences(watched: &Watched, connection: &ConnectionStatus) -> Option<String> {
+    let (old, new) = (&watched.config, &connection.config);
+    let mut changes = Vec::new();
+    let mut compare = |what: &str, old: &str, new: &str| {
+        if old != new {
+            changes.push(format!("{what}: {old} → {new}"));
+        }
+    };
+    let yes_or_no = |flag| if flag { "yes" } else { "no" };
+    compare("enabled", yes_or_no(watched.live.enabled), yes_or_no(connection.live.enabled));
+    compare("name", &watched.live.name, &connection.live.name);
+    compare("universe", old.universe_key.as_deref().unwrap_or("none"), new.universe_key.as_deref().unwrap_or("none"));
+    compare("tier", old.priority.label(), new.priority.label());
+    if old.symbols != new.symbols {
+        let added = new.symbols.iter().filter(|symbol| !old.symbols.contains(symbol)).count();
+        let removed = old.symbols.iter().filter(|symbol| !new.symbols.contains(symbol)).count();
+        changes.push(format!(
+            "symbols: {} → {} ({added} added, {removed} removed)",
+            old.symbols.len(),
+            new.symbols.len()
+        ));
+    }
+    (!changes.is_empty()).then(|| changes.join("; "))
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! The keeper against a real database that is broken for real.
+
+use super::*;
+use crate::{auth::testing, database::history::EventFilter};
+use app::model::{
+    connection::ConnectionState,
+    status::{ConnectionConfig, ConnectionLive, ConnectionStatus},
+};
+use std::{path::PathBuf, time::Instant};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+/// Far more than a condition needs, so that a slow machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A keeper that is fed ten reports a second, and everything to break it with.
+struct Bench {
+    folder: TempDir,
+    database: Database,
+    trouble: watch::Receiver<Option<HistoryTrouble>>,
+    reports: Arc<watch::Sender<Arc<StatusReport>>>,
+    stop: CancellationToken,
+    keeping: JoinHandle<()>,
+}
+
+fn report(ticks_total: u64, state: ConnectionState) -> Arc<StatusReport> {
+    let mut live = ConnectionLive { id: 1, enabled: true, state, ..ConnectionLive::default() };
+    live.metrics.ticks_total = ticks_total;
+    live.metrics.last_update = Some(UnixMillis::now());
+    let config = ConnectionConfig { ticker_count: 10, ..ConnectionConfig::default() };
+    Arc::new(StatusReport { connections: vec![ConnectionStatus { live, config }], ..StatusReport::default() })
+}
+
+async fn start(folder: TempDir) -> Bench {
+    let database = testing::open(&folder).await;
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let retention = Retention { seconds: days(1), ten_seconds: days(1), rest: days(90), bytes_max: u64::MAX };
+    let keeper = Keeper::open(database.clone(), retention, Feed::Simulator).await.unwrap();
+    let trouble = keeper.trouble();
+    let reports = Arc::new(watch::Sender::new(report(0, ConnectionState::Connected)));
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keeper.keep(reports.subscribe(), stop.clone()));
+    let (feed, fed) = (Arc::clone(&reports), stop.clone());
+    tokio::spawn(async move {
+        let mut ticks = 0;
+        while !fed.is_cancelled() {
+            ticks += 5;
+            feed.send_replace(report(ticks, ConnectionState::Connected));
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    Bench { folder, database, trouble, reports, stop, keeping }
+}
+
+impl Bench {
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("monitor.db")
+    }
+
+    async fn samples(&self) -> u64 {
+        let all = UnixMillis(0)..UnixMillis(i64::MAX);
+        let samples = self.database.history_samples(1, all, None, None, 10_000).await.unwrap();
+        samples.iter().map(|sample| sample.covered_ms).sum()
+    }
+
+    async fn texts(&self, kind: EventKind) -> Vec<String> {
+        let filter = EventFilter { range: UnixMillis(0)..UnixMillis(i64::MAX), connection_id: None, kind: Some(kind) };
+        let events = self.database.history_events(&filter, None, 100).await.unwrap();
+        events.into_iter().map(|event| event.text).collect()
+    }
+
+    async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let since = Instant::now();
+        while !is_so().await {
+            assert!(since.elapsed() < PATIENCE, "waited in vain for: {what}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn until_trouble(&self) -> HistoryTrouble {
+        self.until("trouble is told", async || self.trouble.borrow().is_some()).await;
+        self.trouble.borrow().clone().unwrap()
+    }
+
+    /// History is kept again, all of what came meanwhile with it, and the outage is on record.
+    async fn until_settled(&self, broken: Instant, covered_before: u64, reason: &str) {
+        self.until("history is kept again", async || self.trouble.borrow().is_none()).await;
+        let expected = covered_before + broken.elapsed().as_millis() as u64 / 2;
+        self.until("what came meanwhile is written", async || self.samples().await > expected).await;
+        self.until("the outage is on record", async || !self.texts(EventKind::History).await.is_empty()).await;
+        let text = self.texts(EventKind::History).await.remove(0);
+        assert!(text.contains(reason) && text.ends_with("nothing was lost, all of it was written late"), "{text}");
+    }
+
+    async fn end(self) -> TempDir {
+        self.stop.cancel();
+        self.keeping.await.unwrap();
+        self.database.close().await;
+        self.folder
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_is_told_and_caught_up_with() {
+    let bench = start(tempfile::tempdir().unwrap()).await;
+    bench.until("samples are written", async || bench.samples().await > 1_000).await;
+    let before = bench.samples().await;
+    let broken = Instant::now();
+    let mut other = testing::open(&bench.folder).await.lock().await;
+    let trouble = bench.until_trouble().await;
+    assert!(trouble.reason == "the database is slow" || trouble.reason == "the database is busy", "{trouble:?}");
+    bench.reports.send_replace(report(1, ConnectionState::Mute));
+    // It was looked at all the while.
+    sleep(Duration::from_secs(1)).await;
+    other.release().await;
+    bench.until_settled(broken, before, &trouble.reason).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_database_is_told_and_caught_up_with() {
+    let bench = start(tempfile::tempdir().unwrap()).await;
+    bench.until("samples are written", async || bench.samples().await > 1_000).await;
+    let before = bench.samples().await;
+    let broken = Instant::now();
+    bench.database.limit_pages(1).await;
+    // What fits into pages that are there is still written: hence a connection that has a lot to say.
+    let (reports, stop) = (Arc::clone(&bench.reports), bench.stop.clone());
+    let talking = tokio::spawn(stop.run_until_cancelled_owned(async move {
+        for attempt in 0..i64::MAX {
+            let mut lost = StatusReport::clone(&report(1, ConnectionState::Connected));
+            lost.connections[0].live.state_since = Some(UnixMillis(attempt));
+            lost.connections[0].live.reason = Some(format!("{attempt} {}", "words ".repeat(90)));
+            reports.send_replace(Arc::new(lost));
+            sleep(Duration::from_millis(20)).await;
+        }
+    }));
+    let trouble = bench.until_trouble().await;
+    assert_eq!(trouble.reason, "database or disk is full");
+    talking.abort();
+    bench.database.limit_pages(1_000_000).await;
+    bench.until_settled(broken, before, "database or disk is full").await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_file_that_is_gone_is_told_and_caught_up_with_when_it_is_put_back() {
+    let bench = start(tempfile::tempdir().unwrap()).await;
+    bench.until("samples are written", async || bench.samples().await > 1_000).await;
+    let before = bench.samples().await;
+    let broken = Instant::now();
+    let elsewhere = bench.folder.path().join("elsewhere.db");
+    std::fs::rename(bench.file(), &elsewhere).unwrap();
+    let trouble = bench.until_trouble().await;
+    assert_eq!(trouble.reason, "the database file was removed: put it back or restart the server");
+    assert!(!bench.database.is_reachable().await);
+    std::fs::write(bench.file(), "another file").unwrap();
+    let replaced = bench.database.write_history(&Batch::default()).await.unwrap_err();
+    assert_eq!(replaced.reason(), "the database file was replaced by another file: restart the server");
+    std::fs::rename(&elsewhere, bench.file()).unwrap();
+    bench.until_settled(broken, before, "the database file was removed").await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_good_order_and_a_crash_are_told_apart() {
+    let bench = start(tempfile::tempdir().unwrap()).await;
+    bench.until("samples are written", async || bench.samples().await > 1_000).await;
+    let folder = bench.end().await;
+    let again = start(folder).await;
+    again.until("samples are written", async || again.samples().await > 2_000).await;
+    assert!(again.texts(EventKind::Server).await.iter().any(|text| text == "Stopped in good order"));
+    let gaps = async || {
+        let all = UnixMillis(0)..UnixMillis(i64::MAX);
+        again.database.history_gaps(all, None, None, 10).await.unwrap()
+    };
+    again.until("the gap has ended", async || gaps().await.iter().any(|gap| gap.ended_at.is_some())).await;
+    let gap = gaps().await.remove(0);
+    assert_eq!((gap.number, gap.cause.label()), (1, "monitor stopped"));
+
+    // A crash: the task is gone without a word.
+    again.keeping.abort();
+    let Bench { folder, database, stop, .. } = again;
+    stop.cancel();
+    database.close().await;
+    let third = start(folder).await;
+    let gaps = async || {
+        let all = UnixMillis(0)..UnixMillis(i64::MAX);
+        third.database.history_gaps(all, None, None, 10).await.unwrap()
+    };
+    third.until("the crash is in the ledger", async || gaps().await.len() == 2).await;
+    assert_eq!(gaps().await[0].cause.label(), "monitor not running");
+    third.end().await;
+}
