@@ -18,6 +18,7 @@ pub mod history;
 pub mod hub;
 pub mod limits;
 pub mod monitor;
+pub mod refresh;
 pub mod routes;
 pub mod simulator;
 pub mod tasks;
@@ -35,8 +36,8 @@ use front::TlsKeys;
 use history::Keeper;
 use leptos::config::LeptosOptions;
 use limits::Limits;
+use refresh::Refresher;
 use routes::{AppState, guard::Access};
-use secrecy::SecretString;
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
@@ -62,9 +63,12 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let universes = Universes::load(config.market.universes_file.as_deref())?;
+    let universes = Universes::gather(&config).await?;
     let plans = universe::plan(&config.connections, &universes);
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
+    for plan in &plans {
+        plan.config.warnings.iter().for_each(|warning| warn!("Connection {}: {warning}", plan.id));
+    }
 
     let tasks = Tasks::new(shutdown.clone());
     let role = match config.feed {
@@ -73,9 +77,9 @@ pub async fn run(
         Feed::Redis => Role::Watcher,
     };
     let (bus, inbox) = bus::open(config.redis.as_ref(), role, &tasks)?;
-    start_ingest(&config, plans.clone(), bus, &tasks).await?;
+    let ingest = start_ingest(&config, plans.clone(), bus, &tasks).await?;
 
-    let monitor = monitor::Monitor::new(config.feed, plans, UnixMillis::now());
+    let monitor = monitor::Monitor::new(config.feed, plans.clone(), UnixMillis::now());
     let pace = hub::Pace {
         frame_interval: config.dashboard.frame_interval,
         metrics_interval: config.dashboard.metrics_interval,
@@ -95,12 +99,16 @@ pub async fn run(
         }
     };
 
+    let refresher = Refresher::new(config.clone(), (plans, &universes), ingest, hub.clone(), access.audit.clone());
+    tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
+
     let state = AppState {
         access,
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),
         hub,
+        refresher,
         sockets: tasks.tracker().clone(),
         shutdown: shutdown.clone(),
     };
@@ -122,18 +130,15 @@ async fn start_ingest(
     plans: Vec<ConnectionPlan>,
     bus: Arc<dyn TickBus>,
     tasks: &Tasks,
-) -> anyhow::Result<()> {
-    let endpoint = match config.feed {
-        Feed::Redis => return Ok(()),
-        Feed::Simulator => upstream::Endpoint::simulator(start_simulator(config, tasks).await?),
-        Feed::Massive => {
-            let key = config.market.api_key.clone().unwrap_or_else(|| SecretString::from(""));
-            upstream::Endpoint::massive(config.market.massive_url.clone(), key)
-        }
+) -> anyhow::Result<(Option<Manager>, Option<SocketAddr>)> {
+    let simulator = match config.feed {
+        Feed::Redis => return Ok((None, None)),
+        Feed::Simulator => Some(start_simulator(config, tasks).await?),
+        Feed::Massive => None,
     };
-    let policy = upstream::Policy::default();
-    let _manager = Manager::start(plans, endpoint, bus, policy, config.dashboard.metrics_interval, tasks);
-    Ok(())
+    let endpoint = refresh::endpoint(config, simulator);
+    let (policy, interval) = (upstream::Policy::default(), config.dashboard.metrics_interval);
+    Ok((Some(Manager::start(plans, endpoint, bus, policy, interval, tasks)), simulator))
 }
 
 async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
@@ -144,7 +149,8 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
     info!("The simulated market listens on ws://{address}/stocks; faults: POST http://{address}/control");
     let simulator = SimulatorConfig {
         keys: None,
-        connections_max: config.connections.len().max(3),
+        // As many as a refresh may ask for.
+        connections_max: config::CONNECTIONS_MAX as usize,
         denied_channels: Vec::new(),
         tick_rate: config.market.simulator_tick_rate,
     };

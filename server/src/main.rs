@@ -59,7 +59,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Simulator(args) => run_simulator(args).await,
         Command::User(command) => auth::cli::run(command, &open_database().await?).await,
         Command::Audit(command) => audit::cli::run(command, &open_database().await?).await,
-        Command::CheckConfig => check_config(&read_config()?),
+        Command::CheckConfig => check_config(&read_config()?).await,
     }
 }
 
@@ -107,8 +107,8 @@ async fn run_simulator(args: SimulatorArgs) -> anyhow::Result<()> {
     Ok(simulator::serve(config, listener, until_told_to_stop()).await?)
 }
 
-fn check_config(config: &Config) -> anyhow::Result<()> {
-    let universes = server::universe::Universes::load(config.market.universes_file.as_deref())?;
+async fn check_config(config: &Config) -> anyhow::Result<()> {
+    let universes = server::universe::Universes::gather(config).await?;
     for warning in &config.warnings {
         println!("warning: {warning}");
     }

@@ -14,14 +14,18 @@
 pub mod mailbox;
 mod memory;
 mod redis;
+mod universes;
 mod wire;
 
 pub use mailbox::{Delivery, Inbox};
 pub use wire::{Rejection, read_tick, write_tick};
 
 use crate::{config::RedisConfig, tasks::Tasks};
-use app::model::{status::StatusReport, tick::Tick};
-use std::sync::Arc;
+use app::model::{status::StatusReport, symbol::Symbol, tick::Tick};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The publishing side.
 pub trait TickBus: Send + Sync {
@@ -53,6 +57,17 @@ pub fn open(redis: Option<&RedisConfig>, role: Role, tasks: &Tasks) -> Result<(A
         Some(config) => redis::open(config, role, tasks),
         None => Ok(memory::open()),
     }
+}
+
+/// The universes among `keys` that are sets on Redis, with their symbols.
+///
+/// # Errors
+/// Why Redis could not be asked; never its address.
+pub async fn read_universes(
+    redis: &RedisConfig,
+    keys: &BTreeSet<String>,
+) -> Result<BTreeMap<String, BTreeSet<Symbol>>, String> {
+    if keys.is_empty() { Ok(BTreeMap::new()) } else { universes::read(redis, keys).await }
 }
 
 /// Why a bus cannot be opened.

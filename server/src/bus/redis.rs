@@ -371,7 +371,7 @@ impl Subscriber {
     }
 }
 
-async fn answered<T>(answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+pub(super) async fn answered<T>(answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     match timeout(ANSWER_TIMEOUT, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),

@@ -27,11 +27,22 @@ pub struct ConnectionSettings {
     /// `WEBSOCKET_CONNECTION_{N}_CHANNELS`, separated by commas; per-second aggregates by default.
     pub channels: Vec<Channel>,
     /// What was wrong with the settings.
+    pub problems: Vec<Problem>,
+    /// What became of that, for people.
     pub warnings: Vec<String>,
 }
 
+impl ConnectionSettings {
+    /// The same settings, where newer ones cannot be used.
+    #[must_use]
+    pub fn kept_for(&self, problems: &[Problem]) -> Self {
+        let warnings = problems.iter().map(|problem| format!("not taken over: {problem}")).collect();
+        Self { warnings, ..self.clone() }
+    }
+}
+
 /// More slots than any account has; ids stay well inside a byte.
-const CONNECTIONS_MAX: u64 = 16;
+pub const CONNECTIONS_MAX: u64 = 16;
 
 const SIMULATOR_UNIVERSES: [&str; 3] =
     ["tech_sector:large_cap", "finance_sector:large_cap", "healthcare_sector:large_cap"];
@@ -99,8 +110,7 @@ fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettin
     };
     let symbols =
         list(&mut reader, &name_of("SYMBOLS"), "ticker symbols separated by commas", |text| Symbol::parse(text).ok());
-    let channels =
-        list(&mut reader, &name_of("CHANNELS"), "channels among A, AM, T and Q separated by commas", Channel::parse);
+    let channels = channels(&mut reader, &name_of("CHANNELS"));
     let priority = reader.read(&name_of("PRIORITY"), default_priority, "high, normal or low", priority);
     let mut settings = ConnectionSettings {
         id,
@@ -111,9 +121,20 @@ fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettin
         priority,
         channels: if channels.is_empty() { vec![Channel::SecondBars] } else { channels },
         warnings: reader.problems.iter().map(|problem| format!("switched off: {problem}")).collect(),
+        problems: reader.problems,
     };
-    settings.enabled &= settings.warnings.is_empty();
+    settings.enabled &= settings.problems.is_empty();
     settings
+}
+
+/// Channels; one that carries no prices cannot be the only one.
+fn channels(reader: &mut Reader<'_>, name: &str) -> Vec<Channel> {
+    let accepted = "channels among A, AM, T, Q and LULD separated by commas, not LULD alone";
+    let channels = list(reader, name, accepted, Channel::parse);
+    if !channels.is_empty() && !channels.iter().any(|channel| channel.carries_prices()) {
+        reader.problem(name, reader.text(name).unwrap_or_default(), accepted);
+    }
+    channels
 }
 
 /// A list separated by commas; blanks around entries are allowed, repeated entries count once.

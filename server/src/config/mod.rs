@@ -1,4 +1,4 @@
-//! Configuration: the environment and `.env`, read once, all problems reported together.
+//! Configuration: the environment and `.env`, read at the start and on every refresh, all problems reported together.
 //!
 //! `docs/configuration.md` lists every variable. A value is checked where it is read; nothing after this module looks
 //! at the environment.
@@ -8,7 +8,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use connections::ConnectionSettings;
+pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
 pub use reader::{Problem, Variables};
 
 use crate::database::history::Retention;
@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use reader::Reader;
 use secrecy::SecretString;
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -41,6 +42,10 @@ pub struct Config {
     pub dashboard: DashboardConfig,
     /// Problems that stop nothing.
     pub warnings: Vec<Problem>,
+    /// Where all of it comes from, to be read again.
+    pub variables: Variables,
+    /// The names that were asked for.
+    asked: BTreeSet<String>,
 }
 
 /// Where ticks come from.
@@ -140,9 +145,31 @@ impl Config {
             history: history(&mut reader),
             dashboard: dashboard(&mut reader),
             warnings,
+            variables: variables.clone(),
+            asked: reader.asked.into_inner(),
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }
+
+    /// The variables that differ from those of `newer` and are read at a start alone.
+    #[must_use]
+    pub fn needs_restart_for(&self, newer: &Self) -> Vec<String> {
+        let is_late = |name: &&String| !is_refreshable(name) && self.variables.get(name) != newer.variables.get(name);
+        self.asked.union(&newer.asked).filter(is_late).cloned().collect()
+    }
+}
+
+/// Can a refresh take it over?
+fn is_refreshable(name: &str) -> bool {
+    const NAMES: [&str; 6] = [
+        "MASSIVE_API_KEY",
+        "MASSIVE_WEBSOCKET_URL",
+        "SYMBOL_UNIVERSE_KEY",
+        "UNIVERSES_FILE",
+        "USE_MULTI_CONNECTION",
+        "WEBSOCKET_CONNECTIONS_MAX",
+    ];
+    NAMES.contains(&name) || name.starts_with("WEBSOCKET_CONNECTION_")
 }
 
 fn feed(reader: &mut Reader<'_>) -> Feed {

@@ -1,11 +1,35 @@
 //! Reads variables one by one and remembers every problem, so that all are reported at once.
 
 use secrecy::SecretString;
-use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 /// The variables that configure the program: a `.env` file's, overridden by the process environment's.
 #[derive(Clone, Default)]
-pub struct Variables(BTreeMap<String, String>);
+pub struct Variables {
+    values: BTreeMap<String, String>,
+    source: Option<Source>,
+}
+
+/// Where variables can be read from again.
+#[derive(Clone)]
+struct Source {
+    /// What a process is started with never changes.
+    environment: BTreeMap<String, String>,
+    file: PathBuf,
+}
+
+impl fmt::Debug for Variables {
+    /// Names alone: among the values are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
 
 impl Variables {
     /// The process environment over the `.env` file in the working directory, if there is one.
@@ -13,32 +37,51 @@ impl Variables {
     /// # Errors
     /// When `.env` is there and a line of it cannot be read. The line is not quoted: it may hold a secret.
     pub fn from_process() -> Result<Self, Problem> {
-        let mut variables = BTreeMap::new();
-        let path = Path::new(".env");
-        if path.exists() {
+        // A value that is no text belongs to somebody else; one of ours would be missed where it is read.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::over(environment, Path::new(".env"))
+    }
+
+    /// An environment over a file, if there is one.
+    ///
+    /// # Errors
+    /// When the file is there and a line of it cannot be read. The line is not quoted: it may hold a secret.
+    pub fn over(environment: impl IntoIterator<Item = (String, String)>, file: &Path) -> Result<Self, Problem> {
+        Self::read(Source { environment: environment.into_iter().collect(), file: file.into() })
+    }
+
+    /// The same variables as they are now. Those that came from nowhere stay as they are.
+    ///
+    /// # Errors
+    /// As [`over`](Self::over).
+    pub fn read_again(&self) -> Result<Self, Problem> {
+        self.source.clone().map_or_else(|| Ok(self.clone()), Self::read)
+    }
+
+    fn read(source: Source) -> Result<Self, Problem> {
+        let mut values = BTreeMap::new();
+        if source.file.exists() {
             let unreadable = |cause: String| Problem::new(".env", None, cause);
-            let lines = dotenvy::from_path_iter(path).map_err(|error| unreadable(describe(&error)))?;
+            let lines = dotenvy::from_path_iter(&source.file).map_err(|error| unreadable(describe(&error)))?;
             for line in lines {
                 let (name, value) = line.map_err(|error| unreadable(describe(&error)))?;
-                variables.insert(name, value);
+                values.insert(name, value);
             }
         }
-        // A value that is no text belongs to somebody else; one of ours would be missed where it is read.
-        variables.extend(
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        );
-        Ok(Self(variables))
+        values.extend(source.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Ok(Self { values, source: Some(source) })
     }
 
     /// The value of a variable; an empty one counts as not set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// The names that start with `prefix` and have a value.
     pub fn names_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.keys().map(String::as_str).filter(move |name| name.starts_with(prefix) && self.get(name).is_some())
+        self.values.keys().map(String::as_str).filter(move |name| name.starts_with(prefix) && self.get(name).is_some())
     }
 }
 
@@ -50,7 +93,8 @@ impl<const N: usize> From<[(&str, &str); N]> for Variables {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, source: None }
     }
 }
 
@@ -92,14 +136,17 @@ impl fmt::Display for Problem {
 pub(super) struct Reader<'a> {
     pub(super) variables: &'a Variables,
     pub(super) problems: Vec<Problem>,
+    /// Every name that was asked for: what else there is belongs to others.
+    pub(super) asked: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(variables: &'a Variables) -> Self {
-        Self { variables, problems: Vec::new() }
+        Self { variables, problems: Vec::new(), asked: RefCell::default() }
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        self.asked.borrow_mut().insert(name.to_owned());
         self.variables.get(name)
     }
 

@@ -19,6 +19,7 @@ pub use encoding::Encoding;
 use crate::{
     bus::{Delivery, Inbox},
     monitor::Monitor,
+    universe::ConnectionPlan,
 };
 use app::{
     api::FIRST_ROWS_MAX,
@@ -66,6 +67,7 @@ enum Request {
     Join { encoding: Encoding, answer: oneshot::Sender<Joined> },
     Status { encoding: Encoding, answer: oneshot::Sender<Batch> },
     FirstView { answer: oneshot::Sender<Snapshot> },
+    Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
 }
 
 /// The whole truth, and everything after it.
@@ -97,6 +99,12 @@ impl Hub {
     /// The present with the first rows of each connection; `None` when the hub is gone.
     pub async fn first_view(&self) -> Option<Snapshot> {
         self.ask(|answer| Request::FirstView { answer }).await
+    }
+
+    /// Tells the monitor of another configuration; resolves when it knows.
+    pub async fn replan(&self, plans: Vec<ConnectionPlan>) {
+        // Without a hub there is nobody to be told.
+        let _ = self.ask(|answer| Request::Replan { plans, answer }).await;
     }
 
     async fn join(&self, encoding: Encoding) -> Option<Joined> {
@@ -246,6 +254,10 @@ impl Task {
                     Encoding::Json => JsonEvents::first(&live),
                 };
                 let _ = answer.send(batch);
+            }
+            Request::Replan { plans, answer } => {
+                self.monitor.replan(plans, now);
+                let _ = answer.send(());
             }
             Request::FirstView { answer } => {
                 let _ = answer.send(self.monitor.first_view(FIRST_ROWS_MAX));

@@ -11,7 +11,11 @@ mod inference;
 #[cfg(test)]
 mod tests;
 
-use crate::{bus::Delivery, universe::ConnectionPlan, upstream};
+use crate::{
+    bus::Delivery,
+    universe::{Assignments, ConnectionPlan},
+    upstream,
+};
 use app::model::{
     board::{Board, ROWS_MAX},
     connection::{ConnectionId, ConnectionState},
@@ -27,6 +31,7 @@ use inference::Observed;
 use std::{
     collections::{BTreeMap, HashMap},
     ops::RangeInclusive,
+    sync::Arc,
 };
 
 /// The numbers that a connection may have, configured here or reported by others.
@@ -41,7 +46,7 @@ pub struct Monitor {
     /// Where a connection's symbol is in the board.
     places: HashMap<(ConnectionId, Symbol), RowId>,
     /// Which connection carries a symbol, for producers that do not say.
-    carriers: HashMap<Symbol, ConnectionId>,
+    carriers: Assignments,
     /// What ticked since the last flush, by row.
     fresh: Vec<Fresh>,
     /// The rows that did.
@@ -51,6 +56,8 @@ pub struct Monitor {
     changed: bool,
     unassigned_ticks_total: u64,
     observed: HashMap<ConnectionId, Observed>,
+    /// The last status as it came, and when.
+    reported: Option<Arc<StatusReport>>,
     reported_at: Option<UnixMillis>,
 }
 
@@ -78,7 +85,7 @@ impl Monitor {
             plans,
             board: Board { report, ..Board::default() },
             places: HashMap::new(),
-            carriers: HashMap::new(),
+            carriers: Assignments::default(),
             fresh: Vec::new(),
             dirty: Vec::new(),
             rows_flushed: 0,
@@ -86,6 +93,7 @@ impl Monitor {
             changed: false,
             unassigned_ticks_total: 0,
             observed: HashMap::new(),
+            reported: None,
             reported_at: None,
         };
         monitor.lay_out_rows();
@@ -103,10 +111,23 @@ impl Monitor {
         }
         if let Some(report) = &delivery.status {
             self.adopt(report, now);
+            self.reported = Some(Arc::clone(report));
         }
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
         self.unassigned_ticks_total += delivery.lost;
+    }
+
+    /// The configuration is another one from now on. Where a connection manager runs here, its next report says the rest.
+    pub fn replan(&mut self, plans: Vec<ConnectionPlan>, now: UnixMillis) {
+        self.plans = plans;
+        if self.feed == Feed::Redis {
+            let (report, at) = (self.reported.clone().unwrap_or_default(), self.reported_at);
+            self.adopt(&report, now);
+            self.reported_at = at;
+            self.infer(now, None);
+            self.sum_up();
+        }
     }
 
     /// Is there anything that the next flush would tell?
@@ -235,7 +256,7 @@ impl Monitor {
     fn carrier_of(&self, tick: &Tick) -> Option<ConnectionId> {
         match tick.connection_id {
             Some(id) => self.board.report.connections.iter().any(|connection| connection.live.id == id).then_some(id),
-            None => self.carriers.get(&tick.symbol).copied(),
+            None => self.carriers.get_ticker_assignment(tick.symbol),
         }
     }
 
@@ -311,12 +332,13 @@ impl Monitor {
     fn lay_out_rows(&mut self) {
         let known: HashMap<_, _> =
             self.board.rows.drain(..).map(|row| ((row.connection_id, row.symbol), row)).collect();
-        self.carriers.clear();
+        self.carriers = Assignments::default();
         for connection in self.board.report.connections.iter().filter(|connection| connection.live.enabled) {
             let id = connection.live.id;
             for symbol in &connection.config.symbols {
-                self.carriers.entry(*symbol).or_insert(id);
-                if self.board.rows.len() < ROWS_MAX {
+                self.carriers.assign(*symbol, id);
+                // All symbols are no symbol: their rows come as they tick.
+                if self.board.rows.len() < ROWS_MAX && &**symbol != "*" {
                     let row = known.get(&(id, *symbol)).copied().unwrap_or_else(|| Row::empty(id, *symbol));
                     self.board.rows.push(row);
                 }

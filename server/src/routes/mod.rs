@@ -1,6 +1,7 @@
 //! Who may call what. The guards are here, the handlers know no roles.
 
 mod admin_ws;
+mod config;
 pub mod guard;
 pub(crate) mod login;
 mod machines;
@@ -13,6 +14,7 @@ use crate::{
     database::Database,
     hub::Hub,
     limits::Wait,
+    refresh::Refresher,
 };
 use app::{
     App,
@@ -49,6 +51,7 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
+    pub(crate) refresher: Refresher,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -99,6 +102,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
+        .route("/api/admin/config/refresh", post(config::refresh))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .route("/api/admin/{*rest}", any(no_such_route))
         .layer(CompressionLayer::new())

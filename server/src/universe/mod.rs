@@ -1,10 +1,12 @@
-//! Universes: named sets of symbols. A key resolves from `UNIVERSES_FILE`, then from the universes that ship with the
-//! server (`shipped.json`, real US tickers). What comes out is checked symbols in alphabetical order.
+//! Universes: named sets of symbols. A key resolves from `UNIVERSES_FILE`, then from a set on Redis, then from the
+//! universes that ship with the server (`shipped.json`, real US tickers). What comes out is checked symbols in
+//! alphabetical order.
 
 mod routing;
 
-pub use routing::{ConnectionPlan, plan};
+pub use routing::{Assignments, ConnectionPlan, plan};
 
+use crate::{bus, config::Config};
 use app::model::symbol::Symbol;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +18,12 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub struct Universes {
     by_key: Arc<BTreeMap<String, BTreeSet<Symbol>>>,
+    /// Why Redis could not be asked, where it should have been.
+    unasked: Option<String>,
 }
+
+/// The most parts of a key that are looked up on Redis, one by one and in every union.
+const KEY_PARTS_MAX: usize = 8;
 
 /// Why `UNIVERSES_FILE` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,19 +47,50 @@ pub enum UniversesError {
 }
 
 impl Universes {
+    /// The universes that a configuration can name: those of its file, those on Redis under the keys that it names, those
+    /// that ship. A Redis that does not answer is no error; [`unasked`](Self::unasked) says so.
+    ///
+    /// # Errors
+    /// When the file is not there or not what it should be.
+    pub async fn gather(config: &Config) -> Result<Self, UniversesError> {
+        let file = config.market.universes_file.as_deref();
+        let Some(redis) = &config.redis else { return Self::load(file) };
+        let keys: BTreeSet<String> = config
+            .connections
+            .iter()
+            .filter_map(|connection| connection.universe_key.as_deref())
+            .flat_map(parts_of)
+            .collect();
+        match bus::read_universes(redis, &keys).await {
+            Ok(sets) => Self::merge(file, sets),
+            Err(why) => Ok(Self { unasked: Some(why), ..Self::load(file)? }),
+        }
+    }
+
+    /// Why Redis could not be asked for universes; what is unknown may be known there.
+    #[must_use]
+    pub fn unasked(&self) -> Option<&str> {
+        self.unasked.as_deref()
+    }
+
     /// The universes that ship with the server, and over them those of a file.
     ///
     /// # Errors
     /// When the file is not there or not what it should be.
     pub fn load(file: Option<&Path>) -> Result<Self, UniversesError> {
+        Self::merge(file, BTreeMap::new())
+    }
+
+    fn merge(file: Option<&Path>, on_redis: BTreeMap<String, BTreeSet<Symbol>>) -> Result<Self, UniversesError> {
         let mut by_key = shipped();
+        by_key.extend(on_redis);
         if let Some(path) = file {
             let text = std::fs::read(path).map_err(|cause| UniversesError::Unreadable { path: path.into(), cause })?;
             let own: BTreeMap<String, BTreeSet<Symbol>> = serde_json::from_slice(&text)
                 .map_err(|cause| UniversesError::Malformed { path: path.into(), cause })?;
             by_key.extend(own);
         }
-        Ok(Self { by_key: Arc::new(by_key) })
+        Ok(Self { by_key: Arc::new(by_key), unasked: None })
     }
 
     /// The symbols of a key: the whole key's, or else, where it has colons, the union of its parts' (`dow30:nasdaq100`).
@@ -68,6 +106,18 @@ impl Universes {
             Some(symbols)
         })
     }
+}
+
+/// Everything that a key may mean: itself, and each run of its parts.
+fn parts_of(key: &str) -> Vec<String> {
+    let parts: Vec<&str> = key.split(':').collect();
+    if parts.len() > KEY_PARTS_MAX {
+        return vec![key.to_owned()];
+    }
+    (0..parts.len())
+        .flat_map(|from| (from + 1..=parts.len()).map(move |to| (from, to)))
+        .map(|(from, to)| parts[from..to].join(":"))
+        .collect()
 }
 
 fn shipped() -> BTreeMap<String, BTreeSet<Symbol>> {
@@ -127,6 +177,23 @@ mod tests {
         assert_eq!(universes.resolve("dow30").expect("there").len(), 1);
         assert_eq!(universes.resolve("mine:own").expect("there").len(), 2);
         assert!(universes.resolve("nasdaq100").is_some());
+    }
+
+    #[test]
+    fn a_file_comes_before_redis_and_redis_before_what_ships() {
+        let symbols = |text: &str| -> BTreeSet<Symbol> { [Symbol::parse(text).expect("a symbol")].into() };
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), r#"{"mine": ["AAPL"]}"#).expect("written");
+        let on_redis = [("mine".to_owned(), symbols("MSFT")), ("dow30".to_owned(), symbols("TSLA"))].into();
+        let universes = Universes::merge(Some(file.path()), on_redis).expect("reads");
+        assert_eq!(universes.resolve("mine"), Some(symbols("AAPL")));
+        assert_eq!(universes.resolve("dow30"), Some(symbols("TSLA")));
+    }
+
+    #[test]
+    fn a_key_may_mean_each_run_of_its_parts() {
+        assert_eq!(parts_of("a:b:c"), ["a", "a:b", "a:b:c", "b", "b:c", "c"]);
+        assert_eq!(parts_of(&"x:".repeat(100)).len(), 1);
     }
 
     #[test]

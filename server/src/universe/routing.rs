@@ -71,13 +71,39 @@ pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<Conne
     plans
 }
 
+/// Which connection carries a symbol, for producers of ticks that do not say.
+#[derive(Clone, Debug, Default)]
+pub struct Assignments {
+    by_symbol: HashMap<Symbol, ConnectionId>,
+    /// Who carries every symbol that nobody names.
+    all: Option<ConnectionId>,
+}
+
+impl Assignments {
+    /// A connection carries a symbol; `*` stands for all. Who comes first keeps it.
+    pub fn assign(&mut self, symbol: Symbol, connection: ConnectionId) {
+        if &*symbol == "*" {
+            self.all.get_or_insert(connection);
+        } else {
+            self.by_symbol.entry(symbol).or_insert(connection);
+        }
+    }
+
+    /// The connection that carries the symbol; `None` when none does.
+    #[must_use]
+    pub fn get_ticker_assignment(&self, symbol: Symbol) -> Option<ConnectionId> {
+        self.by_symbol.get(&symbol).copied().or(self.all)
+    }
+}
+
 fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionPlan {
     let mut warnings = settings.warnings.clone();
     let from_universe = settings.universe_key.as_deref().and_then(|key| {
         let symbols = universes.resolve(key).filter(|symbols| !symbols.is_empty());
         if symbols.is_none() {
+            let unasked = universes.unasked().map(|why| format!(" (Redis could not be asked: {why})"));
             let instead = if settings.symbols.is_empty() { "" } else { "; the symbol list is used instead" };
-            warnings.push(format!("universe key {key:?} is unknown or empty{instead}"));
+            warnings.push(format!("universe key {key:?} is unknown or empty{}{instead}", unasked.unwrap_or_default()));
         }
         symbols
     });
@@ -152,6 +178,18 @@ mod tests {
             ("WEBSOCKET_CONNECTION_1_ENABLED", "false"),
         ]);
         assert_eq!(symbols(&plans[1]), ["AAPL"]);
+    }
+
+    #[test]
+    fn a_symbol_belongs_to_who_names_it_and_then_to_who_carries_all() {
+        let symbol = |text| Symbol::parse(text).expect("a symbol");
+        let mut assignments = Assignments::default();
+        assignments.assign(symbol("AAPL"), 2);
+        assignments.assign(symbol("AAPL"), 3);
+        assert_eq!(assignments.get_ticker_assignment(symbol("AAPL")), Some(2));
+        assert_eq!(assignments.get_ticker_assignment(symbol("MSFT")), None);
+        assignments.assign(symbol("*"), 1);
+        assert_eq!(assignments.get_ticker_assignment(symbol("MSFT")), Some(1));
     }
 
     #[test]

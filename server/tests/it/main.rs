@@ -8,5 +8,6 @@ mod bus;
 mod connections;
 mod program;
 mod redis_feed;
+mod refresh;
 mod routes;
 mod util;

@@ -58,6 +58,12 @@ impl RedisServer {
         connection.get(key).await.unwrap()
     }
 
+    /// Adds members to a set.
+    pub(crate) async fn add(&self, key: &str, members: &[&str]) {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let _: () = connection.sadd(key, members).await.unwrap();
+    }
+
     /// Everything that is published on a channel from now on.
     pub(crate) async fn listen(&self, channel: &str) -> Listener {
         let mut pubsub = self.client().get_async_pubsub().await.unwrap();

@@ -20,7 +20,7 @@ pub(crate) struct TestServer {
     control: String,
     shutdown: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl TestServer {
@@ -36,14 +36,15 @@ impl TestServer {
         }
         let simulator = format!("127.0.0.1:{}", super::free_port());
         let own = [("SIMULATOR_LISTEN", simulator.as_str()), ("METRICS_INTERVAL_MS", "200")];
-        let variables: Variables = own.into_iter().chain(pairs).collect();
+        let environment = own.into_iter().chain(pairs).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = Variables::over(environment, &folder.path().join(".env")).unwrap();
         let config = Config::read(&variables).expect("a good configuration");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(server::run(config, database, listener, shutdown.clone()));
         let control = format!("http://{simulator}/control");
-        let server = Self { address, control, shutdown, running, _folder: folder };
+        let server = Self { address, control, shutdown, running, folder };
         let alive = reqwest::Client::new();
         eventually("the server answers", || async { alive.get(server.url("/healthz")).send().await.ok() }).await;
         server
@@ -78,6 +79,11 @@ impl TestServer {
 
     pub(crate) async fn admin(&self) -> Client {
         self.sign_in(Role::Admin).await
+    }
+
+    /// Writes the `.env` file that a refresh reads.
+    pub(crate) fn write_env(&self, text: &str) {
+        std::fs::write(self.folder.path().join(".env"), text).unwrap();
     }
 
     /// Breaks the simulated market.

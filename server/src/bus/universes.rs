@@ -1,0 +1,44 @@
+//! Universes that are sets on Redis, `tickstock:universe:{key}`: read when the configuration is.
+
+use super::redis::{answered, client};
+use crate::config::RedisConfig;
+use app::model::{board::ROWS_MAX, symbol::Symbol};
+use secrecy::ExposeSecret;
+use std::collections::{BTreeMap, BTreeSet};
+use tracing::warn;
+
+pub(super) async fn read(
+    config: &RedisConfig,
+    keys: &BTreeSet<String>,
+) -> Result<BTreeMap<String, BTreeSet<Symbol>>, String> {
+    let client = client(config.url.expose_secret()).map_err(|error| error.category().to_owned())?;
+    let mut pipeline = redis::pipe();
+    for key in keys {
+        pipeline.smembers(format!("{}universe:{key}", config.key_prefix));
+    }
+    // One key may hold something that is no set: that costs this key alone.
+    pipeline.ignore_errors();
+    let asked = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        pipeline.query_async::<Vec<redis::RedisResult<Vec<String>>>>(&mut connection).await
+    };
+    let answers = answered(asked).await.map_err(|error| error.to_string())?;
+    let mut universes = BTreeMap::new();
+    for (key, answer) in keys.iter().zip(answers) {
+        match answer {
+            Ok(members) if members.is_empty() => {}
+            Ok(members) => drop(universes.insert(key.clone(), symbols_of(key, &members))),
+            Err(error) => warn!("The universe {key:?} on Redis cannot be read: {error}"),
+        }
+    }
+    Ok(universes)
+}
+
+fn symbols_of(key: &str, members: &[String]) -> BTreeSet<Symbol> {
+    let symbols: BTreeSet<_> = members.iter().filter_map(|member| Symbol::parse(member).ok()).take(ROWS_MAX).collect();
+    if symbols.len() < members.len() {
+        let others = members.len() - symbols.len();
+        warn!("The universe {key:?} on Redis has {others} members that are no symbols, or too many");
+    }
+    symbols
+}
