@@ -1,6 +1,11 @@
 //! Server functions: what a page asks for when it is rendered. Live data never comes this way, it comes by socket.
 
 use crate::model::protocol::Snapshot;
+#[cfg(feature = "ssr")]
+use crate::model::{
+    account::AccountSession,
+    audit::{AuditForm, AuditPage},
+};
 use leptos::{prelude::*, server_fn::codec::JsonEncoding};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +48,12 @@ impl FromServerFnError for ApiError {
 pub trait Backend: Send + Sync {
     /// The present, with at most [`FIRST_ROWS_MAX`] rows a connection; `None` while the server is going away.
     fn first_view(&self) -> Answer<'_, Option<Snapshot>>;
+
+    /// A page of the audit log, or what is wrong with the question.
+    fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>>;
+
+    /// The live sessions of whoever is signed in; `None` when they cannot be told.
+    fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>>;
 }
 
 /// An answer that is on its way: what an `async fn` of an object-safe trait returns.
@@ -55,6 +66,8 @@ pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct CurrentAdmin {
     /// The account's email.
     pub email: String,
+    /// The account's role.
+    pub role: &'static str,
 }
 
 /// The dashboard's first view. The route is for admins only; the function checks again for itself.

@@ -24,6 +24,7 @@ pub mod health_trio;
 pub mod icon;
 pub mod live_table;
 pub mod metrics_panel;
+pub mod office;
 pub mod reason_line;
 pub mod sparkline;
 pub mod status_pill;

@@ -5,7 +5,7 @@ use super::{
     theme_toggle::ThemeToggle,
 };
 use crate::{
-    model::{status::StatusHead, time::UnixMillis},
+    model::{account::ACCOUNT, status::StatusHead, time::UnixMillis},
     store::{link::LinkState, view::View},
 };
 use leptos::prelude::*;
@@ -45,8 +45,9 @@ pub fn TopBar(
                 <PauseButton paused on_pause/>
                 <RefreshButton link on_refresh/>
                 <ThemeToggle/>
+                <a class="bar-link" href="/admin/audit" rel="external">"Audit log"</a>
                 <form class="account" method="post" action="/logout">
-                    <span class="account-email" title=title>{email}</span>
+                    <a class="account-email bar-link" href=ACCOUNT rel="external" title=title>{email}</a>
                     <button type="submit" class="button" data-testid="sign-out">"Sign out"</button>
                 </form>
             </div>

@@ -31,3 +31,33 @@ pub struct AuditRecord {
     /// SHA-256 over the record before and this one, in hexadecimal.
     pub hash: String,
 }
+
+/// Which records a page or the API is asked for, as it was written; an empty one counts as none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditForm {
+    /// At or after this: RFC 3339, or a span before now such as `-15m`.
+    pub from: Option<String>,
+    /// Before this.
+    pub to: Option<String>,
+    /// By this account.
+    pub actor: Option<String>,
+    /// This was done.
+    pub action: Option<String>,
+    /// With this outcome.
+    pub outcome: Option<String>,
+    /// From this address.
+    pub address: Option<String>,
+    /// Older than this record.
+    pub cursor: Option<String>,
+}
+
+/// What the audit page shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The records, newest first.
+    pub records: Vec<AuditRecord>,
+    /// Where the next page begins; `None` on the last.
+    pub next_cursor: Option<String>,
+    /// Every action there is.
+    pub actions: Vec<&'static str>,
+}

@@ -1,5 +1,7 @@
 //! One file a page: reads the route and the server's answer, builds the state, hands signals to components.
 
+pub mod account;
+pub mod audit;
 pub mod login;
 pub mod monitor;
 pub mod not_found;
@@ -23,6 +25,8 @@ pub fn App() -> impl IntoView {
             <Routes fallback=not_found::NotFoundPage>
                 // Async: all of the page is in the HTML, so that it reads without JavaScript.
                 <Route path=path!("/admin/websockets") view=monitor::MonitorPage ssr=SsrMode::Async/>
+                <Route path=path!("/admin/audit") view=audit::AuditLogPage ssr=SsrMode::Async/>
+                <Route path=path!("/admin/account") view=account::AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=login::LoginPage ssr=SsrMode::Async/>
             </Routes>
         </Router>

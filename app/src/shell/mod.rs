@@ -42,14 +42,14 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// The sign-in page is a plain form: it loads no WASM.
+/// Signing in, the account and the audit log are plain forms and tables: they load no WASM.
 fn needs_browser_side() -> bool {
     let url = use_context::<RequestUrl>();
     url.is_none_or(|url| {
         let url = url.as_ref();
         let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(url, |(_, path)| path);
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        path.trim_matches('/') != "login"
+        !matches!(path.trim_matches('/'), "login" | "admin/account" | "admin/audit")
     })
 }
 

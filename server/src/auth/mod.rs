@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST /login ──▶ Accounts::authenticate ──▶ session (cookie ⇄ SQLite)
-//!                  (argon2, two at a time)        │
+//!                  (argon2, few at a time)        │
 //! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
 //!                                                 ▼
 //!                       guard ──▶ Admin ──▶ handlers, server functions

@@ -1,4 +1,4 @@
-//! Passwords: argon2id, never more than two at once.
+//! Passwords: argon2id, few at once.
 //!
 //! One hash takes 19 MiB and tens of milliseconds of a core. A flood of sign-ins therefore waits in a short line, off the
 //! runtime's own threads, and what does not fit into the line is turned away at once.
@@ -16,8 +16,11 @@ use tokio::sync::Semaphore;
 pub const PASSWORD_MIN: usize = 12;
 /// The most bytes of a password; a longer one would not fit into the sign-in form's limit.
 const PASSWORD_BYTES_MAX: usize = 1024;
-/// How many hashes are computed at once.
-const HASHING_MAX: usize = 2;
+/// How many hashes are computed at once: on half of the cores, so that a flood of sign-ins leaves the other half to ticks.
+fn hashing_max() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 4)
+}
+
 /// How many sign-ins are being checked or wait for it.
 const WAITING_MAX: usize = 64;
 
@@ -135,7 +138,7 @@ pub(super) struct Verifier {
 
 impl Verifier {
     pub(super) fn new() -> Self {
-        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(HASHING_MAX)) }
+        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(hashing_max())) }
     }
 
     /// Does the password belong to the hash? Without a hash the answer is no, and takes as long.
@@ -233,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_waits_in_a_short_line_and_the_rest_is_turned_away() {
         let verifier = Verifier::new();
-        let held = verifier.hashing.clone().acquire_many_owned(2).await.unwrap();
+        let held = verifier.hashing.clone().acquire_many_owned(u32::try_from(hashing_max()).unwrap()).await.unwrap();
         let line: Vec<_> = (0..WAITING_MAX)
             .map(|_| {
                 let verifier = verifier.clone();

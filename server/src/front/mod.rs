@@ -14,6 +14,8 @@ pub use tls::{TlsError, TlsKeys};
 use axum::{
     Router,
     extract::{ConnectInfo, Request},
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
@@ -113,6 +115,10 @@ where
     }
 }
 
-async fn answer(mut routes: Router, request: Request) -> Result<axum::response::Response, Infallible> {
+async fn answer(mut routes: Router, request: Request) -> Result<Response, Infallible> {
+    // `CONNECT` names a host and no path. We are no proxy, and the page renderer takes a path for granted.
+    if request.uri().path_and_query().is_none() {
+        return Ok(StatusCode::BAD_REQUEST.into_response());
+    }
     ServiceExt::<Request>::ready(&mut routes).await?.call(request).await
 }

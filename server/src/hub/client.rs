@@ -65,7 +65,14 @@ pub async fn serve(
             if sink.send(Message::Close(Some(frame))).await.is_ok() {
                 // Until the client has answered. A socket that is dropped with bytes unread is reset, and a reset may
                 // overtake the close frame: the client would never learn why.
-                while let Some(Ok(_)) = stream.next().await {}
+                loop {
+                    match stream.next().await {
+                        Some(Ok(Message::Close(_))) => return,
+                        Some(Ok(_)) => {}
+                        // No more can be read, after a message that was too large for example; the frame needs its time.
+                        Some(Err(_)) | None => std::future::pending().await,
+                    }
+                }
             }
         };
         let _ = timeout(FAREWELL, farewell).await;

@@ -32,6 +32,10 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::prelude::{provide_context, use_context};
+use tower_http::limit::RequestBodyLimitLayer;
+
+/// The largest body of any request; forms have limits of their own below it.
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for administrators only. An administrator can give this account
 the role, or you can sign out and use another account.</p>
@@ -62,6 +66,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     routes
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
         .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))
@@ -164,8 +169,8 @@ fn act(act: Act, request: &Request) -> Act {
 /// To be called in the additional context that leptos is given.
 pub fn provide_current_admin() {
     let admin = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Admin>().cloned());
-    if let Some(Admin { email, .. }) = admin {
-        provide_context(CurrentAdmin { email });
+    if let Some(Admin { email, role, .. }) = admin {
+        provide_context(CurrentAdmin { email, role: role.as_str() });
     }
 }
 

@@ -10,4 +10,5 @@ mod program;
 mod redis_feed;
 mod refresh;
 mod routes;
+mod security;
 mod util;

@@ -5,7 +5,7 @@ mod server;
 mod socket;
 
 pub(crate) use redis::RedisServer;
-pub(crate) use server::{Client, TestServer};
+pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;
 
 use std::{future::Future, time::Duration};

@@ -1,7 +1,7 @@
 //! The whole server in this process, on a free port, with a database of its own.
 
 use super::{Socket, eventually};
-use reqwest::{StatusCode, header, redirect::Policy};
+use reqwest::{Response, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
 use server::{
     auth::{Role, hash_password},
@@ -10,13 +10,18 @@ use server::{
 };
 use std::net::SocketAddr;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    pub(crate) database: Database,
+    pub(crate) database_url: String,
     control: String,
     shutdown: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -42,11 +47,11 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(server::run(config, database, listener, shutdown.clone()));
+        let running = tokio::spawn(server::run(config, database.clone(), listener, shutdown.clone()));
         let control = format!("http://{simulator}/control");
-        let server = Self { address, control, shutdown, running, folder };
-        let alive = reqwest::Client::new();
-        eventually("the server answers", || async { alive.get(server.url("/healthz")).send().await.ok() }).await;
+        let server = Self { address, database, database_url: url, control, shutdown, running, folder };
+        // Whatever it speaks: that it takes connections is enough.
+        eventually("the server answers", || async { TcpStream::connect(address).await.ok() }).await;
         server
     }
 
@@ -62,19 +67,15 @@ impl TestServer {
 
     pub(crate) async fn sign_in(&self, role: Role) -> Client {
         let mut client = self.stranger();
-        let form = format!("email={}&password={}", email_of(role), PASSWORD.replace(' ', "+"));
-        let answer = client
-            .http
-            .post(self.url("/login"))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form)
-            .send()
-            .await
-            .unwrap();
+        let answer = client.try_sign_in(&email_of(role), PASSWORD, &[]).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
-        client.cookie = cookie.split(';').next().map(str::to_owned);
+        client.keep_cookie(&answer);
         client
+    }
+
+    /// The database as another process has it.
+    pub(crate) async fn other_process(&self) -> Database {
+        Database::open(&self.database_url).await.unwrap()
     }
 
     pub(crate) async fn admin(&self) -> Client {
@@ -105,19 +106,39 @@ impl Drop for TestServer {
     }
 }
 
-fn email_of(role: Role) -> String {
+pub(crate) fn email_of(role: Role) -> String {
     format!("{}@example.com", role.as_str())
 }
 
 /// A browser, or what passes for one.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: reqwest::Client,
-    base: String,
-    cookie: Option<String>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) cookie: Option<String>,
 }
 
 impl Client {
+    /// Posts a form.
+    pub(crate) async fn form(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = self.http.post(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        request.body(form.to_owned()).send().await.unwrap()
+    }
+
+    pub(crate) async fn try_sign_in(&self, email: &str, password: &str, headers: &[(&str, &str)]) -> Response {
+        self.form("/login", &format!("email={email}&password={}", password.replace(' ', "+")), headers).await
+    }
+
+    /// For the socket, whose client keeps no cookies by itself.
+    pub(crate) fn keep_cookie(&mut self, answer: &Response) {
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+        self.cookie = cookie.split(';').next().map(str::to_owned);
+    }
+
     /// The body of a GET, whose status is part of the call.
     pub(crate) async fn get(&self, path: &str, status: u16) -> String {
         let answer = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();

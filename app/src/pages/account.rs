@@ -1,0 +1,173 @@
+//! The own account: another password, and the sessions with an end to each. Plain forms that work without JavaScript; rendered on
+//! the server alone.
+
+use leptos::prelude::*;
+
+/// The page at `/admin/account`.
+#[component]
+pub fn AccountPage() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    {
+        rendered::page()
+    }
+}
+
+#[cfg(feature = "ssr")]
+mod rendered {
+    use crate::{
+        api::{Backend, CurrentAdmin},
+        components::{
+            icon::{Icon, WARNING},
+            office::OfficeBar,
+        },
+        model::account::{ACCOUNT, AccountSession},
+    };
+    use leptos::prelude::*;
+    use leptos_meta::Title;
+    use leptos_router::hooks::use_query_map;
+    use std::sync::Arc;
+
+    pub(super) fn page() -> AnyView {
+        let (Some(admin), Some(backend)) = (use_context::<CurrentAdmin>(), use_context::<Arc<dyn Backend>>()) else {
+            return ().into_any();
+        };
+        let query = use_query_map();
+        let (done, error) = query.with_untracked(|query| (query.get("done"), query.get("error")));
+        view! {
+            <Title text="Account"/>
+            <div class="office">
+                <OfficeBar email=admin.email.clone() here=ACCOUNT/>
+                <main class="office-page">
+                    <h1>"Account"</h1>
+                    <p class="office-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
+                    {done.map(|done| view! {
+                        <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(&done)}</span></p>
+                    })}
+                    {error.map(|error| view! {
+                        <p class="banner" data-tone="bad" role="alert" data-testid="error"><Icon path=WARNING/> <span>{error_text(&error)}</span></p>
+                    })}
+                    <PasswordForm email=admin.email/>
+                    <section class="office-card" aria-labelledby="sessions">
+                        <h2 id="sessions">"Sessions"</h2>
+                        <Suspense>
+                            {move || {
+                                let asked = Arc::clone(&backend);
+                                Suspend::new(async move { view! { <Sessions sessions=asked.own_sessions().await/> } })
+                            }}
+                        </Suspense>
+                    </section>
+                </main>
+            </div>
+        }
+        .into_any()
+    }
+
+    #[component]
+    fn PasswordForm(
+        /// Whose password: for the browser's own keeper of passwords.
+        email: String,
+    ) -> impl IntoView {
+        view! {
+            <section class="office-card" aria-labelledby="password">
+                <h2 id="password">"Password"</h2>
+                <form class="office-form" method="post" action="/admin/account/password" data-testid="password-form">
+                    <input type="hidden" name="email" autocomplete="username" value=email/>
+                    <label class="field">
+                        <span>"Current password"</span>
+                        <input type="password" name="current" autocomplete="current-password" required/>
+                    </label>
+                    <label class="field">
+                        <span>"New password"</span>
+                        <input type="password" name="new" autocomplete="new-password" minlength="12" required aria-describedby="password-rule"/>
+                    </label>
+                    <label class="field">
+                        <span>"New password once more"</span>
+                        <input type="password" name="again" autocomplete="new-password" minlength="12" required/>
+                    </label>
+                    <p id="password-rule" class="office-hint">"At least 12 characters. Several words that have nothing to do with one another are good and easy to type. All sessions end with the old password; this browser stays signed in."</p>
+                    <button type="submit" class="button button-primary">"Change the password"</button>
+                </form>
+            </section>
+        }
+    }
+
+    #[component]
+    fn Sessions(
+        /// `None` when they cannot be told.
+        sessions: Option<Vec<AccountSession>>,
+    ) -> impl IntoView {
+        let Some(sessions) = sessions else {
+            return view! { <p>"The sessions cannot be told now. Reload in a moment."</p> }.into_any();
+        };
+        let others = sessions.iter().filter(|session| !session.is_own).count();
+        let rows = sessions.into_iter().map(|session| {
+            let end = if session.is_own {
+                view! { <span class="office-hint">"this browser"</span> }.into_any()
+            } else {
+                view! {
+                    <form method="post" action="/admin/account/sessions">
+                        <input type="hidden" name="session" value=session.id/>
+                        <button type="submit" class="button" data-testid="end-session">"End"</button>
+                    </form>
+                }
+                .into_any()
+            };
+            view! {
+                <tr data-testid="session">
+                    <td class="number">{session.signed_in_at.to_string()}</td>
+                    <td class="number">{session.last_used_at.to_string()}</td>
+                    <td class="number">{session.address}</td>
+                    <td class="office-wide">{session.user_agent}</td>
+                    <td>{end}</td>
+                </tr>
+            }
+        });
+        view! {
+            <div class="office-scroll" tabindex="0" role="region" aria-labelledby="sessions">
+                <table class="office-table">
+                    <thead><tr>
+                        <th scope="col">"Signed in (UTC)"</th>
+                        <th scope="col">"Last used (UTC)"</th>
+                        <th scope="col">"From"</th>
+                        <th scope="col">"With"</th>
+                        <th scope="col"><span class="visually-hidden">"End"</span></th>
+                    </tr></thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table>
+            </div>
+            {(others > 0).then(|| view! {
+                <form method="post" action="/admin/account/sessions">
+                    <input type="hidden" name="session" value="others"/>
+                    <button type="submit" class="button" data-testid="end-others">"End all other sessions"</button>
+                </form>
+            })}
+        }
+        .into_any()
+    }
+
+    fn done_text(word: &str) -> &'static str {
+        match word {
+            "password" => "The password was changed. All other sessions have ended.",
+            "sessions" => "Ended.",
+            _ => "Done.",
+        }
+    }
+
+    /// Never more than that: the word comes from the address, which anybody can write.
+    fn error_text(word: &str) -> &'static str {
+        match word {
+            "current" => "The current password is wrong. Nothing was changed.",
+            "differ" => "The two new passwords differ. Nothing was changed.",
+            "same" => "The new password is the old one. Nothing was changed.",
+            "short" => "The new password is too short: at least 12 characters are needed.",
+            "long" => "The new password is too long: at most 1024 bytes are accepted.",
+            "common" => {
+                "The new password is too easy to guess. Take several words that have nothing to do with one another."
+            }
+            "busy" => "Too many passwords are being checked. Try again in a few seconds.",
+            "session" => "There is no such session: it may have ended meanwhile.",
+            "form" => "The form did not arrive whole. Nothing was changed.",
+            _ => "It did not work, and nothing was changed. Try again in a few seconds.",
+        }
+    }
+}

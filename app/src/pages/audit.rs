@@ -1,0 +1,207 @@
+//! The audit log: filters, a table, pages, and the same as a file. A plain form that works without JavaScript; rendered on the
+//! server alone.
+
+use leptos::prelude::*;
+
+/// The page at `/admin/audit`.
+#[component]
+pub fn AuditLogPage() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    {
+        rendered::page()
+    }
+}
+
+#[cfg(feature = "ssr")]
+mod rendered {
+    use crate::{
+        api::{Backend, CurrentAdmin},
+        components::{
+            icon::{Icon, WARNING},
+            office::OfficeBar,
+        },
+        model::audit::{AuditForm, AuditPage, AuditRecord},
+    };
+    use leptos::prelude::*;
+    use leptos_meta::Title;
+    use leptos_router::{hooks::use_query_map, location::Url};
+    use std::sync::Arc;
+
+    const HERE: &str = "/admin/audit";
+
+    pub(super) fn page() -> AnyView {
+        let (Some(admin), Some(backend)) = (use_context::<CurrentAdmin>(), use_context::<Arc<dyn Backend>>()) else {
+            return ().into_any();
+        };
+        let form = use_query_map().with_untracked(|query| AuditForm {
+            from: query.get("from"),
+            to: query.get("to"),
+            actor: query.get("actor"),
+            action: query.get("action"),
+            outcome: query.get("outcome"),
+            address: query.get("address"),
+            cursor: query.get("cursor"),
+        });
+        view! {
+            <Title text="Audit log"/>
+            <div class="office">
+                <OfficeBar email=admin.email here=HERE/>
+                <main class="office-page office-page-wide">
+                    <h1>"Audit log"</h1>
+                    <p class="office-lead">"What administrators did and what was refused, newest first. Times are UTC. The log cannot be changed; " <code>"tickstock-monitor audit verify"</code> " proves it."</p>
+                    <Suspense>
+                        {move || {
+                            let (asked, form) = (Arc::clone(&backend), form.clone());
+                            Suspend::new(async move {
+                                let answer = asked.audit_page(form.clone()).await;
+                                view! { <Log form answer/> }
+                            })
+                        }}
+                    </Suspense>
+                </main>
+            </div>
+        }
+        .into_any()
+    }
+
+    #[component]
+    fn Log(
+        /// What was asked for.
+        form: AuditForm,
+        /// What there is, or what is wrong with the question.
+        answer: Result<AuditPage, String>,
+    ) -> impl IntoView {
+        let actions = answer.as_ref().map(|page| page.actions.clone()).unwrap_or_default();
+        let filters = view! { <Filters form=form.clone() actions/> };
+        let page = match answer {
+            Ok(page) => page,
+            Err(problem) => {
+                return view! {
+                    {filters}
+                    <p class="banner" data-tone="bad" role="alert" data-testid="problem"><Icon path=WARNING/> <span>{problem}</span></p>
+                }
+                .into_any();
+            }
+        };
+        let table = if page.records.is_empty() {
+            view! { <p class="table-empty" data-testid="no-records">"No record fits. Widen the time, or clear the filters."</p> }.into_any()
+        } else {
+            view! { <Table records=page.records/> }.into_any()
+        };
+        let newest = form.cursor.is_some().then(|| link(&AuditForm { cursor: None, ..form.clone() }));
+        let older = page.next_cursor.map(|cursor| link(&AuditForm { cursor: Some(cursor), ..form }));
+        view! {
+            {filters}
+            {table}
+            <nav class="office-pager" aria-label="Pages of the log">
+                {newest.map(|address| view! { <a class="button" href=address data-testid="newest">"Newest"</a> })}
+                {older.map(|address| view! { <a class="button" href=address rel="next" data-testid="older">"Older"</a> })}
+            </nav>
+        }
+        .into_any()
+    }
+
+    #[component]
+    fn Filters(
+        /// What was asked for.
+        form: AuditForm,
+        /// Every action there is.
+        actions: Vec<&'static str>,
+    ) -> impl IntoView {
+        let file = ["/api/admin/audit?format=csv", &query(&AuditForm { cursor: None, ..form.clone() })].concat();
+        let spans = [("-1h", "Last hour"), ("-24h", "Last day"), ("-7d", "Last week")].map(|(span, name)| {
+            let address = link(&AuditForm { from: Some(span.to_owned()), to: None, cursor: None, ..form.clone() });
+            view! { <a class="button" href=address>{name}</a> }
+        });
+        let AuditForm { from, to, actor, action, outcome, address, .. } = form;
+        view! {
+            <form class="office-filters" method="get" action=HERE role="search" data-testid="filters">
+                <label class="field"><span>"From"</span><input name="from" value=from placeholder="-24h, 2026-01-21T12:00:00Z" spellcheck="false"/></label>
+                <label class="field"><span>"To"</span><input name="to" value=to placeholder="now" spellcheck="false"/></label>
+                <label class="field"><span>"Actor"</span><input name="actor" value=actor placeholder="name@example.com" spellcheck="false"/></label>
+                <label class="field"><span>"Action"</span>{choice("action", &actions, action)}</label>
+                <label class="field"><span>"Outcome"</span>{choice("outcome", &["ok", "refused", "failed"], outcome)}</label>
+                <label class="field"><span>"Address"</span><input name="address" value=address placeholder="192.0.2.7" spellcheck="false"/></label>
+                <div class="office-actions">
+                    <button type="submit" class="button button-primary">"Show"</button>
+                    <a class="button" href=HERE>"Clear"</a>
+                    {spans}
+                    <a class="button" href=file download="audit.csv" data-testid="csv">"Save as CSV"</a>
+                </div>
+            </form>
+        }
+    }
+
+    fn choice(name: &'static str, values: &[&'static str], chosen: Option<String>) -> impl IntoView + use<> {
+        let option = |value: &'static str, text: &'static str| {
+            let selected = chosen.as_deref().unwrap_or_default() == value;
+            view! { <option value=value selected=selected>{text}</option> }
+        };
+        let mut options = vec![option("", "any")];
+        options.extend(values.iter().map(|value| option(value, value)));
+        view! { <select name=name>{options}</select> }
+    }
+
+    #[component]
+    fn Table(
+        /// What there is, newest first.
+        records: Vec<AuditRecord>,
+    ) -> impl IntoView {
+        let rows = records.into_iter().map(|record| {
+            let times = (record.occurrences > 1).then(|| ["× ", &record.occurrences.to_string()].concat());
+            let outcome = record.outcome.clone();
+            let who = record.actor.unwrap_or_else(|| "nobody".to_owned());
+            view! {
+                <tr data-testid="record" data-outcome=outcome title=record.hash>
+                    <td class="number">{record.seq}</td>
+                    <td class="number office-time">{record.at.to_string()}</td>
+                    <td>{who} {record.role.map(|role| view! { " " <span class="office-hint">{role}</span> })}</td>
+                    <td class="number">{record.address}</td>
+                    <td><code>{record.action}</code></td>
+                    <td class="office-wide">{record.target}</td>
+                    <td><span class="office-outcome">{record.outcome}</span> {times}</td>
+                    <td class="office-wide">{record.reason}</td>
+                    <td class="office-wide office-hint">{record.user_agent}</td>
+                </tr>
+            }
+        });
+        view! {
+            <div class="office-scroll" tabindex="0" role="region" aria-label="Records">
+                <table class="office-table">
+                    <thead><tr>
+                        <th scope="col">"No."</th>
+                        <th scope="col">"Time"</th>
+                        <th scope="col">"Who"</th>
+                        <th scope="col">"From"</th>
+                        <th scope="col">"Action"</th>
+                        <th scope="col">"On"</th>
+                        <th scope="col">"Outcome"</th>
+                        <th scope="col">"Why"</th>
+                        <th scope="col">"With"</th>
+                    </tr></thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table>
+            </div>
+        }
+    }
+
+    fn link(form: &AuditForm) -> String {
+        [HERE, "?", query(form).trim_start_matches('&')].concat()
+    }
+
+    fn query(form: &AuditForm) -> String {
+        let AuditForm { from, to, actor, action, outcome, address, cursor } = form;
+        let fields = [
+            ("from", from),
+            ("to", to),
+            ("actor", actor),
+            ("action", action),
+            ("outcome", outcome),
+            ("address", address),
+            ("cursor", cursor),
+        ];
+        let given =
+            fields.into_iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|v| !v.is_empty())?)));
+        given.map(|(name, value)| ["&", name, "=", &Url::escape(value)].concat()).collect()
+    }
+}

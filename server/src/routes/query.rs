@@ -1,0 +1,91 @@
+//! What the addresses of the API may ask for: times, and what is said when they ask for something else.
+
+use super::api_error;
+use app::model::time::UnixMillis;
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+/// A question that is not understood: names the parameter, its value and what would be. Answers 400.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{parameter}={value:?}: expected {accepted}")]
+pub(crate) struct BadQuery {
+    pub(crate) parameter: &'static str,
+    pub(crate) value: String,
+    pub(crate) accepted: String,
+}
+
+impl BadQuery {
+    pub(crate) fn new(parameter: &'static str, value: &str, accepted: impl Into<String>) -> Self {
+        // As much of it as tells the mistake.
+        Self { parameter, value: value.chars().take(100).collect(), accepted: accepted.into() }
+    }
+}
+
+impl IntoResponse for BadQuery {
+    fn into_response(self) -> Response {
+        api_error(StatusCode::BAD_REQUEST, "bad_request", &self.to_string())
+    }
+}
+
+/// A point in time: RFC 3339, or a span before `now` such as `-15m`.
+pub(crate) fn time(parameter: &'static str, text: &str, now: UnixMillis) -> Result<UnixMillis, BadQuery> {
+    const ACCEPTED: &str = "a time like 2026-01-21T12:34:56Z, or a span like -30s, -15m, -24h or -7d";
+    let bad = || BadQuery::new(parameter, text, ACCEPTED);
+    let text = text.trim();
+    if let Some(span) = text.strip_prefix('-') {
+        let unit = span.chars().next_back().ok_or_else(bad)?;
+        let unit_ms = match unit {
+            's' => 1_000,
+            'm' => 60_000,
+            'h' => 3_600_000,
+            'd' => 86_400_000,
+            _ => return Err(bad()),
+        };
+        let count: i64 = span[..span.len() - 1].parse().ok().filter(|count| *count >= 0).ok_or_else(bad)?;
+        let span_ms = count.checked_mul(unit_ms).ok_or_else(bad)?;
+        return Ok(UnixMillis(now.0.saturating_sub(span_ms)));
+    }
+    serde_json::from_value(text.into()).map_err(|_| bad())
+}
+
+/// A whole number within bounds.
+pub(crate) fn number(parameter: &'static str, text: Option<&str>, default: u32, max: u32) -> Result<u32, BadQuery> {
+    let Some(text) = text else { return Ok(default) };
+    let accepted = || BadQuery::new(parameter, text, format!("a whole number from 1 to {max}"));
+    text.parse().ok().filter(|number| (1..=max).contains(number)).ok_or_else(accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date_or_a_span_before_now() {
+        let now = UnixMillis(1_768_998_896_789);
+        let read = |text| time("from", text, now).map(|time| time.0);
+        assert_eq!(read("2026-01-21T12:34:56.789Z"), Ok(now.0));
+        assert_eq!(read("-15m"), Ok(now.0 - 900_000));
+        assert_eq!(
+            [read("-30s"), read("-2h"), read("-7d"), read("-0s")],
+            [30_000, 7_200_000, 604_800_000, 0].map(|ms| Ok(now.0 - ms))
+        );
+        for text in
+            ["", "-", "-m", "-15", "--5m", "-5é", "-99999999999999999d", "15m", "yesterday", "2026-13-01T00:00:00Z"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let error = read("soon").unwrap_err().to_string();
+        assert!(error.starts_with(r#"from="soon": expected a time like 2026-"#), "{error}");
+    }
+
+    #[test]
+    fn a_number_has_bounds() {
+        assert_eq!(number("limit", None, 100, 1000), Ok(100));
+        assert_eq!(number("limit", Some("1000"), 100, 1000), Ok(1000));
+        for text in ["0", "1001", "-1", "x", ""] {
+            assert!(number("limit", Some(text), 100, 1000).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The audit log over HTTP: what is on record, who reads it, and what happens when it cannot be written.
+
+use crate::util::{PASSWORD, TestServer, email_of, eventually};
+use app::model::audit::AuditRecord;
+use serde_json::Value;
+use server::{
+    audit::Chain,
+    auth::Role,
+    database::{AuditFilter, Database},
+};
+
+/// `actor action target outcome`, oldest first.
+async fn log(database: &Database) -> Vec<String> {
+    let records = database.audit_records(&AuditFilter::default(), 1_000).await.unwrap();
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let line = |record: &AuditRecord| {
+        [text(&record.actor), record.action.clone(), text(&record.target), record.outcome.clone()].join(" ")
+    };
+    records.iter().rev().map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_does_and_what_is_refused_is_on_record() {
+    let server = TestServer::start([]).await;
+    let stranger = server.stranger();
+    stranger.redirect("/admin/websockets").await;
+    stranger.get("/api/admin/websocket-status", 401).await;
+    assert_eq!(stranger.try_socket(None, &server.url("")).await.err(), Some(401));
+    stranger.try_sign_in("admin@example.com", "not the password", &[]).await;
+    stranger.try_sign_in("hunter2hunter2", "oops, the wrong field", &[]).await;
+    stranger.form("/login", "email=a&password=b", &[("origin", "https://evil.example")]).await;
+    let user = server.sign_in(Role::User).await;
+    user.get("/admin/websockets", 403).await;
+    let admin = server.admin().await;
+    admin.get("/admin/websockets", 200).await;
+    admin.status().await;
+    admin.status().await;
+    let socket = admin.socket(None).await;
+    admin.get("/api/admin/nonesuch", 404).await;
+    drop(socket);
+    admin.form("/logout", "", &[]).await;
+
+    assert_eq!(
+        log(&server.database).await,
+        [
+            "- page_view GET /admin/websockets refused",
+            "- api_call GET /api/admin/websocket-status refused",
+            "- socket_open GET /admin-ws refused",
+            "- sign_in admin@example.com refused",
+            "- sign_in not an email refused",
+            "- cross_origin POST /login refused",
+            "user@example.com sign_in user@example.com ok",
+            "user@example.com page_view GET /admin/websockets refused",
+            "admin@example.com sign_in admin@example.com ok",
+            "admin@example.com page_view GET /admin/websockets ok",
+            "admin@example.com api_call GET /api/admin/websocket-status ok",
+            "admin@example.com socket_open GET /admin-ws ok",
+            "admin@example.com api_call GET /api/admin/{*rest} ok",
+            "admin@example.com sign_out - ok",
+        ]
+    );
+    let records = server.database.audit_records(&AuditFilter::default(), 1).await.unwrap();
+    assert_eq!(records[0].role.as_deref(), Some("admin"));
+    assert_eq!(records[0].address.as_deref(), Some("127.0.0.1"));
+
+    // The second call of the API within the minute is written with its count when the server ends.
+    let (url, other) = (server.database_url.clone(), server.other_process().await);
+    server.stop().await;
+    let records = other.audit_records(&AuditFilter::default(), 1_000).await.unwrap();
+    assert_eq!((records[0].action.as_str(), records[0].occurrences), ("api_call", 1), "{url}");
+    let (anchor, records) = other.audit_start(1_000).await.unwrap();
+    let mut chain = Chain::new(anchor);
+    records.iter().for_each(|record| chain.take(record).unwrap());
+    assert_eq!(chain.end().unwrap().records, 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_filters_pages_and_exports() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    for _ in 0..3 {
+        server.stranger().try_sign_in("=cmd|calc@x", "wrong", &[("user-agent", "=1+1")]).await;
+        server.stranger().try_sign_in("bob@x", "wrong", &[]).await;
+    }
+    let get = async |query: &str| admin.get_json(&format!("/api/admin/audit?{query}"), 200).await;
+    let seqs = |answer: &Value| -> Vec<i64> {
+        answer["records"].as_array().unwrap().iter().map(|record| record["seq"].as_i64().unwrap()).collect()
+    };
+    let refused = get("action=sign_in&outcome=refused&from=-1h").await;
+    assert_eq!(refused["records"].as_array().unwrap().len(), 2, "repetitions are counted: {refused}");
+    assert_eq!(refused["records"][0]["target"], "bob@x");
+    assert_eq!(refused["records"][0]["address"], "127.0.0.1");
+    assert!(refused["records"][0]["at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(refused["next_cursor"], Value::Null);
+    assert!(seqs(&get("to=-1h").await).is_empty());
+    assert!(seqs(&get("address=192.0.2.1").await).is_empty());
+    assert!(!seqs(&get("actor=ADMIN@example.com&action=sign_in").await).is_empty());
+
+    let mut paged = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = get(&format!("limit=1&action=sign_in{cursor}")).await;
+        paged.extend(seqs(&page));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, seqs(&get("action=sign_in").await));
+    assert_eq!(paged.len(), 3);
+
+    let csv = admin.get("/api/admin/audit?format=csv&action=sign_in&outcome=refused", 200).await;
+    let lines: Vec<_> = csv.lines().collect();
+    assert!(lines[0].starts_with("seq,at,actor,role,address,user_agent,action"), "{csv}");
+    assert_eq!(lines.len(), 3, "{csv}");
+    assert!(lines[2].contains("\"'=1+1\"") && lines[2].contains("\"'=cmd|calc@x\""), "no formula: {csv}");
+    let exports = get("action=export").await;
+    assert_eq!((&exports["records"][0]["target"], &exports["records"][0]["outcome"]), (&"audit".into(), &"ok".into()));
+
+    for (query, word) in [
+        ("from=yesterday", "from="),
+        ("action=reboot", "sign_in"),
+        ("outcome=maybe", "refused"),
+        ("limit=0", "1000"),
+        ("limit=1001", "1000"),
+        ("format=xml", "json or csv"),
+        ("cursor=x", "next_cursor"),
+        ("actr=bob", "actor"),
+        ("actor=a&actor=b", "at most once"),
+    ] {
+        let error = admin.get_json(&format!("/api/admin/audit?{query}"), 400).await;
+        assert!(error["error"]["message"].as_str().unwrap().contains(word), "{query}: {error}");
+    }
+    server.stranger().get("/api/admin/audit", 401).await;
+    server.sign_in(Role::Moderator).await.get("/api/admin/audit", 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_the_log_with_filters_and_without_running_what_strangers_wrote() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let evil = [("user-agent", "<script>alert(1)</script>")];
+    server.stranger().try_sign_in("\"><script>@x", "wrong", &evil).await;
+    let page = admin.get("/admin/audit", 200).await;
+    assert!(page.contains("sign_in") && page.contains("admin@example.com") && page.contains("</html>"), "{page}");
+    assert!(!page.contains("<script>alert") && !page.contains("\"><script>@x"), "{page}");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    assert!(!page.contains(".wasm"), "a table needs no program");
+
+    let refused = admin.get("/admin/audit?outcome=refused&from=-1h", 200).await;
+    assert!(refused.contains("data-outcome=\"refused\"") && !refused.contains("data-outcome=\"ok\""), "{refused}");
+    assert!(admin.get("/admin/audit?from=soon", 200).await.contains("expected a time like"));
+    assert!(admin.get("/admin/audit?actor=nobody@x", 200).await.contains("No record fits"));
+    let attack = admin.get("/admin/audit?actor=%22%3E%3Cscript%3Ealert(2)%3C/script%3E", 200).await;
+    assert!(!attack.contains("<script>alert(2)"), "{attack}");
+    assert_eq!(server.stranger().redirect("/admin/audit").await, "/login");
+    server.sign_in(Role::User).await.get("/admin/audit", 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ingest_go_on() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    let mut socket = admin.socket(None).await;
+    let ticks = async || admin.http.get(server.url("/readyz")).send().await.unwrap().status();
+
+    let other = server.other_process().await;
+    let lock = other.change().await.unwrap();
+    let error: Value = serde_json::from_str(&admin.get("/api/admin/nonesuch", 503).await).unwrap();
+    assert_eq!(error["error"]["code"], "not_recorded");
+    let page = admin.get("/admin/audit", 503).await;
+    assert!(page.contains("put on record") && page.contains("</html>"), "{page}");
+    let sign_in = server.stranger().try_sign_in(&email_of(Role::Super), PASSWORD, &[]).await;
+    assert_eq!(sign_in.status().as_u16(), 503);
+    assert!(sign_in.headers().get("set-cookie").is_none());
+    assert_eq!(admin.try_socket(Some("tickstock.v1.json"), &server.url("")).await.err(), None, "counted this minute");
+    assert!(ticks().await.is_success(), "ingest is up, and the database can be read");
+    for _ in 0..50 {
+        socket.event_named("tick_update").await;
+    }
+    drop(lock);
+    eventually("the door is open again", || async {
+        let answer = admin.http.get(server.url("/api/admin/nonesuch")).send().await.unwrap();
+        (answer.status().as_u16() == 404).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,213 @@
+//! A canary in every secret (spec S2): the real program with everything logged, and whatever leaves it searched.
+
+use super::tls::{ask, certificate, connect};
+use crate::util::{PATIENCE, eventually, free_port};
+use futures_util::StreamExt;
+use server::config::{Config, Variables};
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::timeout;
+
+const KEY: &str = "canary-api-key-4711";
+const PASSWORD: &str = "canary-Ochre-lantern-4712";
+const TOKEN: &str = "canary-metrics-token-4713";
+const REDIS_PASSWORD: &str = "canary-redis-password-4714";
+
+/// A program whose output is kept, ended when it is dropped.
+struct Running {
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(program: &str, arguments: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.envs(variables.iter().copied()).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let output = Arc::default();
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let output: Arc<Mutex<String>> = Arc::clone(&output);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    output.lock().unwrap().push_str(&(line + "\n"));
+                }
+            });
+        }
+        Self { child, output }
+    }
+
+    fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    async fn says(&self, text: &str) {
+        eventually(text, || async { self.output().contains(text).then_some(()) }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_leaves_the_program_however_much_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = certificate(folder.path());
+    let binary = env!("CARGO_BIN_EXE_tickstock-monitor");
+    let (redis_port, market_port, port) = (free_port().to_string(), free_port(), free_port());
+    let redis_arguments = ["--port", &redis_port, "--requirepass", REDIS_PASSWORD, "--save", "", "--bind", "127.0.0.1"];
+    let redis = Running::start("redis-server", &redis_arguments, &[], folder.path());
+    redis.says("Ready to accept connections").await;
+    let market = format!("127.0.0.1:{market_port}");
+    let market_arguments = ["simulator", "--listen", &market, "--keys", KEY];
+    let simulator = Running::start(binary, &market_arguments, &[], folder.path());
+    simulator.says("Simulated market on").await;
+
+    let (market_url, address) = (format!("ws://{market}/stocks"), format!("127.0.0.1:{port}"));
+    let redis_url = format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{redis_port}");
+    let variables = [
+        ("MARKET_FEED", "massive"),
+        ("MASSIVE_API_KEY", KEY),
+        ("MASSIVE_WEBSOCKET_URL", market_url.as_str()),
+        ("SYMBOL_UNIVERSE_KEY", "dow30"),
+        ("LEPTOS_SITE_ADDR", address.as_str()),
+        ("REDIS_URL", redis_url.as_str()),
+        ("ADMIN_PASSWORD", PASSWORD),
+        ("METRICS_TOKEN", TOKEN),
+        ("TLS_CERT", "cert.pem"),
+        ("TLS_KEY", "key.pem"),
+        ("RUST_LOG", "trace"),
+    ];
+    let monitor = Running::start(binary, &[], &variables, folder.path());
+    monitor.says("Connection 1 is connected").await;
+    let address = address.parse().unwrap();
+
+    let mut seen = Vec::new();
+    let form = |fields: &str, path: &str, cookie: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {cookie}\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{fields}",
+            fields.len()
+        )
+    };
+    let sign_in = form(&format!("email=admin%40localhost&password={PASSWORD}"), "/login", "");
+    let answer = ask(connect(address, &trusted).await, &sign_in).await;
+    let cookie = answer.split("set-cookie: ").nth(1).expect(&answer).split(';').next().unwrap().to_owned();
+    let session = cookie.split_once('=').unwrap().1.to_owned();
+
+    for path in [
+        "/login",
+        "/login?error=credentials",
+        "/admin/websockets",
+        "/admin/audit",
+        "/admin/account",
+        "/admin/nonesuch",
+        "/nonesuch",
+        "/api/admin/websocket-status",
+        "/api/admin/audit",
+        "/api/admin/audit?format=csv",
+        "/api/admin/audit?from=soon",
+        "/api/admin/nonesuch",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ] {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {cookie}\r\n\
+                               authorization: Bearer {TOKEN}\r\n\r\n"
+        );
+        let answer = ask(connect(address, &trusted).await, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 "), "{path}: {answer}");
+        seen.push((path.to_owned(), answer));
+    }
+    for (fields, path) in [
+        (format!("email=admin%40localhost&password={PASSWORD}-not"), "/login"),
+        (format!("password={PASSWORD}"), "/login"),
+        (format!("email=a&password={PASSWORD}{}", "x".repeat(9_000)), "/login"),
+        (format!("current={PASSWORD}&new={PASSWORD}&again={PASSWORD}"), "/admin/account/password"),
+        (format!("current={PASSWORD}"), "/admin/account/password"),
+        (format!("{{\"{PASSWORD}\":1}}"), "/api/admin/fn/first_view"),
+    ] {
+        let answer = ask(connect(address, &trusted).await, &form(&fields, path, &cookie)).await;
+        seen.push((format!("POST {path}"), answer));
+    }
+    for subprotocol in ["tickstock.v1.json", "tickstock.v1.bin"] {
+        use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+        let mut handshake = format!("wss://localhost:{port}/admin-ws").into_client_request().unwrap();
+        handshake.headers_mut().insert("cookie", cookie.parse().unwrap());
+        handshake.headers_mut().insert("sec-websocket-protocol", subprotocol.parse().unwrap());
+        let (mut socket, _) =
+            tokio_tungstenite::client_async(handshake, connect(address, &trusted).await).await.unwrap();
+        let mut bytes = Vec::new();
+        for _ in 0..50 {
+            let message = timeout(PATIENCE, socket.next()).await.expect("in time").unwrap().unwrap();
+            bytes.extend(message.into_data());
+        }
+        seen.push((subprotocol.to_owned(), String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    // What was under way when it was asked is in the log a moment later.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let log = monitor.output();
+    assert!(log.contains("TRACE") && log.contains("\"target\":\"audit\""));
+    seen.push(("the log".to_owned(), log));
+
+    let pem = std::fs::read_to_string(folder.path().join("key.pem")).unwrap();
+    let tls_key = pem.lines().nth(1).unwrap();
+    for (place, text) in &seen {
+        for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD, session.as_str(), tls_key, "$argon2"] {
+            if let Some(found) = text.find(secret) {
+                let around: String = text[..found].chars().rev().take(300).collect::<Vec<_>>().iter().rev().collect();
+                panic!("{secret} is in {place}: …{around}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_start_that_fails_and_a_panic_that_prints_the_configuration_tell_no_secret() {
+    let redis_url = format!("redis://:{REDIS_PASSWORD}@127.0.0.1:1");
+    let variables = [
+        ("MASSIVE_API_KEY", KEY),
+        ("REDIS_URL", redis_url.as_str()),
+        ("ADMIN_PASSWORD", PASSWORD),
+        ("METRICS_TOKEN", TOKEN),
+    ];
+    let config = Config::read(&Variables::from(variables)).unwrap();
+    let mut texts = vec![format!("{config:?} {config:#?}")];
+
+    let folder = tempfile::tempdir().unwrap();
+    let bad = [
+        ("LEPTOS_SITE_ADDR", "nowhere"),
+        ("DATABASE_URL", "postgres://monitor:canary-database-4715@db/monitor"),
+        ("TLS_CERT", "/nonexistent"),
+        ("MARKET_FEED", "radio"),
+    ];
+    for broken in bad {
+        let output = Command::new(env!("CARGO_BIN_EXE_tickstock-monitor"))
+            .env_clear()
+            .env("LEPTOS_SITE_ADDR", "127.0.0.1:0")
+            .envs(variables)
+            .envs([broken])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{broken:?}");
+        texts.push(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    for text in &texts {
+        for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD, "canary-database"] {
+            assert!(!text.contains(secret), "{secret} is in {text}");
+        }
+    }
+}

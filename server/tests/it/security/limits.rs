@@ -1,0 +1,238 @@
+//! How often somebody may come (spec S3), with one server, with two on a Redis, and with a Redis that dies.
+
+use crate::util::{PASSWORD, RedisServer, TestServer, email_of};
+use server::{
+    auth::Role,
+    config::RedisConfig,
+    limits::{API_CALLS, Limits, SOCKETS_PER_ACCOUNT},
+};
+use std::{net::IpAddr, time::Instant};
+
+const BEHIND_A_PROXY: [(&str, &str); 1] = [("TRUSTED_PROXIES", "127.0.0.1")];
+
+/// Tries until it is told to wait; answers how often it could, and the answer.
+async fn guess(server: &TestServer, email: &str, from: &str) -> (usize, reqwest::Response) {
+    for tried in 0..200 {
+        let answer = server.stranger().try_sign_in(email, "not the password", &[("x-forwarded-for", from)]).await;
+        if answer.status().as_u16() == 429 {
+            return (tried, answer);
+        }
+        assert_eq!(answer.headers()["location"], "/login?error=credentials");
+    }
+    panic!("200 guesses and no end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_a_password_is_slowed_down_and_locks_nobody_else_out() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let email = email_of(Role::Admin);
+    let (tried, answer) = guess(&server, &email, "192.0.2.1").await;
+    assert!((5..=7).contains(&tried), "{tried}");
+    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(wait >= 1, "{wait}");
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("Too many attempts") && page.contains("href=\"/login\""), "{page}");
+
+    // The right password is no way around it, or the answer would tell which one is right.
+    let right = server.stranger().try_sign_in(&email, PASSWORD, &[("x-forwarded-for", "192.0.2.1")]).await;
+    assert_eq!(right.status().as_u16(), 429);
+    let elsewhere = server.stranger().try_sign_in(&email, PASSWORD, &[("x-forwarded-for", "192.0.2.2")]).await;
+    assert_eq!(elsewhere.headers()["location"], "/admin/websockets");
+    let other_account = [("x-forwarded-for", "192.0.2.1")];
+    let other = server.stranger().try_sign_in(&email_of(Role::Super), PASSWORD, &other_account).await;
+    assert_eq!(other.headers()["location"], "/admin/websockets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trying_one_password_at_many_accounts_is_slowed_down_too() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let mut tried = 0;
+    loop {
+        let email = format!("someone{tried}@x");
+        let answer = server.stranger().try_sign_in(&email, "winter", &[("x-forwarded-for", "192.0.2.1")]).await;
+        if answer.status().as_u16() == 429 {
+            break;
+        }
+        tried += 1;
+        assert!(tried < 100, "no end");
+    }
+    assert!((20..=23).contains(&tried), "{tried}");
+    // A customer's IPv6 addresses are one network.
+    for host in 0..40 {
+        let from = format!("2001:db8:1:2::{host}");
+        server.stranger().try_sign_in("bob@x", "winter", &[("x-forwarded-for", &from)]).await;
+    }
+    let again = server.stranger().try_sign_in("eve@x", "winter", &[("x-forwarded-for", "2001:db8:1:2:ff::1")]).await;
+    assert_eq!(again.status().as_u16(), 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_tried_from_everywhere_stays_open_to_where_it_signed_in_before() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let email = email_of(Role::Admin);
+    let home = [("x-forwarded-for", "198.51.100.7")];
+    assert_eq!(server.stranger().try_sign_in(&email, PASSWORD, &home).await.status().as_u16(), 303);
+    let mut refused = 0;
+    for host in 0..120 {
+        let from = format!("203.0.113.{host}");
+        let answer = server.stranger().try_sign_in(&email, "guess", &[("x-forwarded-for", &from)]).await;
+        refused += usize::from(answer.status().as_u16() == 429);
+    }
+    assert!(refused > 0, "a hundred networks, one account");
+    let owner = server.stranger().try_sign_in(&email, PASSWORD, &home).await;
+    assert_eq!(owner.headers()["location"], "/admin/websockets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_from_nobody_in_particular_changes_no_address() {
+    let server = TestServer::start([]).await;
+    let mut statuses = Vec::new();
+    for host in 0..30 {
+        let from = format!("203.0.113.{host}");
+        let headers = [("x-forwarded-for", from.as_str()), ("x-real-ip", from.as_str()), ("forwarded", "for=1.2.3.4")];
+        statuses.push(server.stranger().try_sign_in("bob@x", "guess", &headers).await.status().as_u16());
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let records = server.database.audit_records(&Default::default(), 100).await.unwrap();
+    assert!(records.iter().all(|record| record.address.as_deref() == Some("127.0.0.1")), "{records:?}");
+}
+
+/// How long an unknown account takes against a known one, best of several each, as a machine that is busy makes both slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_account_and_a_wrong_password_take_the_same_time_and_get_the_same_answer() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let (mut known, mut unknown) = (f64::MAX, f64::MAX);
+    for round in 0..12 {
+        let from = format!("203.0.113.{round}");
+        for (email, best) in [(email_of(Role::Admin), &mut known), (format!("nobody{round}@x"), &mut unknown)] {
+            let since = Instant::now();
+            let answer = server.stranger().try_sign_in(&email, "not the password", &[("x-forwarded-for", &from)]).await;
+            // The first one makes what unknown accounts are compared with.
+            if round > 0 {
+                *best = best.min(since.elapsed().as_secs_f64());
+            }
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["location"]),
+                (303, &"/login?error=credentials".parse().unwrap())
+            );
+            assert!(answer.headers().get("set-cookie").is_none());
+        }
+    }
+    let ratio = known / unknown;
+    assert!((0.4..2.5).contains(&ratio), "{known} s and {unknown} s: without a hash to compare, it would be a tenth");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_the_api_are_limited_by_session() {
+    let server = TestServer::start([]).await;
+    let (busy, calm) = (server.admin().await, server.admin().await);
+    let mut limited = None;
+    for _ in 0..2_000 {
+        let answer = busy.http.get(server.url("/api/admin/websocket-status")).send().await.unwrap();
+        if answer.status().as_u16() == 429 {
+            limited = Some(answer);
+            break;
+        }
+    }
+    let limited = limited.expect("an end");
+    assert_eq!(limited.headers()["retry-after"], "1");
+    let error: serde_json::Value = limited.json().await.unwrap();
+    assert_eq!(error["error"]["code"], "too_many_requests");
+    calm.status().await;
+    crate::util::eventually("it may come back", || async {
+        let answer = busy.http.get(server.url("/api/admin/websocket-status")).send().await.unwrap();
+        answer.status().is_success().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_are_limited_by_network_and_sockets_by_account() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let mut open = Vec::new();
+    for _ in 0..SOCKETS_PER_ACCOUNT {
+        open.push(admin.socket(None).await);
+    }
+    assert_eq!(admin.try_socket(None, &server.url("")).await.err(), Some(429));
+    open.pop();
+    let again = crate::util::eventually("a place is free again", || async {
+        admin.try_socket(None, &server.url("")).await.ok()
+    });
+    open.push(again.await);
+    let other = server.sign_in(Role::Super).await;
+    other.socket(None).await;
+
+    // Strangers' handshakes count as well: they come first.
+    let mut refused = None;
+    for _ in 0..2_000 {
+        if let Err(429) = server.stranger().try_socket(None, &server.url("")).await {
+            refused = Some(());
+            break;
+        }
+    }
+    assert!(refused.is_some());
+    drop(open);
+}
+
+fn redis_limits(redis: &RedisServer) -> Limits {
+    Limits::new(Some(&RedisConfig { url: redis.url.as_str().into(), key_prefix: "test:".into() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_on_one_redis_count_together() {
+    let redis = RedisServer::start().await;
+    let (one, other) = (redis_limits(&redis), redis_limits(&redis));
+    let mut taken = 0;
+    while [&one, &other][taken % 2].take(API_CALLS, "session").await.is_ok() {
+        taken += 1;
+        assert!(taken < 1_000);
+    }
+    assert!((120..200).contains(&taken), "{taken}: one burst, and what came due meanwhile");
+
+    let network: IpAddr = "192.0.2.1".parse().unwrap();
+    let unknown = async || false;
+    let mut attempts = 0;
+    while [&one, &other][attempts % 2].attempt_sign_in(network, "ann@x", unknown).await.is_ok() {
+        attempts += 1;
+        assert!(attempts < 100);
+    }
+    assert_eq!(attempts, 6);
+    let wait = one.attempt_sign_in(network, "ann@x", unknown).await.unwrap_err();
+    assert_eq!(wait.seconds(), 1);
+    other.signed_in(network, "ann@x").await;
+    assert!(one.attempt_sign_in(network, "ann@x", unknown).await.is_ok());
+
+    let mut places = Vec::new();
+    for n in 0..SOCKETS_PER_ACCOUNT {
+        places.push([&one, &other][n % 2].socket_place(1).await.expect("a place"));
+    }
+    assert!(one.socket_place(1).await.is_none() && other.socket_place(1).await.is_none());
+    assert!(other.socket_place(2).await.is_some());
+    places.pop();
+    crate::util::eventually("a place is given back", || async { one.socket_place(1).await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_dies_neither_opens_nor_locks_the_door() {
+    let mut redis = RedisServer::start().await;
+    let limits = redis_limits(&redis);
+    let network: IpAddr = "192.0.2.1".parse().unwrap();
+    assert!(limits.attempt_sign_in(network, "ann@x", async || false).await.is_ok());
+    redis.kill();
+    let mut attempts = 0;
+    while limits.attempt_sign_in(network, "ann@x", async || false).await.is_ok() {
+        attempts += 1;
+        assert!(attempts < 100);
+    }
+    assert_eq!(attempts, 6, "this server counts alone");
+    assert!(limits.take(API_CALLS, "session").await.is_ok());
+    let places: Vec<_> = {
+        let mut places = Vec::new();
+        while let Some(place) = limits.socket_place(1).await {
+            places.push(place);
+        }
+        places
+    };
+    assert_eq!(places.len(), SOCKETS_PER_ACCOUNT);
+}

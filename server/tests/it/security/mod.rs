@@ -1,0 +1,10 @@
+//! Who gets in, who does not, and what is on record of it (spec S1–S5): from outside, as an attacker would try it.
+
+mod account;
+mod attacks;
+mod audit;
+mod canary;
+mod flood;
+mod limits;
+mod sessions;
+mod tls;
