@@ -20,13 +20,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// When patience runs out; says what was waited for.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let since = Instant::now();
-    loop {
+    for asked in 0.. {
         if let Some(answer) = ask().await {
             return answer;
         }
         assert!(since.elapsed() < PATIENCE, "waited in vain for: {what}");
-        sleep(Duration::from_millis(20)).await;
+        // Often at first, then more rarely than what the API allows to a session.
+        sleep(Duration::from_millis(if asked < 50 { 20 } else { 150 })).await;
     }
+    unreachable!("patience runs out before numbers do")
 }
 
 /// A port that nobody listens on at the moment.
