@@ -1,16 +1,28 @@
-//! Without a connection manager's word, the ticks themselves say how a connection is; marked as inferred. A word that
-//! is old is marked as stale.
+//! Where this process runs no connection manager: what the ticks themselves say of a connection.
+//!
+//! Without any status, states are read off the ticks and marked as inferred. A status that is old is marked as stale. A
+//! status that says nothing of the data, as TickStock's own does, is completed: a connection that is reported connected
+//! while nothing arrives here is mute, unless silence is normal.
 
 use super::Monitor;
-use crate::upstream::report::per_second;
+use crate::upstream::{Rhythm, report::per_second};
 use app::model::{
     connection::ConnectionState,
+    health::{Health, Layer, LayerState},
+    market::{MarketSession, SessionKind},
     status::{ConnectionLive, Feed, StatusSource},
     time::UnixMillis,
 };
+use std::sync::Arc;
 
-/// A status older than this is stale; a connection without ticks for this long is not called connected.
+/// A status older than this is stale; silence for this long is never nothing.
 const FRESH_MS: i64 = 10_000;
+
+/// In the regular session, a connection that never ticked for this long is mute.
+const FIRST_TICK_MS: i64 = 30_000;
+
+/// Silence of so many usual pauses is no accident.
+const MUTE_AFTER_PAUSES: f64 = 4.0;
 
 /// What was seen of one connection's ticks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,12 +31,17 @@ pub(super) struct Observed {
     ticks_measured: u64,
     /// Ticks a second over the last metrics interval.
     rate: f64,
+    /// When ticks of it began to be waited for.
+    since: Option<UnixMillis>,
     last_tick: Option<UnixMillis>,
+    rhythm: Rhythm,
 }
 
 impl Observed {
     pub(super) fn ticked(&mut self, count: u32, now: UnixMillis) {
         self.ticks_total += u64::from(count);
+        let longest = self.rhythm.is_known().then(|| self.mute_after_ms() as u64);
+        self.rhythm.beat(now, longest);
         self.last_tick = Some(now);
     }
 
@@ -32,11 +49,35 @@ impl Observed {
         self.rate = per_second(self.ticks_total - self.ticks_measured, seconds);
         self.ticks_measured = self.ticks_total;
     }
+
+    fn mute_after_ms(&self) -> i64 {
+        let learned = if self.rhythm.is_known() { self.rhythm.pause_ms() * MUTE_AFTER_PAUSES } else { 0.0 };
+        FRESH_MS.max(learned as i64)
+    }
+
+    /// How the data flows, as far as it can be told from here.
+    fn data(&self, now: UnixMillis, market: &MarketSession) -> Layer {
+        let Some(last) = self.last_tick else {
+            let waited = self.since.is_some_and(|since| now.millis_since(since) > FIRST_TICK_MS);
+            return if waited && market.kind == SessionKind::Regular {
+                Layer::because(LayerState::Bad, "No tick since this dashboard started")
+            } else {
+                Layer::because(LayerState::Unknown, "No tick yet")
+            };
+        };
+        if now.millis_since(last) <= self.mute_after_ms() {
+            Layer::of(LayerState::Good)
+        } else if market.is_open() {
+            Layer::because(LayerState::Bad, format!("No ticks since {} UTC", last.clock()))
+        } else {
+            Layer::because(LayerState::Quiet, format!("No ticks since {} UTC; the market is closed", last.clock()))
+        }
+    }
 }
 
 impl Monitor {
-    /// Where this process runs no connection manager: marks a stale status, or reads states off the ticks. `seconds`
-    /// since the last call, when rates are to be measured.
+    /// Where this process runs no connection manager: marks a stale status, completes one that says nothing of the data,
+    /// or reads states off the ticks. `seconds` since the last call, when rates are to be measured.
     pub(super) fn infer(&mut self, now: UnixMillis, seconds: Option<f64>) {
         if self.feed != Feed::Redis {
             return;
@@ -48,32 +89,47 @@ impl Monitor {
         };
         self.changed |= source != self.board.report.head.status_source;
         self.board.report.head.status_source = source;
+        let market = self.board.report.head.market;
+        let reported = self.reported.as_ref().map(Arc::clone);
         for connection in self.board.report.connections.iter_mut().filter(|connection| connection.live.enabled) {
-            let observed = self.observed.entry(connection.live.id).or_default();
+            let live = &mut connection.live;
+            let observed = self.observed.entry(live.id).or_default();
+            observed.since.get_or_insert(now);
             if let Some(seconds) = seconds {
                 observed.measure(seconds);
             }
-            if source != StatusSource::Inferred {
-                fill_in(&mut connection.live, observed);
-                continue;
+            let before = live.clone();
+            if source == StatusSource::Inferred {
+                read_off(live, observed, now, &market);
+            } else {
+                let said = reported.iter().flat_map(|report| &report.connections).find(|said| said.live.id == live.id);
+                if let Some(said) = said.filter(|said| says_nothing_of_data(&said.live)) {
+                    (live.state, live.reason) = (said.live.state, said.live.reason.clone());
+                    (live.state_since, live.health) = (said.live.state_since, Health::default());
+                    complete(live, observed, now, &market, Some(&before));
+                }
+                fill_in(live, observed);
             }
-            let state = connection.live.state;
-            read_off(&mut connection.live, observed, now);
-            self.changed |= connection.live.state != state;
+            self.changed |= live.state != before.state || live.health != before.health;
         }
     }
 }
 
-fn read_off(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis) {
-    let (state, reason) = match observed.last_tick {
-        Some(at) if now.millis_since(at) <= FRESH_MS => (ConnectionState::Connected, None),
-        Some(at) => (ConnectionState::Mute, Some(format!("No ticks since {} UTC, and no status", at.clock()))),
-        None => (ConnectionState::Connecting, Some("No ticks and no status yet".to_owned())),
+fn read_off(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis, market: &MarketSession) {
+    let data = observed.data(now, market);
+    let (state, reason) = match (data.state, observed.last_tick) {
+        (_, None) => (ConnectionState::Connecting, Some("No ticks and no status yet".to_owned())),
+        (LayerState::Bad, Some(at)) => {
+            (ConnectionState::Mute, Some(format!("No ticks since {} UTC, and no status", at.clock())))
+        }
+        (_, Some(_)) => (ConnectionState::Connected, data.reason.clone()),
     };
     if live.state != state || live.state_since.is_none() {
         live.state_since = Some(now);
     }
     (live.state, live.reason, live.connected) = (state, reason, state == ConnectionState::Connected);
+    let unknown = Layer::because(LayerState::Unknown, "Nobody reports it");
+    live.health = Health { transport: unknown.clone(), subscription: unknown, data };
     live.uptime_seconds = match (live.connected, live.state_since) {
         (true, Some(since)) => (now.millis_since(since).max(0) / 1000) as u64,
         _ => 0,
@@ -82,6 +138,44 @@ fn read_off(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis) {
     live.metrics.messages_total = observed.ticks_total;
     live.metrics.last_update = observed.last_tick;
     (live.metrics.messages_per_second, live.metrics.ticks_per_second) = (observed.rate, observed.rate);
+}
+
+/// Has the status no word on the three layers?
+pub(super) fn says_nothing_of_data(live: &ConnectionLive) -> bool {
+    live.health == Health::default()
+}
+
+/// Completes what a status says of a connection's state with what the ticks say of its data. `before` is how the
+/// connection was shown until now.
+pub(super) fn complete(
+    live: &mut ConnectionLive,
+    observed: &Observed,
+    now: UnixMillis,
+    market: &MarketSession,
+    before: Option<&ConnectionLive>,
+) {
+    let is_up = live.state.is_up();
+    let transport = match live.state {
+        ConnectionState::Reconnecting | ConnectionState::Failed => {
+            Layer { state: LayerState::Bad, reason: live.reason.clone() }
+        }
+        ConnectionState::Disabled => Layer::of(LayerState::Off),
+        _ if is_up => Layer::of(LayerState::Good),
+        _ => Layer::of(LayerState::Unknown),
+    };
+    let subscription =
+        if is_up { Layer::because(LayerState::Unknown, "Nobody reports it") } else { Layer::of(LayerState::Off) };
+    let data = if is_up { observed.data(now, market) } else { Layer::of(LayerState::Off) };
+    if data.state == LayerState::Bad {
+        live.state = ConnectionState::Mute;
+        live.reason = data.reason.as_ref().map(|why| format!("Reported connected, and yet: {why}"));
+    }
+    live.connected = is_up;
+    live.health = Health { transport, subscription, data };
+    if live.state_since.is_none() {
+        let since = before.filter(|before| before.state == live.state).and_then(|before| before.state_since);
+        live.state_since = Some(since.unwrap_or(now));
+    }
 }
 
 /// TickStock's own manager reports no rates and no heartbeat: then the ticks that arrive here tell them.

@@ -277,7 +277,7 @@ impl Monitor {
 
     fn adopt(&mut self, reported: &StatusReport, now: UnixMillis) {
         let mut report = reported.clone();
-        report.connections = self.all_slots(report.connections);
+        report.connections = self.all_slots(report.connections, now);
         report.head.feed = self.feed;
         report.head.market = self.board.report.head.market;
         report.head.bus = self.board.report.head.bus.clone();
@@ -294,13 +294,17 @@ impl Monitor {
     }
 
     /// Every configured slot once, as reported where it was, and what was reported beyond them.
-    fn all_slots(&self, reported: Vec<ConnectionStatus>) -> Vec<ConnectionStatus> {
+    fn all_slots(&self, reported: Vec<ConnectionStatus>, now: UnixMillis) -> Vec<ConnectionStatus> {
         let mut slots: BTreeMap<ConnectionId, ConnectionStatus> = BTreeMap::new();
         for mut connection in reported.into_iter().filter(|connection| SLOTS.contains(&connection.live.id)) {
             self.complete(&mut connection);
-            if let Some(observed) = self.observed.get(&connection.live.id) {
-                inference::fill_in(&mut connection.live, observed);
+            let live = &mut connection.live;
+            let observed = self.observed.get(&live.id).copied().unwrap_or_default();
+            if self.feed == Feed::Redis && inference::says_nothing_of_data(live) {
+                let before = self.board.report.connections.iter().map(|c| &c.live).find(|before| before.id == live.id);
+                inference::complete(live, &observed, now, &self.board.report.head.market, before);
             }
+            inference::fill_in(live, &observed);
             slots.entry(connection.live.id).or_insert(connection);
         }
         for plan in &self.plans {

@@ -6,6 +6,7 @@ use crate::{
 use app::model::{
     board::Change,
     connection::ConnectionState,
+    health::LayerState,
     status::{BusStatus, StatusSource},
 };
 use std::sync::Arc;
@@ -95,6 +96,86 @@ fn without_a_status_states_are_read_off_the_ticks_and_marked() {
     monitor.beat(later(11_000), 10.0);
     assert_eq!(state(&monitor), ConnectionState::Mute);
     assert_eq!(monitor.report().connections[2].live.state, ConnectionState::Disabled);
+}
+
+fn open_market(monitor: &mut Monitor) -> UnixMillis {
+    // A Wednesday, ten in the morning in New York.
+    let now = UnixMillis(1_769_007_600_000);
+    monitor.beat(now, 1.0);
+    now
+}
+
+/// What TickStock's own manager says: connected, and nothing of health.
+fn tickstock_status() -> StatusReport {
+    let mut report = StatusReport::default();
+    let mut connection = ConnectionStatus::default();
+    (connection.live.id, connection.live.name, connection.live.enabled) = (1, "primary".into(), true);
+    (connection.live.state, connection.live.connected) = (ConnectionState::Connected, true);
+    report.connections.push(connection);
+    report
+}
+
+#[test]
+fn a_connection_that_is_reported_connected_while_nothing_arrives_is_mute() {
+    let mut monitor = monitor(Feed::Redis);
+    let now = open_market(&mut monitor);
+    let at = |seconds: i64| UnixMillis(now.0 + seconds * 1_000);
+    let mut report = tickstock_status();
+    let mut say = |monitor: &mut Monitor, seconds| {
+        report.head.generated_at = at(seconds);
+        monitor.take(&Delivery { status: Some(Arc::new(report.clone())), ..Delivery::default() }, at(seconds));
+        monitor.beat(at(seconds), 1.0);
+    };
+    let live = |monitor: &Monitor| monitor.report().connections[0].live.clone();
+    for second in 0..20 {
+        monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), at(second));
+        say(&mut monitor, second);
+    }
+    assert_eq!(
+        (live(&monitor).state, live(&monitor).health.data.state),
+        (ConnectionState::Connected, LayerState::Good)
+    );
+    let since = live(&monitor).state_since;
+    say(&mut monitor, 28);
+    assert_eq!((live(&monitor).state, live(&monitor).state_since), (ConnectionState::Connected, since));
+    say(&mut monitor, 30);
+    let mute = live(&monitor);
+    assert_eq!((mute.state, mute.health.data.state), (ConnectionState::Mute, LayerState::Bad));
+    assert_eq!(mute.reason.as_deref(), Some("Reported connected, and yet: No ticks since 15:00:19 UTC"));
+    say(&mut monitor, 35);
+    assert_eq!(live(&monitor).state_since, Some(at(30)), "since it began");
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), at(36));
+    say(&mut monitor, 36);
+    assert_eq!(live(&monitor).state, ConnectionState::Connected);
+}
+
+#[test]
+fn silence_is_quiet_while_the_market_is_closed() {
+    let mut monitor = monitor(Feed::Redis);
+    let night = UnixMillis(1_769_007_600_000 + 12 * 3_600_000);
+    monitor.beat(night, 1.0);
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), night);
+    let later = UnixMillis(night.0 + 60_000);
+    monitor.beat(later, 1.0);
+    let live = &monitor.report().connections[0].live;
+    assert_eq!((live.state, live.health.data.state), (ConnectionState::Connected, LayerState::Quiet));
+    let mut report = tickstock_status();
+    report.head.generated_at = later;
+    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, later);
+    assert_eq!(monitor.report().connections[0].live.state, ConnectionState::Connected);
+}
+
+#[test]
+fn another_configuration_brings_other_rows_to_a_dashboard_that_only_watches() {
+    let mut monitor = monitor(Feed::Redis);
+    let report = Arc::new(tickstock_status());
+    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
+    assert_eq!(monitor.report().connections[0].config.symbols.len(), 2);
+    let mut plans = monitor.plans.clone();
+    plans[0].config.symbols.push(Symbol::parse("NVDA").expect("a symbol"));
+    monitor.replan(plans, NOW);
+    assert_eq!(monitor.report().connections[0].config.symbols.len(), 3);
+    assert!(matches!(monitor.flush(NOW).as_slice(), [Frame::Snapshot(_)]));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Faults on demand: `POST /control` takes one, `GET /control` shows sessions and faults. From this machine only.
 
 use super::Simulator;
-use super::faults::{Lasting, Shown};
-use super::peer::{End, Peer};
+use super::faults::{Lasting, Moment, Shown};
+use super::peer::{End, Extra, Peer};
 use super::protocol::Channel;
-use app::model::time::UnixMillis;
+use app::model::{symbol::Symbol, time::UnixMillis};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -13,18 +13,22 @@ use axum::{Json, Router, body::Bytes, routing::get};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What no parser takes for an event: not JSON, though it begins like it.
-const RUBBISH: &str = r#"[{"ev":"T","sym":"AAPL","p":1e999,"s":-,}}]] %%% <garbage>"#;
+pub(super) const RUBBISH: &str = r#"[{"ev":"T","sym":"AAPL","p":1e999,"s":-,}}]] %%% <garbage>"#;
 
 /// The names that `fault` takes.
-const FAULTS: &str =
-    "drop, close, stall, mute_pings, refuse_key, evict, garbage, flood, deny_channel, duplicate_bar, clear";
+const FAULTS: &str = "drop, close, stall, mute_pings, lag, flood, garbage, refuse_key, refuse_plan, refuse_realtime, limit, evict, \
+     slow_consumer, force_disconnect, deny_channel, ignore_channel, halt, duplicate_bar, revise_bar, large_frame, \
+     strange_events, clear";
 
 const CONNECTION_MAX: u64 = 999_999;
+
+/// What is late waits in memory.
+const LAG_MS_MAX: u64 = 60_000;
 
 /// A fault, read and checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,8 +37,8 @@ enum Fault {
     End(End),
     /// Sends rubbish to the sessions now open.
     Garbage,
-    /// Repeats the last bars to the sessions now open.
-    DuplicateBar,
+    /// Sends something once to the sessions now open.
+    Extra(Extra),
     /// Lasts: `None` until it is cleared.
     Lasting(Lasting, Option<Duration>),
     /// Takes lasting faults out of force.
@@ -129,7 +133,7 @@ fn execute(simulator: &Simulator, Order { fault, connection }: Order) -> usize {
     match fault {
         Fault::End(end) => to_each(&|peer| peer.finish(end)),
         Fault::Garbage => to_each(&|peer| peer.push(RUBBISH.to_owned(), 0)),
-        Fault::DuplicateBar => to_each(&|peer| peer.is_bar_repeat_asked.store(true, Relaxed)),
+        Fault::Extra(extra) => to_each(&|peer| peer.ask_for(extra)),
         Fault::Clear => simulator.faults.send_modify(|faults| faults.clear(connection)),
         Fault::Lasting(lasting, duration) => {
             let now = Instant::now();
@@ -151,13 +155,30 @@ impl Order {
             "drop" => Fault::End(End::Drop),
             "close" => Fault::End(End::Close(fields.close_code()?)),
             "evict" => Fault::End(End::Evicted),
-            "garbage" => Fault::Garbage,
-            "duplicate_bar" => Fault::DuplicateBar,
+            "slow_consumer" => Fault::End(End::Slow),
+            "force_disconnect" => Fault::End(End::Forced),
+            "garbage" => match fields.seconds()? {
+                None => Fault::Garbage,
+                lasting => Fault::Lasting(Lasting::Garbage, lasting),
+            },
+            "duplicate_bar" => Fault::Extra(Extra::RepeatedBars),
+            "revise_bar" => Fault::Extra(Extra::RevisedBars),
+            "large_frame" => Fault::Extra(Extra::LargeFrames),
+            "strange_events" => Fault::Extra(Extra::StrangeEvents),
             "clear" => Fault::Clear,
             "stall" => Fault::Lasting(Lasting::Stall, fields.seconds()?),
             "mute_pings" => Fault::Lasting(Lasting::MutePings, fields.seconds()?),
             "refuse_key" => Fault::Lasting(Lasting::RefuseKey, fields.seconds()?),
+            "refuse_plan" => Fault::Lasting(Lasting::RefusePlan, fields.seconds()?),
+            "refuse_realtime" => Fault::Lasting(Lasting::RefuseRealtime, fields.seconds()?),
+            "limit" => Fault::Lasting(Lasting::Limit(fields.moment()?), fields.seconds()?),
             "deny_channel" => Fault::Lasting(Lasting::DenyChannel(fields.channel()?), fields.seconds()?),
+            "ignore_channel" => Fault::Lasting(Lasting::IgnoreChannel(fields.channel()?), fields.seconds()?),
+            "halt" => Fault::Lasting(Lasting::Halt(fields.symbol()?), fields.seconds()?),
+            "lag" => {
+                let by_ms = fields.integer("by_ms", 1, LAG_MS_MAX)?.unwrap_or(10_000);
+                Fault::Lasting(Lasting::Lag(u32::try_from(by_ms).unwrap_or(u32::MAX)), fields.seconds()?)
+            }
             "flood" => {
                 let rate = fields.integer("events_per_second", 1, 1_000_000)?.unwrap_or(50_000);
                 let duration = fields.seconds()?.unwrap_or(Duration::from_secs(10));
@@ -203,6 +224,22 @@ impl Fields {
         channel.ok_or_else(|| format!("\"channel\" is {value}; accepted: {}", Channel::accepted()))
     }
 
+    fn moment(&mut self) -> Result<Moment, String> {
+        let value = self.0.remove("at").unwrap_or_else(|| "auth".into());
+        match value.as_str() {
+            Some("hello") => Ok(Moment::Hello),
+            Some("auth") => Ok(Moment::Auth),
+            Some("subscribed") => Ok(Moment::Subscribed),
+            _ => Err(format!("\"at\" is {value}; accepted: hello, auth, subscribed")),
+        }
+    }
+
+    fn symbol(&mut self) -> Result<Symbol, String> {
+        let value = self.0.remove("symbol").unwrap_or_default();
+        let symbol = value.as_str().and_then(|text| Symbol::parse(text).ok());
+        symbol.ok_or_else(|| format!("\"symbol\" is {value}; accepted: a ticker"))
+    }
+
     /// Codes that a close frame may carry (RFC 6455 §7.4); a lost connection, 1006, is the fault `drop`.
     fn close_code(&mut self) -> Result<u16, String> {
         let code = self.integer("code", 1000, 4999)?.unwrap_or(1000);
@@ -232,7 +269,12 @@ mod tests {
             (r#"{"fault":"close","code":4321}"#, Fault::End(End::Close(4321))),
             (r#"{"fault":"evict"}"#, Fault::End(End::Evicted)),
             (r#"{"fault":"garbage"}"#, Fault::Garbage),
-            (r#"{"fault":"duplicate_bar"}"#, Fault::DuplicateBar),
+            (r#"{"fault":"garbage","seconds":10}"#, Fault::Lasting(Lasting::Garbage, ten)),
+            (r#"{"fault":"duplicate_bar"}"#, Fault::Extra(Extra::RepeatedBars)),
+            (r#"{"fault":"slow_consumer"}"#, Fault::End(End::Slow)),
+            (r#"{"fault":"limit"}"#, Fault::Lasting(Lasting::Limit(Moment::Auth), None)),
+            (r#"{"fault":"limit","at":"hello"}"#, Fault::Lasting(Lasting::Limit(Moment::Hello), None)),
+            (r#"{"fault":"lag","seconds":10}"#, Fault::Lasting(Lasting::Lag(10_000), ten)),
             (r#"{"fault":"clear"}"#, Fault::Clear),
             (r#"{"fault":"stall"}"#, Fault::Lasting(Lasting::Stall, None)),
             (r#"{"fault":"mute_pings","seconds":10}"#, Fault::Lasting(Lasting::MutePings, ten)),
@@ -267,6 +309,9 @@ mod tests {
             (r#"{"fault":"stall","seconds":-1}"#, "\"seconds\" is -1; accepted: a number above 0"),
             (r#"{"fault":"flood","events_per_second":0}"#, "\"events_per_second\" is 0; accepted: an integer from 1"),
             (r#"{"fault":"deny_channel"}"#, "\"channel\" is null; accepted: T, Q, A, AM"),
+            (r#"{"fault":"limit","at":"noon"}"#, "\"at\" is \"noon\"; accepted: hello, auth, subscribed"),
+            (r#"{"fault":"halt"}"#, "\"symbol\" is null; accepted: a ticker"),
+            (r#"{"fault":"lag","by_ms":0}"#, "\"by_ms\" is 0; accepted: an integer from 1 to 60000"),
         ] {
             let error = read(body).expect_err(body);
             assert!(error.starts_with(expected), "{body}: {error}");

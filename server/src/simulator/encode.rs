@@ -28,6 +28,17 @@ pub(super) fn quote(out: &mut String, symbol: Symbol, tape: u8, quote: &Quote) {
     let _ = write!(out, r#","as":{ask_lots},"c":0,"t":{t},"q":{sequence},"z":{tape}}}"#);
 }
 
+/// `LULD`: the symbol under a name of its own, the time in nanoseconds (massive.md §3). Indicator 17 is a halt, 18 its end
+/// (massive.com/docs/websocket/stocks/luld); the bands are 5 % around the market.
+pub(super) fn limits(out: &mut String, symbol: Symbol, tape: u8, is_halted: bool, quote: &Quote) {
+    let indicator = if is_halted { 17 } else { 18 };
+    let _ = write!(out, r#"{{"ev":"LULD","T":"{symbol}","h":"#);
+    fixed(out, quote.ask_cents * 105 / 100, 2);
+    let _ = write!(out, r#","l":"#);
+    fixed(out, quote.bid_cents * 95 / 100, 2);
+    let _ = write!(out, r#","i":[{indicator}],"z":{tape},"t":{}000000,"q":{}}}"#, quote.t, quote.sequence);
+}
+
 /// `A` or `AM`: the same shape, another window.
 pub(super) fn bar(out: &mut String, event: &str, symbol: Symbol, length_ms: i64, bar: &Bar) {
     let _ = write!(out, r#"{{"ev":"{event}","sym":"{symbol}","v":{},"av":{},"op":"#, bar.volume, bar.day.volume);

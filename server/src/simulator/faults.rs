@@ -1,6 +1,7 @@
 //! Faults that last: which are in force, for which connection, until when. Pure; the time is handed in.
 
 use super::protocol::Channel;
+use app::model::symbol::Symbol;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
@@ -14,10 +15,36 @@ pub(super) enum Lasting {
     MutePings,
     /// Every key is refused.
     RefuseKey,
+    /// Every key is refused, because its plan has no WebSockets.
+    RefusePlan,
+    /// Keys are taken, and every subscription is refused: the plan has delayed data only.
+    RefuseRealtime,
+    /// The account has too many connections, said at this moment.
+    Limit(Moment),
     /// So many trades a second on top, whatever the channels are.
     Flood(u32),
     /// Subscriptions to the channel are refused.
     DenyChannel(Channel),
+    /// Subscriptions to the channel get no answer, as for a prefix that is unknown.
+    IgnoreChannel(Channel),
+    /// Rubbish among the data, all the time.
+    Garbage,
+    /// Everything is sent so many milliseconds late, as from a queue that has grown.
+    Lag(u32),
+    /// The symbol does not trade, and says so on the channel of limits. Of the market, whatever the connection.
+    Halt(Symbol),
+}
+
+/// When the provider finds out that the account has too many connections (`massive.md`, section 2: it was seen at each).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Moment {
+    /// In place of the greeting.
+    Hello,
+    /// In place of the answer to the key.
+    Auth,
+    /// After the acknowledgements.
+    Subscribed,
 }
 
 impl Lasting {
@@ -26,15 +53,24 @@ impl Lasting {
             Self::Stall => "stall",
             Self::MutePings => "mute_pings",
             Self::RefuseKey => "refuse_key",
+            Self::RefusePlan => "refuse_plan",
+            Self::RefuseRealtime => "refuse_realtime",
+            Self::Limit(_) => "limit",
             Self::Flood(_) => "flood",
             Self::DenyChannel(_) => "deny_channel",
+            Self::IgnoreChannel(_) => "ignore_channel",
+            Self::Garbage => "garbage",
+            Self::Lag(_) => "lag",
+            Self::Halt(_) => "halt",
         }
     }
 
     /// Does a new fault replace this one, when both are for the same connection?
     fn is_replaced_by(self, new: Self) -> bool {
         match (self, new) {
-            (Self::DenyChannel(mine), Self::DenyChannel(theirs)) => mine == theirs,
+            (Self::DenyChannel(mine), Self::DenyChannel(theirs))
+            | (Self::IgnoreChannel(mine), Self::IgnoreChannel(theirs)) => mine == theirs,
+            (Self::Halt(mine), Self::Halt(theirs)) => mine == theirs,
             _ => self.name() == new.name(),
         }
     }
@@ -77,6 +113,12 @@ pub(super) struct Shown {
     channel: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     events_per_second: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbol: Option<Symbol>,
 }
 
 impl Faults {
@@ -112,12 +154,24 @@ impl Faults {
         mutes.next().map(|active| active.until)
     }
 
-    pub(super) fn is_key_refused(&self, connection: u32, now: Instant) -> bool {
-        self.hitting(connection, now).any(|active| active.fault == Lasting::RefuseKey)
+    /// Is this fault in force for this connection?
+    pub(super) fn has(&self, fault: Lasting, connection: u32, now: Instant) -> bool {
+        self.hitting(connection, now).any(|active| active.fault == fault)
     }
 
-    pub(super) fn is_denied(&self, connection: u32, channel: Channel, now: Instant) -> bool {
-        self.hitting(connection, now).any(|active| active.fault == Lasting::DenyChannel(channel))
+    /// How many milliseconds late this connection gets everything.
+    pub(super) fn lag_ms(&self, connection: u32, now: Instant) -> u32 {
+        let lags = self.hitting(connection, now).filter_map(|active| match active.fault {
+            Lasting::Lag(by_ms) => Some(by_ms),
+            _ => None,
+        });
+        lags.max().unwrap_or(0)
+    }
+
+    /// The symbols that do not trade.
+    pub(super) fn halted(&self, now: Instant) -> BTreeSet<Symbol> {
+        let alive = self.0.iter().filter(|active| active.is_alive(now));
+        alive.filter_map(|active| if let Lasting::Halt(symbol) = active.fault { Some(symbol) } else { None }).collect()
     }
 
     /// Trades a second to flood this connection with.
@@ -138,8 +192,14 @@ impl Faults {
                 connection: *connection,
                 except: except.clone(),
                 seconds_left: until.map(|until| until.saturating_duration_since(now).as_secs_f64()),
-                channel: if let Lasting::DenyChannel(channel) = fault { Some(channel.prefix()) } else { None },
+                channel: match fault {
+                    Lasting::DenyChannel(channel) | Lasting::IgnoreChannel(channel) => Some(channel.prefix()),
+                    _ => None,
+                },
                 events_per_second: if let Lasting::Flood(rate) = fault { Some(*rate) } else { None },
+                by_ms: if let Lasting::Lag(by_ms) = fault { Some(*by_ms) } else { None },
+                at: if let Lasting::Limit(moment) = fault { Some(*moment) } else { None },
+                symbol: if let Lasting::Halt(symbol) = fault { Some(*symbol) } else { None },
             })
             .collect()
     }
@@ -167,9 +227,13 @@ mod tests {
         faults.set(Lasting::RefuseKey, None, None, now);
         faults.set(Lasting::Stall, Some(2), None, now);
         faults.clear(Some(2));
-        assert!(faults.is_key_refused(99, now) && !faults.is_key_refused(2, now) && !faults.is_stalled(2, now));
+        assert!(
+            faults.has(Lasting::RefuseKey, 99, now)
+                && !faults.has(Lasting::RefuseKey, 2, now)
+                && !faults.is_stalled(2, now)
+        );
         faults.set(Lasting::RefuseKey, None, None, now);
-        assert!(faults.is_key_refused(2, now), "set again, it hits all again");
+        assert!(faults.has(Lasting::RefuseKey, 2, now), "set again, it hits all again");
         faults.clear(None);
         assert!(faults.shown(now).is_empty());
     }
@@ -183,7 +247,10 @@ mod tests {
         faults.set(Lasting::DenyChannel(Channel::Quotes), Some(1), None, now);
         faults.set(Lasting::DenyChannel(Channel::Trades), Some(1), None, now);
         assert_eq!((faults.flood(1, now), faults.shown(now).len()), (5, 3));
-        assert!(faults.is_denied(1, Channel::Quotes, now) && !faults.is_denied(2, Channel::Quotes, now));
+        assert!(
+            faults.has(Lasting::DenyChannel(Channel::Quotes), 1, now)
+                && !faults.has(Lasting::DenyChannel(Channel::Quotes), 2, now)
+        );
     }
 
     #[test]

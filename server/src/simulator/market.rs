@@ -141,18 +141,26 @@ impl Market {
         }
     }
 
-    /// The last bars that are wanted, as they were.
-    pub(super) fn repeat_bars(&mut self, wanted: &Wanted, t: i64, batch: &mut Batch) {
+    /// The last bars that are wanted, as they were, or with `late_shares` more of each, as a late trade changes them.
+    pub(super) fn repeat_bars(&mut self, wanted: &Wanted, late_shares: u64, t: i64, batch: &mut Batch) {
         for slot in wanted.slots() {
             let channels = wanted.of(slot);
             let walk = self.walk(slot);
-            if let Some(bar) = walk.seconds.sent() {
-                push_bar(walk, slot, Channel::Seconds, channels, t, &bar, batch);
-            }
-            if let Some(bar) = walk.minutes.sent() {
-                push_bar(walk, slot, Channel::Minutes, channels, t, &bar, batch);
+            for (channel, sent) in [(Channel::Seconds, walk.seconds.sent()), (Channel::Minutes, walk.minutes.sent())] {
+                if let Some(bar) = sent {
+                    let bar = Bar { volume: bar.volume + late_shares, ..bar };
+                    push_bar(walk, slot, channel, channels, t, &bar, batch);
+                }
             }
         }
+    }
+
+    /// Says that trading of a symbol is halted, or goes on.
+    pub(super) fn tell_halt(&mut self, slot: Slot, is_halted: bool, t: i64, batch: &mut Batch) {
+        let walk = self.walk(slot);
+        let (listing, quote) = (walk.listing, walk.quote(t));
+        batch
+            .push(t, slot, Channel::Limits, |out| encode::limits(out, listing.symbol, listing.tape, is_halted, &quote));
     }
 
     fn walk(&mut self, slot: Slot) -> &mut Walk {
@@ -302,7 +310,7 @@ mod tests {
         let wanted = wanted("A.AAPL");
         let events = run(&mut market, &wanted, 60);
         let mut batch = Batch::default();
-        market.repeat_bars(&wanted, START, &mut batch);
+        market.repeat_bars(&wanted, 0, START, &mut batch);
         let [frame] = &batch.frames(&wanted)[..] else { panic!("one frame") };
         let repeated: Vec<Value> = serde_json::from_str(&frame.text).expect("an array");
         assert_eq!(Some(&repeated[0]), events.last().map(|(_, event)| event));

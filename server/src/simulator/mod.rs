@@ -40,7 +40,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use axum::{Router, routing::get};
-use faults::Faults;
+use faults::{Faults, Lasting};
 use peer::{End, Outgoing, Peer, QueueLimits};
 use protocol::Channel;
 use secrecy::{ExposeSecret, SecretString};
@@ -154,14 +154,23 @@ impl Simulator {
         Peer::new(u64::from(arrival), connection, self.limits.queue)
     }
 
-    fn is_welcome(&self, connection: u32, key: &SecretString) -> bool {
+    fn has_fault(&self, fault: Lasting, connection: u32) -> bool {
+        self.faults.borrow().has(fault, connection, Instant::now())
+    }
+
+    /// Why a key does not do; `None` when it does.
+    fn refusal_of(&self, connection: u32, key: &SecretString) -> Option<End> {
         let is_known =
             self.keys.as_ref().is_none_or(|keys| keys.iter().any(|known| known.expose_secret() == key.expose_secret()));
-        is_known && !self.faults.borrow().is_key_refused(connection, Instant::now())
+        if self.has_fault(Lasting::RefusePlan, connection) {
+            Some(End::PlanRefused)
+        } else {
+            (!is_known || self.has_fault(Lasting::RefuseKey, connection)).then_some(End::Refused)
+        }
     }
 
     fn is_denied(&self, connection: u32, channel: Channel) -> bool {
-        self.denied.contains(&channel) || self.faults.borrow().is_denied(connection, channel, Instant::now())
+        self.denied.contains(&channel) || self.has_fault(Lasting::DenyChannel(channel), connection)
     }
 }
 

@@ -4,7 +4,7 @@ use super::protocol::{self, FRAME_BYTES_MAX, Status};
 use super::subscriptions::Subscriptions;
 use app::model::time::UnixMillis;
 use axum::extract::ws::Utf8Bytes;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
@@ -17,12 +17,30 @@ pub(super) enum End {
     Close(u16),
     /// `auth_failed`, then the socket goes away.
     Refused,
+    /// `auth_failed` because of the plan, then the socket goes away.
+    PlanRefused,
     /// `auth_timeout`, then the socket goes away.
     NotHeardOf,
     /// `max_connections`, then close 1008.
     Evicted,
     /// `slow_consumer`, then close 1008.
     Slow,
+    /// `force_disconnect`, then close 1001. The status's name is on record, its text and the code are ours.
+    Forced,
+}
+
+/// What the control interface can ask the feed to send to a session once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Extra {
+    /// The last bars again.
+    RepeatedBars = 1,
+    /// The last bars again, as late trades changed them.
+    RevisedBars = 2,
+    /// Frames as large as they may be.
+    LargeFrames = 4,
+    /// Events of unknown kinds, with unknown fields, with times in nanoseconds and fractions of shares.
+    StrangeEvents = 8,
 }
 
 /// A frame on its way out.
@@ -42,8 +60,8 @@ pub(super) struct Peer {
     pub(super) connection: u32,
     /// When it arrived.
     pub(super) since: UnixMillis,
-    /// Set by the control interface, taken by the feed: repeat the last bars.
-    pub(super) is_bar_repeat_asked: AtomicBool,
+    /// Set by the control interface, taken by the feed: the bits of [`Extra`].
+    extras: AtomicU8,
     events_sent: AtomicU64,
     queue: mpsc::Sender<Outgoing>,
     queued_bytes: AtomicUsize,
@@ -66,7 +84,7 @@ impl Peer {
             id,
             connection,
             since: UnixMillis::now(),
-            is_bar_repeat_asked: AtomicBool::new(false),
+            extras: AtomicU8::new(0),
             events_sent: AtomicU64::new(0),
             queue,
             queued_bytes: AtomicUsize::new(0),
@@ -75,6 +93,17 @@ impl Peer {
             end: watch::Sender::new(None),
         };
         (Arc::new(peer), receiver)
+    }
+
+    /// Asks the feed for something.
+    pub(super) fn ask_for(&self, extra: Extra) {
+        self.extras.fetch_or(extra as u8, Relaxed);
+    }
+
+    /// What was asked for since the last call: answers whether an [`Extra`] is among it.
+    pub(super) fn take_extras(&self) -> impl Fn(Extra) -> bool + use<> {
+        let asked = self.extras.swap(0, Relaxed);
+        move |extra| asked & extra as u8 != 0
     }
 
     /// Queues a frame of data. A client for which there is no room is too slow, and that is the end of it: the market

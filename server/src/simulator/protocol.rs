@@ -159,6 +159,19 @@ impl Status {
         Self::new("auth_failed", "authentication failed")
     }
 
+    /// A plan without WebSockets.
+    pub(super) fn plan_refused() -> Self {
+        let words = "Your plan doesn't include websocket access. Visit https://massive.com/pricing to upgrade.";
+        Self::new("auth_failed", words)
+    }
+
+    /// A plan with delayed data, on the real-time host.
+    pub(super) fn not_realtime() -> Self {
+        let words = "You don't have access real-time data. If your plan only includes delayed data, you can connect to the \
+                     delayed websocket at wss://delayed.polygon.io/stocks.";
+        Self::new("error", words)
+    }
+
     pub(super) fn not_heard_of() -> Self {
         Self::new("auth_timeout", "No authentication request received.")
     }
@@ -186,6 +199,11 @@ impl Status {
         Self::new("slow_consumer", "Slow consumer: the connection fell too far behind.")
     }
 
+    /// Status name as known; its text is ours, the real one is on no record.
+    pub(super) fn forced() -> Self {
+        Self::new("force_disconnect", "The connection was ended by an operator.")
+    }
+
     /// Our own word for requests before authentication; the real answer is on no record.
     pub(super) fn not_authenticated() -> Self {
         Self::new("error", "not authenticated")
@@ -207,6 +225,22 @@ pub(super) fn frames(statuses: &[Status]) -> impl Iterator<Item = String> {
     statuses
         .chunks(STATUSES_PER_FRAME)
         .map(|chunk| serde_json::to_string(chunk).expect("statuses are strings, which always serialise"))
+}
+
+/// Everything about events that surprised somebody (`massive.md`, section 3): unknown kinds and fields, nanoseconds,
+/// fractions of shares as text, an average size that is no integer, limits under a name of their own.
+pub(super) fn strange_events(symbol: Symbol, now_ms: i64) -> String {
+    format!(
+        concat!(
+            r#"[{{"ev":"ZZ","sym":"{0}","anything":[{{"nested":null}}]}},{{"ev":"FMV","sym":"{0}","fmv":1.5,"t":{1}000000}},"#,
+            r#"{{"ev":"T","sym":"{0}","x":4,"i":"52983525029461","z":3,"p":100.25,"s":3,"ds":"3.141","new":true,"t":{1}000000,"q":9}},"#,
+            r#"{{"ev":"LULD","T":"{0}","h":218.96,"l":198.11,"i":[21],"z":3,"t":{1}000000,"q":10}},"#,
+            r#"{{"ev":"A","sym":"{0}","v":2.5,"av":8642007,"vw":25.4,"o":100.5,"c":100.5,"h":100.5,"l":100.5,"a":25.4,"z":12.5,"s":{2},"e":{1},"otc":true}}]"#
+        ),
+        symbol,
+        now_ms,
+        now_ms - 1_000
+    )
 }
 
 #[cfg(test)]

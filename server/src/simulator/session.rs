@@ -12,9 +12,9 @@
 //! polling it, and then nothing is answered, as with a peer that died without a word.
 
 use super::Simulator;
-use super::faults::Faults;
+use super::faults::{Faults, Lasting, Moment};
 use super::peer::{End, Outgoing, Peer};
-use super::protocol::{self, Request, Status};
+use super::protocol::{self, Request, Status, Topic};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -29,25 +29,31 @@ const LINGER: Duration = Duration::from_millis(50);
 
 /// Policy violation, RFC 6455 §7.4.1.
 const POLICY: u16 = 1008;
+/// RFC 6455 §7.4.1.
+const GOING_AWAY: u16 = 1001;
 
 /// Serves a client until it goes or has to go.
 pub(super) async fn run(socket: WebSocket, simulator: Arc<Simulator>, connection: Option<u32>) {
     let (peer, queue) = simulator.admit(connection);
     let _registration = simulator.accounts.register(Arc::clone(&peer));
     let (mut sink, mut stream) = socket.split();
-    peer.answer(&[Status::connected()]).await;
+    if simulator.has_fault(Lasting::Limit(Moment::Hello), peer.connection) {
+        peer.finish(End::Evicted);
+    } else {
+        peer.answer(&[Status::connected()]).await;
+    }
     let reader = Reader { simulator: &simulator, peer: &peer, silence: Silence::of(&simulator, &peer) };
     let writer = Writer { sink: &mut sink, queue, peer: &peer, silence: Silence::of(&simulator, &peer) };
     let end = tokio::select! {
         () = reader.run(&mut stream) => return,
         end = writer.run() => end,
-        () = simulator.shutdown.cancelled() => Some((End::Close(1001), Vec::new())),
+        () = simulator.shutdown.cancelled() => Some((End::Close(GOING_AWAY), Vec::new())),
     };
     let Some((end, unsent)) = end else { return };
     let said = timeout(simulator.limits.farewell, say_farewell(&mut sink, end, unsent)).await;
     let patience = match (end, said) {
         (End::Drop, _) | (_, Err(_) | Ok(Err(_))) => return,
-        (End::Refused | End::NotHeardOf, _) => LINGER,
+        (End::Refused | End::PlanRefused | End::NotHeardOf, _) => LINGER,
         _ => simulator.limits.farewell,
     };
     let _ = timeout(patience, async { while let Some(Ok(_)) = stream.next().await {} }).await;
@@ -66,9 +72,11 @@ async fn say_farewell(
         End::Drop => return Ok(()),
         End::Close(code) => (None, Some(code)),
         End::Refused => (Some(Status::refused()), None),
+        End::PlanRefused => (Some(Status::plan_refused()), None),
         End::NotHeardOf => (Some(Status::not_heard_of()), None),
         End::Evicted => (Some(Status::too_many()), Some(POLICY)),
         End::Slow => (Some(Status::slow()), Some(POLICY)),
+        End::Forced => (Some(Status::forced()), Some(GOING_AWAY)),
     };
     for text in protocol::frames(status.as_slice()) {
         sink.send(Message::Text(text.into())).await?;
@@ -158,14 +166,7 @@ impl Reader<'_> {
             Some(Request::Authenticate(key)) => return self.authenticate(key, is_authenticated).await,
             None => self.peer.answer(&[Status::malformed()]).await,
             Some(_) if !*is_authenticated => self.peer.answer(&[Status::not_authenticated()]).await,
-            Some(Request::Subscribe(topics)) => {
-                let is_denied = |channel| self.simulator.is_denied(self.peer.connection, channel);
-                let (fresh, statuses) = self.peer.subscriptions().review(&topics, is_denied);
-                // First the acknowledgement, then the data.
-                self.peer.answer(&statuses).await;
-                self.peer.subscriptions().add(fresh);
-                self.simulator.accounts.touch();
-            }
+            Some(Request::Subscribe(topics)) => self.subscribe(topics).await,
             Some(Request::Unsubscribe(topics)) => {
                 let statuses = self.peer.subscriptions().remove(&topics);
                 self.simulator.accounts.touch();
@@ -175,9 +176,29 @@ impl Reader<'_> {
         ControlFlow::Continue(())
     }
 
+    async fn subscribe(&self, mut topics: Vec<Topic>) {
+        let connection = self.peer.connection;
+        if self.simulator.has_fault(Lasting::RefuseRealtime, connection) {
+            return self.peer.answer(&[Status::not_realtime()]).await;
+        }
+        topics.retain(|topic| !self.simulator.has_fault(Lasting::IgnoreChannel(topic.channel), connection));
+        let is_denied = |channel| self.simulator.is_denied(connection, channel);
+        let (fresh, statuses) = self.peer.subscriptions().review(&topics, is_denied);
+        // First the acknowledgement, then the data.
+        self.peer.answer(&statuses).await;
+        self.peer.subscriptions().add(fresh);
+        self.simulator.accounts.touch();
+        if self.simulator.has_fault(Lasting::Limit(Moment::Subscribed), connection) {
+            self.peer.finish(End::Evicted);
+        }
+    }
+
     async fn authenticate(&self, key: SecretString, is_authenticated: &mut bool) -> ControlFlow<()> {
-        if !self.simulator.is_welcome(self.peer.connection, &key) {
-            self.peer.finish(End::Refused);
+        let connection = self.peer.connection;
+        let is_full = self.simulator.has_fault(Lasting::Limit(Moment::Auth), connection);
+        let refusal = if is_full { Some(End::Evicted) } else { self.simulator.refusal_of(connection, &key) };
+        if let Some(refusal) = refusal {
+            self.peer.finish(refusal);
             return ControlFlow::Break(());
         }
         for evicted in self.simulator.accounts.authenticate(self.peer.id, key, self.simulator.connections_max) {

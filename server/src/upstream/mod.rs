@@ -25,6 +25,7 @@ mod state;
 
 pub use backoff::Backoff;
 pub use policy::{Policy, PulsePolicy};
+pub(crate) use pulse::Rhythm;
 
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
 use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};

@@ -22,7 +22,8 @@ use app::model::{
     tick::Tick,
     time::{UnixMillis, format_seconds},
 };
-use rhythm::{Lag, Rhythm};
+use rhythm::Lag;
+pub(crate) use rhythm::Rhythm;
 use std::collections::{HashMap, hash_map::Entry};
 
 /// Symbols that are followed one by one: a wildcard brings them as they tick, and memory has an end.

@@ -6,6 +6,7 @@
 
 mod bus;
 mod connections;
+mod massive;
 mod program;
 mod redis_feed;
 mod refresh;

@@ -11,7 +11,7 @@ const SPAN_MIN_MS: i64 = 3_000;
 
 /// The longest usual pause: the upper envelope of the pauses seen, fading.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rhythm {
+pub(crate) struct Rhythm {
     pause_ms: f64,
     beats: u32,
     first: i64,
@@ -21,7 +21,7 @@ pub(super) struct Rhythm {
 impl Rhythm {
     /// It beats. A pause longer than `longest` was an outage and teaches little: at most that it may be a bit longer than
     /// what was known.
-    pub(super) fn beat(&mut self, now: UnixMillis, longest: Option<u64>) {
+    pub(crate) fn beat(&mut self, now: UnixMillis, longest: Option<u64>) {
         if self.last == 0 {
             self.first = if self.first == 0 { now.0 } else { self.first };
         } else {
@@ -35,17 +35,17 @@ impl Rhythm {
     }
 
     /// The socket changed: the pause up to now is nobody's.
-    pub(super) fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.last = 0;
     }
 
     /// The longest usual pause in milliseconds.
-    pub(super) fn pause_ms(&self) -> f64 {
+    pub(crate) fn pause_ms(&self) -> f64 {
         self.pause_ms
     }
 
     /// Is there enough to go by?
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.beats >= BEATS_MIN && self.last.max(self.first) - self.first >= SPAN_MIN_MS || self.was_known()
     }
 
@@ -55,7 +55,7 @@ impl Rhythm {
     }
 
     /// The time since the last beat.
-    pub(super) fn silence_ms(&self, now: UnixMillis) -> f64 {
+    pub(crate) fn silence_ms(&self, now: UnixMillis) -> f64 {
         if self.last == 0 { 0.0 } else { (now.0 - self.last).max(0) as f64 }
     }
 }
