@@ -36,6 +36,8 @@ pub enum Change {
     Prices,
     /// States and metrics.
     Live,
+    /// Nothing: a tape tells one by one what [`Frame::Ticks`] tells at once.
+    Nothing,
 }
 
 impl Board {
@@ -65,6 +67,7 @@ impl Board {
                 self.sample_rates();
                 Change::Live
             }
+            Frame::Tape(_) => Change::Nothing,
         }
     }
 

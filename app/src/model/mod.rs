@@ -19,5 +19,6 @@ pub mod protocol;
 pub mod refresh;
 pub mod status;
 pub mod symbol;
+pub mod tape;
 pub mod tick;
 pub mod time;

@@ -5,6 +5,7 @@ use super::{
     connection::ConnectionId,
     status::{LiveReport, StatusReport},
     symbol::Symbol,
+    tape::{Tape, TapeSet},
     tick::Direction,
     time::UnixMillis,
 };
@@ -35,6 +36,9 @@ pub enum Frame {
     Live(LiveReport),
     /// 4: the same, every metrics interval: one more sample of the rates.
     Metrics(LiveReport),
+    /// 5: every tick of one connection, for the sockets that have its tape open. Comes before the [`Frame::Ticks`] that
+    /// tells the same ticks conflated.
+    Tape(Tape),
 }
 
 /// Everything a page needs to start.
@@ -160,6 +164,11 @@ pub enum Command {
     ResumeStream,
     /// Send status and metrics now.
     RequestMetrics,
+    /// Send every tick of these connections, in order, and of no others. Binary sockets only.
+    SetTape {
+        /// The connections, by number.
+        connections: TapeSet,
+    },
 }
 
 /// Why the server closed a socket. Codes in 4000–4999 are ours (RFC 6455, 7.4.2).
@@ -266,6 +275,8 @@ mod tests {
     fn commands_read_as_documented() {
         let command: Command = serde_json::from_str(r#"{"event":"pause_stream"}"#).expect("parses");
         assert_eq!(command, Command::PauseStream);
+        let command = serde_json::to_string(&Command::SetTape { connections: [2, 1].into_iter().collect() });
+        assert_eq!(command.expect("serialises"), r#"{"event":"set_tape","connections":[1,2]}"#);
         assert!(serde_json::from_str::<Command>(r#"{"event":"reboot"}"#).is_err());
     }
 }

@@ -45,6 +45,13 @@ impl UnixMillis {
         format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
     }
 
+    /// The same with milliseconds: `09:30:12.045`.
+    #[must_use]
+    pub fn clock_millis(self) -> String {
+        let millis = self.0.rem_euclid(1000);
+        format!("{}.{millis:03}", self.clock())
+    }
+
     fn to_system_time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(u64::try_from(self.0).unwrap_or(0))
     }
@@ -116,5 +123,6 @@ mod tests {
         let shown: Vec<_> = [0, 59, 60, 3_725, 200_000].into_iter().map(format_seconds).collect();
         assert_eq!(shown, ["0 s", "59 s", "1 m 00 s", "1 h 02 m", "2 d 07 h"]);
         assert_eq!(UnixMillis(1_768_998_896_789).clock(), "12:34:56");
+        assert_eq!(UnixMillis(1_768_998_896_045).clock_millis(), "12:34:56.045");
     }
 }

@@ -79,7 +79,7 @@ impl Engine {
             Frame::Live(live) | Frame::Metrics(live) => self.clock.observe(local, live.head.generated_at),
             // A snapshot replaces whatever waits; nothing of it can be seen any more.
             Frame::Snapshot(_) => self.buffer.clear(),
-            Frame::Rows(_) => {}
+            Frame::Rows(_) | Frame::Tape(_) => {}
         }
         let is_snapshot = matches!(frame, Frame::Snapshot(_));
         self.buffer.push(frame);
@@ -106,6 +106,7 @@ impl Engine {
                 Change::RowsFrom(_) => self.stale_parts.order = true,
                 Change::Prices => self.stale_parts.rows = true,
                 Change::Live => self.stale_parts.live = true,
+                Change::Nothing => {}
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{
     Hub, Joined,
-    encoding::{self, Batch, Encoding},
+    encoding::{self, Audience, Encoding, Item},
+    tapes::TapeReader,
 };
 use app::model::protocol::{CloseReason, Command};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -33,6 +34,12 @@ const MESSAGE_BYTES_MAX: usize = 4 << 10;
 const ALLOWANCE: u32 = 50;
 const ALLOWANCE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What a client is told that said something else.
+const EXPECTED: &str = concat!(
+    r#"expected {"event":"pause_stream"}, {"event":"resume_stream"}, {"event":"request_metrics"} "#,
+    r#"or {"event":"set_tape","connections":[1]}"#
+);
+
 type Sink = SplitSink<WebSocket, Message>;
 
 /// Why a socket ends.
@@ -53,7 +60,8 @@ pub async fn serve(
 ) {
     let _counted = Counted::new(&hub);
     let (mut sink, mut stream) = socket.split();
-    let mut client = Client { hub: &hub, encoding, paused: false, allowance: Allowance::new() };
+    let tapes = hub.read_tapes();
+    let mut client = Client { hub: &hub, encoding, paused: false, tapes, allowance: Allowance::new() };
     let end = tokio::select! {
         end = client.talk(&mut sink, &mut stream) => end,
         reason = revoked => End::Close(reason),
@@ -100,6 +108,7 @@ struct Client<'a> {
     hub: &'a Hub,
     encoding: Encoding,
     paused: bool,
+    tapes: TapeReader,
     allowance: Allowance,
 }
 
@@ -115,8 +124,7 @@ impl Client<'_> {
         loop {
             let done = tokio::select! {
                 batch = ring.recv() => match batch {
-                    Ok(batch) if self.paused && batch.is_ticks => Ok(()),
-                    Ok(batch) => write(sink, &batch).await,
+                    Ok(batch) => self.write(sink, &batch).await,
                     Err(RecvError::Lagged(_)) => {
                         self.hub.counters().lags_total.fetch_add(1, Relaxed);
                         self.rejoin(sink).await.map(|joined| ring = joined.batches)
@@ -144,8 +152,32 @@ impl Client<'_> {
     /// The whole truth first, then the ring from there on.
     async fn rejoin(&self, sink: &mut Sink) -> Result<Joined, End> {
         let joined = self.hub.join(self.encoding).await.ok_or(End::Close(CloseReason::GoingAway))?;
-        write(sink, &joined.snapshot).await?;
+        self.write(sink, &joined.snapshot).await?;
         Ok(joined)
+    }
+
+    fn wants(&self, item: &Item) -> bool {
+        match item.audience {
+            Audience::Everybody => true,
+            Audience::Watching => !self.paused,
+            Audience::Tape(id) => !self.paused && self.tapes.has(id),
+        }
+    }
+
+    /// What this socket wants of a batch, with one flush.
+    async fn write(&self, sink: &mut Sink, batch: &[Item]) -> Result<(), End> {
+        if !batch.iter().any(|item| self.wants(item)) {
+            return Ok(());
+        }
+        let writing = async {
+            for item in batch {
+                if self.wants(item) {
+                    sink.feed(item.message.clone()).await?;
+                }
+            }
+            sink.flush().await
+        };
+        finish(timeout(WRITE_TIMEOUT, writing).await)
     }
 
     async fn hear(
@@ -175,13 +207,13 @@ impl Client<'_> {
             Ok(Command::ResumeStream) => {}
             Ok(Command::RequestMetrics) => {
                 let status = self.hub.status(self.encoding).await.ok_or(End::Close(CloseReason::GoingAway))?;
-                write(sink, &status).await?;
+                self.write(sink, &status).await?;
             }
-            Err(_) => {
-                let message =
-                    r#"expected {"event":"pause_stream"}, {"event":"resume_stream"} or {"event":"request_metrics"}"#;
-                return self.complain(sink, message).await;
+            Ok(Command::SetTape { connections }) if self.encoding == Encoding::Binary => self.tapes.set(connections),
+            Ok(Command::SetTape { .. }) => {
+                return self.complain(sink, "set_tape needs the subprotocol tickstock.v1.bin").await;
             }
+            Err(_) => return self.complain(sink, EXPECTED).await,
         }
         Ok(None)
     }
@@ -198,17 +230,6 @@ impl Client<'_> {
     async fn complain(&self, sink: &mut Sink, message: &str) -> Result<Option<Joined>, End> {
         send(sink, encoding::error(message)).await.map(|()| None)
     }
-}
-
-/// All messages of a batch with one flush.
-async fn write(sink: &mut Sink, batch: &Batch) -> Result<(), End> {
-    let writing = async {
-        for message in batch.messages.iter() {
-            sink.feed(message.clone()).await?;
-        }
-        sink.flush().await
-    };
-    finish(timeout(WRITE_TIMEOUT, writing).await)
 }
 
 async fn send(sink: &mut Sink, message: Message) -> Result<(), End> {

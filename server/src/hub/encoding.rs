@@ -31,21 +31,40 @@ impl Encoding {
 }
 
 /// Messages that belong together, shared by all sockets of an encoding.
+pub(super) type Batch = Arc<[Item]>;
+
+/// A message and the sockets that it is for.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
-    pub(super) messages: Arc<[Message]>,
-    /// A paused socket does not get these.
-    pub(super) is_ticks: bool,
+pub(super) struct Item {
+    pub(super) message: Message,
+    pub(super) audience: Audience,
 }
 
-impl Batch {
-    fn new(frame: &Frame, messages: impl Into<Arc<[Message]>>) -> Self {
-        Self { messages: messages.into(), is_ticks: matches!(frame, Frame::Ticks(_) | Frame::Rows(_)) }
-    }
+/// Which sockets a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// All of them.
+    Everybody,
+    /// Those that are not paused.
+    Watching,
+    /// Of those, the ones that have this connection's tape open.
+    Tape(ConnectionId),
+}
 
-    pub(super) fn binary(frame: &Frame) -> Self {
-        Self::new(frame, [Message::Binary(frame.encode().into())])
+impl Audience {
+    fn of(frame: &Frame) -> Self {
+        match frame {
+            Frame::Snapshot(_) | Frame::Live(_) | Frame::Metrics(_) => Self::Everybody,
+            Frame::Rows(_) | Frame::Ticks(_) => Self::Watching,
+            Frame::Tape(tape) => Self::Tape(tape.connection_id),
+        }
     }
+}
+
+/// One message a frame.
+pub(super) fn binary(frames: &[Frame]) -> Batch {
+    let item = |frame: &Frame| Item { message: Message::Binary(frame.encode().into()), audience: Audience::of(frame) };
+    frames.iter().map(item).collect()
 }
 
 /// Writes frames as JSON events and remembers what it said of each connection: an event is sent on change alone.
@@ -55,11 +74,19 @@ pub(super) struct JsonEvents {
 }
 
 impl JsonEvents {
-    /// The events of a frame that everybody gets; `None` when it has none. `rows` are the board's.
-    pub(super) fn batch(&mut self, frame: &Frame, rows: &[Row]) -> Option<Batch> {
-        let messages = match frame {
-            Frame::Snapshot(_) => return Some(Self::first(frame)),
-            Frame::Rows(_) => return None,
+    /// The events of these frames, possibly none. `rows` are the board's.
+    pub(super) fn batch(&mut self, frames: &[Frame], rows: &[Row]) -> Batch {
+        let items = frames.iter().flat_map(|frame| {
+            let audience = Audience::of(frame);
+            self.events(frame, rows).into_iter().map(move |message| Item { message, audience })
+        });
+        items.collect()
+    }
+
+    fn events(&mut self, frame: &Frame, rows: &[Row]) -> Vec<Message> {
+        match frame {
+            Frame::Snapshot(_) => Self::first(frame),
+            Frame::Rows(_) | Frame::Tape(_) => Vec::new(),
             Frame::Ticks(ticks) => {
                 ticks.entries.iter().filter_map(|entry| Some(tick(rows.get(entry.row as usize)?, entry))).collect()
             }
@@ -69,12 +96,15 @@ impl JsonEvents {
                 messages.extend(live.connections.iter().map(|connection| metrics(connection, live)));
                 messages
             }
-        };
-        (!messages.is_empty()).then(|| Batch::new(frame, messages))
+        }
     }
 
-    /// The events that a socket starts with.
-    pub(super) fn first(frame: &Frame) -> Batch {
+    /// The events that a socket starts with, as a batch.
+    pub(super) fn first_batch(frame: &Frame) -> Batch {
+        Self::first(frame).into_iter().map(|message| Item { message, audience: Audience::Everybody }).collect()
+    }
+
+    fn first(frame: &Frame) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut tell = |live: &LiveReport| {
             messages.extend(live.connections.iter().map(|connection| status(connection, live)));
@@ -86,9 +116,9 @@ impl JsonEvents {
                 messages.extend(snapshot.rows.iter().filter_map(latest));
             }
             Frame::Live(live) | Frame::Metrics(live) => tell(live),
-            Frame::Rows(_) | Frame::Ticks(_) => {}
+            Frame::Rows(_) | Frame::Ticks(_) | Frame::Tape(_) => {}
         }
-        Batch::new(frame, messages)
+        messages
     }
 
     fn changes(&mut self, live: &LiveReport) -> Vec<Message> {

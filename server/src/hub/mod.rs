@@ -12,6 +12,7 @@
 
 mod client;
 mod encoding;
+mod tapes;
 
 pub use client::serve;
 pub use encoding::Encoding;
@@ -25,7 +26,7 @@ use app::{
     api::FIRST_ROWS_MAX,
     model::{history::HistoryTrouble, protocol::Frame, protocol::Snapshot, status::StatusReport, time::UnixMillis},
 };
-use encoding::{Batch, JsonEvents};
+use encoding::{Batch, JsonEvents, binary};
 use std::{
     sync::{
         Arc,
@@ -33,6 +34,7 @@ use std::{
     },
     time::Duration,
 };
+use tapes::TapeReaders;
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
@@ -49,6 +51,7 @@ pub struct Hub {
     requests: mpsc::Sender<Request>,
     report: watch::Receiver<Arc<StatusReport>>,
     counters: Arc<HubCounters>,
+    tapes: TapeReaders,
 }
 
 /// What the hub counts.
@@ -111,6 +114,11 @@ impl Hub {
         self.ask(|answer| Request::Join { encoding, answer }).await
     }
 
+    /// A reader's share in which tapes are open.
+    fn read_tapes(&self) -> tapes::TapeReader {
+        self.tapes.reader()
+    }
+
     async fn status(&self, encoding: Encoding) -> Option<Batch> {
         self.ask(|answer| Request::Status { encoding, answer }).await
     }
@@ -142,6 +150,7 @@ pub fn hub(
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
     let (report, reported) = watch::channel(Arc::new(monitor.report().clone()));
     let counters = Arc::new(HubCounters::default());
+    let tapes = TapeReaders::default();
     let mut beats = interval_at(Instant::now() + pace.metrics_interval, pace.metrics_interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let task = Task {
@@ -150,6 +159,7 @@ pub fn hub(
         requests: received,
         report,
         counters: Arc::clone(&counters),
+        tapes: tapes.clone(),
         binary: broadcast::Sender::new(RING_LENGTH),
         json: broadcast::Sender::new(RING_LENGTH),
         json_events: JsonEvents::default(),
@@ -159,7 +169,7 @@ pub fn hub(
         last_beat: Instant::now(),
         last_flush: Instant::now(),
     };
-    (Hub { requests, report: reported, counters }, task.run())
+    (Hub { requests, report: reported, counters, tapes }, task.run())
 }
 
 struct Task {
@@ -168,6 +178,7 @@ struct Task {
     requests: mpsc::Receiver<Request>,
     report: watch::Sender<Arc<StatusReport>>,
     counters: Arc<HubCounters>,
+    tapes: TapeReaders,
     binary: broadcast::Sender<Batch>,
     json: broadcast::Sender<Batch>,
     json_events: JsonEvents,
@@ -186,6 +197,7 @@ impl Task {
             let due = self.last_flush + self.frame_interval;
             tokio::select! {
                 () = self.inbox.take(&mut delivery) => {
+                    self.monitor.open_tapes(self.tapes.open());
                     self.monitor.take(&delivery, UnixMillis::now());
                     // The first news after a silence go at once, what follows within the interval waits for its end.
                     if due <= Instant::now() {
@@ -205,31 +217,29 @@ impl Task {
 
     fn flush(&mut self) {
         self.last_flush = Instant::now();
-        for frame in self.monitor.flush(UnixMillis::now()) {
-            self.send(&frame);
-        }
+        let frames = self.monitor.flush(UnixMillis::now());
+        self.send(&frames);
     }
 
     fn beat(&mut self) {
         let seconds = self.last_beat.elapsed().as_secs_f64();
         self.last_beat = Instant::now();
         let frame = self.monitor.beat(UnixMillis::now(), seconds);
-        self.send(&frame);
+        self.send(&[frame]);
     }
 
-    fn send(&mut self, frame: &Frame) {
-        self.counters.frames_total.fetch_add(1, Relaxed);
-        if !matches!(frame, Frame::Ticks(_) | Frame::Rows(_)) {
+    /// Hands frames that belong together to everyone, as one batch.
+    fn send(&mut self, frames: &[Frame]) {
+        self.counters.frames_total.fetch_add(frames.len() as u64, Relaxed);
+        if frames.iter().any(|frame| matches!(frame, Frame::Snapshot(_) | Frame::Live(_) | Frame::Metrics(_))) {
             self.report.send_replace(Arc::new(self.monitor.report().clone()));
         }
         // An encoding that nobody uses costs nothing; sending fails only when the last reader has just left.
         if self.binary.receiver_count() > 0 {
-            let _ = self.binary.send(Batch::binary(frame));
+            let _ = self.binary.send(binary(frames));
         }
-        if self.json.receiver_count() > 0
-            && let Some(batch) = self.json_events.batch(frame, self.monitor.rows())
-        {
-            let _ = self.json.send(batch);
+        if self.json.receiver_count() > 0 {
+            let _ = self.json.send(self.json_events.batch(frames, self.monitor.rows()));
         }
     }
 
@@ -242,16 +252,16 @@ impl Task {
                 self.flush();
                 let snapshot = Frame::Snapshot(Box::new(self.monitor.snapshot(now)));
                 let (snapshot, batches) = match encoding {
-                    Encoding::Binary => (Batch::binary(&snapshot), self.binary.subscribe()),
-                    Encoding::Json => (JsonEvents::first(&snapshot), self.json.subscribe()),
+                    Encoding::Binary => (binary(&[snapshot]), self.binary.subscribe()),
+                    Encoding::Json => (JsonEvents::first_batch(&snapshot), self.json.subscribe()),
                 };
                 let _ = answer.send(Joined { snapshot, batches });
             }
             Request::Status { encoding, answer } => {
                 let live = Frame::Live(self.monitor.report().live());
                 let batch = match encoding {
-                    Encoding::Binary => Batch::binary(&live),
-                    Encoding::Json => JsonEvents::first(&live),
+                    Encoding::Binary => binary(&[live]),
+                    Encoding::Json => JsonEvents::first_batch(&live),
                 };
                 let _ = answer.send(batch);
             }

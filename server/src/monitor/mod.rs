@@ -8,6 +8,7 @@
 //! Plain data with one owner, the hub's task: no lock, no clock of its own, no I/O.
 
 mod inference;
+mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use app::model::{
     protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
     status::{ConnectionLive, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     symbol::Symbol,
+    tape::TapeSet,
     tick::{Direction, Tick},
     time::UnixMillis,
 };
@@ -33,6 +35,7 @@ use std::{
     ops::RangeInclusive,
     sync::Arc,
 };
+use tape::Tapes;
 
 /// The numbers that a connection may have, configured here or reported by others.
 const SLOTS: RangeInclusive<ConnectionId> = 1..=16;
@@ -51,6 +54,7 @@ pub struct Monitor {
     fresh: Vec<Fresh>,
     /// The rows that did.
     dirty: Vec<RowId>,
+    tapes: Tapes,
     rows_flushed: usize,
     reconfigured: bool,
     changed: bool,
@@ -88,6 +92,7 @@ impl Monitor {
             carriers: Assignments::default(),
             fresh: Vec::new(),
             dirty: Vec::new(),
+            tapes: Tapes::default(),
             rows_flushed: 0,
             reconfigured: false,
             changed: false,
@@ -101,6 +106,11 @@ impl Monitor {
         monitor.sum_up();
         monitor.reconfigured = false;
         monitor
+    }
+
+    /// Ticks of these connections are kept one by one until the next flush.
+    pub fn open_tapes(&mut self, open: TapeSet) {
+        self.tapes.open(open);
     }
 
     /// Folds in what the bus delivered.
@@ -149,6 +159,8 @@ impl Monitor {
             frames.push(Frame::Rows(rows.iter().map(|row| Row::empty(row.connection_id, row.symbol)).collect()));
             self.rows_flushed = self.board.rows.len();
         }
+        // Before the prices: a tape's first tick is told against the price that a reader knows.
+        frames.extend(self.tapes.drain(now).map(Frame::Tape));
         if !self.dirty.is_empty() {
             frames.push(Frame::Ticks(self.drain_ticks(now)));
         }
@@ -249,6 +261,7 @@ impl Monitor {
         row.take(tick.price, tick.volume, tick.timestamp, u64::from(count));
         row.direction = Direction::of(fresh.price_before, tick.price);
         fresh.ticks = fresh.ticks.saturating_add(count);
+        self.tapes.record(connection_id, place, tick, count);
     }
 
     /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never
@@ -353,6 +366,7 @@ impl Monitor {
         self.fresh = vec![Fresh::default(); self.board.rows.len()];
         self.board.rates.resize_with(self.board.report.connections.len(), Default::default);
         self.forget_news();
+        self.tapes.renumber();
         self.reconfigured = true;
     }
 

@@ -264,3 +264,39 @@ fn an_old_status_is_stale_however_late_it_arrives() {
     monitor.beat(later(60_000), 1.0);
     assert_eq!(monitor.report().head.status_source, StatusSource::Stale);
 }
+
+#[test]
+fn an_open_tape_has_every_tick_in_order_and_a_closed_one_costs_nothing() {
+    let mut monitor = monitor(Feed::Simulator);
+    monitor.open_tapes([1].into_iter().collect());
+    let delivery = Delivery {
+        ticks: vec![tick(Some(1), "AAPL", 1.0), tick(Some(2), "JPM", 5.0), tick(Some(1), "AAPL", 2.0)],
+        conflated: vec![(tick(Some(1), "MSFT", 9.0), 41)],
+        ..Delivery::default()
+    };
+    monitor.take(&delivery, NOW);
+    let frames = monitor.flush(later(7));
+    let [Frame::Tape(tape), Frame::Ticks(_)] = frames.as_slice() else { panic!("a tape, then prices: {frames:?}") };
+    let entries: Vec<_> = tape.ticks.entries.iter().map(|entry| (entry.row, entry.price, entry.ticks)).collect();
+    assert_eq!(entries, [(0, 1.0, 1), (0, 2.0, 1), (1, 9.0, 41)], "what the bus conflated says so");
+    assert_eq!((tape.connection_id, tape.skipped, tape.ticks.entries[0].age_ms), (1, 0, 7));
+
+    monitor.open_tapes([].into_iter().collect());
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 3.0)]), NOW);
+    assert!(matches!(monitor.flush(NOW).as_slice(), [Frame::Ticks(_)]));
+}
+
+#[test]
+fn a_tape_is_bounded_and_counts_what_does_not_fit() {
+    use app::model::tape::TAPE_ENTRIES_MAX;
+    let mut monitor = monitor(Feed::Simulator);
+    monitor.open_tapes([1].into_iter().collect());
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0); TAPE_ENTRIES_MAX + 5]), NOW);
+    let frames = monitor.flush(NOW);
+    let Some(Frame::Tape(tape)) = frames.first() else { panic!("a tape: {frames:?}") };
+    assert_eq!((tape.ticks.entries.len(), tape.skipped), (TAPE_ENTRIES_MAX, 5));
+    monitor.take(&ticks(vec![tick(Some(1), "AAPL", 2.0)]), NOW);
+    let frames = monitor.flush(NOW);
+    let Some(Frame::Tape(tape)) = frames.first() else { panic!("a tape: {frames:?}") };
+    assert_eq!((tape.ticks.entries.len(), tape.skipped), (1, 0), "and starts anew");
+}

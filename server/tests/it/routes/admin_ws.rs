@@ -117,3 +117,59 @@ async fn a_server_that_goes_away_says_so() {
     server.stop().await;
     assert_eq!(code.await.unwrap(), 1001);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tape_brings_every_tick_of_its_connection_and_of_no_other() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(2, "connected").await;
+    let mut socket = admin.socket(Some("tickstock.v1.bin")).await;
+    let mut bystander = admin.socket(Some("tickstock.v1.bin")).await;
+    let mut board = Board::default();
+    board.apply(&socket.frame().await);
+    socket.say(r#"{"event":"set_tape","connections":[2]}"#).await;
+
+    // From the first tape on, both tell the same ticks: one by one, and conflated. Only the very first prices may stand
+    // for ticks from before the tape was opened.
+    let (mut told, mut counted, mut before) = (0_u32, 0_u32, None);
+    while told < 200 {
+        let frame = socket.frame().await;
+        match &frame {
+            Frame::Tape(tape) => {
+                assert_eq!((tape.connection_id, tape.skipped), (2, 0));
+                assert!(tape.ticks.entries.iter().all(|entry| board.rows[entry.row as usize].connection_id == 2));
+                told += tape.ticks.entries.iter().map(|entry| entry.ticks).sum::<u32>();
+            }
+            Frame::Ticks(ticks) if told > 0 => {
+                let of_two = ticks.entries.iter().filter(|entry| board.rows[entry.row as usize].connection_id == 2);
+                counted += of_two.map(|entry| entry.ticks).sum::<u32>();
+                assert_eq!(counted - told, *before.get_or_insert(counted - told), "a tape comes with its prices");
+            }
+            _ => {}
+        }
+        board.apply(&frame);
+    }
+
+    socket.say(r#"{"event":"set_tape","connections":[]}"#).await;
+    let mut frames_without = 0;
+    while frames_without < 50 {
+        frames_without = if matches!(socket.frame().await, Frame::Tape(_)) { 0 } else { frames_without + 1 };
+    }
+    for _ in 0..100 {
+        let frame = bystander.frame().await;
+        assert!(!matches!(frame, Frame::Tape(_)), "whoever did not ask gets none: {frame:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tape_is_for_binary_sockets_and_for_connections_that_can_be() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let mut json = admin.socket(None).await;
+    json.say(r#"{"event":"set_tape","connections":[1]}"#).await;
+    let error = json.event_named("error").await;
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("tickstock.v1.bin")), "{error}");
+    json.say(r#"{"event":"set_tape","connections":[99]}"#).await;
+    let error = json.event_named("error").await;
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("set_tape")), "{error}");
+}
