@@ -1,17 +1,19 @@
-// How fast the page is, in a real browser against the real server: the time to load (spec N1), and the time from a
-// tick's PUBLISH on Redis until the page has drawn it (spec N2). Prints tables, and JSON into BENCH_JSON when set.
+// How fast the page is, in a real browser against the real server: the time to load (spec N1), the time from a tick's
+// PUBLISH on Redis until the page has drawn it (spec N2), and what a page costs that is left open (spec N5). Prints tables,
+// and JSON into BENCH_JSON when set. BENCH_OPEN_SECONDS is how long it is left open: 20 by default, 300 for a verdict.
 
 import { writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Browser, expect, test } from '@playwright/test';
 import { MonitorPage } from '../fixtures/monitor_page';
-import { RedisServer } from '../fixtures/redis';
+import { type RedisClient, RedisServer } from '../fixtures/redis';
 import { MonitorServer, type Settings } from '../fixtures/server';
 
 const LOADS = Number(process.env.BENCH_LOADS ?? 7);
 const TICKS_PER_SECOND = Number(process.env.BENCH_TICKS_PER_SECOND ?? 1_000);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
 const SYMBOLS_PER_CONNECTION = 100;
+const OPEN_SECONDS = Number(process.env.BENCH_OPEN_SECONDS ?? 20);
 
 const results: Record<string, unknown> = {};
 
@@ -91,8 +93,82 @@ test('loading', async ({ browser }) => {
   }
 });
 
-function symbolsOf(connection: number): string[] {
-  return Array.from({ length: SYMBOLS_PER_CONNECTION }, (_, place) => `B${connection}${String(place).padStart(3, '0')}`);
+function symbolsOf(connection: number, count = SYMBOLS_PER_CONNECTION): string[] {
+  const digits = String(count - 1).length;
+  return Array.from({ length: count }, (_, place) => `B${connection}${String(place).padStart(digits, '0')}`);
+}
+
+/** A monitor that reads ticks from Redis, with three connections of so many symbols. */
+function threeConnections(redis: RedisServer, symbolsPerConnection: number): Settings {
+  const settings: Settings = { MARKET_FEED: 'redis', REDIS_URL: redis.url, USE_MULTI_CONNECTION: 'true' };
+  for (const id of [1, 2, 3]) {
+    settings[`WEBSOCKET_CONNECTION_${id}_ENABLED`] = 'true';
+    settings[`WEBSOCKET_CONNECTION_${id}_SYMBOLS`] = symbolsOf(id, symbolsPerConnection).join(',');
+  }
+  return settings;
+}
+
+// What a page costs that is left open: the second row is three times Massive's whole stock market.
+for (const [symbolsPerConnection, ticksPerSecond] of [[100, 1_000], [10_000, 10_000]] as const) {
+  test(`left open, ${3 * symbolsPerConnection} symbols, ${ticksPerSecond} ticks/s`, async ({ browser }) => {
+    test.setTimeout((OPEN_SECONDS + 180) * 1_000);
+    const row = await leftOpen(browser, symbolsPerConnection, ticksPerSecond);
+    results[`left_open_${3 * symbolsPerConnection}`] = row;
+    console.log(`\nA page that is left open for ${OPEN_SECONDS} s, sorted by rate`);
+    console.table([row]);
+  });
+}
+
+async function leftOpen(browser: Browser, symbolsPerConnection: number, ticksPerSecond: number) {
+  const redis = await RedisServer.start();
+  const server = await MonitorServer.start(threeConnections(redis, symbolsPerConnection));
+  try {
+    const storageState = await session(browser, server);
+    const context = await browser.newContext({ storageState, viewport: { width: 1440, height: 900 } });
+    const monitor = new MonitorPage(await context.newPage(), server);
+    // A live order, as the dearest thing that a reader may ask for.
+    await monitor.page.goto(`${server.url}/admin/websockets?sort1=-rate&sort2=-price`);
+    await monitor.waitUntilHydrated();
+    await monitor.expectLive();
+    const client = redis.connect();
+    await redis.waitForSubscriber(client);
+    const devtools = await context.newCDPSession(monitor.page);
+    await devtools.send('Performance.enable');
+    const metrics = async () => {
+      await devtools.send('HeapProfiler.collectGarbage');
+      const { metrics } = await devtools.send('Performance.getMetrics');
+      return Object.fromEntries(metrics.map(({ name, value }) => [name, value])) as Record<string, number>;
+    };
+    await watchDrawing(monitor);
+    const warm = publishFor(client, symbolsPerConnection, ticksPerSecond, 3);
+    await warm;
+    const before = await metrics();
+    await monitor.page.evaluate(() => Object.assign(window, { animationFrames: 0, shown: [] }));
+    const { sentAt, seconds } = await publishFor(client, symbolsPerConnection, ticksPerSecond, OPEN_SECONDS);
+    const frames = await monitor.page.evaluate(() => Reflect.get(window, 'animationFrames') as number);
+    const after = await metrics();
+    const delays = await drawn(monitor, sentAt);
+    const spent = (name: string) => (after[name] ?? NaN) - (before[name] ?? NaN);
+    const megabytes = (bytes = NaN) => round(bytes / 1_048_576);
+    client.close();
+    await context.close();
+    return {
+      'frames/s': round(frames / seconds),
+      'main thread': `${round((spent('TaskDuration') / spent('Timestamp')) * 100)} %`,
+      'script': `${round((spent('ScriptDuration') / spent('Timestamp')) * 100)} %`,
+      'heap before': `${megabytes(before.JSHeapUsedSize)} MB`,
+      'heap after': `${megabytes(after.JSHeapUsedSize)} MB`,
+      'nodes before': before.Nodes,
+      'nodes after': after.Nodes,
+      'ticks/s': Math.round(sentAt.size / seconds),
+      'p50 ms': round(percentile(delays, 0.5)),
+      'p99 ms': round(percentile(delays, 0.99)),
+      drawn: delays.length,
+    };
+  } finally {
+    await server.remove();
+    await redis.remove();
+  }
 }
 
 // A desktop's screen, and one so high that every row of a column is in the document.
@@ -104,12 +180,7 @@ for (const height of [900, 3_400]) {
 
 async function latency(browser: Browser, height: number): Promise<Record<string, number>> {
   const redis = await RedisServer.start();
-  const settings: Settings = { MARKET_FEED: 'redis', REDIS_URL: redis.url, USE_MULTI_CONNECTION: 'true' };
-  for (const id of [1, 2, 3]) {
-    settings[`WEBSOCKET_CONNECTION_${id}_ENABLED`] = 'true';
-    settings[`WEBSOCKET_CONNECTION_${id}_SYMBOLS`] = symbolsOf(id).join(',');
-  }
-  const server = await MonitorServer.start(settings);
+  const server = await MonitorServer.start(threeConnections(redis, SYMBOLS_PER_CONNECTION));
   try {
     const storageState = await session(browser, server);
     const context = await browser.newContext({ storageState, viewport: { width: 1440, height } });
@@ -120,65 +191,16 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
     const client = redis.connect();
     await redis.waitForSubscriber(client);
 
-    await monitor.page.evaluate(() => {
-      // [sequence number, Unix milliseconds of the frame after the one that drew it]
-      const shown: [number, number][] = [];
-      Object.assign(window, { shown });
-      let drawn: number[] = [];
-      const look = (records: MutationRecord[]) => {
-        for (const record of records) {
-          const element = record.target instanceof Element ? record.target : record.target.parentElement;
-          const cell = element?.closest('[data-cell=price]');
-          if (!cell) continue;
-          if (drawn.length === 0) {
-            requestAnimationFrame(() => {
-              const now = performance.timeOrigin + performance.now();
-              for (const sequence of drawn) shown.push([sequence, now]);
-              drawn = [];
-            });
-          }
-          // The price is the sequence number in cents.
-          drawn.push(Number(cell.textContent?.replaceAll(/\D/g, '')));
-        }
-      };
-      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
-    });
-
-    const symbols = [1, 2, 3].flatMap((connection) => symbolsOf(connection).map((symbol) => ({ symbol, connection })));
-    const sentAt = new Map<number, number>();
-    const first = 10_000;
-    const total = TICKS_PER_SECOND * SECONDS;
-    const begin = performance.now();
-    for (let sent = 0; sent < total; ) {
-      const due = Math.min(total, Math.floor(((performance.now() - begin) / 1_000) * TICKS_PER_SECOND));
-      for (; sent < due; sent += 1) {
-        const { symbol, connection } = symbols[(sent * 7) % symbols.length] ?? { symbol: '', connection: 1 };
-        const sequence = first + sent;
-        sentAt.set(sequence, performance.timeOrigin + performance.now());
-        void client.publish({ symbol, price: sequence / 100, connection_id: connection });
-      }
-      await pause(1);
-    }
-    const took = (performance.now() - begin) / 1_000;
-    await client.command('PING');
-    await pause(500);
-
-    const shown = await monitor.page.evaluate(() => Reflect.get(window, 'shown') as [number, number][]);
-    const seen = new Set<number>();
-    const latencies: number[] = [];
-    for (const [sequence, at] of shown) {
-      const sent = sentAt.get(sequence);
-      if (sent === undefined || seen.has(sequence)) continue;
-      seen.add(sequence);
-      latencies.push(at - sent);
-    }
+    await watchDrawing(monitor);
+    const { sentAt, seconds } = await publishFor(client, SYMBOLS_PER_CONNECTION, TICKS_PER_SECOND, SECONDS);
+    const latencies = await drawn(monitor, sentAt);
     let rows = 0;
     for (const id of [1, 2, 3]) rows += await monitor.rows(id).count();
     const row = {
-      'ticks/s': Math.round(total / took),
-      symbols: symbols.length,
+      'ticks/s': Math.round(sentAt.size / seconds),
+      symbols: 3 * SYMBOLS_PER_CONNECTION,
       'rows in the document': rows,
-      published: total,
+      published: sentAt.size,
       'shown one by one': latencies.length,
       'p50 ms': round(percentile(latencies, 0.5)),
       'p95 ms': round(percentile(latencies, 0.95)),
@@ -187,7 +209,7 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
     };
     console.log(`\nFrom PUBLISH until the frame after the one that drew it, ${height} px high`);
     console.table([row]);
-    expect(latencies.length, 'ticks were seen').toBeGreaterThan(total / 20);
+    expect(latencies.length, 'ticks were seen').toBeGreaterThan(sentAt.size / 20);
     client.close();
     await context.close();
     return row;
@@ -195,4 +217,77 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
     await server.remove();
     await redis.remove();
   }
+}
+
+/** Lets the page note which prices it drew when, and how many animation frames it had. */
+async function watchDrawing(monitor: MonitorPage): Promise<void> {
+  await monitor.page.evaluate(() => {
+    // [sequence number, Unix milliseconds of the frame after the one that drew it]
+    Object.assign(window, { shown: [], animationFrames: 0 });
+    const countFrames = () => {
+      Object.assign(window, { animationFrames: (Reflect.get(window, 'animationFrames') as number) + 1 });
+      requestAnimationFrame(countFrames);
+    };
+    requestAnimationFrame(countFrames);
+    let drawn: number[] = [];
+    const look = (records: MutationRecord[]) => {
+      for (const record of records) {
+        const element = record.target instanceof Element ? record.target : record.target.parentElement;
+        const cell = element?.closest('[data-cell=price]');
+        if (!cell) continue;
+        if (drawn.length === 0) {
+          requestAnimationFrame(() => {
+            const now = performance.timeOrigin + performance.now();
+            const shown = Reflect.get(window, 'shown') as [number, number][];
+            for (const sequence of drawn) shown.push([sequence, now]);
+            drawn = [];
+          });
+        }
+        // The price is the sequence number in cents.
+        drawn.push(Number(cell.textContent?.replaceAll(/\D/g, '')));
+      }
+    };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+}
+
+let sequence = 10_000;
+
+/** Publishes at an even pace, every symbol in its turn; answers when each tick was sent, by its sequence number. */
+async function publishFor(client: RedisClient, symbolsPerConnection: number, ticksPerSecond: number, seconds: number) {
+  const symbols = [1, 2, 3].flatMap((connection) =>
+    symbolsOf(connection, symbolsPerConnection).map((symbol) => ({ symbol, connection })),
+  );
+  const sentAt = new Map<number, number>();
+  const total = ticksPerSecond * seconds;
+  const begin = performance.now();
+  for (let sent = 0; sent < total; ) {
+    const due = Math.min(total, Math.floor(((performance.now() - begin) / 1_000) * ticksPerSecond));
+    for (; sent < due; sent += 1) {
+      // Seven shares no factor with the number of symbols: neighbours do not tick together.
+      const { symbol, connection } = symbols[(sent * 7) % symbols.length] ?? { symbol: '', connection: 1 };
+      sequence += 1;
+      sentAt.set(sequence, performance.timeOrigin + performance.now());
+      void client.publish({ symbol, price: sequence / 100, connection_id: connection });
+    }
+    await pause(1);
+  }
+  const took = (performance.now() - begin) / 1_000;
+  await client.command('PING');
+  await pause(500);
+  return { sentAt, seconds: took };
+}
+
+/** How long it took until each price was drawn that was seen one by one, in milliseconds. */
+async function drawn(monitor: MonitorPage, sentAt: Map<number, number>): Promise<number[]> {
+  const shown = await monitor.page.evaluate(() => Reflect.get(window, 'shown') as [number, number][]);
+  const seen = new Set<number>();
+  const delays: number[] = [];
+  for (const [sequence, at] of shown) {
+    const sent = sentAt.get(sequence);
+    if (sent === undefined || seen.has(sequence)) continue;
+    seen.add(sequence);
+    delays.push(at - sent);
+  }
+  return delays;
 }

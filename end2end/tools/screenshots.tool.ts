@@ -1,5 +1,5 @@
-// Pictures of the real product into SCREENSHOTS_DIR: 1440, 1024 and 390 pixels wide, light and dark; all live, one
-// connection failed, server gone; and the sign-in page.
+// Pictures of the real product into SCREENSHOTS_DIR: 1440, 1024 and 390 pixels wide, light and dark; all live with 300
+// tickers, one connection mute, one failed, server gone; paused, on the tape, the help, and the sign-in page.
 
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -60,9 +60,34 @@ test('screenshots', async ({ browser }) => {
       for (const id of [1, 2, 3]) await expect(monitor.state(id)).toHaveText('connected');
     });
 
-    await views[0]?.monitor.pause.click();
-    await shoot(views.slice(0, 1), 'paused', async (monitor) => expect(monitor.behind).toContainText(/[1-9]\d\d/));
-    await views[0]?.monitor.pause.click();
+    const desktop = views.slice(0, 2);
+    for (const { monitor } of desktop) {
+      await monitor.page.getByTestId('tape-view-2').click();
+      await monitor.sortBy(1, 'rate').click();
+      await monitor.filter(3).fill('b');
+      await monitor.page.getByTestId('fold-configuration-3').click();
+    }
+    await shoot(desktop, 'tape', async (monitor) => {
+      await expect.poll(async () => (await monitor.tapeLines(2)).length, { timeout: 20_000 }).toBeGreaterThan(12);
+    });
+    for (const { monitor } of desktop) {
+      await monitor.page.getByTestId('table-view-2').click();
+      await monitor.sortBy(1, 'symbol').click();
+      await monitor.filter(3).fill('');
+      await monitor.page.getByTestId('fold-configuration-3').click();
+      await monitor.pause.click();
+    }
+    await shoot(desktop, 'paused', async (monitor) => expect(monitor.behind).toContainText(/[1-9]\d\d/));
+    for (const { monitor } of desktop) {
+      await monitor.pause.click();
+      await monitor.page.getByTestId('help').click();
+    }
+    await shoot(desktop, 'help', async (monitor) => expect(monitor.page.getByTestId('help-dialog')).toBeVisible());
+    for (const { monitor } of desktop) await monitor.page.getByTestId('help-close').click();
+
+    await server.control({ fault: 'stall', connection: 1 });
+    await shoot(views, 'mute', async (monitor) => expect(monitor.state(1)).toHaveText('mute', { timeout: 60_000 }));
+    await server.control({ fault: 'clear', connection: 1 });
 
     await server.control({ fault: 'refuse_key', connection: 2 });
     await server.control({ fault: 'drop', connection: 2 });

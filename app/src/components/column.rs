@@ -1,21 +1,17 @@
 //! One connection, top to bottom.
 
 use super::{
-    column_header::ColumnHeader,
-    configuration::Configuration,
-    format::{clock, tone},
-    health_trio::HealthTrio,
-    live_table::{LiveTable, Span},
-    metrics_panel::MetricsPanel,
-    reason_line::ReasonLine,
+    column_header::ColumnHeader, configuration::Configuration, format::tone, health::HealthSection,
+    live_data::LiveData, metrics_panel::MetricsPanel, reason_line::ReasonLine,
 };
 use crate::{
     model::{
         connection::{ConnectionId, ConnectionState},
+        health::LayerState,
         status::{ConnectionConfig, ConnectionLive},
         time::UnixMillis,
     },
-    store::view::Column,
+    store::{table::Act, view::Column},
 };
 use leptos::prelude::*;
 
@@ -28,33 +24,37 @@ pub fn ConnectionColumn(
     now: Signal<Option<UnixMillis>>,
     /// Since when prices are frozen, when they are.
     frozen_at: Signal<Option<UnixMillis>>,
-    /// Called when other rows of the table came into view.
-    on_span: Callback<Span>,
+    /// Are states read off the ticks, because nobody reports them?
+    inferred: Signal<bool>,
+    /// What the reader does to it.
+    on_act: Callback<Act>,
 ) -> impl IntoView {
     let id = column.id;
-    let live: Signal<ConnectionLive> = RwSignal::from(column.live).into();
-    let config: Signal<ConnectionConfig> = RwSignal::from(column.config).into();
-    let rates: Signal<Vec<f32>> = RwSignal::from(column.rates).into();
-    let row_count: Signal<usize> = RwSignal::from(column.row_count).into();
-    let first: Signal<usize> = RwSignal::from(column.first).into();
-    let slots = RwSignal::from(column.slots);
+    let live: Signal<ConnectionLive> = RwSignal::from(column.live.clone()).into();
+    let config: Signal<ConnectionConfig> = RwSignal::from(column.config.clone()).into();
+    let rates: Signal<Vec<f32>> = RwSignal::from(column.rates.clone()).into();
 
     let state = Memo::new(move |_| live.with(|live| live.state));
     let priority = Memo::new(move |_| config.with(|config| config.priority));
     let disabled = Memo::new(move |_| state.get() == ConnectionState::Disabled);
     // Ticks flow only while a connection is up; otherwise its prices are of the last tick.
     let not_live = move || !disabled.get() && !state.get().is_up();
-    let empty = Signal::derive(move || empty_text(live.with(|live| live.connected)));
+    // Silence that is as it should be colours no age.
+    let quiet = Memo::new(move |_| live.with(|live| live.health.data.state == LayerState::Quiet));
     view! {
         <section
             class="column"
+            id=format!("column-{id}")
+            tabindex="-1"
+            data-column=id.to_string()
             data-testid=format!("column-{id}")
             data-identity=identity(id)
             data-tone=move || tone(state.get())
             class:is-stale=not_live
+            class:is-quiet=move || quiet.get()
             aria-labelledby=format!("column-name-{id}")
         >
-            <ColumnHeader live priority=priority.into()/>
+            <ColumnHeader live inferred/>
             <ReasonLine live now/>
             <Show
                 when=move || !disabled.get()
@@ -63,14 +63,9 @@ pub fn ConnectionColumn(
                     <Configuration id config/>
                 }
             >
-                <HealthTrio live now/>
+                <HealthSection live priority=priority.into() now/>
                 <Configuration id config/>
-                <div class="column-data">
-                    <p class="as-of number">
-                        "as of " {move || clock(frozen_at.get().or_else(|| live.with(|live| live.metrics.last_update)))} " UTC"
-                    </p>
-                    <LiveTable id row_count first slots=slots.into() empty on_span/>
-                </div>
+                <LiveData column=column.clone() live frozen_at on_act/>
                 <MetricsPanel live rates now/>
             </Show>
         </section>
@@ -81,14 +76,6 @@ pub fn ConnectionColumn(
 /// A connection's own colour: a series of eight that starts anew.
 fn identity(id: ConnectionId) -> String {
     (id.saturating_sub(1) % 8 + 1).to_string()
-}
-
-fn empty_text(connected: bool) -> &'static str {
-    if connected {
-        "No symbols yet. Set this connection's universe key or symbol list and start the server again."
-    } else {
-        "Symbols appear here once this connection has a universe key or a symbol list."
-    }
 }
 
 /// Says why there is nothing to see, and how to change that.
@@ -111,6 +98,7 @@ fn DisabledNote(
                     " or " <code>{format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS")}</code>
                 </li>
             </ul>
+            <p>"and refresh the configuration."</p>
         </div>
     }
 }

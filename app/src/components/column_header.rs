@@ -1,11 +1,7 @@
-//! The head of a column: number, name, tier, state, how long.
+//! The head of a column: number, name, state.
 
-use super::{format, status_pill::StatusPill};
-use crate::model::{
-    connection::{ConnectionState, Priority},
-    status::ConnectionLive,
-    time::format_seconds,
-};
+use super::status_pill::StatusPill;
+use crate::model::status::ConnectionLive;
 use leptos::prelude::*;
 
 /// Names the connection and says how it is.
@@ -13,15 +9,11 @@ use leptos::prelude::*;
 pub fn ColumnHeader(
     /// How the connection is.
     live: Signal<ConnectionLive>,
-    /// Its tier.
-    priority: Signal<Priority>,
+    /// Is the state read off the ticks?
+    inferred: Signal<bool>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
     let state = Memo::new(move |_| live.with(|live| live.state));
-    let since = move || live.with(|live| live.state_since.map(|since| "since ".to_owned() + &since.clock()));
-    let uptime = move || {
-        live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
-    };
     view! {
         <header class="column-header">
             <span class="column-number" aria-hidden="true">{id.to_string()}</span>
@@ -29,14 +21,8 @@ pub fn ColumnHeader(
                 <span class="visually-hidden">{format!("Connection {id}: ")}</span>
                 {move || live.with(|live| live.name.clone())}
             </h2>
+            <span class="inferred" hidden=move || !inferred.get() title="Read off the ticks: no connection manager reports">"inferred"</span>
             <StatusPill id state=state.into()/>
-            <p class="column-facts">
-                <span>{move || priority.get().label()}" priority"</span>
-                <span class="fact" class:is-hidden=move || state.get() == ConnectionState::Disabled>
-                    "up " <b class="number" data-testid=format!("uptime-{id}")>{uptime}</b>
-                </span>
-                <span class="fact number">{since}</span>
-            </p>
         </header>
     }
 }

@@ -1,17 +1,21 @@
-//! What a connection is set to carry. Native `<details>`: opens by keyboard and without JavaScript.
+//! What a connection is set to carry.
 
 use super::{
     format,
     icon::{Icon, WARNING},
+    section::Section,
 };
 use crate::model::{
     connection::ConnectionId,
     status::{ConnectionConfig, SymbolSource},
+    symbol::Symbol,
 };
 use leptos::prelude::*;
 
 /// The most symbols that are written out; a list of thousands is no reading matter.
 const SYMBOLS_SHOWN_MAX: usize = 500;
+/// From so many symbols on there is a field to search them.
+const SEARCHABLE_FROM: usize = 20;
 
 /// Warnings are always in sight, the rest opens.
 #[component]
@@ -23,27 +27,61 @@ pub fn Configuration(
 ) -> impl IntoView {
     let source = move || config.with(source_text);
     let tickers = move || config.with(|config| format::count(config.ticker_count.into()));
-    let rule = "A symbol listed on two connections is carried by the higher tier, then by the lower number.";
     let warnings = move || {
         config.with(|config| config.warnings.iter().map(|warning| warning_line(warning.clone())).collect_view())
     };
+    let duplicates = Memo::new(move |_| config.with(duplicate_text));
+    let head = view! {
+        <span class="config-source">{source}</span>
+        <span class="config-count number">{tickers}<span class="unit">" tickers"</span></span>
+    }
+    .into_any();
     view! {
         <div class="config" data-testid=format!("config-{id}")>
-            <details class="config-details">
-                <summary>
-                    <span class="config-title">"Configuration"</span>
-                    <span class="config-source">{source}</span>
-                    <span class="config-count number">{tickers}<span class="unit">" tickers"</span></span>
-                </summary>
+            <Section id name="configuration" title="Configuration" shows_title=true opens=false head>
                 <dl class="config-list">
                     <div><dt>"Universe key"</dt><dd>{move || config.with(|c| c.universe_key.clone().unwrap_or_else(|| "none set".into()))}</dd></div>
                     <div><dt>"Symbols from"</dt><dd>{move || config.with(|c| source_name(c.source))}</dd></div>
+                    <div><dt>"Channels"</dt><dd>{move || config.with(channel_text)}</dd></div>
                     <div><dt>"Priority"</dt><dd>{move || config.with(|c| c.priority.label())}</dd></div>
-                    <div><dt>"Routing"</dt><dd>{rule}</dd></div>
-                    <div><dt>"Symbols"</dt><dd class="config-symbols">{move || config.with(symbol_list)}</dd></div>
+                    <div><dt>"Routing"</dt><dd>{move || config.with(rule_text)}</dd></div>
+                    <div hidden=move || duplicates.with(String::is_empty)><dt>"Duplicates"</dt><dd>{move || duplicates.get()}</dd></div>
+                    <Symbols id config/>
                 </dl>
-            </details>
+            </Section>
             <ul class="config-warnings">{warnings}</ul>
+        </div>
+    }
+}
+
+/// The symbols, and when they are many a field to search them.
+#[component]
+fn Symbols(
+    /// Whose.
+    id: ConnectionId,
+    /// The configuration.
+    config: Signal<ConnectionConfig>,
+) -> impl IntoView {
+    let search = RwSignal::new(String::new());
+    let is_long = Memo::new(move |_| config.with(|config| config.symbols.len() >= SEARCHABLE_FROM));
+    let list = move || config.with(|config| search.with(|search| symbol_list(&config.symbols, search.trim())));
+    view! {
+        <div class="config-symbols-entry">
+            <dt>"Symbols"</dt>
+            <dd>
+                <input
+                    type="search"
+                    class="config-search"
+                    hidden=move || !is_long.get()
+                    aria-label=format!("Search the configured symbols of connection {id}")
+                    data-testid=format!("search-{id}")
+                    placeholder="Search"
+                    autocomplete="off"
+                    spellcheck="false"
+                    on:input=move |event| search.set(event_target_value(&event))
+                />
+                <span class="config-symbols" data-testid=format!("symbols-{id}")>{list}</span>
+            </dd>
         </div>
     }
 }
@@ -70,9 +108,45 @@ fn source_text(config: &ConnectionConfig) -> String {
     }
 }
 
-fn symbol_list(config: &ConnectionConfig) -> String {
-    let mut text = join(config.symbols.iter().take(SYMBOLS_SHOWN_MAX));
-    if let Some(more) = config.symbols.len().checked_sub(SYMBOLS_SHOWN_MAX).filter(|more| *more > 0) {
+/// `second bars (A), quotes (Q)`
+fn channel_text(config: &ConnectionConfig) -> String {
+    let channels: Vec<_> =
+        config.channels.iter().map(|channel| [channel.label(), " (", channel.prefix(), ")"].concat()).collect();
+    if channels.is_empty() { format::NOTHING.to_owned() } else { channels.join(", ") }
+}
+
+fn rule_text(config: &ConnectionConfig) -> String {
+    if config.routing.rule.is_empty() {
+        "A symbol listed on two connections is carried by the higher tier, then by the lower number.".to_owned()
+    } else {
+        config.routing.rule.clone()
+    }
+}
+
+/// `12 listed here, carried elsewhere: AAPL by 1, …`; empty without any.
+fn duplicate_text(config: &ConnectionConfig) -> String {
+    let routing = &config.routing;
+    if routing.duplicates_total == 0 {
+        return String::new();
+    }
+    let mut text = format::count(routing.duplicates_total.into()) + " listed here, carried elsewhere: ";
+    for (place, duplicate) in routing.duplicates.iter().enumerate() {
+        text.push_str(if place > 0 { ", " } else { "" });
+        text.push_str(&duplicate.symbol);
+        text.push_str(" by ");
+        text.push_str(&duplicate.carried_by.to_string());
+    }
+    if routing.duplicates.len() < routing.duplicates_total as usize {
+        text.push_str(", …");
+    }
+    text
+}
+
+fn symbol_list(symbols: &[Symbol], search: &str) -> String {
+    let wanted = search.to_ascii_uppercase();
+    let found: Vec<_> = symbols.iter().filter(|symbol| symbol.to_ascii_uppercase().contains(&wanted)).collect();
+    let mut text = join(found.iter().copied().take(SYMBOLS_SHOWN_MAX));
+    if let Some(more) = found.len().checked_sub(SYMBOLS_SHOWN_MAX).filter(|more| *more > 0) {
         text.push_str(", and ");
         text.push_str(&format::count(more as u64));
         text.push_str(" more");
@@ -80,28 +154,38 @@ fn symbol_list(config: &ConnectionConfig) -> String {
     if text.is_empty() { "none".to_owned() } else { text }
 }
 
-fn join<'a>(symbols: impl Iterator<Item = &'a crate::model::symbol::Symbol>) -> String {
+fn join<'a>(symbols: impl Iterator<Item = &'a Symbol>) -> String {
     symbols.map(|symbol| &**symbol).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::symbol::Symbol;
+    use crate::model::status::{Duplicate, Routing};
 
     #[test]
     fn a_key_that_does_not_resolve_is_said() {
         let config = ConnectionConfig { universe_key: Some("tpyo".into()), ..ConnectionConfig::default() };
         assert_eq!(source_text(&config), "tpyo (not resolved)");
         assert_eq!(source_text(&ConnectionConfig::default()), "no symbols set");
-        assert_eq!(symbol_list(&ConnectionConfig::default()), "none");
+        assert_eq!(symbol_list(&[], ""), "none");
     }
 
     #[test]
-    fn long_lists_are_cut() {
+    fn long_lists_are_cut_and_searched() {
         let symbols: Vec<_> = (0..502).map(|n| Symbol::parse(&format!("S{n}")).expect("a symbol")).collect();
+        assert!(symbol_list(&symbols, "").ends_with("S499, and 2 more"));
+        assert_eq!(symbol_list(&symbols, "s50"), "S50, S500, S501");
         let config = ConnectionConfig { symbols, source: SymbolSource::Symbols, ..ConnectionConfig::default() };
         assert_eq!(source_text(&config), "S0, S1, S2, S3, …");
-        assert!(symbol_list(&config).ends_with("S499, and 2 more"));
+    }
+
+    #[test]
+    fn duplicates_say_who_carries_them() {
+        let duplicate = Duplicate { symbol: Symbol::parse("AAPL").expect("a symbol"), carried_by: 1 };
+        let routing = Routing { duplicates_total: 12, duplicates: vec![duplicate], ..Routing::default() };
+        let config = ConnectionConfig { routing, ..ConnectionConfig::default() };
+        assert_eq!(duplicate_text(&config), "12 listed here, carried elsewhere: AAPL by 1, …");
+        assert_eq!(duplicate_text(&ConnectionConfig::default()), "");
     }
 }

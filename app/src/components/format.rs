@@ -3,6 +3,7 @@
 
 use crate::model::{
     connection::ConnectionState,
+    tick::Direction,
     time::{UnixMillis, format_seconds},
 };
 
@@ -71,6 +72,46 @@ pub fn clock(time: Option<UnixMillis>) -> String {
     time.filter(|time| time.0 > 0).map_or_else(|| NOTHING.to_owned(), UnixMillis::clock)
 }
 
+/// A change as a percentage with its sign: `+1.25`; the sign says what the colour says.
+#[must_use]
+pub fn change(part: Option<f64>) -> String {
+    match part {
+        Some(part) => {
+            let text = fixed(part * 100.0, 2);
+            if change_direction(Some(part)) == Direction::Up { "+".to_owned() + &text } else { text }
+        }
+        None => NOTHING.to_owned(),
+    }
+}
+
+/// Which way a change points, as far as its two decimals show.
+#[must_use]
+pub fn change_direction(part: Option<f64>) -> Direction {
+    Direction::of(Some(0.0), (part.unwrap_or_default() * 10_000.0).round())
+}
+
+/// The age of a row's price, short: `now`, `12 s`; `never` for what has not ticked, nothing before the clock started.
+#[must_use]
+pub fn short_age(has_ticked: bool, seconds: Option<u64>) -> String {
+    match seconds {
+        _ if !has_ticked => "never".to_owned(),
+        Some(0) => "now".to_owned(),
+        Some(seconds) => format_seconds(seconds),
+        None => String::new(),
+    }
+}
+
+/// How bad a row's age is: amber when it is stale, red when it is five times that. A symbol may trade rarely, so this is
+/// slower to colour than a connection's [`age_tone`].
+#[must_use]
+pub fn row_age_tone(seconds: Option<u64>) -> &'static str {
+    match seconds {
+        Some(seconds) if seconds > 5 * AGE_BAD_SECONDS => "bad",
+        Some(seconds) if seconds > AGE_BAD_SECONDS => "warn",
+        _ => "good",
+    }
+}
+
 /// Whole seconds from `time` to `now`; `None` before the page's clock started.
 #[must_use]
 pub fn age_seconds(time: Option<UnixMillis>, now: Option<UnixMillis>) -> Option<u64> {
@@ -137,6 +178,20 @@ mod tests {
     fn prices_show_cents_or_less() {
         let shown = [Some(178.23), Some(0.1234), Some(1.0), None].map(price);
         assert_eq!(shown, ["178.23", "0.1234", "1.00", NOTHING]);
+    }
+
+    #[test]
+    fn changes_have_a_sign_but_for_none() {
+        let shown = [Some(0.0125), Some(-0.2), Some(0.0), Some(-0.00001), None].map(change);
+        assert_eq!(shown, ["+1.25", "-20.00", "0.00", "0.00", NOTHING]);
+        assert_eq!(change_direction(Some(-0.00001)), Direction::Unchanged, "what reads 0.00 has no colour");
+    }
+
+    #[test]
+    fn a_rows_age_is_short() {
+        let shown = [(true, Some(0)), (true, Some(75)), (true, None), (false, Some(3))].map(|(t, s)| short_age(t, s));
+        assert_eq!(shown, ["now", "1 m 15 s", "", "never"]);
+        assert_eq!([Some(60), Some(61), Some(301), None].map(row_age_tone), ["good", "warn", "bad", "good"]);
     }
 
     #[test]

@@ -1,145 +1,257 @@
-//! The symbols of a connection with their latest prices: a table of any length in a document of a screenful.
-//!
-//! ```text
-//!  scroller (scrolls, focusable) ─┬─ sizer (as high as all rows)
-//!                                 └── window (moved to the first visible row) ── slots, reused while scrolling
-//! ```
-//!
-//! Sizes and offsets are set through the CSSOM after hydration: the page's policy allows no `style` attribute.
+//! The symbols of a connection with their latest prices: a grid of any length in a document of a screenful. The arrow
+//! keys go from row to row, `p` pins one; see [`super::viewport`] for how the rows are held.
 
 use super::{
     format,
-    icon::{Icon, direction_path},
+    icon::{Icon, PIN, SORTED_DOWN, SORTED_UP, direction_path},
+    viewport::{Span, observe_size, rows_in, scroll_to_row, set_pixels},
 };
 use crate::{
     model::{connection::ConnectionId, tick::Direction},
-    store::view::{Flash, RowView, Slot},
+    store::{
+        arrangement::{Sort, SortKey},
+        table::Act,
+        view::{Flash, RowView, Slot},
+    },
 };
-use leptos::{html, prelude::*};
-
-/// The height of a row in CSS pixels; `--row-height` in `style/tokens.css` is the same, and a test compares them.
-pub const ROW_HEIGHT_PX: u32 = 26;
-/// Rows kept in the document above and below the visible ones, so that scrolling never shows a gap.
-const OVERSCAN_ROWS: usize = 6;
-
-/// Which rows a table should show: the first and how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The place of the first row.
-    pub first: usize,
-    /// How many rows.
-    pub count: usize,
-}
-
-impl Span {
-    /// The rows to hold in the document for a viewport of `height` that is scrolled down by `top`, in CSS pixels.
-    #[must_use]
-    pub fn of_viewport(top: i32, height: i32) -> Self {
-        let row = |pixels: i32| pixels.max(0).unsigned_abs() / ROW_HEIGHT_PX;
-        let first = (row(top) as usize).saturating_sub(OVERSCAN_ROWS);
-        Self { first, count: row(height) as usize + 2 + 2 * OVERSCAN_ROWS }
-    }
-}
+use leptos::{ev, html, prelude::*};
 
 /// The live table of connection `id`.
 #[component]
 pub fn LiveTable(
     /// Whose table.
     id: ConnectionId,
+    /// Its order.
+    sort: Signal<Sort>,
     /// Rows in the table, in the document or not.
     row_count: Signal<usize>,
     /// The place of the first slot's row.
     first: Signal<usize>,
     /// The rows in the document.
-    slots: Signal<Vec<Slot>>,
+    slots: Signal<Vec<Slot<RowView>>>,
+    /// The place of the row that the keyboard is at.
+    cursor: Signal<Option<usize>>,
     /// What to say when there is no row.
-    empty: Signal<&'static str>,
-    /// Called when other rows came into view.
-    on_span: Callback<Span>,
+    empty: Signal<String>,
+    /// What the reader does.
+    on_act: Callback<Act>,
 ) -> impl IntoView {
     let scroller = NodeRef::<html::Div>::new();
     let sizer = NodeRef::<html::Div>::new();
     let rows = NodeRef::<html::Div>::new();
     let measure = move || {
         if let Some(element) = scroller.get_untracked() {
-            on_span.run(Span::of_viewport(element.scroll_top(), element.client_height()));
+            let span = Span::of_viewport(element.scroll_top(), element.client_height());
+            on_act.run(Act::Rows(span.first, span.count));
         }
     };
     Effect::new(move |_| set_pixels(sizer, "height", row_count.get()));
     Effect::new(move |_| set_pixels(rows, "top", first.get()));
+    Effect::new(move |_| {
+        if let (Some(place), Some(element)) = (cursor.get(), scroller.get_untracked())
+            && let Some(top) = scroll_to_row(place, element.scroll_top(), element.client_height())
+        {
+            element.set_scroll_top(top);
+        }
+    });
     observe_size(scroller, measure);
+    let on_key = move |event: ev::KeyboardEvent| {
+        let Some(element) = scroller.get_untracked() else { return };
+        let at = cursor.get_untracked();
+        if event.key() == "p" && !event.ctrl_key() && !event.meta_key() && !event.alt_key() {
+            if let Some(place) = at {
+                on_act.run(Act::Pin(place));
+            }
+        } else if event.key() == "Escape" {
+            on_act.run(Act::Cursor(None));
+        } else {
+            let page = rows_in(element.client_height()).saturating_sub(2).max(1);
+            let start = at.unwrap_or_else(|| rows_in(element.scroll_top()));
+            let Some(place) = moved(&event.key(), at.is_some(), start, page, row_count.get_untracked()) else { return };
+            event.prevent_default();
+            on_act.run(Act::Cursor(Some(place)));
+        }
+    };
+    let current = move || {
+        let slot = cursor.get()?.checked_sub(first.get())?;
+        (slot < slots.with(Vec::len)).then(|| row_id(id, slot))
+    };
     view! {
-        <div class="table" role="table" aria-labelledby=format!("column-name-{id}") aria-rowcount=move || (row_count.get() + 1).to_string()>
+        <div
+            class="table-scroller"
+            role="grid"
+            tabindex="0"
+            aria-label=format!("Live prices of connection {id}")
+            aria-rowcount=move || (row_count.get() + 1).to_string()
+            aria-activedescendant=current
+            node_ref=scroller
+            on:scroll=move |_| measure()
+            on:keydown=on_key
+            on:pointermove=move |_| on_act.run(Act::Touch)
+            on:pointerleave=move |_| on_act.run(Act::Leave)
+        >
             <div class="table-row table-head" role="row" aria-rowindex="1">
-                <span role="columnheader">"Symbol"</span>
-                <span role="columnheader" class="align-end">"Price"</span>
+                <Head key=SortKey::Symbol label="Symbol" sort on_act/>
+                <Head key=SortKey::Price label="Price" sort on_act/>
                 <span role="columnheader"><span class="visually-hidden">"Direction"</span></span>
-                <span role="columnheader" class="align-end">"Updated"</span>
+                <Head key=SortKey::Change label="Change %" sort on_act/>
+                <Head key=SortKey::Rate label="Rate /s" sort on_act/>
+                <Head key=SortKey::Updated label="Updated" sort on_act/>
             </div>
-            <div class="table-scroller" role="rowgroup" tabindex="0" aria-label="Live prices" node_ref=scroller on:scroll=move |_| measure()>
-                <div class="table-sizer" role="presentation" node_ref=sizer>
-                    <div class="table-window" role="presentation" node_ref=rows>
-                        <For each=move || slots.get() key=|slot| slot.place let:slot>
-                            <TableRow row=RwSignal::from(slot.row).into()/>
-                        </For>
-                    </div>
+            <div class="table-sizer" role="presentation" node_ref=sizer>
+                <div class="table-window" role="presentation" node_ref=rows>
+                    <For each=move || slots.get() key=|slot| slot.place let:slot>
+                        <TableRow dom_id=row_id(id, slot.place) row=RwSignal::from(slot.row).into() on_act/>
+                    </For>
                 </div>
-                <Show when=move || row_count.get() == 0>
-                    <p class="table-empty">{move || empty.get()}</p>
-                </Show>
             </div>
+            <Show when=move || row_count.get() == 0>
+                <p class="table-empty" data-testid=format!("empty-{id}")>{move || empty.get()}</p>
+            </Show>
         </div>
+    }
+}
+
+fn row_id(id: ConnectionId, slot: usize) -> String {
+    ["row-", &id.to_string(), "-", &slot.to_string()].concat()
+}
+
+/// Where a key leads from the row at `start`; `None` for keys that lead nowhere. The first arrow key only shows the row.
+fn moved(key: &str, is_at_row: bool, start: usize, page: usize, rows: usize) -> Option<usize> {
+    let last = rows.checked_sub(1)?;
+    let place = match key {
+        "ArrowDown" | "ArrowUp" if !is_at_row => start,
+        "ArrowDown" => start + 1,
+        "ArrowUp" => start.saturating_sub(1),
+        "PageDown" => start + page,
+        "PageUp" => start.saturating_sub(page),
+        "Home" => 0,
+        "End" => last,
+        _ => return None,
+    };
+    Some(place.min(last))
+}
+
+/// The head of a column of the table: sorts by it.
+#[component]
+fn Head(
+    /// By what.
+    key: SortKey,
+    /// What it says.
+    label: &'static str,
+    /// The table's order.
+    sort: Signal<Sort>,
+    /// What the reader does.
+    on_act: Callback<Act>,
+) -> impl IntoView {
+    let own = Memo::new(move |_| Some(sort.get()).filter(|sort| sort.key == key).map(|sort| sort.descending));
+    let aria_sort = move || own.get().map(|descending| if descending { "descending" } else { "ascending" });
+    let path = Signal::derive(move || match own.get() {
+        Some(true) => SORTED_DOWN,
+        Some(false) => SORTED_UP,
+        None => "",
+    });
+    view! {
+        <span role="columnheader" class=["head-", key.name()].concat() aria-sort=aria_sort>
+            <button type="button" class="head-button" data-testid=["sort-", key.name()].concat() on:click=move |_| on_act.run(Act::Sort(key))>
+                {label}<Icon path/>
+            </button>
+        </span>
     }
 }
 
 /// One reusable row.
 #[component]
 fn TableRow(
+    /// Its id in the document.
+    dom_id: String,
     /// What it shows now.
     row: Signal<Option<RowView>>,
+    /// What the reader does.
+    on_act: Callback<Act>,
 ) -> impl IntoView {
-    let direction = Memo::new(move |_| row.get().map(|row| (row.price.is_some(), row.direction)));
-    let shown_direction = move || direction.get().filter(|(ticked, _)| *ticked).map(|(_, direction)| direction);
-    let path = Signal::derive(move || shown_direction().map_or("", direction_path));
+    let has_ticked = move || row.get().is_some_and(|row| row.price.is_some());
+    let direction = Memo::new(move |_| row.get().filter(|row| row.price.is_some()).map(|row| row.direction));
+    let path = Signal::derive(move || direction.get().map_or("", direction_path));
     let symbol = Memo::new(move |_| row.get().map(|row| row.symbol));
     let symbol_text = move || symbol.get().map(|symbol| symbol.to_string());
+    let pinned = Memo::new(move |_| row.get().is_some_and(|row| row.pinned));
+    let change = Memo::new(move |_| row.get().and_then(|row| row.change));
+    let pin = move |_| {
+        if let Some(row) = row.get_untracked() {
+            on_act.run(Act::Pin(row.place));
+        }
+    };
     view! {
         <div
             class="table-row"
             role="row"
+            id=dom_id
             hidden=move || symbol.get().is_none()
-            aria-rowindex=move || row.get().map(|row| (row.index + 1).to_string())
+            // The head is the first row.
+            aria-rowindex=move || row.get().map(|row| (row.place + 2).to_string())
+            aria-selected=move || row.get().is_some_and(|row| row.current).to_string()
             class:is-stale=move || row.get().is_some_and(|row| row.stale)
+            class:is-silent=move || !has_ticked()
+            class:is-pinned=move || pinned.get()
             data-symbol=symbol_text
             data-testid=move || symbol.get().map(|symbol| ["row-", &symbol].concat())
         >
-            <span role="rowheader" class="cell-symbol">{symbol_text}</span>
+            <span role="rowheader" class="cell-symbol">
+                <button
+                    type="button"
+                    class="pin"
+                    tabindex="-1"
+                    aria-pressed=move || pinned.get().to_string()
+                    aria-label=move || symbol.get().map(|symbol| ["Pin ", &symbol].concat())
+                    on:click=pin
+                >
+                    <Icon path=PIN/>
+                </button>
+                <span class="symbol">{symbol_text}</span>
+            </span>
             <span
-                role="cell"
+                role="gridcell"
                 class="cell-price number"
                 data-cell="price"
-                data-direction=move || direction_name(shown_direction().unwrap_or_default())
+                data-direction=move || direction_name(direction.get().unwrap_or_default())
                 data-flash=move || flash_name(row.get())
             >
                 {move || row.get().map(|row| format::price(row.price))}
             </span>
             <span
-                role="cell"
+                role="gridcell"
                 class="cell-arrow"
                 data-cell="arrow"
-                data-direction=move || direction_name(shown_direction().unwrap_or_default())
+                data-direction=move || direction_name(direction.get().unwrap_or_default())
             >
                 <Icon path/>
-                <span class="visually-hidden">{move || shown_direction().map(direction_name)}</span>
+                <span class="visually-hidden">{move || direction.get().map(direction_name)}</span>
             </span>
-            <span role="cell" class="cell-time number" data-cell="time">
-                {move || row.get().map(|row| format::clock(row.timestamp))}
+            <span
+                role="gridcell"
+                class="cell-change number"
+                data-cell="change"
+                data-direction=move || direction_name(format::change_direction(change.get()))
+            >
+                {move || format::change(change.get())}
+            </span>
+            <span role="gridcell" class="cell-rate number" data-cell="rate">
+                {move || row.get().map(|row| if row.price.is_some() { format::fixed(row.rate.into(), 1) } else { format::NOTHING.into() })}
+            </span>
+            <span role="gridcell" class="cell-updated number" data-cell="time">
+                <span class="cell-time">{move || row.get().map(|row| format::clock(row.timestamp))}</span>
+                <span class="cell-age" data-age=move || format::row_age_tone(row.get().and_then(|row| row.age_seconds))>
+                    {move || row.get().map(|row| format::short_age(row.timestamp.is_some(), row.age_seconds))}
+                </span>
             </span>
         </div>
     }
 }
 
-fn direction_name(direction: Direction) -> &'static str {
+/// A direction's name in markup and for those who cannot see the arrow.
+#[must_use]
+pub fn direction_name(direction: Direction) -> &'static str {
     match direction {
         Direction::Up => "up",
         Direction::Down => "down",
@@ -155,55 +267,15 @@ fn flash_name(row: Option<RowView>) -> Option<&'static str> {
     }
 }
 
-/// Sets a property to the height of `rows` rows.
-#[cfg(feature = "hydrate")]
-fn set_pixels(node: NodeRef<html::Div>, property: &str, rows: usize) {
-    if let Some(element) = node.get() {
-        let pixels = (rows as u32).saturating_mul(ROW_HEIGHT_PX).to_string() + "px";
-        let style = web_sys::HtmlElement::style(&element);
-        let _ = style.set_property(property, &pixels);
-    }
-}
-
-/// The server lays nothing out.
-#[cfg(not(feature = "hydrate"))]
-fn set_pixels(_node: NodeRef<html::Div>, _property: &str, _rows: usize) {}
-
-/// Measures now and whenever the element's size changes.
-#[cfg(feature = "hydrate")]
-fn observe_size(node: NodeRef<html::Div>, measure: impl Fn() + Copy + 'static) {
-    use wasm_bindgen::{JsCast, closure::Closure};
-
-    Effect::new(move |_| {
-        let Some(element) = node.get() else { return };
-        let callback = Closure::<dyn FnMut()>::new(measure);
-        let Ok(observer) = web_sys::ResizeObserver::new(callback.as_ref().unchecked_ref()) else { return measure() };
-        observer.observe(&element);
-        let held = StoredValue::new_local((observer, callback));
-        on_cleanup(move || {
-            let _ = held.try_with_value(|(observer, _)| observer.disconnect());
-        });
-    });
-}
-
-/// The server has no viewport.
-#[cfg(not(feature = "hydrate"))]
-fn observe_size(_node: NodeRef<html::Div>, _measure: impl Fn() + Copy + 'static) {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_span_covers_the_viewport_and_a_little_more() {
-        assert_eq!(Span::of_viewport(0, 260), Span { first: 0, count: 24 });
-        assert_eq!(Span::of_viewport(2600, 260), Span { first: 94, count: 24 });
-        assert_eq!(Span::of_viewport(-30, -1), Span { first: 0, count: 14 }, "elastic scrolling overshoots");
-    }
-
-    #[test]
-    fn the_style_sheet_knows_the_height_of_a_row() {
-        let tokens = include_str!("../../../style/tokens.css");
-        assert!(tokens.contains(&format!("--row-height: {ROW_HEIGHT_PX}px;")));
+    fn keys_lead_from_row_to_row_and_stop_at_the_ends() {
+        assert_eq!(moved("ArrowDown", false, 7, 10, 100), Some(7), "the first press shows where one is");
+        assert_eq!(moved("ArrowDown", true, 99, 10, 100), Some(99));
+        assert_eq!((moved("PageUp", true, 4, 10, 100), moved("End", true, 4, 10, 100)), (Some(0), Some(99)));
+        assert_eq!((moved("x", true, 4, 10, 100), moved("Home", true, 0, 10, 0)), (None, None));
     }
 }

@@ -1,13 +1,13 @@
 //! The numbers of one connection.
 
-use super::{format, sparkline::Sparkline};
+use super::{format, section::Section, sparkline::Sparkline};
 use crate::model::{
     status::{ConnectionLive, ConnectionMetrics},
     time::UnixMillis,
 };
 use leptos::prelude::*;
 
-/// Rate with its recent past, totals, errors.
+/// Rate with its recent past, latency, totals, errors.
 #[component]
 pub fn MetricsPanel(
     /// How the connection is.
@@ -22,26 +22,35 @@ pub fn MetricsPanel(
     let errors = move || live.with(|live| live.metrics.error_count);
     let last_error = Memo::new(move |_| live.with(|live| live.metrics.last_error.clone()));
     let error_age = move || last_error.get().map(|error| format::age(Some(error.at), now.get()));
+    let latency_note = Memo::new(move |_| live.with(|live| live.metrics.latency_note.clone()));
+    let head = view! {
+        <div class="metrics-rate">
+            <p>
+                <b class="rate-value number" data-testid=format!("rate-{id}")>
+                    {number(|m| format::fixed(m.messages_per_second, 1))}
+                </b>
+                <span class="unit">"msg/s"</span>
+            </p>
+            <Sparkline rates/>
+        </div>
+    }
+    .into_any();
     view! {
-        <section class="metrics" aria-label="Metrics">
-            <div class="metrics-rate">
-                <p>
-                    <b class="rate-value number" data-testid=format!("rate-{id}")>
-                        {number(|m| format::fixed(m.messages_per_second, 1))}
-                    </b>
-                    <span class="unit">"msg/s"</span>
-                </p>
-                <Sparkline rates/>
-            </div>
+        <Section id name="metrics" title="Metrics" head>
             <dl class="metrics-grid">
                 <Metric label="Ticks">{number(|m| format::fixed(m.ticks_per_second, 1))}<span class="unit">"/s"</span></Metric>
                 <Metric label="Ticks in all">{number(|m| format::count(m.ticks_total))}</Metric>
-                <Metric label="Reconnects">{number(|m| format::count(m.reconnects_total))}</Metric>
                 <Metric label="Last update">{number(|m| format::clock(m.last_update))}</Metric>
                 <Metric label="Messages">{number(|m| format::count(m.messages_total))}</Metric>
                 <Metric label="Received">{number(|m| format::bytes(m.bytes_total))}</Metric>
+                <Metric label="Reconnects">{number(|m| format::count(m.reconnects_total))}</Metric>
             </dl>
-            <p class="metrics-errors" class:has-errors=move || errors() != 0>
+            <p class="metrics-line">
+                <span class="metrics-label" title="From the exchange until received: half, 95 and 99 of 100 trades and quotes are quicker">"Latency p50 / p95 / p99 "</span>
+                <b class="number" data-testid=format!("latency-{id}")>{number(latency)}</b>
+                <span class="metrics-error-text" title=move || latency_note.get()>{move || latency_note.get()}</span>
+            </p>
+            <p class="metrics-line metrics-errors" class:has-errors=move || errors() != 0>
                 <span class="metrics-label">"Errors "</span>
                 <b class="number" data-testid=format!("errors-{id}")>{move || format::count(errors())}</b>
                 <span class="metrics-error-text">
@@ -49,7 +58,18 @@ pub fn MetricsPanel(
                     " " <span class="unit number">{error_age}</span>
                 </span>
             </p>
-        </section>
+        </Section>
+    }
+}
+
+/// `1.2 / 3.4 / 5.6 ms`
+fn latency(metrics: &ConnectionMetrics) -> String {
+    match &metrics.latency_ms {
+        Some(latency) => {
+            let part = |ms| format::fixed(ms, 1);
+            [&part(latency.p50), " / ", &part(latency.p95), " / ", &part(latency.p99), " ms"].concat()
+        }
+        None => format::NOTHING.to_owned(),
     }
 }
 
@@ -66,5 +86,18 @@ fn Metric(
             <dt class="metrics-label">{label}</dt>
             <dd class="number">{children()}</dd>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::status::LatencyMs;
+
+    #[test]
+    fn latency_is_three_numbers_or_none() {
+        let latency_ms = Some(LatencyMs { p50: 1.2, p95: 3.44, p99: 5.6, samples: 9 });
+        assert_eq!(latency(&ConnectionMetrics { latency_ms, ..ConnectionMetrics::default() }), "1.2 / 3.4 / 5.6 ms");
+        assert_eq!(latency(&ConnectionMetrics::default()), format::NOTHING);
     }
 }

@@ -1,15 +1,16 @@
 //! What the page is made of: one component a file. Signals and values come in as props, nothing is read from context.
 //!
 //! ```text
-//!  TopBar
-//!  Banners
-//!  SummaryStrip
+//!  TopBar ── LinkBadge, ThemeToggle
+//!  Banners, RefreshPanel
+//!  SummaryStrip ── MarketClock
 //!  Column ── ColumnHeader ── StatusPill
 //!         ├─ ReasonLine
-//!         ├─ HealthTrio
-//!         ├─ Configuration
-//!         ├─ LiveTable ── TableRow
-//!         └─ MetricsPanel ── Sparkline
+//!         ├─ HealthSection     ┐
+//!         ├─ Configuration     │ each a Section, which folds
+//!         ├─ LiveData ─────────┤── LiveTable or TapeList, each in a viewport
+//!         └─ MetricsPanel      ┘── Sparkline
+//!  Help
 //! ```
 //!
 //! What depends on the present (ages, countdowns, New York's time) shows only once the page's clock has started, which
@@ -20,14 +21,22 @@ pub mod column;
 pub mod column_header;
 pub mod configuration;
 pub mod format;
-pub mod health_trio;
+pub mod health;
+pub mod help;
 pub mod icon;
+pub mod link_badge;
+pub mod live_data;
 pub mod live_table;
+pub mod market_clock;
 pub mod metrics_panel;
 pub mod office;
 pub mod reason_line;
+pub mod refresh_panel;
+pub mod section;
 pub mod sparkline;
 pub mod status_pill;
 pub mod summary_strip;
+pub mod tape_list;
 pub mod theme_toggle;
 pub mod top_bar;
+pub mod viewport;

@@ -5,6 +5,10 @@
 
 use leptos::prelude::*;
 
+/// The pages that bars lead to: address and name, in their order.
+pub const PAGES: [(&str, &str); 3] =
+    [("/admin/websockets", "Connections"), ("/admin/audit", "Audit log"), ("/admin/account", "Account")];
+
 /// The bar on top. `here` is the page's own address.
 #[component]
 pub fn OfficeBar(
@@ -13,8 +17,6 @@ pub fn OfficeBar(
     /// The address of this page, without a query.
     here: &'static str,
 ) -> impl IntoView {
-    const PAGES: [(&str, &str); 3] =
-        [("/admin/websockets", "Connections"), ("/admin/audit", "Audit log"), ("/admin/account", "Account")];
     let links = PAGES.map(|(address, name)| {
         let current = (address == here).then_some("page");
         view! { <a href=address aria-current=current>{name}</a> }

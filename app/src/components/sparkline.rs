@@ -21,6 +21,7 @@ pub fn Sparkline(
             aria-hidden="true"
             focusable="false"
         >
+            <polygon class="sparkline-area" points=move || line.with(|line| area(line))></polygon>
             <polyline class="sparkline-line" points=move || line.get() vector-effect="non-scaling-stroke"></polyline>
         </svg>
     }
@@ -43,6 +44,13 @@ fn points(rates: &[f32]) -> String {
     text
 }
 
+/// The same corners, and down to the bottom at both ends; nothing where there is no line.
+fn area(line: &str) -> String {
+    let Some((left, _)) = line.split_once(',') else { return String::new() };
+    let bottom = HEIGHT.to_string();
+    [left, ",", &bottom, " ", line, &WIDTH.to_string(), ",", &bottom].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +60,7 @@ mod tests {
         assert_eq!(points(&[0.0, 50.0, 100.0]), "298,39 299,21 300,2 ");
         assert_eq!(points(&[]), "");
         assert_eq!(points(&[f32::NAN]), "300,39 ");
+        assert_eq!(area("299,21 300,2 "), "299,40 299,21 300,2 300,40");
+        assert_eq!(area(""), "");
     }
 }

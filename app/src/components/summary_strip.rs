@@ -1,24 +1,31 @@
 //! The whole in one line, readable from across the room.
 
-use super::format;
-use crate::{model::status::StatusHead, store::view::Totals};
+use super::{format, market_clock::MarketClock};
+use crate::{
+    model::{status::StatusHead, time::UnixMillis},
+    store::view::Totals,
+};
 use leptos::prelude::*;
 
-/// Connected, ticks a second, errors, what is unassigned or stale.
+/// Connected, ticks a second, errors, what is unassigned or stale; at the other end the time and the market's hours.
 #[component]
 pub fn SummaryStrip(
     /// What is said of all connections together.
     head: Signal<StatusHead>,
     /// Sums that the report does not hold.
     totals: Signal<Totals>,
+    /// The server's present.
+    clock: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let summary = Memo::new(move |_| head.with(|head| head.summary.clone()));
     let connected_tone = move || summary.with(|s| if s.connected < s.enabled { "bad" } else { "ok" });
+    let market = Memo::new(move |_| head.with(|head| head.market));
     let unassigned = Memo::new(move |_| summary.with(|s| s.unassigned_ticks_total));
     let stale_tone = move || if totals.get().stale > 0 { "warn" } else { "ok" };
     let errors_tone = move || summary.with(|s| if s.errors_total > 0 { "warn" } else { "ok" });
     view! {
-        <dl class="summary" data-testid="summary">
+        <div class="summary">
+        <dl class="summary-list" data-testid="summary">
             <div class="summary-item" data-tone=connected_tone>
                 <dt>"connected"</dt>
                 <dd class="number">
@@ -45,5 +52,7 @@ pub fn SummaryStrip(
                 <dd class="number">{move || format::count(totals.get().stale.into())}</dd>
             </div>
         </dl>
+        <MarketClock clock market=market.into()/>
+        </div>
     }
 }

@@ -1,6 +1,7 @@
 //! System, light, dark, in turn. Kept by the browser; the document's head applies it before the first paint.
 
 use super::icon::{Icon, THEME_DARK, THEME_LIGHT, THEME_SYSTEM};
+use crate::store::storage;
 use leptos::prelude::*;
 
 /// Where the browser keeps the choice; the head's script reads the same.
@@ -64,32 +65,21 @@ pub fn ThemeToggle() -> impl IntoView {
     }
 }
 
-#[cfg(feature = "hydrate")]
 fn kept() -> Theme {
-    let name = window().local_storage().ok().flatten().and_then(|storage| storage.get_item(STORAGE_KEY).ok().flatten());
+    let name = storage::kept(STORAGE_KEY);
     [Theme::Light, Theme::Dark].into_iter().find(|theme| name.as_deref() == Some(theme.name())).unwrap_or_default()
 }
 
-#[cfg(feature = "hydrate")]
 fn keep(theme: Theme) {
-    let root = document().document_element();
-    let storage = window().local_storage().ok().flatten();
-    if theme == Theme::System {
-        let _ = root.map(|root| root.remove_attribute("data-theme"));
-        let _ = storage.map(|storage| storage.remove_item(STORAGE_KEY));
-    } else {
-        let _ = root.map(|root| root.set_attribute("data-theme", theme.name()));
-        let _ = storage.map(|storage| storage.set_item(STORAGE_KEY, theme.name()));
+    let chosen = (theme != Theme::System).then(|| theme.name());
+    if let Some(root) = document().document_element() {
+        let _ = match chosen {
+            Some(name) => root.set_attribute("data-theme", name),
+            None => root.remove_attribute("data-theme"),
+        };
     }
+    storage::keep(STORAGE_KEY, chosen);
 }
-
-#[cfg(not(feature = "hydrate"))]
-fn kept() -> Theme {
-    Theme::System
-}
-
-#[cfg(not(feature = "hydrate"))]
-fn keep(_theme: Theme) {}
 
 #[cfg(test)]
 mod tests {

@@ -1,34 +1,54 @@
 //! The dashboard: loads the first view, keeps the state, opens the socket.
 
+mod shortcuts;
+
 use crate::{
     api::{ApiError, FirstView, load_first_view},
     components::{
         banners::{Banners, StillPage},
         column::ConnectionColumn,
-        icon::{Icon, PAUSE},
-        live_table::Span,
+        help::{self, Help},
+        refresh_panel::RefreshPanel,
         summary_strip::SummaryStrip,
         top_bar::TopBar,
     },
-    model::{status::StatusHead, time::UnixMillis},
-    store::{Store, link::LinkState, socket, view::Column},
+    model::{
+        connection::ConnectionId,
+        status::{StatusHead, StatusSource, Summary},
+        time::UnixMillis,
+    },
+    store::{
+        Store,
+        arrangement::{DataView, PageArrangement},
+        link::LinkState,
+        refresh::Refresh,
+        socket,
+        table::Act,
+        view::Column,
+    },
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+use shortcuts::Shortcut;
 
 /// The page at `/admin/websockets`.
 #[component]
 pub fn MonitorPage() -> impl IntoView {
     let first_view = Resource::new_blocking(|| (), |()| load_first_view());
+    // Both sides read the same address, so both render the same.
+    let opening = use_query_map().with_untracked(PageArrangement::read);
     view! {
-        <Title text="Connections"/>
         <Suspense fallback=Skeleton>
-            {move || Suspend::new(async move {
-                match first_view.await {
-                    Ok(first) => view! { <Monitor first/> }.into_any(),
-                    Err(error) => view! { <Unavailable error/> }.into_any(),
-                }
-            })}
+            {move || {
+                let opening = opening.clone();
+                Suspend::new(async move {
+                    match first_view.await {
+                        Ok(first) => view! { <Monitor first opening/> }.into_any(),
+                        Err(error) => view! { <Unavailable error/> }.into_any(),
+                    }
+                })
+            }}
         </Suspense>
     }
     .into_any()
@@ -39,9 +59,11 @@ pub fn MonitorPage() -> impl IntoView {
 pub fn Monitor(
     /// What both sides start from.
     first: FirstView,
+    /// How the address asks to arrange it.
+    opening: PageArrangement,
 ) -> impl IntoView {
     let rendered_at = first.snapshot.report.live.head.generated_at;
-    let store = Store::new(first.snapshot);
+    let store = Store::new(first.snapshot, opening);
     let signals = store.view.clone();
     let kept_link = socket::keep(&store);
 
@@ -54,32 +76,69 @@ pub fn Monitor(
     let columns = RwSignal::from(signals.columns.clone());
     let totals = RwSignal::from(signals.totals.clone());
     let announcement = RwSignal::from(signals.announcement.clone());
+    let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
+    // Written into the head when all else is rendered and disposed of: by counted references alone.
+    let tab_title = {
+        let (head, link) = (signals.head.clone(), signals.link.clone());
+        move || head.with(|head| title(&head.summary, link.get()))
+    };
 
     let on_pause = Callback::new({
         let store = store.clone();
-        move |()| store.toggle_pause()
+        move |()| {
+            store.toggle_pause(local_now());
+            show_address(&store.arrangement());
+        }
     });
-    let on_refresh = Callback::new(move |()| kept_link.refresh());
-    pause_by_key(on_pause);
+    let act = Callback::new(move |(id, act): (ConnectionId, Act)| {
+        let changes_the_address = act.arranges();
+        store.act(id, act);
+        if changes_the_address {
+            kept_link.tell_tapes();
+            show_address(&store.arrangement());
+        }
+    });
+    let refresh = RwSignal::new(Refresh::None);
+    let refreshing = Signal::derive(move || refresh.with(|refresh| *refresh == Refresh::Asked));
+    let dialog = NodeRef::<html::Dialog>::new();
+    let on_help = Callback::new(move |()| help::open(dialog));
+    let on_shortcut = Callback::new(move |shortcut| {
+        let at = shortcuts::column_at_focus().or_else(|| columns.with_untracked(|all| all.first().map(|c| c.id)));
+        match (shortcut, at) {
+            (Shortcut::Pause, _) => on_pause.run(()),
+            (Shortcut::Help, _) => on_help.run(()),
+            (Shortcut::Column(id), _) => shortcuts::focus(&format!("column-{id}")),
+            (Shortcut::Filter, Some(id)) => shortcuts::focus(&format!("filter-{id}")),
+            (Shortcut::Tape, Some(id)) => {
+                let column = columns.with_untracked(|all| all.iter().find(|column| column.id == id).cloned());
+                let shown = column.map(|column| column.arrangement.with_untracked(|arrangement| arrangement.view));
+                let other = if shown == Some(DataView::Tape) { DataView::Table } else { DataView::Tape };
+                act.run((id, Act::View(other)));
+            }
+            (Shortcut::Filter | Shortcut::Tape, None) => {}
+        }
+    });
+    let keys_on = shortcuts::listen(on_shortcut);
+    let on_keys = Callback::new(move |on| {
+        keys_on.set(on);
+        shortcuts::keep(on);
+    });
     let show_column = move |column: Column| {
-        let (id, store) = (column.id, store.clone());
-        let on_span = Callback::new(move |span: Span| store.show_rows(id, span.first, span.count));
-        view! { <ConnectionColumn column now frozen_at on_span/> }
+        let id = column.id;
+        let on_act = Callback::new(move |done: Act| act.run((id, done)));
+        view! { <ConnectionColumn column now frozen_at inferred=inferred.into() on_act/> }
     };
     view! {
+        <Title text=tab_title/>
         <div class="monitor" class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
             <a class="skip-link" href="#connections">"Skip to the connections"</a>
-            <TopBar view=signals email=first.email on_pause on_refresh/>
+            <TopBar view=signals email=first.email refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
                 <Banners head link now clock/>
-                <SummaryStrip head totals=totals.into()/>
-                <Show when=move || paused.get()>
-                    <p class="banner paused-note" data-tone="info"><Icon path=PAUSE/>
-                        <span><b>"Paused."</b>" Prices are as of "<span class="number">{move || frozen_at.get().map(UnixMillis::clock)}</span>" UTC; states go on and ticks are counted. Press space to resume."</span>
-                    </p>
-                </Show>
-                <div class="columns">
+                <RefreshPanel refresh=refresh.into() on_close=Callback::new(move |()| refresh.set(Refresh::None))/>
+                <SummaryStrip head totals=totals.into() clock/>
+                <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>
                     <For each=move || columns.get() key=|column| column.id children=show_column/>
                 </div>
                 <Show when=move || columns.with(Vec::is_empty)>
@@ -87,31 +146,56 @@ pub fn Monitor(
                 </Show>
             </main>
             <p class="visually-hidden" role="status" aria-live="polite" data-testid="announcer">{move || announcement.get()}</p>
+            <Help dialog keys_on=keys_on.into() on_keys/>
         </div>
     }
     .into_any()
 }
 
-/// Space freezes the view, except where space already means something.
-fn pause_by_key(on_pause: Callback<()>) {
+/// What the browser's tab says: a connection that is down is seen there too.
+fn title(summary: &Summary, link: LinkState) -> String {
+    match summary.enabled.saturating_sub(summary.connected) {
+        _ if link.is_stale() => "link lost · Connections".to_owned(),
+        0 => "Connections".to_owned(),
+        down => ["✕ ", &down.to_string(), " of ", &summary.enabled.to_string(), " down · Connections"].concat(),
+    }
+}
+
+/// Asks the server to read its configuration again and keeps the answer in `refresh`.
+fn refresh_with(refresh: RwSignal<Refresh>) -> Callback<()> {
+    Callback::new(move |()| {
+        refresh.set(Refresh::Asked);
+        #[cfg(feature = "hydrate")]
+        leptos::task::spawn_local(async move {
+            let answer = crate::store::refresh::ask().await;
+            // The page may have gone meanwhile.
+            let _ = refresh.try_set(answer);
+        });
+    })
+}
+
+/// This machine's clock. The server's side is never asked: nobody clicks there.
+fn local_now() -> UnixMillis {
+    #[cfg(feature = "hydrate")]
+    return UnixMillis(js_sys::Date::now() as i64);
+    #[cfg(not(feature = "hydrate"))]
+    UnixMillis::default()
+}
+
+/// Makes the address say how the page is arranged, without going anywhere.
+fn show_address(arrangement: &PageArrangement) {
     #[cfg(feature = "hydrate")]
     {
-        use wasm_bindgen::JsCast;
-
-        let listener = window_event_listener(leptos::ev::keydown, move |event| {
-            let plain = !event.ctrl_key() && !event.alt_key() && !event.meta_key() && !event.repeat();
-            let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-            let takes_space = "a,button,input,select,summary,textarea,[contenteditable],[role=rowgroup]";
-            let free = target.is_none_or(|target| target.closest(takes_space).is_ok_and(|found| found.is_none()));
-            if event.key() == " " && plain && free {
-                event.prevent_default();
-                on_pause.run(());
-            }
-        });
-        on_cleanup(move || listener.remove());
+        let window = window();
+        if let (Ok(history), Ok(path)) = (window.history(), window.location().pathname()) {
+            let state = history.state().unwrap_or(wasm_bindgen::JsValue::NULL);
+            let address = path + &arrangement.query();
+            // Browsers refuse hundreds of changes a minute; the next one will be taken.
+            let _ = history.replace_state_with_url(&state, "", Some(&address));
+        }
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = on_pause;
+    let _ = arrangement;
 }
 
 /// The shape of the page while the first view is on its way; seen only when navigating inside the browser.
@@ -135,7 +219,14 @@ fn Unavailable(
         ApiError::NotAllowed => "Only administrators see this page.",
         ApiError::Unavailable | ApiError::Transport(_) => "The monitor does not answer now. Reload in a moment.",
     };
+    #[cfg(feature = "ssr")]
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        use leptos::server_fn::axum_export::http::StatusCode;
+        let is_forbidden = matches!(error, ApiError::NotAllowed);
+        response.set_status(if is_forbidden { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE });
+    }
     view! {
+        <Title text="Not available"/>
         <main class="notice" role="alert">
             <h1>"The dashboard cannot be shown"</h1>
             <p>{text}</p>
@@ -145,5 +236,4 @@ fn Unavailable(
 }
 
 #[cfg(all(test, feature = "ssr"))]
-#[path = "monitor_tests.rs"]
 mod tests;

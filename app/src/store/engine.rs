@@ -1,16 +1,22 @@
 //! Folds frames into the board and writes the signals whose value changed.
 
 use super::{
+    announcer::Announcer,
+    arrangement::PageArrangement,
     clock::ServerClock,
-    view::{Column, RowView, Slot, Totals, View, is_stale},
+    paint_delay::PaintDelays,
+    side::{Rows, Sides},
+    table::{Act, Table, members},
+    view::{Column, Totals, View, is_stale, set_if_changed},
 };
 use crate::{
     api::FIRST_ROWS_MAX,
     model::{
         board::{Board, Change},
         connection::ConnectionId,
-        protocol::{Frame, Row, RowId, Snapshot},
-        status::ConnectionLive,
+        protocol::{Frame, Row, Snapshot, Ticks},
+        status::LiveReport,
+        tape::{Tape, TapeSet},
         time::UnixMillis,
     },
 };
@@ -26,50 +32,57 @@ pub const SLOTS_MAX: usize = 200;
 #[derive(Default)]
 pub struct Engine {
     board: Board,
+    sides: Sides,
     buffer: Vec<Frame>,
-    /// Per connection, in the report's order: its rows in the order of the table.
-    orders: Vec<Vec<RowId>>,
-    /// Per connection: the place of the first row in the document.
-    first: Vec<usize>,
-    /// What the view shows while it is paused: the rows of that moment.
-    frozen: Option<Vec<Row>>,
+    /// Per connection, in the report's order.
+    tables: Vec<Table>,
+    /// How the page was arranged when it was opened: for columns that come later, too.
+    opening: PageArrangement,
+    /// What the view shows while it is paused.
+    frozen: Option<Frozen>,
     /// What painting has to look at.
     stale_parts: Parts,
+    /// Animation frames so far.
+    paints: u32,
     paused: bool,
     behind: u64,
     linked: bool,
     now: Option<UnixMillis>,
     clock: ServerClock,
-    refresh: Refresh,
+    delays: PaintDelays,
+    /// When the frames were made that the next paint draws first.
+    undrawn: Vec<UnixMillis>,
+    announcer: Announcer,
+}
+
+/// The rows of the moment of a pause.
+struct Frozen {
+    rows: Vec<Row>,
+    sides: Sides,
+    at: Option<UnixMillis>,
 }
 
 /// Which parts of the view may differ from the board.
 #[derive(Clone, Copy, Default)]
 struct Parts {
     columns: bool,
-    order: bool,
+    members: bool,
     rows: bool,
     live: bool,
 }
 
 impl Parts {
-    const ALL: Self = Self { columns: true, order: true, rows: true, live: true };
-}
-
-/// A refresh that an administrator asked for.
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Refresh {
-    #[default]
-    None,
-    Asked,
-    Answered(UnixMillis),
+    const ALL: Self = Self { columns: true, members: true, rows: true, live: true };
 }
 
 impl Engine {
-    /// Starts from a snapshot.
+    /// Starts from a snapshot, arranged as an address asks.
     #[must_use]
-    pub fn new(snapshot: Snapshot) -> Self {
-        Self { board: Board::from(snapshot), stale_parts: Parts::ALL, ..Self::default() }
+    pub fn new(snapshot: Snapshot, opening: PageArrangement) -> Self {
+        let board = Board::from(snapshot);
+        let mut sides = Sides::default();
+        sides.extend(&board.rows);
+        Self { board, sides, opening, stale_parts: Parts::ALL, ..Self::default() }
     }
 
     /// Buffers a frame that arrived at `local`; true for a snapshot.
@@ -77,8 +90,8 @@ impl Engine {
         match &frame {
             Frame::Ticks(ticks) => self.clock.observe(local, ticks.at),
             Frame::Live(live) | Frame::Metrics(live) => self.clock.observe(local, live.head.generated_at),
-            // A snapshot replaces whatever waits; nothing of it can be seen any more.
-            Frame::Snapshot(_) => self.buffer.clear(),
+            // A snapshot replaces whatever waits; nothing of it can be seen any more, but for the ticks of the tapes.
+            Frame::Snapshot(_) => self.fold(),
             Frame::Rows(_) | Frame::Tape(_) => {}
         }
         let is_snapshot = matches!(frame, Frame::Snapshot(_));
@@ -92,21 +105,66 @@ impl Engine {
     /// Folds what waits into the board, and remembers what the view has to look at.
     fn fold(&mut self) {
         for frame in std::mem::take(&mut self.buffer) {
-            if let (true, Frame::Ticks(ticks)) = (self.paused, &frame) {
-                self.behind += ticks.entries.iter().map(|entry| u64::from(entry.ticks)).sum::<u64>();
-            }
-            if let (Refresh::Asked, Frame::Live(live) | Frame::Metrics(live)) = (self.refresh, &frame) {
-                self.refresh = Refresh::Answered(live.head.generated_at);
+            match &frame {
+                Frame::Snapshot(snapshot) => self.sides = self.sides.carried_over(&self.board.rows, snapshot),
+                Frame::Live(live) | Frame::Metrics(live) => self.note_states(live),
+                Frame::Tape(tape) => self.take_tape(tape),
+                Frame::Rows(_) | Frame::Ticks(_) => {}
             }
             match self.board.apply(&frame) {
                 Change::All => {
                     self.stale_parts = Parts::ALL;
                     self.count_what_the_snapshot_skipped();
                 }
-                Change::RowsFrom(_) => self.stale_parts.order = true,
+                Change::RowsFrom(_) => {
+                    self.sides.extend(&self.board.rows);
+                    self.stale_parts.members = true;
+                }
                 Change::Prices => self.stale_parts.rows = true,
                 Change::Live => self.stale_parts.live = true,
                 Change::Nothing => {}
+            }
+            if let Frame::Ticks(ticks) = &frame {
+                self.count(ticks);
+            }
+        }
+    }
+
+    /// What ticks tell beside prices: openings, how far behind a paused view is, how many stand behind a drawn price.
+    fn count(&mut self, ticks: &Ticks) {
+        if self.undrawn.len() < BUFFER_FRAMES_MAX {
+            self.undrawn.push(ticks.at);
+        }
+        for entry in &ticks.entries {
+            let place = entry.row as usize;
+            let (Some(row), Some(side)) = (self.board.rows.get(place), self.sides.all.get_mut(place)) else { continue };
+            side.opening = side.opening.or(row.price);
+            let drawn = side.paint(self.paints);
+            if let Some(table) = self.tables.iter_mut().find(|table| table.id == row.connection_id) {
+                table.conflation.ticks += u64::from(entry.ticks);
+                table.conflation.drawn += u64::from(drawn);
+            }
+            self.behind += if self.paused { u64::from(entry.ticks) } else { 0 };
+        }
+    }
+
+    fn take_tape(&mut self, tape: &Tape) {
+        let (rows, sides) = (&self.board.rows, &mut self.sides.all);
+        if let Some(table) = self.tables.iter_mut().find(|table| table.id == tape.connection_id) {
+            table.tape.take(tape, rows, |place, price| {
+                let before = sides.get_mut(place)?.tape_price.replace(price);
+                before.or_else(|| rows.get(place)?.price)
+            });
+        }
+    }
+
+    /// A tape tells of the states between its ticks.
+    fn note_states(&mut self, live: &LiveReport) {
+        for (table, (before, after)) in
+            self.tables.iter_mut().zip(self.board.report.connections.iter().zip(&live.connections))
+        {
+            if table.id == after.id && before.live.state != after.state {
+                table.tape.note_state(live.head.generated_at, after.state, after.reason.clone());
             }
         }
     }
@@ -116,18 +174,18 @@ impl Engine {
         if let Some(frozen) = &self.frozen {
             let total = |rows: &[Row]| rows.iter().map(|row| row.ticks_total).sum::<u64>();
             // A server that was restarted counts from zero again; what was counted here still holds.
-            self.behind = self.behind.max(total(&self.board.rows).saturating_sub(total(frozen)));
+            self.behind = self.behind.max(total(&self.board.rows).saturating_sub(total(&frozen.rows)));
         }
     }
 
-    /// Shows the board. Paused, prices stand still and what is behind is counted, but states and metrics go on: whoever
-    /// froze the prices to read them still sees a connection fail.
-    pub fn paint(&mut self, view: &View) {
+    /// An animation frame: shows the board. Paused, prices stand still and what is behind is counted, but states and
+    /// metrics go on: whoever froze the prices to read them still sees a connection fail.
+    pub fn paint(&mut self, view: &View, local: UnixMillis) {
         self.fold();
-        if let Refresh::Answered(at) = self.refresh {
-            self.refresh = Refresh::None;
-            view.refreshed.set(Some(at));
-            view.refreshing.set(false);
+        self.paints = self.paints.wrapping_add(1);
+        let drawn_at = self.clock.server_time(local);
+        for made_at in self.undrawn.drain(..) {
+            self.delays.note(drawn_at.millis_since(made_at));
         }
         set_if_changed(&view.lag_ms, self.clock.lag_ms());
         set_if_changed(&view.behind, self.behind);
@@ -140,20 +198,26 @@ impl Engine {
             self.paint_columns(view);
         }
         if parts.live {
-            self.paint_live(view);
+            self.paint_live(view, local);
         }
-        if parts.order {
-            self.paint_order(view);
+        if parts.members {
+            self.lay_out_tables();
         }
-        if parts.order || parts.rows {
-            self.paint_rows(view);
-        }
+        self.paint_tables(view, parts.members, parts.members || parts.rows);
     }
 
-    /// Columns come and go with the configuration only; those that stay keep their signals.
+    /// Columns come and go with the configuration only; those that stay keep their signals and their arrangement.
     fn paint_columns(&mut self, view: &View) {
         let connections = &self.board.report.connections;
-        self.first.resize(connections.len(), 0);
+        let mut known = std::mem::take(&mut self.tables);
+        self.tables = connections
+            .iter()
+            .map(|connection| {
+                let id = connection.live.id;
+                let kept = known.iter().position(|table| table.id == id).map(|place| known.swap_remove(place));
+                kept.unwrap_or_else(|| Table::new(id, self.opening.of(id)))
+            })
+            .collect();
         let old = view.columns.get_untracked();
         let same = old.len() == connections.len() && old.iter().zip(connections).all(|(a, b)| a.id == b.live.id);
         if !same {
@@ -164,30 +228,34 @@ impl Engine {
             view.columns.set(columns.collect());
         }
         for (column, connection) in view.columns.get_untracked().iter().zip(connections) {
-            set_if_changed(&column.config, connection.config.clone());
+            if column.config.with_untracked(|old| *old != connection.config) {
+                column.config.set(connection.config.clone());
+            }
         }
     }
 
-    fn paint_live(&mut self, view: &View) {
+    fn paint_live(&mut self, view: &View, local: UnixMillis) {
         let report = &self.board.report;
         set_if_changed(&view.head, report.head.clone());
-        let mut said = String::new();
         let columns = view.columns.get_untracked();
         for (place, connection) in report.connections.iter().enumerate() {
             // By number: while the view is paused its columns may be older than the report.
             let Some(column) = columns.iter().find(|column| column.id == connection.live.id) else { continue };
-            let before = column.live.with_untracked(|live| live.state);
-            if self.linked && before != connection.live.state {
-                said.push_str(&announce(&connection.live));
-            }
             set_if_changed(&column.live, connection.live.clone());
             let rates = self.board.rates.get(place).map(|rates| rates.iter().copied().collect()).unwrap_or_default();
             set_if_changed(&column.rates, rates);
         }
-        if !said.is_empty() {
-            view.announcement.set(said);
-        }
+        self.announce(view, local);
         self.paint_totals(view);
+    }
+
+    fn announce(&mut self, view: &View, local: UnixMillis) {
+        let connections = self.board.report.connections.iter().map(|connection| &connection.live);
+        if self.linked
+            && let Some(text) = self.announcer.listen(connections, local)
+        {
+            view.announcement.set(text);
+        }
     }
 
     fn paint_totals(&self, view: &View) {
@@ -199,92 +267,115 @@ impl Engine {
         set_if_changed(&view.totals, totals);
     }
 
-    fn paint_order(&mut self, view: &View) {
-        let ids = self.board.report.connections.iter().map(|connection| connection.live.id);
-        self.orders = orders(&self.board.rows, ids);
-        for ((column, order), first) in view.columns.get_untracked().iter().zip(&self.orders).zip(&mut self.first) {
-            set_if_changed(&column.row_count, order.len());
-            let slots = column.slots.with_untracked(Vec::len);
-            *first = (*first).min(order.len().saturating_sub(slots));
-            set_if_changed(&column.first, *first);
+    fn lay_out_tables(&mut self) {
+        let ids = self.tables.iter().map(|table| table.id);
+        let members = members(&self.board.rows, ids);
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        for (table, members) in self.tables.iter_mut().zip(members) {
+            table.set_members(members);
+            table.arrange(rows);
         }
     }
 
-    fn paint_rows(&self, view: &View) {
-        for (place, column) in view.columns.get_untracked().iter().enumerate() {
-            self.paint_rows_of(place, column);
-        }
-    }
-
-    fn paint_rows_of(&self, place: usize, column: &Column) {
-        let (Some(order), Some(first)) = (self.orders.get(place), self.first.get(place)) else { return };
-        let rows = self.frozen.as_ref().unwrap_or(&self.board.rows);
-        column.slots.with_untracked(|slots| {
-            for slot in slots {
-                let at = first + slot.place;
-                let row = order.get(at).and_then(|id| rows.get(*id as usize));
-                let before = slot.row.get_untracked();
-                let after = row.map(|row| RowView::of(row, at + 1, self.now, before.as_ref()));
-                if before != after {
-                    slot.row.set(after);
-                }
-            }
-        });
-    }
-
-    /// Shows `count` rows of a connection from place `first` on.
-    pub fn show_rows(&mut self, view: &View, id: ConnectionId, first: usize, count: usize) {
+    fn paint_tables(&mut self, view: &View, all: bool, rows_changed: bool) {
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         let columns = view.columns.get_untracked();
-        let Some(place) = columns.iter().position(|column| column.id == id) else { return };
-        let column = &columns[place];
-        let count = count.clamp(1, SLOTS_MAX);
-        let known = self.orders.get(place).map_or(0, Vec::len);
-        let first = first.min(known.saturating_sub(count));
-        if column.slots.with_untracked(Vec::len) != count {
-            column.slots.update(|slots| {
-                slots.truncate(count);
-                slots.extend((slots.len()..count).map(Slot::new));
-            });
+        for (table, column) in self.tables.iter_mut().zip(&columns) {
+            if all {
+                table.paint(column);
+            }
+            if rows_changed {
+                table.paint_rows(column, rows);
+            }
+            table.paint_tape(column);
         }
-        if let Some(shown) = self.first.get_mut(place) {
-            *shown = first;
+    }
+
+    /// A reader does something to a column; shown at once.
+    pub fn act(&mut self, view: &View, id: ConnectionId, act: Act) {
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        let columns = view.columns.get_untracked();
+        let column = columns.iter().find(|column| column.id == id);
+        if let (Some(table), Some(column)) = (self.tables.iter_mut().find(|table| table.id == id), column) {
+            table.act(column, rows, act);
         }
-        set_if_changed(&column.first, first);
-        self.paint_rows_of(place, column);
     }
 
     /// One second went by.
     pub fn beat(&mut self, view: &View, local: UnixMillis) {
+        self.fold();
         let clock = self.clock.server_time(local);
         view.clock.set(Some(clock));
-        if self.linked {
-            self.now = Some(clock);
-            view.now.set(Some(clock));
-            self.stale_parts.rows = true;
-            self.paint_totals(view);
+        if !self.linked {
+            return;
+        }
+        self.now = Some(clock);
+        view.now.set(Some(clock));
+        self.stale_parts.rows = true;
+        self.sides.measure(&self.board.rows, local);
+        set_if_changed(&view.paint_delay, self.delays.percentiles());
+        self.announce(view, local);
+        self.paint_totals(view);
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
+            // A live order is made anew once a second and not with every tick, or nobody could read it.
+            if table.beat() && !self.paused {
+                table.arrange(rows);
+            }
+            table.paint(column);
         }
     }
 
     /// Freezes the view, or shows the present again.
-    pub fn toggle_pause(&mut self, view: &View) {
+    pub fn toggle_pause(&mut self, view: &View, local: UnixMillis) {
         // What came before the click belongs to what the click freezes.
-        self.paint(view);
+        self.paint(view, local);
         self.paused = !self.paused;
-        self.frozen = self.paused.then(|| self.board.rows.clone());
+        self.frozen =
+            self.paused.then(|| Frozen { rows: self.board.rows.clone(), sides: self.sides.clone(), at: self.now });
+        self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
         self.behind = 0;
+        self.stale_parts.rows = true;
         view.paused.set(self.paused);
         view.frozen_at.set(self.now.filter(|_| self.paused));
-        self.paint(view);
+        self.paint(view, local);
     }
 
-    /// The next frame with metrics answers a refresh.
-    pub fn expect_refresh(&mut self) {
-        self.refresh = Refresh::Asked;
+    /// The snapshot that a link to a paused view waits for has come.
+    pub fn pause_as_opened(&mut self, view: &View, local: UnixMillis) {
+        if std::mem::take(&mut self.opening.paused) && !self.paused {
+            self.toggle_pause(view, local);
+        }
+    }
+
+    /// The page was out of sight and is seen again: what came meanwhile was never due on the screen.
+    pub fn wake(&mut self) {
+        self.fold();
+        self.undrawn.clear();
     }
 
     /// Is what comes in the present? While it is not, ages stand still: nobody knows whether ticks flow.
     pub fn set_linked(&mut self, linked: bool) {
         self.linked = linked;
+        if !linked {
+            self.sides.forget_time();
+        }
+    }
+
+    /// The columns whose tape is open.
+    #[must_use]
+    pub fn open_tapes(&self) -> TapeSet {
+        self.tables.iter().filter(|table| table.has_tape_open()).map(|table| table.id).collect()
+    }
+
+    /// How the page is arranged now.
+    #[must_use]
+    pub fn arrangement(&self) -> PageArrangement {
+        // What a link asked for still holds until the first snapshot has come.
+        let paused = self.paused || self.opening.paused;
+        let columns = self.tables.iter().map(|table| (table.id, table.arrangement.clone()));
+        PageArrangement { paused, columns: columns.collect() }
     }
 
     /// A local time in the server's clock.
@@ -294,41 +385,11 @@ impl Engine {
     }
 }
 
-/// Each connection's rows, by symbol.
-fn orders(rows: &[Row], ids: impl Iterator<Item = ConnectionId>) -> Vec<Vec<RowId>> {
-    let ids: Vec<_> = ids.collect();
-    let mut orders = vec![Vec::new(); ids.len()];
-    for (id, row) in rows.iter().enumerate() {
-        if let Some(place) = ids.iter().position(|connection| *connection == row.connection_id) {
-            orders[place].push(id as RowId);
-        }
-    }
-    for order in &mut orders {
-        // Rows come sorted but for late ones, which the sort takes in its stride.
-        order.sort_by_key(|id| rows[*id as usize].symbol);
-    }
-    orders
-}
-
-fn announce(live: &ConnectionLive) -> String {
-    let mut said = String::from("Connection ");
-    said.push_str(&live.id.to_string());
-    said.push_str(", ");
-    said.push_str(&live.name);
-    said.push_str(": ");
-    said.push_str(live.state.label());
-    if let Some(reason) = &live.reason {
-        said.push_str(", ");
-        said.push_str(reason);
-    }
-    said.push_str(". ");
-    said
-}
-
-/// Writes a signal only when that changes it: whoever reads it is woken by every write.
-fn set_if_changed<T: PartialEq + Send + Sync + 'static>(signal: &ArcRwSignal<T>, value: T) {
-    if signal.with_untracked(|old| *old != value) {
-        signal.set(value);
+/// The rows that the view shows: those of the pause, or the present ones.
+fn rows<'a>(board: &'a Board, sides: &'a Sides, frozen: Option<&'a Frozen>, now: Option<UnixMillis>) -> Rows<'a> {
+    match frozen {
+        Some(frozen) => Rows { rows: &frozen.rows, sides: &frozen.sides.all, now: frozen.at },
+        None => Rows { rows: &board.rows, sides: &sides.all, now },
     }
 }
 

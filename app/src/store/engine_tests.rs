@@ -2,12 +2,22 @@ use super::*;
 use crate::{
     model::{
         connection::ConnectionState,
-        protocol::{TickEntry, Ticks},
-        status::{ConnectionStatus, StatusReport},
+        protocol::{RowId, TickEntry},
+        status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,
     },
-    store::view::Flash,
+    store::{
+        arrangement::{Arrangement, DataView, SortKey},
+        tape::TapeEvent,
+        view::{Flash, RowView},
+    },
 };
+
+const LOCAL: UnixMillis = UnixMillis(0);
+
+fn new_engine(snapshot: Snapshot) -> Engine {
+    Engine::new(snapshot, PageArrangement::default())
+}
 
 fn row(connection_id: ConnectionId, symbol: &str) -> Row {
     Row::empty(connection_id, Symbol::parse(symbol).expect("a symbol"))
@@ -40,34 +50,34 @@ fn symbols(view: &View, column: usize) -> Vec<String> {
 
 #[test]
 fn each_column_lists_its_own_symbols_in_alphabetical_order() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "MSFT"), row(2, "JPM"), row(1, "AAPL")])), View::default());
-    engine.paint(&view);
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "MSFT"), row(2, "JPM"), row(1, "AAPL")])), View::default());
+    engine.paint(&view, LOCAL);
     assert_eq!((symbols(&view, 0), symbols(&view, 1)), (vec!["AAPL".into(), "MSFT".into()], vec!["JPM".into()]));
     engine.receive(Frame::Rows(vec![row(1, "GOOG")]), UnixMillis(0));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!(symbols(&view, 0), ["AAPL", "GOOG", "MSFT"]);
-    assert_eq!(shown(&view, 0)[2].index, 3);
+    assert_eq!(shown(&view, 0)[2].place, 2);
 }
 
 #[test]
 fn nothing_shows_before_the_animation_frame_and_only_the_last_price_after() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL")])), View::default());
-    engine.paint(&view);
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
+    engine.paint(&view, LOCAL);
     engine.receive(ticks(10, &[(0, 1.0)]), UnixMillis(10));
     engine.receive(ticks(20, &[(0, 2.0)]), UnixMillis(20));
     assert_eq!(shown(&view, 0)[0].price, None);
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!(shown(&view, 0)[0].price, Some(2.0));
 }
 
 #[test]
 fn flashes_take_turns_and_start_with_the_second_price() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL")])), View::default());
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
     let flashes: Vec<_> = [1.0, 2.0, 2.0, 1.0]
         .into_iter()
         .map(|price| {
             engine.receive(ticks(10, &[(0, price)]), UnixMillis(10));
-            engine.paint(&view);
+            engine.paint(&view, LOCAL);
             shown(&view, 0)[0].flash
         })
         .collect();
@@ -76,32 +86,32 @@ fn flashes_take_turns_and_start_with_the_second_price() {
 
 #[test]
 fn paused_the_view_freezes_and_says_how_far_behind_it_is() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL")])), View::default());
-    engine.paint(&view);
-    engine.toggle_pause(&view);
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
+    engine.paint(&view, LOCAL);
+    engine.toggle_pause(&view, LOCAL);
     engine.receive(ticks(10, &[(0, 1.0)]), UnixMillis(10));
     engine.receive(ticks(20, &[(0, 2.0)]), UnixMillis(20));
-    engine.paint(&view);
-    engine.show_rows(&view, 1, 0, 10);
+    engine.paint(&view, LOCAL);
+    engine.act(&view, 1, Act::Rows(0, 10));
     assert_eq!((shown(&view, 0)[0].price, view.behind.get_untracked()), (None, 6), "scrolling shows the frozen rows");
-    engine.toggle_pause(&view);
+    engine.toggle_pause(&view, LOCAL);
     assert_eq!((shown(&view, 0)[0].price, view.behind.get_untracked()), (Some(2.0), 0));
 }
 
 #[test]
 fn a_snapshot_while_paused_counts_the_ticks_it_stands_for() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL")])), View::default());
-    engine.toggle_pause(&view);
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
+    engine.toggle_pause(&view, LOCAL);
     let ticked = Row { ticks_total: 40, price: Some(1.0), ..row(1, "AAPL") };
     engine.receive(Frame::Snapshot(Box::new(snapshot(&[ticked]))), UnixMillis(0));
     engine.receive(ticks(10, &[(0, 2.0)]), UnixMillis(10));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!(view.behind.get_untracked(), 43);
 }
 
 #[test]
 fn a_tab_without_animation_frames_holds_a_bounded_buffer() {
-    let mut engine = Engine::new(snapshot(&[row(1, "AAPL")]));
+    let mut engine = new_engine(snapshot(&[row(1, "AAPL")]));
     for at in 0..3 * BUFFER_FRAMES_MAX as i64 {
         engine.receive(ticks(at, &[(0, at as f64 + 1.0)]), UnixMillis(at));
         assert!(engine.buffer.len() < BUFFER_FRAMES_MAX);
@@ -112,71 +122,144 @@ fn a_tab_without_animation_frames_holds_a_bounded_buffer() {
 #[test]
 fn only_the_slots_in_the_document_are_written() {
     let rows: Vec<_> = (0..1000).map(|n| row(1, &format!("S{n:04}"))).collect();
-    let (mut engine, view) = (Engine::new(snapshot(&rows)), View::default());
-    engine.paint(&view);
+    let (mut engine, view) = (new_engine(snapshot(&rows)), View::default());
+    engine.paint(&view, LOCAL);
     assert_eq!(shown(&view, 0).len(), FIRST_ROWS_MAX);
-    engine.show_rows(&view, 1, 500, 12);
+    engine.act(&view, 1, Act::Rows(500, 12));
     assert_eq!(symbols(&view, 0).first().map(String::as_str), Some("S0500"));
     assert_eq!(shown(&view, 0).len(), 12);
-    engine.show_rows(&view, 1, 5000, 12);
-    assert_eq!(shown(&view, 0).last().map(|row| row.index), Some(1000), "scrolled past the end");
+    engine.act(&view, 1, Act::Rows(5000, 12));
+    assert_eq!(shown(&view, 0).last().map(|row| row.place), Some(999), "scrolled past the end");
     engine.receive(Frame::Snapshot(Box::new(snapshot(&rows[..3]))), UnixMillis(0));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!(symbols(&view, 0), ["S0000", "S0001", "S0002"], "a shorter list does not leave an empty view");
 }
 
 #[test]
 fn rows_go_stale_after_a_minute_but_not_while_nobody_knows() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL"), row(1, "MSFT")])), View::default());
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL"), row(1, "MSFT")])), View::default());
     engine.receive(ticks(1_000, &[(0, 1.0)]), UnixMillis(1_000));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     engine.beat(&view, UnixMillis(99_000));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!((shown(&view, 0)[0].stale, view.now.get_untracked()), (false, None), "not linked");
     engine.set_linked(true);
     engine.beat(&view, UnixMillis(61_500));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert!(shown(&view, 0)[0].stale && !shown(&view, 0)[1].stale, "what never ticked is not stale");
     assert_eq!(view.totals.get_untracked().stale, 1);
 }
 
 #[test]
-fn a_change_of_state_is_announced_once() {
-    let (mut engine, view) = (Engine::new(snapshot(&[])), View::default());
-    engine.paint(&view);
+fn a_change_of_state_is_announced_and_stands_on_the_tape() {
+    let (mut engine, view) = (new_engine(snapshot(&[])), View::default());
     engine.set_linked(true);
+    engine.paint(&view, LOCAL);
     let mut live = engine.board.report.live();
     live.connections[1].state = ConnectionState::Failed;
     live.connections[1].reason = Some("authentication failed".into());
     engine.receive(Frame::Live(live), UnixMillis(0));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!(view.announcement.get_untracked(), "Connection 2, primary: failed, authentication failed. ");
-}
 
-#[test]
-fn a_refresh_is_answered_by_the_next_metrics_even_while_paused() {
-    let (mut engine, view) = (Engine::new(snapshot(&[])), View::default());
-    engine.toggle_pause(&view);
-    engine.expect_refresh();
-    engine.paint(&view);
-    assert_eq!(view.refreshed.get_untracked(), None);
-    let mut live = engine.board.report.live();
-    live.head.generated_at = UnixMillis(7_000);
-    engine.receive(Frame::Live(live), UnixMillis(0));
-    engine.paint(&view);
-    assert_eq!(view.refreshed.get_untracked(), Some(UnixMillis(7_000)));
+    engine.act(&view, 2, Act::View(DataView::Tape));
+    engine.act(&view, 2, Act::TapeRows(0, 10, true));
+    let tape = view.columns.get_untracked()[1].tape.clone();
+    let line = tape.slots.get_untracked()[0].row.get_untracked().expect("a line");
+    assert_eq!(line.event, TapeEvent::State(ConnectionState::Failed, Some("authentication failed".into())));
 }
 
 #[test]
 fn a_connection_that_fails_while_prices_are_frozen_is_shown_at_once() {
-    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL")])), View::default());
-    engine.paint(&view);
-    engine.toggle_pause(&view);
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
+    engine.paint(&view, LOCAL);
+    engine.toggle_pause(&view, LOCAL);
     let mut live = engine.board.report.live();
     live.connections[0].state = ConnectionState::Failed;
     engine.receive(ticks(10, &[(0, 1.0)]), UnixMillis(10));
     engine.receive(Frame::Live(live), UnixMillis(0));
-    engine.paint(&view);
+    engine.paint(&view, LOCAL);
     assert_eq!(view.columns.get_untracked()[0].live.get_untracked().state, ConnectionState::Failed);
     assert_eq!(shown(&view, 0)[0].price, None, "prices stand still");
+}
+
+#[test]
+fn a_live_order_is_made_anew_once_a_second_and_stands_still_while_it_is_read() {
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "A"), row(1, "B")])), View::default());
+    engine.set_linked(true);
+    engine.paint(&view, LOCAL);
+    engine.act(&view, 1, Act::Sort(SortKey::Price));
+    let tick = |engine: &mut Engine, a: f64, b: f64| {
+        engine.receive(ticks(10, &[(0, a), (1, b)]), UnixMillis(10));
+        engine.paint(&view, LOCAL);
+        symbols(&view, 0)
+    };
+    assert_eq!(tick(&mut engine, 1.0, 2.0), ["A", "B"], "not with every tick");
+    engine.beat(&view, UnixMillis(1_000));
+    assert_eq!(tick(&mut engine, 1.0, 2.0), ["B", "A"]);
+    engine.act(&view, 1, Act::Touch);
+    assert!(view.columns.get_untracked()[0].held.get_untracked());
+    tick(&mut engine, 3.0, 2.0);
+    engine.beat(&view, UnixMillis(2_000));
+    assert_eq!(tick(&mut engine, 3.0, 2.0), ["B", "A"], "somebody points at it");
+    engine.act(&view, 1, Act::Leave);
+    engine.beat(&view, UnixMillis(3_000));
+    assert_eq!(tick(&mut engine, 3.0, 2.0), ["A", "B"]);
+}
+
+#[test]
+fn change_is_against_the_first_price_that_this_page_saw() {
+    let opened = Row { price: Some(10.0), ..row(1, "A") };
+    let (mut engine, view) = (new_engine(snapshot(&[opened, row(1, "B")])), View::default());
+    engine.receive(ticks(10, &[(0, 11.0), (1, 4.0)]), UnixMillis(10));
+    engine.receive(ticks(20, &[(1, 5.0)]), UnixMillis(20));
+    engine.paint(&view, LOCAL);
+    let changes: Vec<_> = shown(&view, 0).iter().map(|row| row.change).collect();
+    assert_eq!(changes, [Some(0.1), Some(0.25)]);
+}
+
+#[test]
+fn ticks_behind_a_drawn_price_are_told() {
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "A")])), View::default());
+    engine.set_linked(true);
+    engine.paint(&view, LOCAL);
+    for at in 0..5 {
+        engine.receive(ticks(at, &[(0, 1.0 + at as f64)]), UnixMillis(at));
+    }
+    engine.paint(&view, LOCAL);
+    engine.beat(&view, UnixMillis(1_000));
+    assert_eq!(view.columns.get_untracked()[0].one_of.get_untracked(), 15, "five frames of three ticks, drawn once");
+    engine.beat(&view, UnixMillis(2_000));
+    assert_eq!(view.columns.get_untracked()[0].one_of.get_untracked(), 1);
+}
+
+#[test]
+fn the_page_opens_as_its_address_asks() {
+    let arrangement = Arrangement { view: DataView::Tape, filter: "ms".into(), ..Arrangement::default() };
+    let opening = PageArrangement { paused: true, columns: vec![(1, arrangement)] };
+    let (mut engine, view) =
+        (Engine::new(snapshot(&[row(1, "AAPL"), row(1, "MSFT")]), opening.clone()), View::default());
+    engine.paint(&view, LOCAL);
+    assert_eq!((symbols(&view, 0), engine.open_tapes().contains(1)), (vec!["MSFT".to_owned()], true));
+    assert!(!view.paused.get_untracked() && engine.arrangement().paused, "not before there is something to freeze");
+    engine.pause_as_opened(&view, LOCAL);
+    assert!(view.paused.get_untracked());
+    assert_eq!(engine.arrangement().query(), opening.query());
+    engine.toggle_pause(&view, LOCAL);
+    engine.pause_as_opened(&view, LOCAL);
+    assert!(!view.paused.get_untracked(), "a later snapshot pauses nothing");
+}
+
+#[test]
+fn a_page_that_nobody_sees_measures_no_drawing() {
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "A")])), View::default());
+    engine.set_linked(true);
+    for at in 0..3 * BUFFER_FRAMES_MAX as i64 {
+        engine.receive(ticks(at, &[(0, 1.0)]), UnixMillis(at));
+        assert!(engine.undrawn.len() <= BUFFER_FRAMES_MAX);
+    }
+    engine.wake();
+    engine.paint(&view, UnixMillis(9_000_000));
+    engine.beat(&view, UnixMillis(9_000_000));
+    assert_eq!(view.paint_delay.get_untracked(), None);
 }

@@ -9,25 +9,38 @@
 //! writes the signals whose value changed, so work per frame is bounded by what is visible, not by what ticks. When no
 //! animation frame comes (a tab in the background) the buffer folds itself at [`engine::BUFFER_FRAMES_MAX`].
 //!
-//! Everything but [`socket`] is plain Rust: the server builds the same [`Store`] from the same first view to render the
+//! What the reader does goes the same way in small: an [`table::Act`] changes the engine, which writes the signals.
+//!
+//! Everything but [`socket`] and [`storage`] is plain Rust: the server builds the same [`Store`] from the same first view to render the
 //! page, and tests run it natively.
 
+pub mod announcer;
+pub mod arrangement;
 pub mod backoff;
 pub mod clock;
 pub mod engine;
 pub mod link;
+pub mod paint_delay;
+pub mod refresh;
+pub mod side;
 pub mod socket;
+pub mod storage;
+pub mod table;
+pub mod tape;
 pub mod view;
 
 use crate::model::{
     connection::ConnectionId,
     protocol::{Frame, Snapshot},
+    tape::TapeSet,
     time::UnixMillis,
 };
+use arrangement::PageArrangement;
 use engine::Engine;
 use leptos::prelude::*;
 use link::LinkState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use table::Act;
 use view::View;
 
 /// The page's state; a clone is another handle on the same.
@@ -39,12 +52,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts from what the server rendered.
+    /// Starts from what the server rendered, arranged as the address asks.
     #[must_use]
-    pub fn new(snapshot: Snapshot) -> Self {
-        let mut engine = Engine::new(snapshot);
+    pub fn new(snapshot: Snapshot, opening: PageArrangement) -> Self {
+        let made_at = snapshot.report.live.head.generated_at;
+        let mut engine = Engine::new(snapshot, opening);
         let view = View::default();
-        engine.paint(&view);
+        engine.paint(&view, made_at);
         Self { view, engine: Arc::new(Mutex::new(engine)) }
     }
 
@@ -59,8 +73,13 @@ impl Store {
     }
 
     /// Folds what came and shows it; once an animation frame.
-    pub fn animation_frame(&self) {
-        self.engine().paint(&self.view);
+    pub fn animation_frame(&self, local: UnixMillis) {
+        self.engine().paint(&self.view, local);
+    }
+
+    /// The page is seen again.
+    pub fn wake(&self) {
+        self.engine().wake();
     }
 
     /// One second went by: clocks, ages, staleness.
@@ -69,19 +88,25 @@ impl Store {
     }
 
     /// Freezes the view, or lets it go and shows the present.
-    pub fn toggle_pause(&self) {
-        self.engine().toggle_pause(&self.view);
+    pub fn toggle_pause(&self, local: UnixMillis) {
+        self.engine().toggle_pause(&self.view, local);
     }
 
-    /// The next frame with metrics answers a refresh.
-    pub fn expect_refresh(&self) {
-        self.engine().expect_refresh();
-        self.view.refreshing.set(true);
+    /// The reader does something to a column.
+    pub fn act(&self, id: ConnectionId, act: Act) {
+        self.engine().act(&self.view, id, act);
     }
 
-    /// Shows `count` rows of a connection's table from the one at place `first` on.
-    pub fn show_rows(&self, id: ConnectionId, first: usize, count: usize) {
-        self.engine().show_rows(&self.view, id, first, count);
+    /// The columns whose tape is open.
+    #[must_use]
+    pub fn open_tapes(&self) -> TapeSet {
+        self.engine().open_tapes()
+    }
+
+    /// How the page is arranged now: what its address should say.
+    #[must_use]
+    pub fn arrangement(&self) -> PageArrangement {
+        self.engine().arrangement()
     }
 
     /// The socket's state changed.
@@ -90,6 +115,13 @@ impl Store {
             self.engine().set_linked(state.is_live());
             self.view.link.set(state);
         }
+    }
+
+    /// The socket brought the present, at `local`.
+    pub fn go_live(&self, local: UnixMillis) {
+        self.set_link(LinkState::Live);
+        self.beat(local);
+        self.engine().pause_as_opened(&self.view, local);
     }
 
     /// A local time in the server's clock.

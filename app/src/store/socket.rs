@@ -23,8 +23,8 @@ mod absent {
     pub struct KeptLink;
 
     impl KeptLink {
-        /// Nobody to ask.
-        pub fn refresh(self) {}
+        /// Nobody to tell.
+        pub fn tell_tapes(self) {}
     }
 
     /// Pages open sockets, servers do not.
@@ -39,6 +39,7 @@ mod browser {
     use crate::{
         model::{
             protocol::{CloseReason, ComeBack, Frame, SUBPROTOCOL_BINARY},
+            tape::TapeSet,
             time::UnixMillis,
         },
         store::{
@@ -61,16 +62,15 @@ mod browser {
     const STATUS_PATH: &str = "/api/admin/websocket-status";
     /// How often a page that cannot come back asks whether it may: at the second failure, then at every sixth.
     const STATUS_EVERY_ATTEMPTS: u32 = 6;
-    const REQUEST_METRICS: &str = r#"{"event":"request_metrics"}"#;
 
     /// The page's socket, from hydration until the page goes.
     #[derive(Clone, Copy)]
     pub struct KeptLink(StoredValue<Option<Rc<Link>>, LocalStorage>);
 
     impl KeptLink {
-        /// Asks the server for status and metrics now.
-        pub fn refresh(self) {
-            let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.refresh()));
+        /// Tells the server which tapes are open, when that changed.
+        pub fn tell_tapes(self) {
+            let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.tell_tapes()));
         }
     }
 
@@ -99,6 +99,8 @@ mod browser {
         retry_timer: Cell<Option<i32>>,
         beat_timer: Cell<Option<i32>>,
         frame: Cell<Option<i32>>,
+        /// The tapes that the server knows to be open; none on a new socket.
+        told: Cell<TapeSet>,
         /// Frames that could not be read.
         unreadable: Cell<u32>,
     }
@@ -127,6 +129,7 @@ mod browser {
             retry_timer: Cell::new(None),
             beat_timer: Cell::new(None),
             frame: Cell::new(None),
+            told: Cell::default(),
             unreadable: Cell::new(0),
         });
         *link.callbacks.borrow_mut() = Some(Callbacks::new(&Rc::downgrade(&link)));
@@ -172,7 +175,7 @@ mod browser {
                 beat: guarded(link, Link::beat),
                 draw: guarded(link, |link| {
                     link.frame.set(None);
-                    link.store.animation_frame();
+                    link.store.animation_frame(now());
                 }),
                 wake: guarded(link, Link::wake),
             }
@@ -184,10 +187,16 @@ mod browser {
             self.callbacks.borrow().as_ref().map(with)
         }
 
-        fn refresh(&self) {
-            let socket = self.socket.borrow();
-            if socket.as_ref().is_some_and(|socket| socket.send_with_str(REQUEST_METRICS).is_ok()) {
-                self.store.expect_refresh();
+        fn tell_tapes(&self) {
+            let open = self.store.open_tapes();
+            // Before the snapshot the socket may not even be open; with it, this is called again.
+            if open == self.told.get() || !self.store.view.link.get_untracked().is_live() {
+                return;
+            }
+            let numbers: Vec<_> = open.iter().map(|id| id.to_string()).collect();
+            let command = [r#"{"event":"set_tape","connections":["#, &numbers.join(","), "]}"].concat();
+            if self.socket.borrow().as_ref().is_some_and(|socket| socket.send_with_str(&command).is_ok()) {
+                self.told.set(open);
             }
         }
 
@@ -232,6 +241,7 @@ mod browser {
 
         fn connect(&self) {
             self.drop_socket();
+            self.told.set(TapeSet::default());
             self.store.set_link(self.state_while_opening(LinkState::Connecting));
             self.last_frame.set(now());
             let location = self.window.location();
@@ -276,8 +286,8 @@ mod browser {
             };
             if self.store.receive(frame, arrived) {
                 self.attempt.set(0);
-                self.store.set_link(LinkState::Live);
-                self.store.beat(arrived);
+                self.store.go_live(arrived);
+                self.tell_tapes();
             }
             self.ask_for_frame();
         }
@@ -343,6 +353,7 @@ mod browser {
             if document().hidden() {
                 return;
             }
+            self.store.wake();
             self.beat();
             self.ask_for_frame();
             if self.retry_timer.get().is_some() {

@@ -1,6 +1,6 @@
 //! What components read: signals, each as small as what it shows.
 
-use super::link::LinkState;
+use super::{arrangement::Arrangement, link::LinkState, paint_delay::PaintDelay, side::Side, tape::TapeLine};
 use crate::model::{
     connection::ConnectionId,
     protocol::Row,
@@ -27,6 +27,8 @@ pub struct View {
     pub link: ArcRwSignal<LinkState>,
     /// How late frames arrive, in milliseconds.
     pub lag_ms: ArcRwSignal<Option<i64>>,
+    /// How long it takes from a frame's making until it is drawn.
+    pub paint_delay: ArcRwSignal<Option<PaintDelay>>,
     /// The server's present; `None` until the page is hydrated.
     pub clock: ArcRwSignal<Option<UnixMillis>>,
     /// The moment that the numbers are of: [`View::clock`], standing still while not live.
@@ -37,10 +39,6 @@ pub struct View {
     pub frozen_at: ArcRwSignal<Option<UnixMillis>>,
     /// Ticks that came since it was.
     pub behind: ArcRwSignal<u64>,
-    /// Is a refresh under way?
-    pub refreshing: ArcRwSignal<bool>,
-    /// When the last refresh was answered.
-    pub refreshed: ArcRwSignal<Option<UnixMillis>>,
     /// What a screen reader should say: changes of state.
     pub announcement: ArcRwSignal<String>,
 }
@@ -65,12 +63,24 @@ pub struct Column {
     pub config: ArcRwSignal<ConnectionConfig>,
     /// Messages a second, oldest first.
     pub rates: ArcRwSignal<Vec<f32>>,
-    /// Rows in the table, visible or not.
+    /// How the reader arranged it.
+    pub arrangement: ArcRwSignal<Arrangement>,
+    /// Rows in the table, in the document or not.
     pub row_count: ArcRwSignal<usize>,
+    /// Rows of the connection, those included that the filter hides.
+    pub member_count: ArcRwSignal<usize>,
     /// The place of the first slot's row.
     pub first: ArcRwSignal<usize>,
     /// The rows in the document. Their number follows the viewport; which rows they show follows the scrolling.
-    pub slots: ArcRwSignal<Vec<Slot>>,
+    pub slots: ArcRwSignal<Vec<Slot<RowView>>>,
+    /// The place of the row that the keyboard is at.
+    pub cursor: ArcRwSignal<Option<usize>>,
+    /// Does a live order stand still, because somebody reads it?
+    pub held: ArcRwSignal<bool>,
+    /// One price was drawn of so many ticks, over the last second.
+    pub one_of: ArcRwSignal<u64>,
+    /// The ticks one by one.
+    pub tape: TapeColumn,
 }
 
 impl Column {
@@ -82,45 +92,90 @@ impl Column {
             live: ArcRwSignal::default(),
             config: ArcRwSignal::default(),
             rates: ArcRwSignal::default(),
+            arrangement: ArcRwSignal::default(),
             row_count: ArcRwSignal::default(),
+            member_count: ArcRwSignal::default(),
             first: ArcRwSignal::default(),
             slots: ArcRwSignal::new((0..count).map(Slot::new).collect()),
+            cursor: ArcRwSignal::default(),
+            held: ArcRwSignal::default(),
+            one_of: ArcRwSignal::new(1),
+            tape: TapeColumn::new(0),
         }
     }
 }
 
-/// A row in the document, used again and again for whatever row is scrolled there.
+/// The signals of a column's tape.
 #[derive(Clone)]
-pub struct Slot {
-    /// Its place in the pool; never changes.
-    pub place: usize,
-    /// What it shows; `None` past the end of the table.
-    pub row: ArcRwSignal<Option<RowView>>,
+pub struct TapeColumn {
+    /// Lines, in the document or not.
+    pub length: ArcRwSignal<usize>,
+    /// The place of the first slot's line.
+    pub first: ArcRwSignal<usize>,
+    /// The lines in the document.
+    pub slots: ArcRwSignal<Vec<Slot<TapeLine>>>,
+    /// Is the newest line shown as it comes?
+    pub following: ArcRwSignal<bool>,
+    /// Ticks that came since it is not, or since the pause.
+    pub unseen: ArcRwSignal<u64>,
 }
 
-impl Slot {
+impl TapeColumn {
+    /// A tape with `count` empty slots.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        Self {
+            length: ArcRwSignal::default(),
+            first: ArcRwSignal::default(),
+            slots: ArcRwSignal::new((0..count).map(Slot::new).collect()),
+            following: ArcRwSignal::new(true),
+            unseen: ArcRwSignal::default(),
+        }
+    }
+}
+
+/// A line in the document, used again and again for whatever is scrolled there.
+#[derive(Clone)]
+pub struct Slot<T: Send + Sync + 'static> {
+    /// Its place in the pool; never changes.
+    pub place: usize,
+    /// What it shows; `None` past the end.
+    pub row: ArcRwSignal<Option<T>>,
+}
+
+impl<T: Send + Sync + 'static> Slot<T> {
     /// An empty slot.
     #[must_use]
     pub fn new(place: usize) -> Self {
-        Self { place, row: ArcRwSignal::default() }
+        Self { place, row: ArcRwSignal::new(None) }
     }
 }
 
 /// What a row shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowView {
-    /// Its place in the table, from 1.
-    pub index: usize,
+    /// Its place in the table, from 0.
+    pub place: usize,
     /// The symbol.
     pub symbol: Symbol,
     /// Dollars; `None` before the first tick.
     pub price: Option<f64>,
     /// Against the price before.
     pub direction: Direction,
+    /// Against the price when the view was opened, as a part of it.
+    pub change: Option<f64>,
+    /// Ticks a second.
+    pub rate: f32,
     /// Time of the latest tick; `None` before the first.
     pub timestamp: Option<UnixMillis>,
+    /// Whole seconds since then, once the page's clock runs.
+    pub age_seconds: Option<u64>,
     /// Silent for [`ROW_STALE_MS`] or longer.
     pub stale: bool,
+    /// Does it stand on top?
+    pub pinned: bool,
+    /// Is the keyboard at it?
+    pub current: bool,
     /// Does the price flash?
     pub flash: Flash,
 }
@@ -138,9 +193,9 @@ pub enum Flash {
 }
 
 impl RowView {
-    /// The row at `index` (from 1) as it is at `now`, following what its slot showed before.
+    /// The row at `place` as it is at `now`, following what its slot showed before.
     #[must_use]
-    pub fn of(row: &Row, index: usize, now: Option<UnixMillis>, before: Option<&Self>) -> Self {
+    pub fn of(row: &Row, side: &Side, place: usize, now: Option<UnixMillis>, before: Option<&Self>) -> Self {
         let flash = match before.filter(|before| before.symbol == row.symbol) {
             None => Flash::None,
             Some(before) if before.price == row.price || before.price.is_none() => before.flash,
@@ -148,15 +203,27 @@ impl RowView {
             Some(_) => Flash::Tick,
         };
         let timestamp = row.price.is_some().then_some(row.timestamp);
+        let age_ms = timestamp.zip(now).map(|(timestamp, now)| now.millis_since(timestamp).max(0));
         Self {
-            index,
+            place,
             symbol: row.symbol,
             price: row.price,
             direction: row.direction,
+            change: side.change(row),
+            rate: side.rate,
             timestamp,
+            age_seconds: age_ms.map(|age| age as u64 / 1000),
             stale: is_stale(row, now),
+            pinned: false,
+            current: false,
             flash,
         }
+    }
+
+    /// The same, with the reader's marks.
+    #[must_use]
+    pub fn marked(self, pinned: bool, current: bool) -> Self {
+        Self { pinned, current, ..self }
     }
 }
 
@@ -164,4 +231,11 @@ impl RowView {
 #[must_use]
 pub fn is_stale(row: &Row, now: Option<UnixMillis>) -> bool {
     row.price.is_some() && now.is_some_and(|now| now.millis_since(row.timestamp) > ROW_STALE_MS)
+}
+
+/// Writes a signal only when that changes it: whoever reads it is woken by every write.
+pub fn set_if_changed<T: PartialEq + Send + Sync + 'static>(signal: &ArcRwSignal<T>, value: T) {
+    if signal.with_untracked(|old| *old != value) {
+        signal.set(value);
+    }
 }

@@ -105,7 +105,7 @@ fn render(snapshot: Snapshot) -> String {
     let owner = Owner::new();
     owner.with(|| {
         let first = FirstView { snapshot, email: "admin@example.com".into() };
-        view! { <Monitor first/> }.to_html()
+        view! { <Monitor first opening=PageArrangement::default()/> }.to_html()
     })
 }
 

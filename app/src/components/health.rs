@@ -1,0 +1,243 @@
+//! Three layers of health side by side, because each can fail alone: transport, subscription, data. Under them what is
+//! missing, by name.
+
+use super::{
+    format,
+    icon::{Icon, layer_path},
+    section::Section,
+};
+use crate::model::{
+    connection::{ConnectionState, Priority},
+    health::{Layer, LayerState},
+    status::ConnectionLive,
+    symbol::Symbol,
+    time::{UnixMillis, format_seconds},
+};
+use leptos::prelude::*;
+
+/// Is the socket up, was everything acknowledged, do ticks arrive?
+#[component]
+pub fn HealthSection(
+    /// How the connection is.
+    live: Signal<ConnectionLive>,
+    /// Its tier.
+    priority: Signal<Priority>,
+    /// The moment the numbers are of, once the page's clock runs.
+    now: Signal<Option<UnixMillis>>,
+) -> impl IntoView {
+    let id = live.with_untracked(|live| live.id);
+    let heartbeat = move || live.with(|live| live.last_heartbeat);
+    let last_tick = move || live.with(|live| live.metrics.last_update);
+    let layers = Memo::new(move |_| live.with(|live| layers(live, now.get())));
+    let [transport, subscription, data] = [0, 1, 2].map(|place| Signal::derive(move || layers.get()[place]));
+    let acknowledged = move || {
+        live.with(|live| {
+            let subscription = &live.subscription;
+            format::count(subscription.acknowledged.into()) + " / " + &format::count(subscription.requested.into())
+        })
+    };
+    let notes = Memo::new(move |_| live.with(notes));
+    let head = view! { <Facts live priority/> }.into_any();
+    view! {
+        <Section id name="health" title="Health" head>
+            <dl class="trio">
+                <TrioLayer name="Transport" state=transport>
+                    <dd class="trio-value">{move || if live.with(|live| live.connected) { "up" } else { "down" }}</dd>
+                    <dd class="trio-detail number">"heard " {move || format::age(heartbeat(), now.get())}</dd>
+                </TrioLayer>
+                <TrioLayer name="Subscription" state=subscription>
+                    <dd class="trio-value number">{acknowledged}</dd>
+                    <dd class="trio-detail">"acknowledged"</dd>
+                </TrioLayer>
+                <TrioLayer name="Data" state=data>
+                    <dd class="trio-value number" data-testid=format!("last-{id}")>
+                        {move || format::age(last_tick(), now.get())}
+                    </dd>
+                    <dd class="trio-detail">"last tick"</dd>
+                </TrioLayer>
+            </dl>
+            <ul class="health-notes" data-testid=format!("health-notes-{id}") hidden=move || notes.with(Vec::is_empty)>
+                {move || notes.get().into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}
+            </ul>
+        </Section>
+    }
+}
+
+/// Tier, time up, since when: what the fold's head says.
+#[component]
+fn Facts(
+    /// How the connection is.
+    live: Signal<ConnectionLive>,
+    /// Its tier.
+    priority: Signal<Priority>,
+) -> impl IntoView {
+    let id = live.with_untracked(|live| live.id);
+    let since = move || live.with(|live| live.state_since.map(|since| "since ".to_owned() + &since.clock()));
+    let uptime = move || {
+        live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
+    };
+    view! {
+        <p class="column-facts">
+            <span class="fact">{move || priority.get().label()}" priority"</span>
+            <span class="fact">"up " <b class="number" data-testid=format!("uptime-{id}")>{uptime}</b></span>
+            <span class="fact number">{since}</span>
+        </p>
+    }
+}
+
+/// One layer: name, icon, and what its children say.
+#[component]
+fn TrioLayer(
+    /// What it is called.
+    name: &'static str,
+    /// How it is.
+    state: Signal<LayerState>,
+    /// A value and a detail.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <div class="trio-layer" data-layer=move || layer_tone(state.get())>
+            <dt>
+                {name} <Icon path=Signal::derive(move || layer_path(state.get()))/>
+                <span class="visually-hidden">{move || layer_word(state.get())}</span>
+            </dt>
+            {children()}
+        </div>
+    }
+}
+
+/// The three layers as reported. Where nobody reports them (an older ingest, an inferred state) they are read off what
+/// else is known.
+fn layers(live: &ConnectionLive, now: Option<UnixMillis>) -> [LayerState; 3] {
+    let or = |layer: &Layer, otherwise: LayerState| {
+        if layer.state == LayerState::Unknown { otherwise } else { layer.state }
+    };
+    let transport = match live.state {
+        _ if live.connected => LayerState::Good,
+        ConnectionState::Connecting | ConnectionState::Authenticating => LayerState::Unknown,
+        _ => LayerState::Bad,
+    };
+    let subscription = &live.subscription;
+    let subscribed = match subscription.requested {
+        _ if !live.connected => LayerState::Off,
+        0 => LayerState::Unknown,
+        requested if subscription.acknowledged < requested => LayerState::Warn,
+        _ => LayerState::Good,
+    };
+    let data = match format::age_tone(format::age_seconds(live.metrics.last_update, now)) {
+        _ if live.metrics.last_update.is_none() => LayerState::Unknown,
+        "bad" => LayerState::Bad,
+        "warn" => LayerState::Warn,
+        _ => LayerState::Good,
+    };
+    [or(&live.health.transport, transport), or(&live.health.subscription, subscribed), or(&live.health.data, data)]
+}
+
+/// A layer's colour, as the value of `data-layer`.
+fn layer_tone(state: LayerState) -> &'static str {
+    match state {
+        LayerState::Good => "good",
+        LayerState::Warn => "warn",
+        LayerState::Bad => "bad",
+        LayerState::Quiet => "quiet",
+        LayerState::Off | LayerState::Unknown => "off",
+    }
+}
+
+/// The same for those who see neither colour nor icon.
+fn layer_word(state: LayerState) -> &'static str {
+    match state {
+        LayerState::Good => "good",
+        LayerState::Warn => "in part",
+        LayerState::Bad => "bad",
+        LayerState::Quiet => "quiet, as it should be",
+        LayerState::Off => "not wanted",
+        LayerState::Unknown => "not known",
+    }
+}
+
+/// What the three numbers do not tell, a line each; nothing that the reason above them says already.
+fn notes(live: &ConnectionLive) -> Vec<String> {
+    let is_news = |text: &str| !live.reason.as_ref().is_some_and(|reason| reason.contains(text));
+    let layers = [&live.health.transport, &live.health.subscription, &live.health.data];
+    let reasons = layers.into_iter().filter_map(|layer| layer.reason.clone());
+    let mut notes: Vec<String> = reasons.filter(|reason| is_news(reason)).collect();
+    let subscription = &live.subscription;
+    if subscription.refused > 0 {
+        let words = subscription.refusal.as_deref().unwrap_or("without a word");
+        notes.push([&format::count(subscription.refused.into()), " refused: ", words].concat());
+    }
+    if !subscription.missing.is_empty() {
+        let missing = subscription.requested.saturating_sub(subscription.acknowledged);
+        notes.push(named(missing, "not acknowledged", subscription.missing.iter().map(String::as_str)));
+    }
+    let coverage = &live.coverage;
+    for (count, what, symbols) in [
+        (coverage.never_ticked, "never ticked", &coverage.never_ticked_symbols),
+        (coverage.silent, "silent for longer than usual", &coverage.silent_symbols),
+        (coverage.halted, "halted", &coverage.halted_symbols),
+    ] {
+        if count > 0 {
+            notes.push(named(count, what, symbols.iter().map(|symbol: &Symbol| &**symbol)));
+        }
+    }
+    if let Some(loss) = live.last_loss.as_ref().filter(|loss| is_news(&loss.reason)) {
+        notes.push(["Lost last at ", &loss.at.clock(), ", ", loss.kind.label(), ": ", &loss.reason].concat());
+    }
+    notes
+}
+
+/// `5 never ticked: A, B, C, …`
+fn named<'a>(count: u32, what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.collect();
+    let more = if names.len() < count as usize { ", …" } else { "" };
+    [&format::count(count.into()), " ", what, ": ", &names.join(", "), more].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        health::{Coverage, LastLoss, LossKind},
+        status::Subscription,
+    };
+
+    #[test]
+    fn what_is_missing_is_named_and_what_the_reason_says_is_not_said_twice() {
+        let mut live = ConnectionLive { reason: Some("2 of 9 missing".into()), ..ConnectionLive::default() };
+        live.health.subscription = Layer::because(LayerState::Warn, "2 of 9 missing");
+        live.health.data = Layer::because(LayerState::Quiet, "The market is closed");
+        live.subscription = Subscription {
+            requested: 9,
+            acknowledged: 7,
+            refused: 1,
+            refusal: Some("not authorized".into()),
+            missing: vec!["A.X".into()],
+            ..Subscription::default()
+        };
+        let silent_symbols = vec![Symbol::parse("BRK.B").expect("a symbol")];
+        live.coverage = Coverage { silent: 1, silent_symbols, ..Coverage::default() };
+        live.last_loss = Some(LastLoss { kind: LossKind::Silent, reason: "no pong".into(), ..LastLoss::default() });
+        assert_eq!(
+            notes(&live),
+            [
+                "The market is closed",
+                "1 refused: not authorized",
+                "2 not acknowledged: A.X, …",
+                "1 silent for longer than usual: BRK.B",
+                "Lost last at 00:00:00, silent: no pong",
+            ]
+        );
+    }
+
+    #[test]
+    fn layers_that_nobody_reports_are_read_off_what_is_known() {
+        let mut live =
+            ConnectionLive { connected: true, state: ConnectionState::Connected, ..ConnectionLive::default() };
+        assert_eq!(layers(&live, None), [LayerState::Good, LayerState::Unknown, LayerState::Unknown]);
+        live.metrics.last_update = Some(UnixMillis(0));
+        assert_eq!(layers(&live, Some(UnixMillis(20_000)))[2], LayerState::Warn);
+        live.health.data.state = LayerState::Quiet;
+        assert_eq!(layers(&live, Some(UnixMillis(90_000)))[2], LayerState::Quiet, "a report knows better");
+    }
+}

@@ -1,0 +1,49 @@
+//! Our own socket: its state, and how late what it brings is. Opens to the figures behind that.
+
+use super::format;
+use crate::store::{link::LinkState, paint_delay::PaintDelay};
+use leptos::prelude::*;
+
+/// The badge in the bar.
+#[component]
+pub fn LinkBadge(
+    /// The state.
+    link: Signal<LinkState>,
+    /// How late frames arrive, in milliseconds.
+    lag_ms: Signal<Option<i64>>,
+    /// How long it takes from a frame's making until it is drawn.
+    paint_delay: Signal<Option<PaintDelay>>,
+) -> impl IntoView {
+    // Tens of milliseconds: a number that changes with every frame says nothing.
+    let lag = Memo::new(move |_| link.get().is_live().then(|| lag_ms.get()).flatten().map(|lag| lag / 10 * 10));
+    let delay = move |of: fn(PaintDelay) -> u16| {
+        move || paint_delay.get().map_or_else(|| format::NOTHING.to_owned(), |delay| of(delay).to_string() + " ms")
+    };
+    view! {
+        <details class="link popover" data-testid="link" data-state=move || link.get().name()>
+            <summary>
+                <span class="link-dot" aria-hidden="true"></span>
+                <span class="visually-hidden">"Link: "</span>
+                <span class="link-label">{move || link.get().label()}</span>
+                <span class="link-lag unit number">{move || lag_text(lag.get())}</span>
+            </summary>
+            <div class="popover-panel">
+                <p>"This page's own connection to the monitor."</p>
+                <dl class="facts">
+                    <div><dt>"Lag beyond the quickest frame"</dt><dd class="number">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
+                    <div><dt>"Made to drawn, half of all frames"</dt><dd class="number" data-testid="paint-p50">{delay(|delay| delay.p50_ms)}</dd></div>
+                    <div><dt>"Made to drawn, 99 of 100"</dt><dd class="number" data-testid="paint-p99">{delay(|delay| delay.p99_ms)}</dd></div>
+                </dl>
+                <p class="unit">"Over the last 600 frames, by the monitor's clock; the network's constant share is not in it."</p>
+            </div>
+        </details>
+    }
+}
+
+fn lag_text(lag: Option<i64>) -> String {
+    match lag {
+        None => String::new(),
+        Some(lag) if lag < 10 => "lag < 10 ms".to_owned(),
+        Some(lag) => ["lag ", &lag.to_string(), " ms"].concat(),
+    }
+}

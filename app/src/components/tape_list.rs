@@ -1,0 +1,161 @@
+//! The ticks of a connection one by one, the newest at the bottom and in sight. Scrolling up stops that, until the
+//! reader is back at the end.
+
+use super::{
+    format,
+    icon::{Icon, direction_path},
+    live_table::direction_name,
+    viewport::{ROW_HEIGHT_PX, Span, observe_size, set_pixels},
+};
+use crate::{
+    model::connection::ConnectionId,
+    store::{
+        table::Act,
+        tape::{TapeEvent, TapeLine},
+        view::TapeColumn,
+    },
+};
+use leptos::{html, prelude::*};
+
+/// The tape of connection `id`.
+#[component]
+pub fn TapeList(
+    /// Whose tape.
+    id: ConnectionId,
+    /// Its signals.
+    tape: TapeColumn,
+    /// What the reader does.
+    on_act: Callback<Act>,
+) -> impl IntoView {
+    let length: Signal<usize> = RwSignal::from(tape.length).into();
+    let first: Signal<usize> = RwSignal::from(tape.first).into();
+    let following: Signal<bool> = RwSignal::from(tape.following).into();
+    let slots = RwSignal::from(tape.slots);
+    let scroller = NodeRef::<html::Div>::new();
+    let sizer = NodeRef::<html::Div>::new();
+    let lines = NodeRef::<html::Div>::new();
+    let last_top = StoredValue::new(0);
+    let measure = move || {
+        let Some(element) = scroller.get_untracked() else { return };
+        let (top, height) = (element.scroll_top(), element.client_height());
+        let at_end = top + height + ROW_HEIGHT_PX.cast_signed() > element.scroll_height();
+        // Only going up is leaving the end: when lines were added below, nobody has moved.
+        let follows = at_end || (following.get_untracked() && top >= last_top.get_value());
+        last_top.set_value(top);
+        let span = Span::of_viewport(top, height);
+        on_act.run(Act::TapeRows(span.first, span.count, follows));
+    };
+    Effect::new(move |_| {
+        set_pixels(sizer, "height", length.get());
+        if let (true, Some(element)) = (following.get(), scroller.get_untracked()) {
+            element.set_scroll_top(element.scroll_height());
+        }
+    });
+    Effect::new(move |_| set_pixels(lines, "top", first.get()));
+    observe_size(scroller, measure);
+    view! {
+        <div
+            class="table-scroller tape"
+            role="table"
+            tabindex="0"
+            aria-label=format!("Tape of connection {id}")
+            aria-rowcount=move || (length.get() + 1).to_string()
+            data-testid=format!("tape-{id}")
+            node_ref=scroller
+            on:scroll=move |_| measure()
+        >
+            <div class="table-row tape-row table-head" role="row">
+                <span role="columnheader">"Time"</span>
+                <span role="columnheader">"Symbol"</span>
+                <span role="columnheader" class="align-end">"Price"</span>
+                <span role="columnheader"><span class="visually-hidden">"Direction"</span></span>
+                <span role="columnheader" class="align-end">"Size"</span>
+            </div>
+            <div class="table-sizer" role="presentation" node_ref=sizer>
+                <div class="table-window" role="presentation" node_ref=lines>
+                    <For each=move || slots.get() key=|slot| slot.place let:slot>
+                        <TapeRow line=slot.row/>
+                    </For>
+                </div>
+            </div>
+            <Show when=move || length.get() == 0>
+                <p class="table-empty">"The tape starts with the next tick."</p>
+            </Show>
+        </div>
+    }
+}
+
+/// One reusable line.
+#[component]
+fn TapeRow(
+    /// What it shows now.
+    line: ArcRwSignal<Option<TapeLine>>,
+) -> impl IntoView {
+    let line = RwSignal::from(line);
+    let tick = move |of: fn(&TapeEvent) -> Option<String>| {
+        move || line.with(|line| line.as_ref().and_then(|line| of(&line.event)))
+    };
+    let direction = Memo::new(move |_| {
+        line.with(|line| match line.as_ref()?.event {
+            TapeEvent::Tick { direction, .. } => Some(direction),
+            _ => None,
+        })
+    });
+    let is_note = move || line.with(|line| line.is_some()) && direction.get().is_none();
+    view! {
+        <div class="table-row tape-row" role="row" class:is-note=is_note hidden=move || line.with(Option::is_none)>
+            <span role="cell" class="cell-time number">{move || line.with(|line| line.as_ref().map(|line| line.at.clock_millis()))}</span>
+            <span role="cell" class="tape-what" data-cell="what">{tick(what)}</span>
+            <span role="cell" class="cell-price number" data-cell="price">{tick(price)}</span>
+            <span role="cell" class="cell-arrow" data-direction=move || direction_name(direction.get().unwrap_or_default())>
+                <Icon path=Signal::derive(move || direction.get().map_or("", direction_path))/>
+                <span class="visually-hidden">{move || direction.get().map(direction_name)}</span>
+            </span>
+            <span role="cell" class="cell-size number">{tick(size)}</span>
+        </div>
+    }
+}
+
+/// The symbol, or the note that takes the place of a tick.
+fn what(event: &TapeEvent) -> Option<String> {
+    Some(match event {
+        TapeEvent::Tick { symbol, .. } => symbol.to_string(),
+        TapeEvent::Skipped(count) => format::count(u64::from(*count)) + " ticks came too fast to be listed",
+        TapeEvent::State(state, None) => state.label().to_owned(),
+        TapeEvent::State(state, Some(reason)) => [state.label(), ": ", reason].concat(),
+    })
+}
+
+fn price(event: &TapeEvent) -> Option<String> {
+    match event {
+        TapeEvent::Tick { price, .. } => Some(format::price(Some(*price))),
+        _ => None,
+    }
+}
+
+/// Shares; and the number of ticks behind the line where the bus conflated.
+fn size(event: &TapeEvent) -> Option<String> {
+    match event {
+        TapeEvent::Tick { volume, ticks: 1, .. } => Some(format::count(*volume)),
+        TapeEvent::Tick { volume, ticks, .. } => {
+            Some([&format::count(*volume), " ×", &format::count(u64::from(*ticks))].concat())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{connection::ConnectionState, symbol::Symbol, tick::Direction};
+
+    #[test]
+    fn a_line_says_what_it_stands_for() {
+        let symbol = Symbol::parse("AAPL").expect("a symbol");
+        let tick = TapeEvent::Tick { symbol, price: 1.5, direction: Direction::Up, volume: 1200, ticks: 7 };
+        assert_eq!((what(&tick), size(&tick)), (Some("AAPL".into()), Some("1,200 ×7".into())));
+        let lost = TapeEvent::State(ConnectionState::Reconnecting, Some("dropped".into()));
+        assert_eq!((what(&lost), price(&lost)), (Some("reconnecting: dropped".into()), None));
+        assert_eq!(what(&TapeEvent::Skipped(2000)).as_deref(), Some("2,000 ticks came too fast to be listed"));
+    }
+}

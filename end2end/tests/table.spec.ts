@@ -1,0 +1,147 @@
+import { expect, test } from '../fixtures/test';
+import { MonitorPage } from '../fixtures/monitor_page';
+
+const numbers = (texts: string[]) => texts.map((text) => Number(text.replaceAll(/[^\d.-]/g, '')));
+
+test('a table is filtered, sorted and pinned, and its address shows a colleague the same', async ({ page, context, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+
+  await test.step('filter', async () => {
+    await monitor.filter(1).fill('aa');
+    await expect.poll(() => monitor.symbols(1)).toEqual(['AAPL']);
+    await expect(page.getByTestId('count-1')).toHaveText(/^1 of \d+$/);
+    await monitor.filter(1).fill('nvda msft');
+    await expect.poll(() => monitor.symbols(1)).toEqual(['MSFT', 'NVDA']);
+    await monitor.filter(1).fill('zzz');
+    await expect(page.getByTestId('empty-1')).toContainText('No symbol of this connection');
+    await monitor.filter(1).press('Escape');
+    await expect(monitor.filter(1)).toHaveValue('');
+    await expect.poll(async () => (await monitor.symbols(1)).length).toBeGreaterThan(10);
+    expect((await monitor.symbols(2)).length, 'the others are as they were').toBeGreaterThan(10);
+  });
+
+  await test.step('sort', async () => {
+    const shown = async () => numbers(Object.values(await monitor.prices(2)));
+    await monitor.sortBy(2, 'price').click();
+    await expect(monitor.table(2).getByRole('columnheader', { name: 'Price' })).toHaveAttribute('aria-sort', 'descending');
+    // Prices move on while the order stands, so what is compared may be off by a little.
+    await expect(async () => {
+      const prices = await shown();
+      expect(prices.length).toBeGreaterThan(10);
+      for (const [place, price] of prices.slice(1).entries()) expect(price).toBeLessThanOrEqual((prices[place] ?? 0) * 1.02);
+    }).toPass();
+    await monitor.sortBy(2, 'price').click();
+    await expect(monitor.table(2).getByRole('columnheader', { name: 'Price' })).toHaveAttribute('aria-sort', 'ascending');
+    await monitor.sortBy(2, 'rate').click();
+    await expect(page).toHaveURL(/sort2=-rate/);
+  });
+
+  await test.step('hold', async () => {
+    await monitor.table(2).hover();
+    await expect(monitor.column(2).getByText('order held')).toBeVisible();
+    const before = await monitor.symbols(2);
+    await page.waitForTimeout(2_200);
+    await monitor.table(2).hover({ position: { x: 30, y: 90 } });
+    expect(await monitor.symbols(2), 'nothing moves under the pointer').toEqual(before);
+    await page.mouse.move(5, 5);
+    await expect(monitor.column(2).getByText('order held')).toBeHidden();
+  });
+
+  await test.step('pin', async () => {
+    await monitor.filter(1).fill('msft');
+    await monitor.row('MSFT').hover();
+    await monitor.row('MSFT').getByRole('button', { name: 'Pin MSFT' }).click();
+    await monitor.filter(1).fill('');
+    await expect.poll(async () => (await monitor.symbols(1)).slice(0, 2)).toEqual(['MSFT', 'AAPL']);
+    await expect(monitor.row('MSFT').getByRole('button', { name: 'Pin MSFT' })).toHaveAttribute('aria-pressed', 'true');
+  });
+
+  await test.step('the same for a colleague', async () => {
+    await monitor.filter(3).fill('a');
+    await page.getByTestId('tape-view-3').click();
+    await monitor.pause.click();
+    const address = page.url();
+    expect(new URL(address).searchParams.get('pin1')).toBe('MSFT');
+    const colleague = new MonitorPage(await context.newPage(), monitor.server);
+    await colleague.page.goto(address);
+    await colleague.waitUntilHydrated();
+    await colleague.expectLive();
+    await expect(colleague.pause).toHaveAttribute('aria-pressed', 'true');
+    expect((await colleague.symbols(1))[0]).toBe('MSFT');
+    await expect(colleague.table(2).getByRole('columnheader', { name: 'Rate' })).toHaveAttribute('aria-sort', 'descending');
+    await expect(colleague.tape(3)).toBeVisible();
+    await colleague.page.getByTestId('table-view-3').click();
+    await expect(colleague.filter(3)).toHaveValue('a');
+    expect(colleague.page.url(), 'and the address follows').not.toContain('view3');
+    await colleague.page.close();
+  });
+});
+
+test('everything is done from the keyboard, where no field is in the way', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(2, 15_000);
+
+  await page.keyboard.press('2');
+  await expect(monitor.column(2)).toBeFocused();
+  await page.keyboard.press('/');
+  await expect(monitor.filter(2)).toBeFocused();
+  await page.keyboard.type('t 2?');
+  await expect(monitor.filter(2), 'in a field keys are text').toHaveValue('t 2?');
+  await expect(monitor.pause).toHaveAttribute('aria-pressed', 'false');
+  await page.keyboard.press('Escape');
+  await expect(monitor.filter(2)).toHaveValue('');
+
+  await monitor.table(2).focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('End');
+  const last = (await monitor.status()).connections[1]?.config.symbols.at(-1) ?? '';
+  await expect(monitor.row(last)).toBeInViewport();
+  await expect(monitor.row(last)).toHaveAttribute('aria-selected', 'true');
+  expect(await monitor.table(2).getAttribute('aria-activedescendant')).toBe(await monitor.row(last).getAttribute('id'));
+  await page.keyboard.press('p');
+  await page.keyboard.press('Home');
+  await expect(monitor.row(last), 'pinned on top').toHaveAttribute('aria-rowindex', '2');
+  await page.keyboard.press('Space');
+  await expect(monitor.pause).toHaveAttribute('aria-pressed', 'true');
+  await page.keyboard.press('Space');
+
+  await page.keyboard.press('t');
+  await expect(monitor.tape(2)).toBeVisible();
+  await page.keyboard.press('3');
+  await page.keyboard.press('?');
+  const help = page.getByRole('dialog', { name: 'Keys and signs' });
+  await expect(help).toBeVisible();
+  await help.getByTestId('keys-on').uncheck();
+  await page.keyboard.press('Escape');
+  await expect(help).toBeHidden();
+  await page.keyboard.press('1');
+  await expect(monitor.column(1), 'switched off').not.toBeFocused();
+  await page.reload();
+  await monitor.waitUntilHydrated();
+  await page.keyboard.press('?');
+  await expect(help, 'and the browser keeps that').toBeHidden();
+});
+
+test('parts of a column fold, and the browser keeps the choice', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  const fold = (part: string) => page.getByTestId(`fold-${part}-1`);
+  await expect(monitor.config(1).getByText('Universe key', { exact: true })).toBeHidden();
+  await fold('configuration').click();
+  await expect(monitor.config(1).getByText('Universe key', { exact: true })).toBeVisible();
+  await page.getByTestId('search-1').fill('nvd');
+  await expect(page.getByTestId('symbols-1')).toHaveText('NVDA');
+  await fold('health').click();
+  await fold('metrics').click();
+  await fold('data').click();
+  await expect(monitor.table(1)).toBeHidden();
+
+  await page.reload();
+  await monitor.waitUntilHydrated();
+  await expect(monitor.config(1).getByText('Universe key', { exact: true })).toBeVisible();
+  for (const part of ['health', 'metrics', 'data']) await expect(fold(part)).toHaveAttribute('aria-expanded', 'false');
+  await expect(page.getByTestId('rate-1'), 'the rate is in the head').toBeVisible();
+  await expect(monitor.table(2), 'and only where it was made').toBeVisible();
+  await fold('data').click();
+  await monitor.expectTicking(1, 15_000);
+});
