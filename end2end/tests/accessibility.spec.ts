@@ -28,7 +28,7 @@ test('all live, paused, folded, filtered, on the tape, with the help and the lin
   await expectAccessible(page, 'help');
 });
 
-test('connections that are degraded, reconnecting, mute and failed; then the server is gone, then the session', async ({ page, complaints, openMonitor }) => {
+test('connections that are mute and failed', async ({ page, openMonitor }) => {
   const monitor = await openMonitor();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
   await monitor.server.control({ fault: 'refuse_key', connection: 3 });
@@ -39,7 +39,11 @@ test('connections that are degraded, reconnecting, mute and failed; then the ser
   await expect(monitor.state(2)).toHaveText('mute', { timeout: 40_000 });
   await expect(page, 'the tab says so too').toHaveTitle(/1 down, 1 mute/);
   await expectAccessible(page, 'mute and failed');
+});
 
+test('the server is gone, then the session', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
   await complaints.during(NETWORK_LOST, async () => {
     await monitor.server.kill();
     await expect(monitor.link).toHaveAttribute('data-state', 'lost', { timeout: 7_000 });
