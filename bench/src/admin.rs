@@ -58,7 +58,7 @@ pub(crate) async fn watch(
             }
             // First of all, or after a lag: the counts of the rows are the truth.
             Frame::Snapshot(snapshot) => seen.ticks = snapshot.rows.iter().map(|row| row.ticks_total).sum(),
-            Frame::Rows(_) | Frame::Live(_) | Frame::Metrics(_) => {}
+            Frame::Rows(_) | Frame::Live(_) | Frame::Metrics(_) | Frame::Tape(_) => {}
         }
     }
 }
