@@ -10,6 +10,7 @@
 //! JSON on the last line.
 
 mod admin;
+mod ingest;
 mod rig;
 
 use hdrhistogram::Histogram;
@@ -55,7 +56,8 @@ async fn main() -> anyhow::Result<()> {
             results.push(print(&row, p99.saturating_sub(floor_ns)));
         }
     }
-    println!("\n{}", json!({"rows": results}));
+    let ingest = ingest::measure().await?;
+    println!("\n{}", json!({"rows": results, "ingest": ingest}));
     Ok(())
 }
 

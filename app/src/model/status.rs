@@ -66,6 +66,18 @@ pub struct BusStatus {
     pub rejected_total: u64,
     /// Why the last one was dropped.
     pub last_rejection: Option<String>,
+    /// The same by reason, for the reasons that occurred.
+    #[serde(default)]
+    pub rejections: Vec<RejectionCount>,
+}
+
+/// Messages that were dropped for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectionCount {
+    /// `too_large`, `not_json`, `symbol`, `price`, `timestamp`, `connection`, `status`.
+    pub reason: String,
+    /// How many.
+    pub total: u64,
 }
 
 /// Which bus it is.

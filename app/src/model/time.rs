@@ -17,13 +17,12 @@ impl UnixMillis {
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// From Unix seconds with a fraction, as Redis carries them. `None` unless the result is a time after 1970 that
-    /// RFC 3339 can write.
+    /// From Unix seconds with a fraction, as Redis carries them. `None` unless the result is a time from 1970 to the year
+    /// 5138: later ones could not be told from milliseconds by their size.
     #[must_use]
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         let millis = (seconds * 1000.0).round();
-        // 9999-12-31T23:59:59Z, the last second of four-digit years.
-        (millis.is_finite() && (0.0..253_402_300_800_000.0).contains(&millis)).then_some(Self(millis as i64))
+        (millis.is_finite() && (0.0..1e14).contains(&millis)).then_some(Self(millis as i64))
     }
 
     /// Unix seconds with a fraction.
@@ -112,7 +111,7 @@ mod tests {
 
     #[test]
     fn seconds_that_are_no_time_are_refused() {
-        for seconds in [f64::NAN, f64::INFINITY, -1.0, 1e15] {
+        for seconds in [f64::NAN, f64::INFINITY, -1.0, 1e11, 1e15] {
             assert_eq!(UnixMillis::from_seconds(seconds), None, "{seconds}");
         }
         assert_eq!(UnixMillis::from_seconds(1_705_853_696.123), Some(UnixMillis(1_705_853_696_123)));

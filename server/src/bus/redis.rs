@@ -16,14 +16,14 @@ use super::{
 };
 use crate::{config::RedisConfig, tasks::Tasks};
 use app::model::{
-    status::{BusKind, BusStatus, StatusReport},
+    status::{BusKind, BusStatus, RejectionCount, StatusReport},
     tick::Tick,
 };
 use futures_util::StreamExt;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -106,6 +106,8 @@ struct Known {
     conflated_ticks_total: u64,
     rejected_total: u64,
     last_rejection: Option<String>,
+    /// By reason; there are seven.
+    rejections: BTreeMap<&'static str, u64>,
 }
 
 impl Known {
@@ -118,6 +120,11 @@ impl Known {
             conflated_ticks_total: self.conflated_ticks_total,
             rejected_total: self.rejected_total,
             last_rejection: self.last_rejection.clone(),
+            rejections: self
+                .rejections
+                .iter()
+                .map(|(reason, total)| RejectionCount { reason: (*reason).to_owned(), total: *total })
+                .collect(),
         }
     }
 }
@@ -131,6 +138,7 @@ impl Health {
             conflated_ticks_total: 0,
             rejected_total: 0,
             last_rejection: None,
+            rejections: BTreeMap::new(),
         };
         let health = Self { known: Mutex::new(known), outbox };
         health.change(|_| {});
@@ -152,9 +160,10 @@ impl Health {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rejected(&self, why: String) {
+    fn rejected(&self, reason: &'static str, why: String) {
         self.change(|known| {
             known.rejected_total += 1;
+            *known.rejections.entry(reason).or_default() += 1;
             known.last_rejection = Some(why);
         });
     }
@@ -359,14 +368,14 @@ impl Subscriber {
         }
         match wire::read_tick(payload) {
             Ok(tick) => self.outbox.put_ticks(&[tick]),
-            Err(why) => self.health.rejected(why.to_string()),
+            Err(why) => self.health.rejected(why.reason(), why.to_string()),
         }
     }
 
     fn read_status(&self, payload: &[u8]) {
         match wire::read_status(payload) {
             Ok(report) => self.outbox.put_status(Arc::new(report)),
-            Err(why) => self.health.rejected(why),
+            Err(why) => self.health.rejected("status", why),
         }
     }
 }

@@ -41,6 +41,20 @@ pub enum Rejection {
     Connection,
 }
 
+impl Rejection {
+    /// What it is counted under.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too_large",
+            Self::NotJson => "not_json",
+            Self::Symbol(_) => "symbol",
+            Self::Price => "price",
+            Self::Timestamp => "timestamp",
+            Self::Connection => "connection",
+        }
+    }
+}
+
 /// Appends a tick's JSON. `source` is where it came from.
 pub fn write_tick(tick: &Tick, source: &str, json: &mut String) {
     // By hand: this runs for every tick, and every part is known to need no escaping (symbols have no quotes, and a

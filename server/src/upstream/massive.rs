@@ -80,6 +80,20 @@ impl Reading {
         self.rejection = None;
     }
 
+    /// What must hold of any frame of so many bytes; for those who throw bytes at [`read_frame`].
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn check(&self, bytes: usize) {
+        assert_eq!(self.ticks.len(), self.marks.len());
+        let events = self.ticks.len() + self.notices.len() + self.halts.len() + (self.unknown + self.rejected) as usize;
+        assert!(events <= bytes.max(1), "{events} events out of {bytes} bytes");
+        assert_eq!(self.rejected > 0, self.rejection.is_some());
+        for tick in &self.ticks {
+            assert!(tick.price.is_finite() && tick.price > 0.0 && tick.timestamp.0 >= 0, "{tick:?}");
+        }
+    }
+
     fn reject(&mut self, why: String) {
         self.rejected += 1;
         self.rejection = Some(why);

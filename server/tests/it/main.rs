@@ -7,6 +7,7 @@
 mod bus;
 mod connections;
 mod massive;
+mod parsers;
 mod program;
 mod redis_feed;
 mod refresh;

@@ -84,6 +84,8 @@ async fn ticks_from_outside_reach_the_socket_and_bad_ones_are_counted_with_their
     })
     .await;
     assert_eq!(status["bus"]["last_rejection"], "no usable price");
+    let by_reason = json!([{"reason": "not_json", "total": 1}, {"reason": "price", "total": 2}]);
+    assert_eq!(status["bus"]["rejections"], by_reason);
     assert_eq!(status["status_source"], "inferred");
 }
 
@@ -139,6 +141,28 @@ async fn redis_may_die_and_return_and_ticks_resume_within_three_seconds() {
     while !matches!(socket.frame().await, Frame::Ticks(_)) {}
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     eventually("the page is told", || async { (admin.status().await["bus"]["connected"] == true).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_does_not_hold_up_ingest_and_what_it_misses_is_counted() {
+    let redis = RedisServer::start().await;
+    let server = TestServer::start([("REDIS_URL", redis.url.as_str())]).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    redis.hang();
+    eventually("the page is told", || async { (admin.status().await["bus"]["connected"] == false).then_some(()) })
+        .await;
+    let ticks = |status: &Value| status["connections"][0]["metrics"]["ticks_total"].as_u64().unwrap();
+    let before = ticks(&admin.status().await);
+    eventually("ingest goes on", || async { (ticks(&admin.status().await) > before + 300).then_some(()) }).await;
+    redis.go_on();
+    let status = eventually("Redis takes ticks again", || async {
+        let status = admin.status().await;
+        (status["bus"]["connected"] == true).then_some(status)
+    })
+    .await;
+    assert!(status["bus"]["conflated_ticks_total"].as_u64() > Some(0), "{}", status["bus"]);
+    assert_eq!(status["connections"][0]["metrics"]["reconnects_total"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

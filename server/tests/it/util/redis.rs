@@ -44,6 +44,21 @@ impl RedisServer {
         }
     }
 
+    /// It is there and answers nothing.
+    pub(crate) fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// After hanging.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::open(self.url.as_str()).unwrap()
     }

@@ -1,0 +1,13 @@
+//! A text frame of the provider, whatever it holds: no panic, and nothing comes out that is no tick.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use server::upstream::massive::{Reading, read_frame};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut reading = Reading::default();
+    read_frame(text, 1, &mut reading);
+    reading.check(text.len());
+});

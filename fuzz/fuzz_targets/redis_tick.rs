@@ -1,0 +1,14 @@
+//! A message on the channel of ticks, whatever it holds: no panic, and what is a tick survives being written and read.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use server::bus::{read_tick, write_tick};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(tick) = read_tick(bytes) {
+        let mut json = String::new();
+        write_tick(&tick, "fuzz", &mut json);
+        assert_eq!(read_tick(json.as_bytes()), Ok(tick), "{json}");
+    }
+});

@@ -1,0 +1,109 @@
+//! Bytes from the network, changed at random: no panic, and nothing comes out that is no tick. The seeds are those of
+//! `fuzz/corpus`, which a fuzzer takes further; `PARSER_SECONDS` makes this longer.
+
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use server::{
+    bus::{read_tick, write_tick},
+    upstream::massive::{Reading, read_frame},
+};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let seeds: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!seeds.is_empty());
+    seeds
+}
+
+/// What breaks parsers: numbers at their ends, names that mean something, halves of things.
+const BITS: [&str; 18] = [
+    "null",
+    "-0",
+    "1e999",
+    "1e-400",
+    "9223372036854775808",
+    "0.1",
+    "\"\"",
+    "[]",
+    "{}",
+    "[[",
+    "}]",
+    ",",
+    "\"ev\":\"T\",",
+    "\"status\"",
+    "\\u0000",
+    "\\ud800",
+    "\u{feff}",
+    "😀",
+];
+
+fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut SmallRng) {
+    for _ in 0..random.random_range(1..8) {
+        let at = random.random_range(0..=bytes.len());
+        let end = random.random_range(at..=bytes.len().min(at + 40));
+        match random.random_range(0..6) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let copy = bytes[at..end].to_vec();
+                bytes.splice(at..at, copy);
+            }
+            3 => {
+                let bit = BITS.choose(random).expect("some");
+                bytes.splice(at..end, bit.bytes());
+            }
+            4 => {
+                let other = seeds.choose(random).expect("some");
+                let from = random.random_range(0..=other.len());
+                bytes.splice(at..end, other[from..].iter().copied());
+            }
+            _ => bytes.insert(at, random.random()),
+        }
+        bytes.truncate(100_000);
+    }
+}
+
+/// Hands out changed seeds for a while.
+fn throw(target: &str, mut catch: impl FnMut(&[u8])) {
+    let seconds = std::env::var("PARSER_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let seeds = seeds(target);
+    let mut random = SmallRng::from_os_rng();
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut thrown = 0_u64;
+    seeds.iter().for_each(|seed| catch(seed));
+    while Instant::now() < until {
+        let mut bytes = seeds.choose(&mut random).expect("some").clone();
+        change(&mut bytes, &seeds, &mut random);
+        let whole = bytes.clone();
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| catch(&bytes))).is_err() {
+            panic!("{target} does not stand {:?}", String::from_utf8_lossy(&whole));
+        }
+        thrown += 1;
+    }
+    println!("{target}: {thrown} messages");
+}
+
+#[test]
+fn no_bytes_from_the_provider_break_the_reading_of_frames() {
+    let mut reading = Reading::default();
+    throw("provider_frame", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        read_frame(&text, 1, &mut reading);
+        reading.check(text.len());
+    });
+}
+
+#[test]
+fn a_message_that_is_a_tick_survives_being_written_and_read() {
+    throw("redis_tick", |bytes| {
+        if let Ok(tick) = read_tick(bytes) {
+            let mut json = String::new();
+            write_tick(&tick, "test", &mut json);
+            assert_eq!(read_tick(json.as_bytes()), Ok(tick), "{json}");
+        }
+    });
+}
