@@ -47,7 +47,7 @@ impl Rig {
             metrics_interval: config.dashboard.metrics_interval,
         };
         let monitor = Monitor::new(Feed::Simulator, plans, UnixMillis::now());
-        let (hub, task) = hub::hub(monitor, inbox, pace, watch::channel(None).1);
+        let (hub, task) = hub::hub(monitor, inbox, pace, watch::channel(None).1, tokio::runtime::Handle::current());
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(task));
         let address = serve(hub, &shutdown).await?;
 

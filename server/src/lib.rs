@@ -22,6 +22,7 @@ pub mod refresh;
 pub mod routes;
 pub mod simulator;
 pub mod tasks;
+pub mod thread;
 pub mod universe;
 pub mod upstream;
 
@@ -41,6 +42,7 @@ use routes::{AppState, guard::Access};
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
+use thread::Thread;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -76,8 +78,14 @@ pub async fn run(
         Feed::Massive => Role::Collector { source: "massive" },
         Feed::Redis => Role::Watcher,
     };
-    let (bus, inbox) = bus::open(config.redis.as_ref(), role, &tasks)?;
-    let ingest = start_ingest(&config, plans.clone(), bus, &tasks).await?;
+    let ingest_thread = Thread::start("ingest").context("no thread for ingest")?;
+    let ingest_tasks = tasks.on(ingest_thread.runtime());
+    let (bus, inbox) = bus::open(config.redis.as_ref(), role, &ingest_tasks)?;
+    let simulator = match config.feed {
+        Feed::Simulator => Some(start_simulator(&config, &tasks).await?),
+        Feed::Massive | Feed::Redis => None,
+    };
+    let manager = start_manager(&config, plans.clone(), simulator, bus, &ingest_tasks);
 
     let monitor = monitor::Monitor::new(config.feed, plans.clone(), UnixMillis::now());
     let pace = hub::Pace {
@@ -85,8 +93,9 @@ pub async fn run(
         metrics_interval: config.dashboard.metrics_interval,
     };
     let keeper = Keeper::open(database.clone(), config.history, config.feed).await.context("history cannot be read")?;
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace, keeper.trouble());
-    tasks.spawn_vital("hub", hub_task);
+    let hub_thread = Thread::start("hub").context("no thread for the hub")?;
+    let (hub, hub_task) = hub::hub(monitor, inbox, pace, keeper.trouble(), hub_thread.runtime().clone());
+    tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     tasks.tracker().spawn(keeper.keep(hub.reports(), shutdown.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, shutdown.clone()));
     let access = access(&config, &database, &tasks);
@@ -99,7 +108,8 @@ pub async fn run(
         }
     };
 
-    let refresher = Refresher::new(config.clone(), (plans, &universes), ingest, hub.clone(), access.audit.clone());
+    let refresher =
+        Refresher::new(config.clone(), (plans, &universes), (manager, simulator), hub.clone(), access.audit.clone());
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
 
     let state = AppState {
@@ -124,21 +134,20 @@ pub async fn run(
     }
 }
 
-/// The connection manager, and the simulated market when that is the feed; nothing when others collect.
-async fn start_ingest(
+/// The connection manager; nothing when others collect.
+fn start_manager(
     config: &Config,
     plans: Vec<ConnectionPlan>,
+    simulator: Option<SocketAddr>,
     bus: Arc<dyn TickBus>,
     tasks: &Tasks,
-) -> anyhow::Result<(Option<Manager>, Option<SocketAddr>)> {
-    let simulator = match config.feed {
-        Feed::Redis => return Ok((None, None)),
-        Feed::Simulator => Some(start_simulator(config, tasks).await?),
-        Feed::Massive => None,
-    };
+) -> Option<Manager> {
+    if config.feed == Feed::Redis {
+        return None;
+    }
     let endpoint = refresh::endpoint(config, simulator);
     let (policy, interval) = (upstream::Policy::default(), config.dashboard.metrics_interval);
-    Ok((Some(Manager::start(plans, endpoint, bus, policy, interval, tasks)), simulator))
+    Some(Manager::start(plans, endpoint, bus, policy, interval, tasks))
 }
 
 async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<SocketAddr> {

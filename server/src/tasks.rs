@@ -1,7 +1,7 @@
 //! The tasks that make up the server, and what happens when one of them ends that must not.
 
 use std::sync::{Arc, OnceLock};
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
@@ -11,13 +11,28 @@ pub struct Tasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
     broken: Arc<OnceLock<&'static str>>,
+    /// Where they run; `None`: where they are started.
+    runtime: Option<Handle>,
 }
 
 impl Tasks {
     /// Tasks that end with `shutdown`.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), shutdown, broken: Arc::default() }
+        Self { tracker: TaskTracker::new(), shutdown, ..Self::default() }
+    }
+
+    /// The same tasks; those that are started through this run on `runtime`.
+    #[must_use]
+    pub fn on(&self, runtime: &Handle) -> Self {
+        Self { runtime: Some(runtime.clone()), ..self.clone() }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        match &self.runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
+        }
     }
 
     /// Tells every task to end, and can be waited for.
@@ -36,7 +51,10 @@ impl Tasks {
     /// end before, or panic at any time, everything is ended, as a dashboard that goes on without it would show the past as
     /// the present.
     pub fn spawn_vital(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let running = tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(task));
+        let shutdown = self.shutdown.clone();
+        let running = self.spawn(async move {
+            shutdown.run_until_cancelled_owned(task).await;
+        });
         let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
         self.tracker.spawn(async move {
             if running.await.is_err() || !shutdown.is_cancelled() {
@@ -55,7 +73,7 @@ impl Tasks {
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
-        let running = tokio::spawn(task);
+        let running = self.spawn(task);
         let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
         self.tracker.spawn(async move {
             if running.await.is_err() || !(stop.is_cancelled() || shutdown.is_cancelled()) {

@@ -51,12 +51,15 @@ impl Contents {
             && delivery.bus.is_none()
     }
 
-    fn put(&mut self, tick: Tick) {
+    fn put_all(&mut self, ticks: &[Tick]) {
         // Once something was conflated, order can only be kept by conflating on.
-        if self.delivery.conflated.is_empty() && self.delivery.ticks.len() < TICKS_MAX {
-            self.delivery.ticks.push(tick);
-            return;
-        }
+        let room = if self.delivery.conflated.is_empty() { TICKS_MAX - self.delivery.ticks.len() } else { 0 };
+        let (fit, rest) = ticks.split_at(ticks.len().min(room));
+        self.delivery.ticks.extend_from_slice(fit);
+        rest.iter().for_each(|tick| self.conflate(*tick));
+    }
+
+    fn conflate(&mut self, tick: Tick) {
         let Delivery { conflated, lost, .. } = &mut self.delivery;
         match self.places.get(&(tick.connection_id, tick.symbol)) {
             Some(&place) => {
@@ -102,22 +105,28 @@ pub fn mailbox() -> (Outbox, Inbox) {
 impl Outbox {
     /// Leaves ticks.
     pub fn put_ticks(&self, ticks: &[Tick]) {
-        let mut contents = self.0.lock();
-        ticks.iter().for_each(|tick| contents.put(*tick));
-        drop(contents);
-        self.0.filled.notify_one();
+        self.put(|contents| contents.put_all(ticks));
     }
 
     /// Leaves a status; it replaces one that was not read.
     pub fn put_status(&self, status: Arc<StatusReport>) {
-        self.0.lock().delivery.status = Some(status);
-        self.0.filled.notify_one();
+        self.put(|contents| contents.delivery.status = Some(status));
     }
 
     /// Leaves word on the bus; it replaces one that was not read.
     pub fn put_bus(&self, bus: BusStatus) {
-        self.0.lock().delivery.bus = Some(bus);
-        self.0.filled.notify_one();
+        self.put(|contents| contents.delivery.bus = Some(bus));
+    }
+
+    /// Only the first to leave something wakes the reader: one that has not yet taken what is there knows of it.
+    fn put(&self, put: impl FnOnce(&mut Contents)) {
+        let mut contents = self.0.lock();
+        let was_empty = contents.is_empty();
+        put(&mut contents);
+        drop(contents);
+        if was_empty {
+            self.0.filled.notify_one();
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use app::model::{
     status::{BusKind, BusStatus, RejectionCount, StatusReport},
     tick::Tick,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{
@@ -37,6 +37,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(1);
 const PUBLISHES_PER_PIPELINE: usize = 500;
+/// Ticks read from Redis that are handed over together.
+const TICKS_PER_DELIVERY: usize = 256;
 const STATUS_EXPIRY_SECONDS: u64 = 10;
 
 pub(super) fn client(url: &str) -> RedisResult<Client> {
@@ -336,12 +338,21 @@ impl Subscriber {
         self.health.change(|known| known.subscribed = None);
 
         let mut ping = interval(PING_INTERVAL);
+        let mut ticks = Vec::with_capacity(TICKS_PER_DELIVERY);
         loop {
             tokio::select! {
-                message = messages.next() => match message {
-                    Some(message) => self.read(&message),
-                    None => return Ok(()),
-                },
+                message = messages.next() => {
+                    let Some(message) = message else { return Ok(()) };
+                    self.read(&message, &mut ticks);
+                    // What has come with it is handed over with it.
+                    while ticks.len() < TICKS_PER_DELIVERY
+                        && let Some(Some(message)) = messages.next().now_or_never()
+                    {
+                        self.read(&message, &mut ticks);
+                    }
+                    self.outbox.put_ticks(&ticks);
+                    ticks.clear();
+                }
                 _ = ping.tick() => {
                     answered(sink.ping::<redis::Value>()).await?;
                 }
@@ -360,14 +371,14 @@ impl Subscriber {
         Ok(())
     }
 
-    fn read(&self, message: &redis::Msg) {
+    fn read(&self, message: &redis::Msg, ticks: &mut Vec<Tick>) {
         let payload = message.get_payload_bytes();
         if message.get_channel_name() == self.names.status {
             self.read_status(payload);
             return;
         }
         match wire::read_tick(payload) {
-            Ok(tick) => self.outbox.put_ticks(&[tick]),
+            Ok(tick) => ticks.push(tick),
             Err(why) => self.health.rejected(why.reason(), why.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     tapes::TapeReader,
 };
 use app::model::protocol::{CloseReason, Command};
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -16,10 +16,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::{broadcast::error::RecvError, oneshot},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// A socket that takes nothing for this long is closed; it comes back with a snapshot.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The largest message from a client (contracts).
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Messages beyond this end the socket unread; smaller ones end it with a reason.
+const MESSAGE_BYTES_READ: usize = 64 << 10;
 /// Messages that a client may send within [`ALLOWANCE_INTERVAL`].
 const ALLOWANCE: u32 = 50;
 const ALLOWANCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -50,7 +52,18 @@ enum End {
     Gone,
 }
 
-/// Serves one socket to its end. `revoked` ends when the client may no longer be here, with the reason to give.
+/// Asks for a socket as it is served here. The buffers are kept small: it is written a frame at a time, and an admin says
+/// little. What is free of the buffer for reading is zeroed before every read, so a large one costs more than the read.
+pub fn prepare<F>(upgrade: WebSocketUpgrade<F>) -> WebSocketUpgrade<F> {
+    upgrade
+        .read_buffer_size(MESSAGE_BYTES_MAX)
+        .max_message_size(MESSAGE_BYTES_READ)
+        .max_frame_size(MESSAGE_BYTES_READ)
+        .protocols(Encoding::SUBPROTOCOLS)
+}
+
+/// Serves one socket to its end, on the hub's thread. `revoked` ends when the client may no longer be here, with the reason
+/// to give; it and the shutdown are waited for where this is called, so that no frame has to ask for them.
 pub async fn serve(
     socket: WebSocket,
     hub: Hub,
@@ -58,33 +71,50 @@ pub async fn serve(
     revoked: impl Future<Output = CloseReason> + Send,
     shutdown: CancellationToken,
 ) {
+    let (tell, told) = oneshot::channel();
+    let runtime = hub.runtime.clone();
+    let mut talk = AbortOnDropHandle::new(runtime.spawn(talk_to_the_end(socket, hub, encoding, told)));
+    let reason = tokio::select! {
+        _ = &mut talk => return,
+        reason = revoked => reason,
+        () = shutdown.cancelled() => CloseReason::GoingAway,
+    };
+    // Both fail only when the socket has just ended by itself.
+    let _ = tell.send(reason);
+    let _ = talk.await;
+}
+
+async fn talk_to_the_end(socket: WebSocket, hub: Hub, encoding: Encoding, told: oneshot::Receiver<CloseReason>) {
     let _counted = Counted::new(&hub);
     let (mut sink, mut stream) = socket.split();
     let tapes = hub.read_tapes();
     let mut client = Client { hub: &hub, encoding, paused: false, tapes, allowance: Allowance::new() };
     let end = tokio::select! {
         end = client.talk(&mut sink, &mut stream) => end,
-        reason = revoked => End::Close(reason),
-        () = shutdown.cancelled() => End::Close(CloseReason::GoingAway),
+        Ok(reason) = told => End::Close(reason),
     };
     if let End::Close(reason) = end {
-        let frame = CloseFrame { code: reason.code(), reason: reason.phrase().into() };
-        let farewell = async {
-            if sink.send(Message::Close(Some(frame))).await.is_ok() {
-                // Until the client has answered. A socket that is dropped with bytes unread is reset, and a reset may
-                // overtake the close frame: the client would never learn why.
-                loop {
-                    match stream.next().await {
-                        Some(Ok(Message::Close(_))) => return,
-                        Some(Ok(_)) => {}
-                        // No more can be read, after a message that was too large for example; the frame needs its time.
-                        Some(Err(_)) | None => std::future::pending().await,
-                    }
+        say_goodbye(&mut sink, &mut stream, reason).await;
+    }
+}
+
+async fn say_goodbye(sink: &mut Sink, stream: &mut SplitStream<WebSocket>, reason: CloseReason) {
+    let frame = CloseFrame { code: reason.code(), reason: reason.phrase().into() };
+    let farewell = async {
+        if sink.send(Message::Close(Some(frame))).await.is_ok() {
+            // Until the client has answered. A socket that is dropped with bytes unread is reset, and a reset may
+            // overtake the close frame: the client would never learn why.
+            loop {
+                match stream.next().await {
+                    Some(Ok(Message::Close(_))) => return,
+                    Some(Ok(_)) => {}
+                    // No more can be read, after a message that was too large for example; the frame needs its time.
+                    Some(Err(_)) | None => std::future::pending().await,
                 }
             }
-        };
-        let _ = timeout(FAREWELL, farewell).await;
-    }
+        }
+    };
+    let _ = timeout(FAREWELL, farewell).await;
 }
 
 /// Counts the socket as open while it lives.

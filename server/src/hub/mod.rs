@@ -7,14 +7,15 @@
 //! ```
 //!
 //! A frame goes out as soon as something changed and at most once per frame interval. A socket that reads too slowly
-//! falls off the ring and joins again with a snapshot: nobody waits for it, and it costs no memory. Deliberately absent:
-//! a queue per client, a timer per client's frames, a lock.
+//! falls off the ring and joins again with a snapshot: nobody waits for it, and it costs no memory. All of it runs on one
+//! [`Thread`](crate::thread::Thread), which a frame wakes up once: while frames flow, ticks wait in the mailbox.
+//! Deliberately absent: a queue per client, a timer per client's frames, a lock.
 
 mod client;
 mod encoding;
 mod tapes;
 
-pub use client::serve;
+pub use client::{prepare, serve};
 pub use encoding::Encoding;
 
 use crate::{
@@ -36,12 +37,15 @@ use std::{
 };
 use tapes::TapeReaders;
 use tokio::{
+    runtime::Handle,
     sync::{broadcast, mpsc, oneshot, watch},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
 /// Batches that a socket may be behind before it joins again: two and a half seconds of frames.
 const RING_LENGTH: usize = 256;
+/// The longest time that ticks are left in the mailbox, which conflates what it cannot hold.
+const REST_MAX: Duration = Duration::from_millis(50);
 /// Joins and questions that may wait for the hub's task.
 const REQUESTS_MAX: usize = 256;
 
@@ -52,6 +56,8 @@ pub struct Hub {
     report: watch::Receiver<Arc<StatusReport>>,
     counters: Arc<HubCounters>,
     tapes: TapeReaders,
+    /// Where the sockets are served.
+    runtime: Handle,
 }
 
 /// What the hub counts.
@@ -140,19 +146,18 @@ pub struct Pace {
 }
 
 /// Makes a hub. `history_trouble` is shown with the status. The future is its task; it ends when it is dropped, or with the
-/// last [`Hub`].
+/// last [`Hub`]. Sockets are served on `runtime`, and the task belongs there too.
 pub fn hub(
     monitor: Monitor,
     inbox: Inbox,
     pace: Pace,
     history_trouble: watch::Receiver<Option<HistoryTrouble>>,
+    runtime: Handle,
 ) -> (Hub, impl Future<Output = ()> + Send) {
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
     let (report, reported) = watch::channel(Arc::new(monitor.report().clone()));
     let counters = Arc::new(HubCounters::default());
     let tapes = TapeReaders::default();
-    let mut beats = interval_at(Instant::now() + pace.metrics_interval, pace.metrics_interval);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let task = Task {
         monitor,
         inbox,
@@ -164,12 +169,11 @@ pub fn hub(
         json: broadcast::Sender::new(RING_LENGTH),
         json_events: JsonEvents::default(),
         history_trouble: Some(history_trouble),
-        frame_interval: pace.frame_interval,
-        beats,
+        pace,
         last_beat: Instant::now(),
         last_flush: Instant::now(),
     };
-    (Hub { requests, report: reported, counters, tapes }, task.run())
+    (Hub { requests, report: reported, counters, tapes, runtime }, task.run())
 }
 
 struct Task {
@@ -184,8 +188,7 @@ struct Task {
     json_events: JsonEvents,
     /// `None` once nobody keeps history any more.
     history_trouble: Option<watch::Receiver<Option<HistoryTrouble>>>,
-    frame_interval: Duration,
-    beats: Interval,
+    pace: Pace,
     last_beat: Instant,
     last_flush: Instant,
 }
@@ -193,26 +196,37 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         let mut delivery = Delivery::default();
+        let mut beats = interval_at(Instant::now() + self.pace.metrics_interval, self.pace.metrics_interval);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.last_flush + self.frame_interval;
+            // The first news after a silence go at once. What follows within the interval waits for its end, in the
+            // mailbox, where it wakes nobody up.
+            let now = Instant::now();
+            let due = self.last_flush + self.pace.frame_interval;
+            let rests = now < due;
             tokio::select! {
-                () = self.inbox.take(&mut delivery) => {
-                    self.monitor.open_tapes(self.tapes.open());
-                    self.monitor.take(&delivery, UnixMillis::now());
-                    // The first news after a silence go at once, what follows within the interval waits for its end.
-                    if due <= Instant::now() {
-                        self.flush();
+                () = self.inbox.take(&mut delivery), if !rests => self.fold(&delivery),
+                () = sleep_until(due.min(now + REST_MAX)), if rests => {
+                    if self.inbox.take_now(&mut delivery) {
+                        self.fold(&delivery);
                     }
                 }
-                () = sleep_until(due), if self.monitor.has_news() => self.flush(),
-                _ = self.beats.tick() => self.beat(),
+                _ = beats.tick() => self.beat(),
                 trouble = news_of(&mut self.history_trouble) => self.monitor.tell_history(trouble),
                 request = self.requests.recv() => match request {
                     Some(request) => self.answer(request),
                     None => return,
                 },
             }
+            if due <= Instant::now() && self.monitor.has_news() {
+                self.flush();
+            }
         }
+    }
+
+    fn fold(&mut self, delivery: &Delivery) {
+        self.monitor.open_tapes(self.tapes.open());
+        self.monitor.take(delivery, UnixMillis::now());
     }
 
     fn flush(&mut self) {

@@ -19,8 +19,6 @@ use tracing::{info, warn};
 
 /// Open sockets at once, of all admins together: twice what the product aims at.
 const SOCKETS_MAX: usize = 2_000;
-/// Frames beyond this end the socket unread; those over 4 KiB end it with a reason.
-const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// How often the right to be here is looked at without being told: sessions expire by themselves.
 const STANDING_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -39,8 +37,7 @@ pub(super) async fn admin_ws(
         let message = "all sockets of this account are taken; close a page of it";
         return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
     };
-    let upgrade =
-        upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX).protocols(Encoding::SUBPROTOCOLS);
+    let upgrade = hub::prepare(upgrade);
     let encoding = Encoding::of(upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()));
     upgrade.on_upgrade(move |socket| async move {
         info!(account.id = admin.id, "{} opened a socket", admin.email);
