@@ -1,107 +1,69 @@
-//! What the admin side costs and how fast it is: real hub, real sockets on loopback, everything in one process and one
-//! run, so that the rows can be compared with each other.
+//! What the server costs and how fast it is: real hub, real sockets on loopback, real Redis, side by side with floors
+//! and with others, in one run, so that rows can be compared with each other.
 //!
 //! ```text
-//!  publisher ──publish_ticks──▶ bus ──▶ monitor ──▶ hub ──ws──▶ K admins that decode every frame
-//!      └ timed                                                      └ timed against the publisher's clock
+//!  this process                       a process for each row
+//!  ┌───────────────────────┐          ┌───────────────────────────────────────────┐
+//!  │ load: provider, Redis ├─ticks───▶│ manager or subscriber ─▶ bus ─▶ hub        │ ◀ CPU seconds and
+//!  │ admins: count, time   │◀─frames──┤ (or: load ─▶ bus ─▶ hub; or: a relay)      │   peak memory from /proc
+//!  └───────────────────────┘          └───────────────────────────────────────────┘
 //! ```
 //!
-//! A tick's volume is its number, by which an admin finds out when it was published. Prints a table, and the same as
-//! JSON on the last line.
+//! A tick's volume is the microsecond of its publishing, by which an admin finds out how long it took.
 
-mod admin;
+mod api;
+mod child;
+mod crowd;
+mod decode;
+mod floors;
+mod http;
 mod ingest;
+mod measure;
+mod pace;
+mod product;
+mod provider;
+mod redis;
+mod relays;
 mod rig;
+mod scenario;
+mod soak;
+mod socket;
+mod table;
+mod usage;
 
-use hdrhistogram::Histogram;
-use rig::Rig;
-use serde_json::json;
-use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
 
-/// Symbols: three universes of a hundred, as on the first run.
-const SYMBOLS: usize = 300;
-const SECONDS: u64 = 5;
-/// The publisher wakes every millisecond, as a provider's frames come in bursts.
-const BURST: Duration = Duration::from_millis(1);
-
-/// One measurement.
-struct Row {
-    admins: usize,
-    ticks_per_second: u64,
-    /// Nanoseconds that a call of `publish_ticks` takes, divided by its ticks.
-    publish_ns: Histogram<u64>,
-    /// Microseconds from publishing to an admin having decoded the frame.
-    latency_us: Histogram<u64>,
-    published: u64,
-    counted: Vec<u64>,
+/// Measures the server.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    println!("{SECONDS} s a row, {SYMBOLS} symbols, bursts every {} ms, frames every 10 ms\n", BURST.as_millis());
-    println!(
-        "| admins | ticks/s | publish p50 / p99 per tick | added per tick, p99 | publish to admin p50 / p99 | counts |"
-    );
-    println!("|---:|---:|---:|---:|---:|---|");
-    let mut results = Vec::new();
-    for ticks_per_second in [1_000, 10_000, 100_000] {
-        let mut floor_ns = 0;
-        for admins in [0, 1, 10] {
-            let row = measure(admins, ticks_per_second).await?;
-            let p99 = row.publish_ns.value_at_quantile(0.99);
-            if admins == 0 {
-                floor_ns = p99;
-            }
-            results.push(print(&row, p99.saturating_sub(floor_ns)));
-        }
+#[derive(Subcommand)]
+enum Command {
+    /// All rows, as a table.
+    Table(table::Options),
+    /// The whole server for a long time, with administrators coming and going.
+    Soak(soak::Options),
+    /// The whole server, as an operator runs it.
+    #[command(hide = true)]
+    Product { database: String, provider: String, symbols: u64 },
+    /// The server's side of one row.
+    #[command(hide = true)]
+    Rig { scenario: String, source: Option<SocketAddr> },
+    /// The plain axum broadcast.
+    #[command(hide = true)]
+    Relay { provider: String },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Table(options) => table::run(&options),
+        Command::Soak(options) => soak::run(&options),
+        Command::Product { database, provider, symbols } => product::run(&database, &provider, symbols),
+        Command::Rig { scenario, source } => rig::run(&serde_json::from_str(&scenario)?, source),
+        Command::Relay { provider } => relays::run(&provider),
     }
-    let ingest = ingest::measure().await?;
-    println!("\n{}", json!({"rows": results, "ingest": ingest}));
-    Ok(())
-}
-
-async fn measure(admins: usize, ticks_per_second: u64) -> anyhow::Result<Row> {
-    let rig = Rig::start(SYMBOLS, admins).await?;
-    let mut publish_ns = Histogram::new(3)?;
-    let batch = (ticks_per_second / 1000).max(1) as usize;
-    let mut ticker = interval(BURST);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let end = Instant::now() + Duration::from_secs(SECONDS);
-    let mut published = 0;
-    while Instant::now() < end {
-        ticker.tick().await;
-        let took = rig.publish(&mut published, batch);
-        publish_ns.record((took.as_nanos() as u64 / batch as u64).max(1))?;
-    }
-    let (latency_us, counted) = rig.finish(published).await?;
-    Ok(Row { admins, ticks_per_second, publish_ns, latency_us, published, counted })
-}
-
-fn print(row: &Row, added_ns: u64) -> serde_json::Value {
-    let publish = |quantile| row.publish_ns.value_at_quantile(quantile);
-    let latency = |quantile| row.latency_us.value_at_quantile(quantile);
-    let exact = row.counted.iter().all(|count| *count == row.published);
-    let counts = match (row.admins, exact) {
-        (0, _) => "–",
-        (_, true) => "exact",
-        (_, false) => "WRONG",
-    };
-    let latency_text = if row.admins == 0 {
-        "–".to_owned()
-    } else {
-        format!("{:.1} / {:.1} ms", latency(0.5) as f64 / 1000.0, latency(0.99) as f64 / 1000.0)
-    };
-    println!(
-        "| {} | {} | {} / {} ns | {added_ns} ns | {latency_text} | {counts} |",
-        row.admins,
-        row.ticks_per_second,
-        publish(0.5),
-        publish(0.99),
-    );
-    json!({
-        "admins": row.admins, "ticks_per_second": row.ticks_per_second, "published": row.published, "counts": counts,
-        "publish_ns": {"p50": publish(0.5), "p99": publish(0.99)}, "added_ns_p99": added_ns,
-        "latency_us": {"p50": latency(0.5), "p99": latency(0.99)},
-    })
 }

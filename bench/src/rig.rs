@@ -1,110 +1,164 @@
-//! Bus, monitor, hub and a web server on loopback, without accounts: what is measured is the way of a tick.
+//! Our side of a row, in a process of its own: bus, monitor and hub behind a web server on loopback, without accounts,
+//! and the connection manager where ticks come from a provider. What is measured is the way of a tick.
 
-use crate::admin::{self, Seen};
+use crate::{
+    pace::{Publish, pace},
+    product::connections,
+    scenario::{Market, Scenario, Source, WARM_UP},
+    usage::GENERATOR,
+};
 use anyhow::Context;
-use app::model::{connection::ConnectionId, status::Feed, symbol::Symbol, tick::Tick, time::UnixMillis};
-use axum::{Router, extract::ws::WebSocketUpgrade, routing::get};
+use app::model::{status::Feed, tick::Tick, time::UnixMillis};
+use axum::{Router, extract::ws::WebSocketUpgrade, routing::get, serve::ListenerExt};
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use server::{
     bus::{self, Role, TickBus},
-    config::{Config, Variables},
-    hub::{self, Encoding, Pace},
+    config::{Config, RedisConfig, Variables},
+    hub::{self, Encoding, Hub, Pace},
     monitor::Monitor,
     tasks::Tasks,
-    universe::{Universes, plan},
+    thread::Thread,
+    universe::{ConnectionPlan, Universes, plan},
+    upstream::{self, Manager},
 };
 use std::{
+    future::pending,
+    io::BufRead,
     net::SocketAddr,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) struct Rig {
-    bus: Arc<dyn TickBus>,
-    symbols: Vec<(ConnectionId, Symbol)>,
-    started: Instant,
-    admins: Vec<JoinHandle<anyhow::Result<Seen>>>,
-    /// How many ticks an admin has to wait for before it stops.
-    expected: watch::Sender<Option<u64>>,
-    shutdown: CancellationToken,
+/// What the generator inside the process did.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Published {
+    pub(crate) ticks: u64,
+    /// Nanoseconds of a `publish_ticks` call by tick: half, 99 of 100, 999 of 1000 are faster.
+    pub(crate) call_ns: [u64; 3],
+    /// Seconds spent inside those calls once warm. Theirs is the ingest path, so it counts as the server's.
+    pub(crate) calls_seconds: f64,
 }
 
-impl Rig {
-    pub(crate) async fn start(symbol_count: usize, admin_count: usize) -> anyhow::Result<Self> {
-        let config = Config::read(&Variables::default()).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-        let plans = plan(&config.connections, &Universes::load(None)?);
-        let symbols: Vec<_> = plans
-            .iter()
-            .flat_map(|plan| plan.config.symbols.iter().map(|symbol| (plan.id, *symbol)))
-            .take(symbol_count)
-            .collect();
-        let shutdown = CancellationToken::new();
-        let (bus, inbox) = bus::open(None, Role::Collector { source: "bench" }, &Tasks::new(shutdown.clone()))?;
-        let pace = Pace {
-            frame_interval: config.dashboard.frame_interval,
-            metrics_interval: config.dashboard.metrics_interval,
-        };
-        let monitor = Monitor::new(Feed::Simulator, plans, UnixMillis::now());
-        let (hub, task) = hub::hub(monitor, inbox, pace, watch::channel(None).1, tokio::runtime::Handle::current());
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(task));
-        let address = serve(hub, &shutdown).await?;
-
-        let started = Instant::now();
-        let (expected, told) = watch::channel(None);
-        let mut admins = Vec::new();
-        for _ in 0..admin_count {
-            let admin = admin::connect(address).await.context("an admin cannot connect")?;
-            admins.push(tokio::spawn(admin::watch(admin, started, told.clone())));
+/// Runs a rig until standard input ends. `address` is that of the provider or of Redis, if the scenario has one.
+pub(crate) fn run(scenario: &Scenario, source_address: Option<SocketAddr>) -> anyhow::Result<()> {
+    // As the server does it.
+    let workers = thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let shutdown = CancellationToken::new();
+    let threads = [Thread::start("ingest")?, Thread::start("hub")?];
+    let (address, bus) = runtime.block_on(start(scenario, source_address, &threads, &shutdown))?;
+    println!("{address}");
+    for line in std::io::stdin().lock().lines() {
+        if line? == "go" {
+            let (scenario, bus) = (scenario.clone(), Arc::clone(&bus));
+            thread::Builder::new().name(GENERATOR.into()).spawn(move || {
+                let published = generate(scenario, bus).expect("the bus takes everything");
+                println!("{}", serde_json::json!(published));
+            })?;
         }
-        Ok(Self { bus, symbols, started, admins, expected, shutdown })
     }
-
-    /// Publishes a batch and says how long the call took.
-    pub(crate) fn publish(&self, published: &mut u64, batch: usize) -> Duration {
-        let micros = self.started.elapsed().as_micros() as u64;
-        let ticks: Vec<_> = (0..batch)
-            .map(|_| {
-                let (connection_id, symbol) = self.symbols[*published as usize % self.symbols.len()];
-                *published += 1;
-                let price = 100.0 + (*published % 100) as f64 / 100.0;
-                // The volume carries the time of publishing.
-                Tick { connection_id: Some(connection_id), symbol, price, volume: micros, timestamp: UnixMillis::now() }
-            })
-            .collect();
-        let before = Instant::now();
-        self.bus.publish_ticks(&ticks);
-        before.elapsed()
-    }
-
-    /// Waits until every admin has counted every tick, or has stopped hearing of any.
-    pub(crate) async fn finish(self, published: u64) -> anyhow::Result<(Histogram<u64>, Vec<u64>)> {
-        self.expected.send_replace(Some(published));
-        let mut latency_us = Histogram::new(3)?;
-        let mut counted = Vec::new();
-        for admin in self.admins {
-            let seen = admin.await??;
-            latency_us.add(&seen.latency_us)?;
-            counted.push(seen.ticks);
-        }
-        self.shutdown.cancel();
-        Ok((latency_us, counted))
-    }
+    shutdown.cancel();
+    Ok(())
 }
 
-async fn serve(hub: hub::Hub, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
+async fn start(
+    scenario: &Scenario,
+    source_address: Option<SocketAddr>,
+    [ingest_thread, hub_thread]: &[Thread; 2],
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(SocketAddr, Arc<dyn TickBus>)> {
+    let (config, plans) = configure(scenario)?;
+    let tasks = Tasks::new(shutdown.clone());
+    let ingest_tasks = tasks.on(ingest_thread.runtime());
+    let redis = source_address
+        .filter(|_| scenario.source == Source::Redis)
+        .map(|address| RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into() });
+    let (role, feed) = match scenario.source {
+        Source::Redis => (Role::Watcher, Feed::Redis),
+        Source::Bus | Source::Provider => (Role::Collector { source: "bench" }, Feed::Simulator),
+    };
+    let (bus, inbox) = bus::open(redis.as_ref(), role, &ingest_tasks)?;
+    let pace =
+        Pace { frame_interval: config.dashboard.frame_interval, metrics_interval: config.dashboard.metrics_interval };
+    if scenario.source == Source::Provider {
+        let endpoint = upstream::Endpoint::simulator(source_address.context("a provider's address")?);
+        let policy = upstream::Policy::default();
+        let _manager =
+            Manager::start(plans.clone(), endpoint, Arc::clone(&bus), policy, pace.metrics_interval, &ingest_tasks);
+    }
+    let monitor = Monitor::new(feed, plans, UnixMillis::now());
+    let (hub, task) = hub::hub(monitor, inbox, pace, watch::channel(None).1, hub_thread.runtime().clone());
+    tasks.on(hub_thread.runtime()).spawn_vital("hub", task);
+    Ok((serve(hub, shutdown).await?, bus))
+}
+
+fn configure(scenario: &Scenario) -> anyhow::Result<(Config, Vec<ConnectionPlan>)> {
+    let variables: Variables = connections(scenario.symbols).into_iter().collect();
+    let config = Config::read(&variables).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+    let plans = plan(&config.connections, &Universes::load(None)?);
+    Ok((config, plans))
+}
+
+async fn serve(hub: Hub, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let stop = shutdown.clone();
     let upgrade = move |upgrade: WebSocketUpgrade| {
         let (hub, stop) = (hub.clone(), stop.clone());
-        let upgrade = upgrade.protocols(Encoding::SUBPROTOCOLS);
-        async move {
-            upgrade.on_upgrade(move |socket| hub::serve(socket, hub, Encoding::Binary, std::future::pending(), stop))
-        }
+        let upgrade = hub::prepare(upgrade);
+        async move { upgrade.on_upgrade(move |socket| hub::serve(socket, hub, Encoding::Binary, pending(), stop)) }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    let listener = listener.tap_io(|socket| {
+        let _ = socket.set_nodelay(true);
+    });
     let service = Router::new().route("/admin-ws", get(upgrade));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(axum::serve(listener, service).into_future()));
     Ok(address)
+}
+
+/// Publishes on the bus itself.
+struct Generator {
+    market: Market,
+    scenario: Scenario,
+    bus: Arc<dyn TickBus>,
+    ticks: Vec<Tick>,
+    started: Instant,
+    call_ns: Histogram<u64>,
+    in_calls: Duration,
+}
+
+impl Publish for Generator {
+    fn publish(&mut self, first: u64, count: u64) -> anyhow::Result<()> {
+        let now_us = self.scenario.now_us();
+        self.ticks.clear();
+        self.ticks.extend((first..first + count).map(|n| self.market.tick(n, now_us)));
+        let before = Instant::now();
+        self.bus.publish_ticks(&self.ticks);
+        let took = before.elapsed();
+        if before - self.started > WARM_UP {
+            self.in_calls += took;
+            self.call_ns.record((took.as_nanos() as u64 / count).max(1))?;
+        }
+        Ok(())
+    }
+}
+
+fn generate(scenario: Scenario, bus: Arc<dyn TickBus>) -> anyhow::Result<Published> {
+    let (rate, spacing, length) = (scenario.ticks_per_second, scenario.spacing, scenario.length());
+    let mut generator = Generator {
+        market: Market::new(&scenario),
+        scenario,
+        bus,
+        ticks: Vec::new(),
+        started: Instant::now(),
+        call_ns: Histogram::new(3)?,
+        in_calls: Duration::ZERO,
+    };
+    let ticks = pace(rate, spacing, length, &mut generator)?;
+    let call_ns = [0.5, 0.99, 0.999].map(|quantile| generator.call_ns.value_at_quantile(quantile));
+    Ok(Published { ticks, call_ns, calls_seconds: generator.in_calls.as_secs_f64() })
 }

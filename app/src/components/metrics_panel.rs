@@ -48,7 +48,7 @@ pub fn MetricsPanel(
             <p class="metrics-line">
                 <span class="metrics-label" title="From the exchange until received: half, 95 and 99 of 100 trades and quotes are quicker">"Latency p50 / p95 / p99 "</span>
                 <b class="number" data-testid=format!("latency-{id}")>{number(latency)}</b>
-                <span class="metrics-error-text unit" title=move || latency_note.get()>{move || latency_note.get()}</span>
+                <span class="metrics-error-text" title=move || latency_note.get()>{move || latency_note.get()}</span>
             </p>
             <p class="metrics-line metrics-errors" class:has-errors=move || errors() != 0>
                 <span class="metrics-label">"Errors "</span>

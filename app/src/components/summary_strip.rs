@@ -33,12 +33,6 @@ pub fn SummaryStrip(
                     <span class="unit">{move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string())}</span>
                 </dd>
             </div>
-            <Show when=move || { totals.get().mute > 0 }>
-                <div class="summary-item" data-tone="bad">
-                    <dt>"mute"</dt>
-                    <dd class="number">{move || totals.get().mute.to_string()}</dd>
-                </div>
-            </Show>
             <div class="summary-item">
                 <dt>"ticks/s"</dt>
                 <dd class="number">{move || format::fixed(totals.get().ticks_per_second, 0)}</dd>

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     model::{
+        connection::ConnectionState,
         protocol::{RowId, TickEntry},
         status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,
