@@ -141,8 +141,20 @@ impl Frame {
     /// The bytes of a binary WebSocket message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let bytes = Vec::with_capacity(self.bytes_expected());
         // Writing into memory fails only when a sequence has no known length, and none of ours lacks one.
-        postcard::to_stdvec(self).unwrap_or_default()
+        postcard::to_extend(self, bytes).unwrap_or_default()
+    }
+
+    /// Room for the bytes, so that a frame of ticks is written without moving it.
+    fn bytes_expected(&self) -> usize {
+        match self {
+            Self::Ticks(ticks) => 16 + ticks.entries.len() * TICK_BYTES,
+            Self::Tape(tape) => 32 + tape.ticks.entries.len() * TICK_BYTES,
+            Self::Snapshot(snapshot) => 4096 + snapshot.rows.len() * ROW_BYTES,
+            Self::Rows(rows) => 16 + rows.len() * ROW_BYTES,
+            Self::Live(_) | Self::Metrics(_) => 1024,
+        }
     }
 
     /// Reads a binary WebSocket message.
@@ -153,6 +165,11 @@ impl Frame {
         postcard::from_bytes(bytes)
     }
 }
+
+/// Bytes of an entry, usually fewer.
+const TICK_BYTES: usize = 20;
+/// Bytes of a row, usually fewer.
+const ROW_BYTES: usize = 40;
 
 /// What a client may say, as a JSON text frame `{"event":NAME}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

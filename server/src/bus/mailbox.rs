@@ -9,10 +9,8 @@ use app::model::{
     symbol::Symbol,
     tick::Tick,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use foldhash::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Ticks held in order before conflation starts: a second and a half of the busiest tape's trades, 13 MB at most.

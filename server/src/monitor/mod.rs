@@ -29,12 +29,9 @@ use app::model::{
     tick::{Direction, Tick},
     time::UnixMillis,
 };
+use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::RangeInclusive,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
 
 /// The numbers that a connection may have, configured here or reported by others.

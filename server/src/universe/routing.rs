@@ -8,7 +8,8 @@ use app::model::{
     status::{ConnectionConfig, Duplicate, Routing, SymbolSource},
     symbol::Symbol,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::{HashMap, HashMapExt};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One slot with its symbols: what the connection manager runs and the dashboard shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,9 +22,10 @@ use app::model::{
     tick::Tick,
     time::{UnixMillis, format_seconds},
 };
+use foldhash::HashMap;
 use rhythm::Lag;
 pub(crate) use rhythm::Rhythm;
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::hash_map::Entry;
 
 /// Symbols that are followed one by one: a wildcard brings them as they tick, and memory has an end.
 const SYMBOLS_MAX: usize = 100_000;
