@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use socket2::SockRef;
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -39,11 +40,16 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Our own cookie is 60 bytes; a head that does not fit is answered with 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
+/// What the system holds of what a client does not read, half of what it then takes in truth. A slow admin reads through it
+/// before it comes to the present, so it is kept to a few seconds of a slow line; the default is megabytes.
+const SEND_BUFFER_BYTES: usize = 32 << 10;
 /// After the system would give us no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`; then takes no more connections, lets the requests under way end, and ends with the last.
 pub async fn serve(listener: TcpListener, tls: Option<TlsKeys>, routes: Router, shutdown: CancellationToken) {
+    // Sockets inherit it. Without it they work, only slow readers are further behind.
+    let _ = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     loop {
