@@ -63,10 +63,17 @@ pub(crate) struct Seen {
     pub(crate) board: Option<Board>,
 }
 
+/// What all of them know in the end, and from publishing to having decoded in microseconds, fast readers and slow ones.
+pub(crate) struct Watched {
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) latency_us: Histogram<u64>,
+    pub(crate) slow_latency_us: Histogram<u64>,
+}
+
 pub(crate) struct Crowd {
     pub(crate) tally: Arc<Tally>,
     expected: watch::Sender<Option<u64>>,
-    thread: JoinHandle<anyhow::Result<(Vec<Seen>, Histogram<u64>)>>,
+    thread: JoinHandle<anyhow::Result<Watched>>,
 }
 
 impl Crowd {
@@ -89,7 +96,7 @@ impl Crowd {
     }
 
     /// Tells how many ticks were published, and waits until every admin has counted them or hears nothing more.
-    pub(crate) fn finish(self, published: u64) -> anyhow::Result<(Vec<Seen>, Histogram<u64>)> {
+    pub(crate) fn finish(self, published: u64) -> anyhow::Result<Watched> {
         self.expected.send_replace(Some(published));
         self.thread.join().map_err(|_| anyhow::anyhow!("the admins panicked"))?
     }
@@ -101,11 +108,12 @@ async fn gather(
     tally: Arc<Tally>,
     expected: watch::Receiver<Option<u64>>,
     ready: mpsc::Sender<()>,
-) -> anyhow::Result<(Vec<Seen>, Histogram<u64>)> {
+) -> anyhow::Result<Watched> {
     let room = Rc::new(Room {
         tally,
         decoder: RefCell::new(Decoder::new(scenario.server)),
         latency_us: RefCell::new(Histogram::new(3)?),
+        slow_latency_us: RefCell::new(Histogram::new(3)?),
         scenario,
     });
     let mut admins = Vec::new();
@@ -119,8 +127,8 @@ async fn gather(
     for task in tasks {
         seen.push(task.await??);
     }
-    let latency_us = room.latency_us.borrow().clone();
-    Ok((seen, latency_us))
+    let (latency_us, slow_latency_us) = (room.latency_us.borrow().clone(), room.slow_latency_us.borrow().clone());
+    Ok(Watched { seen, latency_us, slow_latency_us })
 }
 
 /// What the admins of a thread share.
@@ -129,6 +137,8 @@ struct Room {
     tally: Arc<Tally>,
     decoder: RefCell<Decoder>,
     latency_us: RefCell<Histogram<u64>>,
+    /// The same of slow readers.
+    slow_latency_us: RefCell<Histogram<u64>>,
 }
 
 struct Admin {
@@ -242,14 +252,12 @@ impl Admin {
     fn time(&mut self, decoded: &Decoded) -> anyhow::Result<()> {
         self.frames += 1;
         let every = self.room.scenario.admins.div_ceil(TIMED_ADMINS);
-        if self.seen.is_slow
-            || !self.room.tally.measuring.load(Relaxed)
-            || !(self.frames + self.number).is_multiple_of(every)
-        {
+        if !self.room.tally.measuring.load(Relaxed) || !(self.frames + self.number).is_multiple_of(every) {
             return Ok(());
         }
         let now = self.room.scenario.now_us();
-        let mut latency_us = self.room.latency_us.borrow_mut();
+        let latency_us = if self.seen.is_slow { &self.room.slow_latency_us } else { &self.room.latency_us };
+        let mut latency_us = latency_us.borrow_mut();
         for stamp in &decoded.stamps_us {
             latency_us.record(now.saturating_sub(*stamp).max(1))?;
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     child::Process,
-    crowd::{Crowd, Seen},
+    crowd::{Crowd, Seen, Watched},
     pace::pace,
     provider::{self, Provider},
     redis::{self, RedisServer},
@@ -59,14 +59,17 @@ pub(crate) struct SlowAdmins {
     pub(crate) admins: usize,
     pub(crate) closed: usize,
     pub(crate) right_in_the_end: usize,
+    /// How old the ticks were that they read, in milliseconds: half of them, and the oldest.
+    pub(crate) age_ms: [f64; 2],
     /// Snapshots that stood for what they missed.
     pub(crate) snapshots: u64,
 }
 
 impl Row {
-    /// Does every admin know of every tick?
+    /// Does every admin know of every tick, and every slow one of the latest prices?
     pub(crate) fn is_exact(&self) -> bool {
-        self.missing == 0 && self.disordered == 0
+        let slow_are_right = self.slow.as_ref().is_none_or(|slow| slow.right_in_the_end == slow.admins);
+        self.missing == 0 && self.disordered == 0 && slow_are_right
     }
 }
 
@@ -108,9 +111,9 @@ pub(crate) fn measure(scenario: &Scenario) -> anyhow::Result<Row> {
     thread::sleep(Duration::from_millis(300));
     let (published, window) = run(scenario, load, &mut server, &crowd)?;
     let peak_mb = usage::peak_mb(server.id());
-    let (seen, latency_us) = crowd.finish(published.ticks)?;
+    let watched = crowd.finish(published.ticks)?;
     drop(server);
-    Ok(summarise(scenario, &published, &window, &seen, &latency_us, peak_mb))
+    Ok(summarise(scenario, &published, &window, &watched, peak_mb))
 }
 
 /// Runs the load; the window opens once it is warm.
@@ -194,14 +197,8 @@ impl Window {
     }
 }
 
-fn summarise(
-    scenario: &Scenario,
-    published: &Published,
-    window: &Window,
-    seen: &[Seen],
-    latency_us: &Histogram<u64>,
-    peak_mb: f64,
-) -> Row {
+fn summarise(scenario: &Scenario, published: &Published, window: &Window, watched: &Watched, peak_mb: f64) -> Row {
+    let Watched { seen, latency_us, .. } = watched;
     let cpu_seconds = window.cpu_seconds + published.calls_seconds;
     let millions = |count: f64| (count / 1e6).max(f64::MIN_POSITIVE);
     let published_in_window = scenario.ticks_per_second as f64 * window.seconds;
@@ -216,7 +213,7 @@ fn summarise(
         one_by_one: seen.iter().map(|seen| seen.one_by_one).sum(),
         missing: fast().map(|seen| missing(scenario, published.ticks, seen)).sum(),
         disordered: seen.iter().map(|seen| seen.disordered).sum(),
-        latency_ms: [0.5, 0.99, 0.999].map(|quantile| latency_us.value_at_quantile(quantile) as f64 / 1000.0),
+        latency_ms: [0.5, 0.99, 0.999].map(|quantile| milliseconds(latency_us, quantile)),
         cpu_per_million_ticks: cpu_seconds / millions(published_in_window),
         cpu_per_million_told: if told > 0.0 { cpu_seconds / millions(told) } else { 0.0 },
         cpu_percent: cpu_seconds / window.seconds * 100.0,
@@ -224,8 +221,12 @@ fn summarise(
         messages_per_second: window.messages as f64 / window.seconds,
         peak_mb,
         call_ns: (scenario.source == Source::Bus).then_some(published.call_ns),
-        slow: (scenario.slow_admins > 0).then(|| slow(scenario, published.ticks, seen)),
+        slow: (scenario.slow_admins > 0).then(|| slow(scenario, published.ticks, watched)),
     }
+}
+
+fn milliseconds(micros: &Histogram<u64>, quantile: f64) -> f64 {
+    micros.value_at_quantile(quantile) as f64 / 1000.0
 }
 
 /// Ticks that an admin was not told of, or told of twice; with its tapes open, also those that it was not told one by one.
@@ -235,9 +236,9 @@ fn missing(scenario: &Scenario, published: u64, seen: &Seen) -> u64 {
 }
 
 /// Slow readers are told the present, not the past: in the end every price they show is the latest.
-fn slow(scenario: &Scenario, published: u64, seen: &[Seen]) -> SlowAdmins {
+fn slow(scenario: &Scenario, published: u64, watched: &Watched) -> SlowAdmins {
     let truth: std::collections::HashMap<_, _> = scenario.last_prices(published).collect();
-    let slow: Vec<_> = seen.iter().filter(|seen| seen.is_slow).collect();
+    let slow: Vec<_> = watched.seen.iter().filter(|seen| seen.is_slow).collect();
     let is_right = |seen: &&&Seen| {
         let rows = seen.board.as_ref().map_or(&[][..], |board| &board.rows);
         let right =
@@ -248,6 +249,7 @@ fn slow(scenario: &Scenario, published: u64, seen: &[Seen]) -> SlowAdmins {
         admins: slow.len(),
         closed: slow.iter().filter(|seen| seen.closed.is_some()).count(),
         right_in_the_end: slow.iter().filter(is_right).count(),
+        age_ms: [0.5, 1.0].map(|quantile| milliseconds(&watched.slow_latency_us, quantile)),
         snapshots: slow.iter().map(|seen| seen.snapshots - 1).sum(),
     }
 }

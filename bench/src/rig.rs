@@ -9,12 +9,13 @@ use crate::{
 };
 use anyhow::Context;
 use app::model::{status::Feed, tick::Tick, time::UnixMillis};
-use axum::{Router, extract::ws::WebSocketUpgrade, routing::get, serve::ListenerExt};
+use axum::{Router, extract::ws::WebSocketUpgrade, routing::get};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use server::{
     bus::{self, Role, TickBus},
     config::{Config, RedisConfig, Variables},
+    front,
     hub::{self, Encoding, Hub, Pace},
     monitor::Monitor,
     tasks::Tasks,
@@ -112,11 +113,8 @@ async fn serve(hub: Hub, shutdown: &CancellationToken) -> anyhow::Result<SocketA
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let listener = listener.tap_io(|socket| {
-        let _ = socket.set_nodelay(true);
-    });
-    let service = Router::new().route("/admin-ws", get(upgrade));
-    tokio::spawn(shutdown.clone().run_until_cancelled_owned(axum::serve(listener, service).into_future()));
+    let routes = Router::new().route("/admin-ws", get(upgrade));
+    tokio::spawn(front::serve(listener, None, routes, shutdown.clone()));
     Ok(address)
 }
 

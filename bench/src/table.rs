@@ -47,7 +47,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let whole = if "whole".contains(&options.only) { api::run()? } else { json!(null) };
     if let Some(path) = &options.json {
-        fs::write(path, serde_json::to_string_pretty(&json!({"rows": rows, "floors": floors, "ingest": ingest, "whole": whole}))?)?;
+        fs::write(
+            path,
+            serde_json::to_string_pretty(&json!({"rows": rows, "floors": floors, "ingest": ingest, "whole": whole}))?,
+        )?;
     }
     let wrong = rows.iter().filter(|row| row.scenario.server == Contestant::Ours && !row.is_exact()).count();
     anyhow::ensure!(wrong == 0, "{wrong} rows miscounted");
@@ -111,7 +114,7 @@ fn scenarios(quick: bool) -> Vec<Scenario> {
         Scenario { ticks_per_second: 400_000, seconds: 1, symbols: 11_000, source: Source::Provider, ..plain.clone() },
     );
     for slow_admins in [0, 50] {
-        add("slow readers", Scenario { admins: 100, slow_admins, ..plain.clone() });
+        add("slow readers", Scenario { admins: 100, slow_admins, seconds: seconds * 4, ..plain.clone() });
     }
     rows
 }
@@ -137,9 +140,19 @@ fn line(row: &Row) -> String {
     let counts = match (row.is_exact(), scenario.admins, &row.slow) {
         (_, 0, _) => "–".to_owned(),
         (true, _, Some(slow)) => {
-            format!("exact; slow: {} of {} right, {} snapshots", slow.right_in_the_end, slow.admins, slow.snapshots)
+            format!(
+                "exact; slow: {} of {} right, {} snapshots, ticks {:.1} s old, {:.1} s at most",
+                slow.right_in_the_end,
+                slow.admins,
+                slow.snapshots,
+                slow.age_ms[0] / 1000.0,
+                slow.age_ms[1] / 1000.0
+            )
         }
         (true, ..) => "exact".to_owned(),
+        (false, _, Some(slow)) => {
+            format!("{} MISSING; slow: {} of {} right", row.missing, slow.right_in_the_end, slow.admins)
+        }
         (false, ..) => format!("{} MISSING, {} disordered", row.missing, row.disordered),
     };
     let [p50, p99, p999] = row.latency_ms;
