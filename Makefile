@@ -12,7 +12,7 @@ dev:          ## build for development, start, rebuild on every change
 test:         ## everything that must hold: checks, Rust tests, browser tests
 	@scripts/test.sh
 
-check:        ## format, lints, documentation and types only
+check:        ## format, lints, documentation, types and dependencies only
 	@scripts/test.sh check
 
 bench:        ## measure the server, then the page

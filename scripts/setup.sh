@@ -4,12 +4,13 @@
 # distribution's packages and are compiled from the crate registry (about ten minutes on two cores, once).
 #
 #   scripts/setup.sh         what a build needs
-#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, redis-server, Chromium
+#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, Chromium
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
 cargo_leptos_version=0.3.11
+cargo_deny_version=0.20.2
 wasm_bindgen_version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"/\1/p')
 node_minimum=20
 # Speed of building beats speed of the tool: 7 minutes instead of 31, and the tool is quick enough.
@@ -123,13 +124,13 @@ prebuilt() {
     return "$status"
 }
 
-# from_source COMMAND CRATE VERSION MINUTES: with the crate's own lock file, or without where a locked dependency is
-# not to be had.
+# from_source COMMAND CRATE VERSION MINUTES [OPTION...]: with the crate's own lock file, or without where a locked
+# dependency is not to be had.
 from_source() {
     need pkg-config pkg-config
     pkg-config --exists openssl || install_packages libssl-dev
     say "compiling $2 $3 (about $4 minutes on two cores)"
-    local install=(env "${tool_profile[@]}" cargo install --root "$tools" --force "$2" --version "$3")
+    local install=(env "${tool_profile[@]}" cargo install --root "$tools" --force "$2" --version "$3" "${@:5}")
     try "${install[@]}" --locked || quietly "${install[@]}" || die "cannot compile $2 $3"
     hash -r
     is_there "$1" "$3" || die "$1 $3 was compiled, but '$1 --version' says: $("$1" --version 2>&1)"
@@ -148,6 +149,15 @@ wasm_bindgen() {
     prebuilt wasm-bindgen "$wasm_bindgen_version" \
         "https://github.com/wasm-bindgen/wasm-bindgen/releases/download/$wasm_bindgen_version/wasm-bindgen-$wasm_bindgen_version-$(platform musl).tar.gz" ||
         from_source wasm-bindgen wasm-bindgen-cli "$wasm_bindgen_version" 3
+}
+
+# Checks licences, sources and known holes of the dependencies. Without its default features it compiles half as many
+# crates, and lacks nothing that we ask of it.
+cargo_deny() {
+    is_there cargo-deny "$cargo_deny_version" && return
+    prebuilt cargo-deny "$cargo_deny_version" \
+        "https://github.com/EmbarkStudios/cargo-deny/releases/download/$cargo_deny_version/cargo-deny-$cargo_deny_version-$(platform musl).tar.gz" ||
+        from_source cargo-deny cargo-deny "$cargo_deny_version" 2 --no-default-features
 }
 
 # Playwright, and wasm-opt for cargo-leptos, which takes it from PATH.
@@ -182,6 +192,7 @@ cargo_leptos
 wasm_bindgen
 if [ "${1:-}" = test ]; then
     lint_tools
+    cargo_deny
     need redis-server redis-server
     browser
 fi

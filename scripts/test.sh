@@ -7,8 +7,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root" || exit 1
 
-steps=("set up" format clippy "clippy for the browser" documentation types "Rust tests" build "browser tests")
-[ "${1:-}" = check ] && steps=("${steps[@]:0:6}")
+steps=("set up" format clippy "clippy for the browser" documentation types dependencies "Rust tests" build "browser tests")
+[ "${1:-}" = check ] && steps=("${steps[@]:0:7}")
 
 passed=0 failed=0 skipped=0 step=0
 failures=()
@@ -44,6 +44,13 @@ documentation() {
 }
 
 types() { (cd end2end && tsc --noEmit); }
+
+# Licences, sources and bans always; known holes where the list of them can be fetched.
+dependencies() {
+    cargo deny --log-level error check bans licenses sources || return
+    if timeout 60 cargo deny --log-level off fetch db >/dev/null 2>&1; then cargo deny --log-level error check advisories
+    else echo "known holes were not looked for: the list of them cannot be fetched from here"; fi
+}
 
 rust_tests() {
     announce
@@ -92,6 +99,7 @@ check cargo clippy --quiet "${server_side[@]}" --all-targets -- -D warnings
 check cargo clippy --quiet -p frontend --target wasm32-unknown-unknown -- -D warnings
 check documentation
 check types
+check dependencies
 if [ "${1:-}" = check ]; then
     for what in ${failures[@]+"${failures[@]}"}; do printf 'failed: %s\n' "$what"; done
     [ "$failed" = 0 ]

@@ -1,5 +1,6 @@
 import { expect, test } from '../fixtures/test';
 import { MonitorPage } from '../fixtures/monitor_page';
+import { ADMIN } from '../fixtures/server';
 
 test('every address in the head answers, and the policy holds', async ({ page, openMonitor }) => {
   const monitor = await openMonitor();
@@ -69,10 +70,14 @@ test('files are served compressed and with their types', async ({ openMonitor, p
 test('no secret is in the page, in its files, in the status or in the log', async ({ page, openMonitor }) => {
   const secrets = { MASSIVE_API_KEY: 'k3y-that-nobody-may-see', METRICS_TOKEN: 't0ken-that-nobody-may-see' };
   const monitor = await openMonitor({ ...secrets, USE_MASSIVE_API: 'false' });
-  const paths = ['/admin/websockets', '/login', '/pkg/tickstock.js', '/api/admin/websocket-status', '/healthz', '/readyz'];
-  const texts = await Promise.all(paths.map(async (path) => (await page.request.get(monitor.server.url + path)).text()));
+  const session = (await page.context().cookies()).find(({ name }) => name === 'tickstock_session')?.value ?? '';
+  expect(session).not.toBe('');
+  const paths = ['/admin/websockets', '/admin/audit', '/admin/account', '/login', '/pkg/tickstock.js', '/pkg/tickstock.wasm', '/api/admin/websocket-status', '/healthz', '/readyz'];
+  const texts = await Promise.all(
+    paths.map(async (path) => (await (await page.request.get(monitor.server.url + path)).body()).toString('latin1')),
+  );
   for (const text of [...texts, monitor.server.output]) {
-    for (const secret of [...Object.values(secrets), '$argon2']) expect(text).not.toContain(secret);
+    for (const secret of [...Object.values(secrets), ADMIN.password, session, '$argon2']) expect(text).not.toContain(secret);
   }
 });
 

@@ -3,11 +3,22 @@
 //! These pages are rendered on the server alone and work without JavaScript. Whoever comes to one inside the browser's
 //! router would find nothing: links to them are `rel="external"`.
 
+use crate::model::time::UnixMillis;
 use leptos::prelude::*;
 
 /// The pages that bars lead to: address and name, in their order.
 pub const PAGES: [(&str, &str); 3] =
     [("/admin/websockets", "Connections"), ("/admin/audit", "Audit log"), ("/admin/account", "Account")];
+
+/// A point in time to the second, `2026-01-21 12:34:56`; the heading says that it is UTC.
+#[must_use]
+pub fn second(time: UnixMillis) -> String {
+    let text = time.to_string();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(day), Some(clock)) => [day, " ", clock].concat(),
+        _ => text,
+    }
+}
 
 /// The bar on top. `here` is the page's own address.
 #[component]
@@ -31,5 +42,15 @@ pub fn OfficeBar(
                 <button type="submit" class="button" data-testid="sign-out">"Sign out"</button>
             </form>
         </header>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_to_the_second() {
+        assert_eq!(second(UnixMillis(1_768_998_896_789)), "2026-01-21 12:34:56");
     }
 }

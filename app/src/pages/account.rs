@@ -18,7 +18,7 @@ mod rendered {
         api::{Backend, CurrentAdmin},
         components::{
             icon::{Icon, WARNING},
-            office::OfficeBar,
+            office::{OfficeBar, second},
         },
         model::account::{ACCOUNT, AccountSession},
     };
@@ -114,10 +114,10 @@ mod rendered {
             };
             view! {
                 <tr data-testid="session">
-                    <td class="number">{session.signed_in_at.to_string()}</td>
-                    <td class="number">{session.last_used_at.to_string()}</td>
+                    <td class="number">{second(session.signed_in_at)}</td>
+                    <td class="number">{second(session.last_used_at)}</td>
                     <td class="number">{session.address}</td>
-                    <td class="office-wide">{session.user_agent}</td>
+                    <td class="office-cut" title=session.user_agent>{session.user_agent.clone()}</td>
                     <td>{end}</td>
                 </tr>
             }

@@ -18,7 +18,7 @@ mod rendered {
         api::{Backend, CurrentAdmin},
         components::{
             icon::{Icon, WARNING},
-            office::OfficeBar,
+            office::{OfficeBar, second},
         },
         model::audit::{AuditForm, AuditPage, AuditRecord},
     };
@@ -48,7 +48,7 @@ mod rendered {
                 <OfficeBar email=admin.email here=HERE/>
                 <main class="office-page office-page-wide">
                     <h1>"Audit log"</h1>
-                    <p class="office-lead">"What administrators did and what was refused, newest first. Times are UTC. The log cannot be changed; " <code>"tickstock-monitor audit verify"</code> " proves it."</p>
+                    <p class="office-lead">"What administrators did and what was refused, newest first. The log cannot be changed; " <code>"tickstock-monitor audit verify"</code> " proves it."</p>
                     <Suspense>
                         {move || {
                             let (asked, form) = (Arc::clone(&backend), form.clone());
@@ -154,14 +154,14 @@ mod rendered {
             view! {
                 <tr data-testid="record" data-outcome=outcome title=record.hash>
                     <td class="number">{record.seq}</td>
-                    <td class="number office-time">{record.at.to_string()}</td>
+                    <td class="number" title=record.at.to_string()>{second(record.at)}</td>
                     <td>{who} {record.role.map(|role| view! { " " <span class="office-hint">{role}</span> })}</td>
                     <td class="number">{record.address}</td>
                     <td><code>{record.action}</code></td>
-                    <td class="office-wide">{record.target}</td>
+                    <td>{record.target}</td>
                     <td><span class="office-outcome">{record.outcome}</span> {times}</td>
                     <td class="office-wide">{record.reason}</td>
-                    <td class="office-wide office-hint">{record.user_agent}</td>
+                    <td class="office-cut office-hint" title=record.user_agent>{record.user_agent.clone()}</td>
                 </tr>
             }
         });
@@ -170,7 +170,7 @@ mod rendered {
                 <table class="office-table">
                     <thead><tr>
                         <th scope="col">"No."</th>
-                        <th scope="col">"Time"</th>
+                        <th scope="col">"Time (UTC)"</th>
                         <th scope="col">"Who"</th>
                         <th scope="col">"From"</th>
                         <th scope="col">"Action"</th>

@@ -36,6 +36,11 @@ pub enum UserCommand {
         #[arg(long)]
         role: Role,
     },
+    /// End the sessions of an account
+    SignOut {
+        /// The account
+        email: Email,
+    },
     /// Refuse an account; its sessions end
     Disable {
         /// The account
@@ -98,6 +103,13 @@ async fn execute(
             change.commit().await?;
             writeln!(out, "{email} has the role {role} now.")?;
             warn_if_nobody_is_left(database, out).await?;
+        }
+        UserCommand::SignOut { email } => {
+            let mut change = database.change().await?;
+            ensure_known(change.sign_out(&email).await?, &email)?;
+            change.record(&actor.does(Action::SessionEnd).to(email.as_str()).because("all sessions")).await?;
+            change.commit().await?;
+            writeln!(out, "Ended the sessions of {email}.")?;
         }
         UserCommand::Disable { email } => {
             let mut change = database.change().await?;
@@ -224,7 +236,7 @@ mod tests {
         assert_eq!(error, "there is already an account ann@x");
         let error = say(&database, "user add bob@x --role user", "short").await.unwrap_err();
         assert!(error.contains("at least 12"), "{error}");
-        for line in ["user set-password bob@x", "user disable bob@x", "user enable bob@x"] {
+        for line in ["user sign-out bob@x", "user set-password bob@x", "user disable bob@x", "user enable bob@x"] {
             let error = say(&database, line, "a long password").await.unwrap_err();
             assert!(error.starts_with("there is no account bob@x"), "{line}: {error}");
         }

@@ -133,6 +133,17 @@ impl Change {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Ends the sessions of an account. Answers whether there is such an account.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sign_out(&mut self, email: &Email) -> Result<bool, QueryError> {
+        let query = "UPDATE accounts SET session_epoch = session_epoch + 1 WHERE email = ?";
+        let done = sqlx::query(query).bind(email.as_str()).execute(&mut *self.transaction).await?;
+        self.end_sessions_of(email).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Disables an account, which ends its sessions for good, or enables it again. Answers whether there is such an account.
     ///
     /// # Errors

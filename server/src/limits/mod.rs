@@ -23,8 +23,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Calls of the API by one session: ten a second, a burst of 120.
-pub const API_CALLS: Rate = Rate { name: "api", burst: 120, interval: Duration::from_millis(100) };
+/// Calls of the API by one session: fifty a second, a burst of 300. An answer takes less than a millisecond.
+pub const API_CALLS: Rate = Rate { name: "api", burst: 300, interval: Duration::from_millis(20) };
 /// Handshakes of sockets from one network: two a second, a burst of 60, so that an office may come back at once.
 pub const SOCKET_CONNECTS: Rate = Rate { name: "sockets", burst: 60, interval: Duration::from_millis(500) };
 /// Open sockets of one account.

@@ -35,7 +35,8 @@ pub(crate) fn line<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
 /// The file, as it is being written.
 pub(crate) fn file(name: &str, lines: impl Stream<Item = String> + Send + 'static) -> Response {
     use futures_util::StreamExt;
-    let body = Body::from_stream(lines.map(|line| Ok::<_, Infallible>(Bytes::from(line))));
+    // Fused: compression asks once more after the end.
+    let body = Body::from_stream(lines.map(|line| Ok::<_, Infallible>(Bytes::from(line))).fuse());
     let disposition = format!("attachment; filename=\"{name}\"");
     ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response()
 }

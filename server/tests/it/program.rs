@@ -1,7 +1,7 @@
 //! The program as it is called: what it says when it cannot start.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -57,6 +57,39 @@ fn a_database_that_cannot_be_opened_is_named() {
 fn a_universe_file_that_is_not_there_is_named() {
     let text = complaint(&run(&["check-config"], [("UNIVERSES_FILE", "/nonexistent.json")]));
     assert!(text.contains("UNIVERSES_FILE=\"/nonexistent.json\": cannot be read"), "{text}");
+}
+
+#[test]
+fn the_command_line_is_on_record_and_the_log_is_proved_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], password: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickstock-monitor"));
+        command.args(arguments).env_clear().env("USER", "ann").current_dir(folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let (added, _, log) = run(&["user", "add", "bob@x", "--role", "admin"], "seven purple lanterns drift");
+    assert!(added, "{log}");
+    let line = log.lines().find(|line| line.contains(r#""target":"audit""#)).expect(&log);
+    let record: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+    assert_eq!(
+        (&record["actor"], &record["action"], &record["on"]),
+        (&"cli:ann".into(), &"account_add".into(), &"bob@x".into())
+    );
+    let (_, _, refused) = run(&["user", "add", "eve@x", "--role", "admin"], "passwordpassword");
+    assert!(refused.contains("too easy to guess") && !refused.contains("passwordpassword"), "{refused}");
+    assert!(run(&["user", "disable", "bob@x"], "").0);
+
+    let (whole, said, _) = run(&["audit", "verify"], "");
+    assert!(whole && said.starts_with("The audit log is whole: 2 records, 1 to 2, "), "{said}");
+    let known = format!("1:{}", record["hash"].as_str().unwrap());
+    assert!(run(&["audit", "verify", "--known", &known], "").0);
+    let (same, _, why) = run(&["audit", "verify", "--known", &format!("2:{}", &known[2..])], "");
+    assert!(!same && why.contains("record 2 is not the one that is known"), "{why}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use axum::{
     http::{
         HeaderName, HeaderValue, StatusCode,
         header::{
-            CACHE_CONTROL, LAST_MODIFIED, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-            X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, LAST_MODIFIED, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
@@ -25,12 +25,16 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-embedder-policy"), HeaderValue::from_static("require-corp")),
 ];
-/// For a year, this host alone: what else runs on the domain is not ours to decide.
-const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// For a year, this host and what is below it: neighbours on the domain are not ours to decide about.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+/// For what is no page: should a browser be made to show it as one, it does nothing.
+const NO_PAGE: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
 
 /// Middleware: the usual security headers, and `no-store` on everything but files that are the same for everybody, which
 /// are `no-cache`, where the handler did not say otherwise; where browsers speak TLS to us (`secure`), the order to speak
-/// nothing else. The content security policy is the page's own business, as its nonce is.
+/// nothing else. Pages send a content
+/// security policy of their own, with a nonce; what sends none gets one that allows nothing.
 pub async fn security_headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let is_bundle = request.uri().path().starts_with("/pkg/");
     let mut response = next.run(request).await;
@@ -41,6 +45,7 @@ pub async fn security_headers(State(secure): State<bool>, request: Request, next
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
     if secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, ONLY_TLS);
     }

@@ -120,6 +120,9 @@ async fn every_answer_has_the_security_headers_and_only_files_may_be_stored() {
         assert_eq!(headers["x-frame-options"], "DENY", "{path}");
         assert_eq!(headers["referrer-policy"], "same-origin", "{path}");
         assert_eq!(headers["cross-origin-opener-policy"], "same-origin", "{path}");
+        assert_eq!(headers["cross-origin-resource-policy"], "same-origin", "{path}");
+        assert!(headers["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"), "{path}");
+        assert!(!headers.contains_key("strict-transport-security"), "{path}: without TLS it would lock people out");
         assert!(headers.contains_key("permissions-policy"), "{path}");
         let stored = headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store");
         assert_eq!(stored, may_be_stored, "{path}");

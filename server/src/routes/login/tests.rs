@@ -28,7 +28,7 @@ async fn the_right_password_leads_to_the_dashboard_with_a_guarded_cookie() {
     let answer = browser.sign_in("ann@x", PASSWORD).await;
     let cookie = set_cookie(&answer);
     assert!(cookie.starts_with("__Host-tickstock_session=") && cookie.contains("; Secure; Path=/;"), "{cookie}");
-    assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000");
+    assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000; includeSubDomains");
 }
 
 #[tokio::test]

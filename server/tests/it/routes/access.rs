@@ -63,8 +63,17 @@ async fn another_origin_opens_no_socket_and_posts_no_form() {
 async fn a_disabled_dashboard_is_gone_and_ingest_goes_on() {
     let server = TestServer::start([("ADMIN_WEBSOCKET_DASHBOARD_ENABLED", "false")]).await;
     let stranger = server.stranger();
-    for path in ["/admin/websockets", "/api/admin/websocket-status", "/admin-ws"] {
+    let admin = server.admin().await;
+    for path in [
+        "/admin/websockets",
+        "/admin/audit",
+        "/admin/account",
+        "/api/admin/websocket-status",
+        "/api/admin/audit",
+        "/admin-ws",
+    ] {
         stranger.get(path, 404).await;
+        admin.get(path, 404).await;
     }
     crate::util::eventually("ingest is up", || async {
         let answer = reqwest::get(server.url("/readyz")).await.unwrap();

@@ -109,7 +109,11 @@ async fn the_api_filters_pages_and_exports() {
     assert_eq!(paged, seqs(&get("action=sign_in").await));
     assert_eq!(paged.len(), 3);
 
-    let csv = admin.get("/api/admin/audit?format=csv&action=sign_in&outcome=refused", 200).await;
+    let query = "/api/admin/audit?format=csv&action=sign_in&outcome=refused";
+    let compressed = admin.http.get(server.url(query)).header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(compressed.headers()["content-encoding"], "gzip");
+    assert!(compressed.bytes().await.unwrap().len() > 50, "whole, to its end");
+    let csv = admin.get(query, 200).await;
     let lines: Vec<_> = csv.lines().collect();
     assert!(lines[0].starts_with("seq,at,actor,role,address,user_agent,action"), "{csv}");
     assert_eq!(lines.len(), 3, "{csv}");

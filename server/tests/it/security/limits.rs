@@ -126,24 +126,18 @@ async fn an_unknown_account_and_a_wrong_password_take_the_same_time_and_get_the_
 async fn calls_of_the_api_are_limited_by_session() {
     let server = TestServer::start([]).await;
     let (busy, calm) = (server.admin().await, server.admin().await);
-    let mut limited = None;
-    for _ in 0..2_000 {
-        let answer = busy.http.get(server.url("/api/admin/websocket-status")).send().await.unwrap();
-        if answer.status().as_u16() == 429 {
-            limited = Some(answer);
-            break;
-        }
-    }
-    let limited = limited.expect("an end");
+    let call = || busy.http.get(server.url("/api/admin/websocket-status")).send();
+    let limited = crate::util::eventually("an end", || async {
+        let answers = futures_util::future::join_all((0..50).map(|_| call())).await;
+        answers.into_iter().map(Result::unwrap).find(|answer| answer.status().as_u16() == 429)
+    })
+    .await;
     assert_eq!(limited.headers()["retry-after"], "1");
     let error: serde_json::Value = limited.json().await.unwrap();
     assert_eq!(error["error"]["code"], "too_many_requests");
     calm.status().await;
-    crate::util::eventually("it may come back", || async {
-        let answer = busy.http.get(server.url("/api/admin/websocket-status")).send().await.unwrap();
-        answer.status().is_success().then_some(())
-    })
-    .await;
+    crate::util::eventually("it may come back", || async { call().await.unwrap().status().is_success().then_some(()) })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,12 +177,14 @@ fn redis_limits(redis: &RedisServer) -> Limits {
 async fn servers_on_one_redis_count_together() {
     let redis = RedisServer::start().await;
     let (one, other) = (redis_limits(&redis), redis_limits(&redis));
-    let mut taken = 0;
+    let (since, mut taken) = (Instant::now(), 0);
     while [&one, &other][taken % 2].take(API_CALLS, "session").await.is_ok() {
         taken += 1;
-        assert!(taken < 1_000);
+        assert!(taken < 10_000);
     }
-    assert!((120..200).contains(&taken), "{taken}: one burst, and what came due meanwhile");
+    // One burst, and what came due meanwhile; each by itself would have had a burst.
+    let came_due = since.elapsed().as_millis() as usize / 20 + 2;
+    assert!((300..=300 + came_due).contains(&taken), "{taken}, {came_due} came due");
 
     let network: IpAddr = "192.0.2.1".parse().unwrap();
     let unknown = async || false;

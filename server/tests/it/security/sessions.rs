@@ -24,7 +24,7 @@ async fn what_the_command_line_does_to_an_account_reaches_its_sockets_at_once() 
     // Its first look at the accounts is how they were.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
 
-    for (what, code) in [("role", 4003), ("password", 4001), ("disabled", 4001)] {
+    for (what, code) in [("role", 4003), ("sign-out", 4001), ("password", 4001), ("disabled", 4001)] {
         let admin = server.admin().await;
         let mut socket = admin.socket(None).await;
         socket.event_named("connection_status_update").await;
@@ -32,6 +32,7 @@ async fn what_the_command_line_does_to_an_account_reaches_its_sockets_at_once() 
         let mut change = other_process.change().await.unwrap();
         let known = match what {
             "role" => change.set_role(&email, Role::Moderator).await,
+            "sign-out" => change.sign_out(&email).await,
             "password" => {
                 let hash = hash_password(crate::util::PASSWORD.into()).await.unwrap();
                 change.set_password_hash(&email, &hash).await

@@ -60,7 +60,7 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_browsers_are_told_to_use_n
     );
     let answer = ask(connect(server.address, &trusted).await, &request).await;
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
-    assert!(answer.contains("strict-transport-security: max-age=31536000"), "{answer}");
+    assert!(answer.contains("strict-transport-security: max-age=31536000; includeSubDomains"), "{answer}");
     let cookie = answer.split("set-cookie: ").nth(1).expect("a cookie").split("\r\n").next().unwrap();
     assert!(cookie.starts_with("__Host-tickstock_session="), "{cookie}");
     for flag in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/"] {
