@@ -337,6 +337,7 @@ mod tests {
         let reading = read(
             r#"[{"ev":"status","status":"connected","message":"Connected Successfully"},
                 {"ev":"status","status":"auth_failed","message":"authentication failed"},
+                {"ev":"status","status":"auth_timeout","message":"No authentication request received."},
                 {"ev":"status","status":"success","message":"subscribed to: A.BRK.B"},
                 {"ev":"status","status":"max_connections","message":"Maximum number of websocket connections exceeded. "},
                 {"ev":"status","status":"error","message":"not authorized"},
@@ -347,6 +348,7 @@ mod tests {
             [
                 Notice::Hello,
                 Notice::KeyRefused("authentication failed".into()),
+                Notice::KeyRefused("No authentication request received.".into()),
                 Notice::Subscribed("A.BRK.B".into()),
                 Notice::TooManyConnections("Maximum number of websocket connections exceeded.".into()),
                 Notice::Refused("not authorized".into()),
