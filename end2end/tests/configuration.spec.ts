@@ -43,6 +43,33 @@ test('a bad setting and an unknown universe are said, and stop nothing else', as
   await expect(monitor.config(3), 'and column 3 says so').toContainText('1 symbol is carried by connection 1');
 });
 
+test('a refresh takes over what changed while the rest runs on, and says what it refused', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor({
+    USE_MULTI_CONNECTION: 'true',
+    WEBSOCKET_CONNECTION_1_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_1_SYMBOLS: 'AAPL,MSFT',
+  });
+  await monitor.expectTicking(1, 15_000);
+  await expect(monitor.state(2)).toHaveText('disabled');
+  const states = await monitor.recordStates(1);
+
+  monitor.server.writeEnv({
+    WEBSOCKET_CONNECTION_2_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_2_SYMBOLS: 'JPM,BAC,WFC',
+    WEBSOCKET_CONNECTION_3_PRIORITY: 'urgent',
+  });
+  await page.getByTestId('refresh').click();
+  const result = page.getByTestId('refresh-result');
+  await expect(result).toContainText('Connection 2');
+  await expect(result).toContainText('Untouched: connection 1');
+  await expect(result).toContainText('WEBSOCKET_CONNECTION_3_PRIORITY=urgent');
+  await monitor.expectTicking(2, 20_000);
+  expect(await monitor.symbols(2)).toEqual(['BAC', 'JPM', 'WFC']);
+  expect(await states(), 'connection 1 was not touched').toEqual(['connected']);
+  await result.getByTestId('refresh-close').click();
+  await expect(result).toHaveText('');
+});
+
 test('switched off, page, API and socket are gone', async ({ request, startServer }) => {
   const server = await startServer({ ADMIN_WEBSOCKET_DASHBOARD_ENABLED: 'false' });
   for (const path of ['/admin/websockets', '/api/admin/websocket-status']) {

@@ -57,6 +57,17 @@ test('garbage from the provider is counted and stops nothing', async ({ page, op
   await expect(monitor.state(2)).toHaveText('connected');
 });
 
+test('a flood is drawn in part, says so, and stops nothing', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await monitor.server.control({ fault: 'flood', connection: 3 });
+  await expect(page.getByTestId('conflated-3')).toHaveText(/^1 of [\d,]+ drawn$/);
+  await monitor.expectTicking(1);
+  await monitor.server.control({ fault: 'clear' });
+  await expect(page.getByTestId('conflated-3')).toBeHidden({ timeout: 20_000 });
+  await expect(page.getByTestId('conflated-1'), 'nothing was conflated there').toBeHidden();
+});
+
 test('when the server is gone the page says so, and comes back without a reload', async ({ page, complaints, openMonitor }) => {
   const monitor = await openMonitor();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);

@@ -1,5 +1,7 @@
 //! Server functions: what a page asks for when it is rendered. Live data never comes this way, it comes by socket.
 
+mod packed;
+
 use crate::model::protocol::Snapshot;
 #[cfg(feature = "ssr")]
 use crate::model::{
@@ -16,6 +18,7 @@ pub const FIRST_ROWS_MAX: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FirstView {
     /// The status that the server knows, and the first [`FIRST_ROWS_MAX`] rows of each connection.
+    #[serde(with = "packed")]
     pub snapshot: Snapshot,
     /// Who is signed in.
     pub email: String,

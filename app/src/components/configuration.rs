@@ -30,7 +30,6 @@ pub fn Configuration(
     let warnings = move || {
         config.with(|config| config.warnings.iter().map(|warning| warning_line(warning.clone())).collect_view())
     };
-    let duplicates = Memo::new(move |_| config.with(duplicate_text));
     let head = view! {
         <span class="config-source">{source}</span>
         <span class="config-count number">{tickers}<span class="unit">" tickers"</span></span>
@@ -40,18 +39,32 @@ pub fn Configuration(
         <div class="config" data-testid=format!("config-{id}")>
             <Section id name="configuration" title="Configuration" shows_title=true opens=false head>
                 <dl class="config-list">
-                    <div><dt>"Universe key"</dt><dd>{move || config.with(|c| c.universe_key.clone().unwrap_or_else(|| "none set".into()))}</dd></div>
-                    <div><dt>"Symbols from"</dt><dd>{move || config.with(|c| source_name(c.source))}</dd></div>
-                    <div><dt>"Channels"</dt><dd>{move || config.with(channel_text)}</dd></div>
-                    <div><dt>"Priority"</dt><dd>{move || config.with(|c| c.priority.label())}</dd></div>
-                    <div><dt>"Routing"</dt><dd>{move || config.with(rule_text)}</dd></div>
-                    <div hidden=move || duplicates.with(String::is_empty)><dt>"Duplicates"</dt><dd>{move || duplicates.get()}</dd></div>
+                    <Entry term="Universe key" config of=|c| c.universe_key.clone().unwrap_or_else(|| "none set".into())/>
+                    <Entry term="Symbols from" config of=|c| source_name(c.source).into()/>
+                    <Entry term="Channels" config of=channel_text/>
+                    <Entry term="Priority" config of=|c| c.priority.label().into()/>
+                    <Entry term="Routing" config of=rule_text/>
+                    <Entry term="Duplicates" config of=duplicate_text/>
                     <Symbols id config/>
                 </dl>
             </Section>
             <ul class="config-warnings">{warnings}</ul>
         </div>
     }
+}
+
+/// One line of it; not there when it has nothing to say.
+#[component]
+fn Entry(
+    /// What it is.
+    term: &'static str,
+    /// The configuration.
+    config: Signal<ConnectionConfig>,
+    /// What it says.
+    of: fn(&ConnectionConfig) -> String,
+) -> impl IntoView {
+    let text = Memo::new(move |_| config.with(of));
+    view! { <div hidden=move || text.with(String::is_empty)><dt>{term}</dt><dd>{move || text.get()}</dd></div> }
 }
 
 /// The symbols, and when they are many a field to search them.

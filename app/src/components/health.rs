@@ -26,35 +26,26 @@ pub fn HealthSection(
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
-    let heartbeat = move || live.with(|live| live.last_heartbeat);
-    let last_tick = move || live.with(|live| live.metrics.last_update);
+    let up = Signal::derive(move || if live.with(|live| live.connected) { "up".to_owned() } else { "down".to_owned() });
+    let heard =
+        Signal::derive(move || "heard ".to_owned() + &format::age(live.with(|live| live.last_heartbeat), now.get()));
+    let last_tick = Signal::derive(move || format::age(live.with(|live| live.metrics.last_update), now.get()));
     let layers = Memo::new(move |_| live.with(|live| layers(live, now.get())));
     let [transport, subscription, data] = [0, 1, 2].map(|place| Signal::derive(move || layers.get()[place]));
-    let acknowledged = move || {
+    let acknowledged = Signal::derive(move || {
         live.with(|live| {
             let subscription = &live.subscription;
             format::count(subscription.acknowledged.into()) + " / " + &format::count(subscription.requested.into())
         })
-    };
+    });
     let notes = Memo::new(move |_| live.with(notes));
     let head = view! { <Facts live priority/> }.into_any();
     view! {
         <Section id name="health" title="Health" head>
             <dl class="trio">
-                <TrioLayer name="Transport" state=transport>
-                    <dd class="trio-value">{move || if live.with(|live| live.connected) { "up" } else { "down" }}</dd>
-                    <dd class="trio-detail number">"heard " {move || format::age(heartbeat(), now.get())}</dd>
-                </TrioLayer>
-                <TrioLayer name="Subscription" state=subscription>
-                    <dd class="trio-value number">{acknowledged}</dd>
-                    <dd class="trio-detail">"acknowledged"</dd>
-                </TrioLayer>
-                <TrioLayer name="Data" state=data>
-                    <dd class="trio-value number" data-testid=format!("last-{id}")>
-                        {move || format::age(last_tick(), now.get())}
-                    </dd>
-                    <dd class="trio-detail">"last tick"</dd>
-                </TrioLayer>
+                <TrioLayer name="Transport" state=transport value=up detail=heard/>
+                <TrioLayer name="Subscription" state=subscription value=acknowledged detail=Signal::stored("acknowledged".to_owned())/>
+                <TrioLayer name="Data" state=data value=last_tick detail=Signal::stored("last tick".to_owned()) test_id=format!("last-{id}")/>
             </dl>
             <ul class="health-notes" data-testid=format!("health-notes-{id}") hidden=move || notes.with(Vec::is_empty)>
                 {move || notes.get().into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}
@@ -85,15 +76,20 @@ fn Facts(
     }
 }
 
-/// One layer: name, icon, and what its children say.
+/// One layer: name, icon, value, and what the value is.
 #[component]
 fn TrioLayer(
     /// What it is called.
     name: &'static str,
     /// How it is.
     state: Signal<LayerState>,
-    /// A value and a detail.
-    children: Children,
+    /// The value.
+    value: Signal<String>,
+    /// What the value is.
+    detail: Signal<String>,
+    /// For tests that look for the value.
+    #[prop(optional)]
+    test_id: Option<String>,
 ) -> impl IntoView {
     view! {
         <div class="trio-layer" data-layer=move || layer_tone(state.get())>
@@ -101,7 +97,8 @@ fn TrioLayer(
                 {name} <Icon path=Signal::derive(move || layer_path(state.get()))/>
                 <span class="visually-hidden">{move || layer_word(state.get())}</span>
             </dt>
-            {children()}
+            <dd class="trio-value number" data-testid=test_id>{move || value.get()}</dd>
+            <dd class="trio-detail number">{move || detail.get()}</dd>
         </div>
     }
 }

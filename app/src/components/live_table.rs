@@ -94,8 +94,8 @@ pub fn LiveTable(
                 <Head key=SortKey::Symbol label="Symbol" sort on_act/>
                 <Head key=SortKey::Price label="Price" sort on_act/>
                 <span role="columnheader"><span class="visually-hidden">"Direction"</span></span>
-                <Head key=SortKey::Change label="Change %" sort on_act/>
-                <Head key=SortKey::Rate label="Rate /s" sort on_act/>
+                <Head key=SortKey::Change label="Chg %" sort on_act/>
+                <Head key=SortKey::Rate label="Rate" sort on_act/>
                 <Head key=SortKey::Updated label="Updated" sort on_act/>
             </div>
             <div class="table-sizer" role="presentation" node_ref=sizer>

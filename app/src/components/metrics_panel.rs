@@ -38,17 +38,17 @@ pub fn MetricsPanel(
     view! {
         <Section id name="metrics" title="Metrics" head>
             <dl class="metrics-grid">
-                <Metric label="Ticks">{number(|m| format::fixed(m.ticks_per_second, 1))}<span class="unit">"/s"</span></Metric>
-                <Metric label="Ticks in all">{number(|m| format::count(m.ticks_total))}</Metric>
-                <Metric label="Last update">{number(|m| format::clock(m.last_update))}</Metric>
-                <Metric label="Messages">{number(|m| format::count(m.messages_total))}</Metric>
-                <Metric label="Received">{number(|m| format::bytes(m.bytes_total))}</Metric>
-                <Metric label="Reconnects">{number(|m| format::count(m.reconnects_total))}</Metric>
+                <Metric label="Ticks" live of=|m| format::fixed(m.ticks_per_second, 1) unit="/s"/>
+                <Metric label="Ticks in all" live of=|m| format::count(m.ticks_total)/>
+                <Metric label="Last update" live of=|m| format::clock(m.last_update)/>
+                <Metric label="Messages" live of=|m| format::count(m.messages_total)/>
+                <Metric label="Received" live of=|m| format::bytes(m.bytes_total)/>
+                <Metric label="Reconnects" live of=|m| format::count(m.reconnects_total)/>
             </dl>
             <p class="metrics-line">
                 <span class="metrics-label" title="From the exchange until received: half, 95 and 99 of 100 trades and quotes are quicker">"Latency p50 / p95 / p99 "</span>
                 <b class="number" data-testid=format!("latency-{id}")>{number(latency)}</b>
-                <span class="metrics-error-text" title=move || latency_note.get()>{move || latency_note.get()}</span>
+                <span class="metrics-error-text unit" title=move || latency_note.get()>{move || latency_note.get()}</span>
             </p>
             <p class="metrics-line metrics-errors" class:has-errors=move || errors() != 0>
                 <span class="metrics-label">"Errors "</span>
@@ -78,13 +78,18 @@ fn latency(metrics: &ConnectionMetrics) -> String {
 fn Metric(
     /// What it is.
     label: &'static str,
+    /// How the connection is.
+    live: Signal<ConnectionLive>,
     /// The number.
-    children: Children,
+    of: fn(&ConnectionMetrics) -> String,
+    /// Of what it is a number.
+    #[prop(default = "")]
+    unit: &'static str,
 ) -> impl IntoView {
     view! {
         <div class="metric">
             <dt class="metrics-label">{label}</dt>
-            <dd class="number">{children()}</dd>
+            <dd class="number">{move || live.with(|live| of(&live.metrics))}<span class="unit">{unit}</span></dd>
         </div>
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{format, market_clock::MarketClock};
 use crate::{
-    model::{status::StatusHead, time::UnixMillis},
+    model::{
+        status::{StatusHead, Summary},
+        time::UnixMillis,
+    },
     store::view::Totals,
 };
 use leptos::prelude::*;
@@ -18,41 +21,69 @@ pub fn SummaryStrip(
     clock: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let summary = Memo::new(move |_| head.with(|head| head.summary.clone()));
-    let connected_tone = move || summary.with(|s| if s.connected < s.enabled { "bad" } else { "ok" });
     let market = Memo::new(move |_| head.with(|head| head.market));
-    let unassigned = Memo::new(move |_| summary.with(|s| s.unassigned_ticks_total));
-    let stale_tone = move || if totals.get().stale > 0 { "warn" } else { "ok" };
-    let errors_tone = move || summary.with(|s| if s.errors_total > 0 { "warn" } else { "ok" });
+    let count = move |of: fn(&Summary) -> u64| Signal::derive(move || summary.with(of));
+    let total = move |of: fn(Totals) -> u64| Signal::derive(move || of(totals.get()));
+    let connected = Signal::derive(move || summary.with(|s| s.connected.to_string()));
+    let of_enabled = Signal::derive(move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string()));
+    let any_down = Signal::derive(move || summary.with(|s| s.connected < s.enabled));
+    let rate = Signal::derive(move || format::fixed(totals.get().ticks_per_second, 0));
+    let never = Signal::stored(false);
     view! {
         <div class="summary">
-        <dl class="summary-list" data-testid="summary">
-            <div class="summary-item" data-tone=connected_tone>
-                <dt>"connected"</dt>
-                <dd class="number">
-                    {move || summary.with(|s| s.connected.to_string())}
-                    <span class="unit">{move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string())}</span>
-                </dd>
-            </div>
-            <div class="summary-item">
-                <dt>"ticks/s"</dt>
-                <dd class="number">{move || format::fixed(totals.get().ticks_per_second, 0)}</dd>
-            </div>
-            <div class="summary-item" data-tone=errors_tone>
-                <dt>"errors"</dt>
-                <dd class="number">{move || summary.with(|s| format::count(s.errors_total))}</dd>
-            </div>
-            <Show when=move || { unassigned.get() > 0 }>
-                <div class="summary-item" data-tone="warn">
-                    <dt>"unassigned ticks"</dt>
-                    <dd class="number">{move || format::count(unassigned.get())}</dd>
-                </div>
-            </Show>
-            <div class="summary-item" data-tone=stale_tone>
-                <dt>"stale tickers"</dt>
-                <dd class="number">{move || format::count(totals.get().stale.into())}</dd>
-            </div>
-        </dl>
-        <MarketClock clock market=market.into()/>
+            <dl class="summary-list" data-testid="summary">
+                <Item label="connected" value=connected unit=of_enabled tone="bad" toned=any_down/>
+                <Count label="mute" count=total(|totals| totals.mute.into()) tone="bad" only_some=true/>
+                <Item label="ticks/s" value=rate tone="" toned=never/>
+                <Count label="errors" count=count(|summary| summary.errors_total) tone="warn"/>
+                <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
+                <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
+            </dl>
+            <MarketClock clock market=market.into()/>
+        </div>
+    }
+}
+
+/// A count of what is better not there.
+#[component]
+fn Count(
+    /// What is counted.
+    label: &'static str,
+    /// How many.
+    count: Signal<u64>,
+    /// Its colour when there are any.
+    tone: &'static str,
+    /// Is it shown only then?
+    #[prop(default = false)]
+    only_some: bool,
+) -> impl IntoView {
+    let any = Signal::derive(move || count.get() > 0);
+    let hidden = Signal::derive(move || only_some && !any.get());
+    view! { <Item label value=Signal::derive(move || format::count(count.get())) tone toned=any hidden/> }
+}
+
+/// A number and what it is.
+#[component]
+fn Item(
+    /// What it is.
+    label: &'static str,
+    /// The number.
+    value: Signal<String>,
+    /// What stands small behind it.
+    #[prop(optional)]
+    unit: Option<Signal<String>>,
+    /// Its colour.
+    tone: &'static str,
+    /// Has it its colour now?
+    toned: Signal<bool>,
+    /// Is it not there now?
+    #[prop(default = Signal::stored(false))]
+    hidden: Signal<bool>,
+) -> impl IntoView {
+    view! {
+        <div class="summary-item" data-tone=move || if toned.get() { tone } else { "ok" } hidden=move || hidden.get()>
+            <dt>{label}</dt>
+            <dd class="number">{move || value.get()} <span class="unit">{move || unit.map(|unit| unit.get())}</span></dd>
         </div>
     }
 }

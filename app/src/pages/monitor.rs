@@ -79,8 +79,8 @@ pub fn Monitor(
     let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
     // Written into the head when all else is rendered and disposed of: by counted references alone.
     let tab_title = {
-        let (head, link) = (signals.head.clone(), signals.link.clone());
-        move || head.with(|head| title(&head.summary, link.get()))
+        let (head, totals, link) = (signals.head.clone(), signals.totals.clone(), signals.link.clone());
+        move || head.with(|head| title(&head.summary, totals.get().mute, link.get()))
     };
 
     let on_pause = Callback::new({
@@ -152,12 +152,20 @@ pub fn Monitor(
     .into_any()
 }
 
-/// What the browser's tab says: a connection that is down is seen there too.
-fn title(summary: &Summary, link: LinkState) -> String {
-    match summary.enabled.saturating_sub(summary.connected) {
-        _ if link.is_stale() => "link lost · Connections".to_owned(),
-        0 => "Connections".to_owned(),
-        down => ["✕ ", &down.to_string(), " of ", &summary.enabled.to_string(), " down · Connections"].concat(),
+/// What the browser's tab says: a connection that is down or mute is seen there too.
+fn title(summary: &Summary, mute: u32, link: LinkState) -> String {
+    let down = summary.enabled.saturating_sub(summary.connected);
+    let troubles: Vec<_> = [(down, " down"), (mute, " mute")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| count.to_string() + what)
+        .collect();
+    if link.is_stale() {
+        "link lost · Connections".to_owned()
+    } else if troubles.is_empty() {
+        "Connections".to_owned()
+    } else {
+        ["✕ ", &troubles.join(", "), " · Connections"].concat()
     }
 }
 
@@ -219,11 +227,13 @@ fn Unavailable(
         ApiError::NotAllowed => "Only administrators see this page.",
         ApiError::Unavailable | ApiError::Transport(_) => "The monitor does not answer now. Reload in a moment.",
     };
+    // Not for who is not allowed: the guard answers them. Where the dashboard is switched off this page is what "not found"
+    // looks like, and keeps that status.
     #[cfg(feature = "ssr")]
-    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
-        use leptos::server_fn::axum_export::http::StatusCode;
-        let is_forbidden = matches!(error, ApiError::NotAllowed);
-        response.set_status(if is_forbidden { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE });
+    if let (false, Some(response)) =
+        (matches!(error, ApiError::NotAllowed), use_context::<leptos_axum::ResponseOptions>())
+    {
+        response.set_status(leptos::server_fn::axum_export::http::StatusCode::SERVICE_UNAVAILABLE);
     }
     view! {
         <Title text="Not available"/>

@@ -13,7 +13,7 @@ use crate::{
     api::FIRST_ROWS_MAX,
     model::{
         board::{Board, Change},
-        connection::ConnectionId,
+        connection::{ConnectionId, ConnectionState},
         protocol::{Frame, Row, Snapshot, Ticks},
         status::LiveReport,
         tape::{Tape, TapeSet},
@@ -262,6 +262,7 @@ impl Engine {
         let connections = &self.board.report.connections;
         let totals = Totals {
             ticks_per_second: connections.iter().map(|c| c.live.metrics.ticks_per_second).sum(),
+            mute: connections.iter().filter(|c| c.live.state == ConnectionState::Mute).count() as u32,
             stale: self.board.rows.iter().filter(|row| is_stale(row, self.now)).count() as u32,
         };
         set_if_changed(&view.totals, totals);

@@ -1,7 +1,6 @@
 use super::*;
 use crate::{
     model::{
-        connection::ConnectionState,
         protocol::{RowId, TickEntry},
         status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,

@@ -50,6 +50,8 @@ pub struct Totals {
     pub ticks_per_second: f64,
     /// Rows that have ticked, and not for [`ROW_STALE_MS`].
     pub stale: u32,
+    /// Connections that are up and silent where ticks would be usual.
+    pub mute: u32,
 }
 
 /// One connection's signals.

@@ -4,6 +4,8 @@ use super::*;
 use crate::model::{
     board::Board,
     connection::{ConnectionState, Priority},
+    health::{Layer, LayerState},
+    market::MarketSession,
     protocol::{Frame, Row, Snapshot, TickEntry, Ticks},
     status::{
         BusStatus, ConnectionConfig, ConnectionLive, ConnectionMetrics, ConnectionStatus, LastError, LatencyMs,
@@ -180,4 +182,38 @@ fn an_empty_report_says_what_would_fill_the_page() {
     assert!(html.contains("WEBSOCKET_CONNECTIONS_MAX"));
     let html = render(board(vec![connection(1, "primary", ConnectionState::Connected, "")]).snapshot());
     assert!(html.contains("universe key or symbol list"), "an empty table says how to fill it");
+}
+
+#[test]
+fn the_tab_says_what_is_wrong() {
+    let of = |connected, mute| title(&Summary { enabled: 3, connected, ..Summary::default() }, mute, LinkState::Live);
+    assert_eq!(
+        [of(3, 0), of(2, 0), of(2, 1)],
+        ["Connections", "✕ 1 down · Connections", "✕ 1 down, 1 mute · Connections"]
+    );
+    let lost = LinkState::Lost { attempt: 1, retry_at: None };
+    assert_eq!(title(&Summary::default(), 0, lost), "link lost · Connections");
+}
+
+#[test]
+fn a_closed_market_says_so_and_its_silence_is_no_fault() {
+    let mut board = board(three(ConnectionState::Connected));
+    // Thanksgiving of 2026, noon in New York.
+    board.report.head.market = MarketSession::at(UnixMillis(1_795_712_400_000));
+    for connection in &mut board.report.connections {
+        connection.live.health.data = Layer::because(LayerState::Quiet, "The market is closed");
+    }
+    let html = render(board.snapshot());
+    keep("closed.html", &html);
+    assert!(html.contains("market closed") && html.contains("Thanksgiving"));
+    assert!(html.contains("The market is closed") && html.contains("quiet, as it should be"));
+    assert!(html.contains("is-quiet"), "ages are not coloured");
+}
+
+#[test]
+fn an_inferred_state_is_marked_as_such() {
+    let mut board = board(three(ConnectionState::Connected));
+    assert!(!render(board.snapshot()).contains("Status is inferred"));
+    board.report.head.status_source = StatusSource::Inferred;
+    assert!(render(board.snapshot()).contains("Status is inferred"));
 }
