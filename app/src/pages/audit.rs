@@ -48,7 +48,7 @@ mod rendered {
                 <OfficeBar email=admin.email here=HERE/>
                 <main class="office-page office-page-wide">
                     <h1>"Audit log"</h1>
-                    <p class="office-lead">"What administrators did and what was refused, newest first. The log cannot be changed; " <code>"tickstock-monitor audit verify"</code> " proves it."</p>
+                    <p class="office-lead">"What administrators did and what was refused, newest first. No record can be changed or taken away unnoticed: " <code>"tickstock-monitor audit verify"</code> " proves that none was."</p>
                     <Suspense>
                         {move || {
                             let (asked, form) = (Arc::clone(&backend), form.clone());

@@ -57,7 +57,11 @@ async fn ten_thousand_sign_ins_a_minute_do_not_hold_up_the_ticks() {
             let from = if n % 2 == 0 { format!("10.{}.{}.1", n / 250 % 250, n % 250) } else { "192.0.2.1".to_owned() };
             let (stranger, email) = (stranger.clone(), email.clone());
             attempts.spawn(async move {
-                stranger.try_sign_in(&email, "not the password", &[("x-forwarded-for", &from)]).await.status().as_u16()
+                let attempt = stranger.http.post(format!("{}/login", stranger.base)).header("x-forwarded-for", from);
+                let form = attempt.header("content-type", "application/x-www-form-urlencoded");
+                let sent = form.body(format!("email={email}&password=not+the+password")).send().await;
+                // A connection that was idle may be closed the moment that it is used again.
+                sent.map_or(0, |answer| answer.status().as_u16())
             });
             while let Some(Ok(status)) = attempts.try_join_next() {
                 *answers.entry(status).or_default() += 1;
@@ -85,7 +89,8 @@ async fn ten_thousand_sign_ins_a_minute_do_not_hold_up_the_ticks() {
         at(&attacked, 1.0),
     );
     assert!(answers.contains_key(&429), "{answers:?}");
-    assert!(answers.keys().all(|status| [303, 429, 503].contains(status)), "{answers:?}");
+    assert!(answers.keys().all(|status| [0, 303, 429, 503].contains(status)), "{answers:?}");
+    assert!(answers.get(&0).is_none_or(|lost| lost * 100 < sum), "{answers:?}");
     // A wide margin: what shares the machine makes both late. Without limits the hashes alone would make it seconds.
     assert!(attacked.len() * 4 > quiet.len(), "{} frames, {} without the attack", attacked.len(), quiet.len());
     let (before, under) = (at(&quiet, 0.5).max(5), at(&attacked, 0.5));
