@@ -1,7 +1,10 @@
 //! `/readyz` and `/metrics`: what monitors of the monitor ask.
 
 use super::{AppState, api_error};
-use app::model::status::{StatusReport, StatusSource};
+use app::model::{
+    connection::ConnectionState,
+    status::{StatusReport, StatusSource},
+};
 use axum::{
     Json,
     extract::{ConnectInfo, State},
@@ -93,6 +96,16 @@ fn render(state: &AppState) -> String {
             let live = &connection.live;
             let labels = [("connection", live.id.to_string()), ("name", live.name.clone())];
             metrics::gauge!("tickstock_connection_up", &labels).set(f64::from(u8::from(live.connected)));
+            // Up and silent where it should not be: what an alarm on `up` alone would miss.
+            let is_mute = live.state == ConnectionState::Mute;
+            metrics::gauge!("tickstock_connection_mute", &labels).set(f64::from(u8::from(is_mute)));
+            let never_ticked = f64::from(live.coverage.never_ticked);
+            metrics::gauge!("tickstock_connection_never_ticked_symbols", &labels).set(never_ticked);
+            if let Some(latency) = &live.metrics.latency_ms {
+                metrics::gauge!("tickstock_connection_latency_p99_ms", &labels).set(latency.p99);
+            }
+            metrics::counter!("tickstock_connection_replacements_total", &labels)
+                .absolute(live.metrics.replacements_total);
             metrics::gauge!("tickstock_connection_ticks_per_second", &labels).set(live.metrics.ticks_per_second);
             metrics::counter!("tickstock_connection_messages_total", &labels).absolute(live.metrics.messages_total);
             metrics::counter!("tickstock_connection_ticks_total", &labels).absolute(live.metrics.ticks_total);

@@ -185,7 +185,7 @@ impl Connection {
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_frame = opened;
         let mut due = opened + policy.authentication_timeout;
-        let mut was_subscribing = false;
+        let (mut was_subscribing, mut was_silent) = (false, false);
         loop {
             let message = tokio::select! {
                 message = socket.next() => message,
@@ -193,10 +193,15 @@ impl Connection {
                     if last_frame.elapsed() >= policy.silence_timeout {
                         return Loss::silent(last_frame.elapsed());
                     }
-                    if opened.elapsed() >= policy.proven_after && self.link.attempt() > 0 {
+                    let is_silent = last_frame.elapsed() > policy.ping_interval * 2;
+                    let is_proven = opened.elapsed() >= policy.proven_after && self.link.attempt() > 0;
+                    if is_proven {
                         self.link.proven();
+                    }
+                    if is_proven || is_silent || was_silent {
                         self.show(None);
                     }
+                    was_silent = is_silent;
                     if let Err(loss) = send(socket, Message::Ping(Vec::new().into()), policy.silence_timeout).await {
                         return loss;
                     }

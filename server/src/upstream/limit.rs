@@ -6,6 +6,7 @@
 //! configuration is refreshed. When nobody of ours came in, somebody else uses the account, and slow retries go on.
 
 use app::model::connection::{ConnectionId, Priority};
+use futures_util::FutureExt;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -71,6 +72,8 @@ impl Limit {
 impl Place {
     /// The key was taken.
     pub(super) fn authenticated(&self, now: Instant) {
+        // It may have been told to give way when it had just gone by itself.
+        let _ = self.gives_way.notified().now_or_never();
         if let Some(seat) = self.limit.lock().get_mut(&self.id) {
             seat.authenticated_at = Some(now);
         }
@@ -128,7 +131,6 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::FutureExt;
     use proptest::prelude::*;
 
     fn must_give_way(place: &Place) -> bool {

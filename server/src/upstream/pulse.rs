@@ -191,8 +191,9 @@ impl Pulse {
 
     fn flow_of(&self, silence_ms: u64, coverage: &Coverage) -> Flow {
         if let Some((lag_ms, usual_ms)) = self.lag.late() {
-            let (lag, usual) = (format_seconds(lag_ms / 1000), format_seconds(usual_ms / 1000));
-            return Flow::Late(format!("Data is {lag} old where {usual} is usual"));
+            // In steps of five seconds: a text that changes all the time is news all the time.
+            let (lag, usual) = (format_seconds(lag_ms.div_ceil(5_000) * 5), format_seconds(usual_ms / 1000));
+            return Flow::Late(format!("Data is up to {lag} old where {usual} is usual"));
         }
         let mut missing = Vec::new();
         if coverage.never_ticked > 0 {

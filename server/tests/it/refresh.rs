@@ -134,6 +134,15 @@ async fn a_refused_connection_tries_again_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_is_on_record_with_what_came_of_it() {
+    let (_server, admin) = with_two().await;
+    let log = admin.get("/api/admin/audit?action=config_refresh&format=csv", 200).await;
+    let records: Vec<_> = log.lines().filter(|line| line.contains("config_refresh")).collect();
+    assert_eq!(records.len(), 2, "{log}");
+    assert!(log.contains("admin@example.com") && log.contains("connection 3: switched: on → off"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_refreshes_at_once_are_two_refreshes_one_after_the_other() {
     let (server, admin) = with_two().await;
     server.write_env(&TWO.replace("JPM,GS", "JPM"));

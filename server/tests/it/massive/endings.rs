@@ -79,6 +79,8 @@ async fn a_silent_death_is_noticed_by_the_missing_pong_and_healed() {
     let mut rig = Rig::start(three(&[SecondBars]), policy).await;
     rig.all_connected().await;
     rig.fault(json!({"fault": "mute_pings", "connection": 2})).await;
+    let live = rig.until(2, "suspected", |live| live.health.transport.state == LayerState::Warn).await;
+    assert!(live.health.transport.reason.is_some_and(|why| why.starts_with("Not even a pong")));
     let live = rig.until(2, "lost", |live| live.last_loss.is_some()).await;
     assert_eq!(live.last_loss.expect("kept").kind, LossKind::Silent);
     rig.fault(json!({"fault": "clear"})).await;
@@ -112,7 +114,8 @@ async fn data_from_a_queue_that_has_grown_is_late_until_it_has_caught_up() {
     let start = start.expect("ticked").0;
     rig.until(1, "known", |live| live.metrics.last_update.is_some_and(|at| at.0 > start + 7_000)).await;
     rig.fault(json!({"fault": "lag", "by_ms": 4_000, "connection": 1})).await;
-    let live = rig.until(1, "late", |live| live.reason.as_ref().is_some_and(|why| why.starts_with("Data is "))).await;
+    let live =
+        rig.until(1, "late", |live| live.reason.as_ref().is_some_and(|why| why.starts_with("Data is up to "))).await;
     assert_eq!((live.state.label(), live.health.data.state), ("degraded", LayerState::Warn));
     rig.fault(json!({"fault": "clear"})).await;
     rig.until(1, "in time again", |live| live.state.label() == "connected").await;

@@ -17,6 +17,9 @@ fn seconds() -> u64 {
 async fn bears(mut fault: Value) {
     let mut rig = Rig::start(three(&[Trades]), hasty()).await;
     rig.all_connected().await;
+    for id in OTHERS {
+        rig.until(id, "measured", |live| live.metrics.latency_ms.is_some()).await;
+    }
     fault["connection"] = json!(2);
     fault["seconds"] = json!(seconds());
     let quiet = latencies(&rig);
