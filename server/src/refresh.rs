@@ -113,7 +113,8 @@ impl Refresher {
             if stop.run_until_cancelled(sleep(ASK_AGAIN)).await.is_none() {
                 return;
             }
-            self.refresh().await;
+            let inner = Arc::clone(&self.0);
+            let _ = tokio::spawn(async move { inner.ask_again().await }).await;
         }
     }
 }
@@ -130,6 +131,22 @@ impl Inner {
         }
         info!("Configuration read again: {}", summary(&outcome));
         outcome
+    }
+
+    /// Asks for universes once more, with the configuration that is in force: what somebody is about to write into a file
+    /// is nobody's business here.
+    async fn ask_again(&self) {
+        let mut current = self.current.lock().await;
+        let config = current.config.clone();
+        match Universes::gather(&config).await {
+            Ok(universes) if universes.unasked().is_none() => {
+                let outcome = self.take_over(&mut current, config, &universes, Vec::new()).await;
+                info!("Redis was asked for universes: {}", summary(&outcome));
+            }
+            // Said on the dashboard already.
+            Ok(_) => {}
+            Err(error) => warn!("Universes cannot be read: {error}"),
+        }
     }
 
     /// The configuration as it is now, and what of it cannot be used.

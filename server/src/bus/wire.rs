@@ -167,6 +167,9 @@ enum TickStockState {
     Connecting,
     Connected,
     Error,
+    /// A word that a later version may have.
+    #[serde(other)]
+    Unknown,
 }
 
 impl From<TickStockStatus> for StatusReport {
@@ -184,6 +187,9 @@ impl From<TickStockStatus> for StatusReport {
                     (ConnectionState::Failed, Some("TickStock reports it disconnected".into()))
                 }
                 TickStockState::Error => (ConnectionState::Failed, Some("TickStock reports an error".into())),
+                TickStockState::Unknown => {
+                    (ConnectionState::Connecting, Some("TickStock reports a state that is not known here".into()))
+                }
             };
             live.connected = live.state.is_up();
             live.metrics.messages_total = theirs.message_count;
@@ -263,6 +269,8 @@ mod tests {
         assert_eq!(report.connections[0].live.metrics.last_update, Some(UnixMillis(1_705_853_696_123)));
         assert_eq!(report.connections[1].live.state, ConnectionState::Failed);
         assert!(read_status(b"{}").is_err());
+        let json = br#"{"connections":{"connection_1":{"name":"primary","status":"resting"}}}"#;
+        assert_eq!(read_status(json).expect("reads").connections[0].live.state, ConnectionState::Connecting);
     }
 
     #[test]

@@ -49,12 +49,14 @@ pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<Conne
         let Some(plan) = plans.iter_mut().find(|plan| plan.id == id) else { continue };
         let mut taken: BTreeMap<ConnectionId, u32> = BTreeMap::new();
         let routing = &mut plan.config.routing;
-        plan.config.symbols.retain(|symbol| match carriers.get(symbol) {
+        // Who carries all symbols carries this one too.
+        let of_all = carriers.iter().find(|(symbol, _)| &***symbol == "*").map(|(_, carrier)| *carrier);
+        plan.config.symbols.retain(|symbol| match carriers.get(symbol).copied().or(of_all) {
             Some(carrier) => {
-                *taken.entry(*carrier).or_default() += 1;
+                *taken.entry(carrier).or_default() += 1;
                 routing.duplicates_total += 1;
                 if routing.duplicates.len() < NAMES_MAX {
-                    routing.duplicates.push(Duplicate { symbol: *symbol, carried_by: *carrier });
+                    routing.duplicates.push(Duplicate { symbol: *symbol, carried_by: carrier });
                 }
                 false
             }
@@ -169,6 +171,13 @@ mod tests {
         let routing = &plans[0].config.routing;
         let nvda = Duplicate { symbol: Symbol::parse("NVDA").expect("a symbol"), carried_by: 2 };
         assert_eq!((routing.duplicates_total, &routing.duplicates[..]), (1, &[nvda][..]));
+    }
+
+    #[test]
+    fn who_carries_all_symbols_carries_those_that_come_after() {
+        let plans = plan_of([("WEBSOCKET_CONNECTION_1_SYMBOLS", "*"), ("WEBSOCKET_CONNECTION_2_SYMBOLS", "AAPL,MSFT")]);
+        assert_eq!((symbols(&plans[0]), symbols(&plans[1]).len()), (vec!["*"], 0));
+        assert_eq!(plans[1].config.routing.duplicates_total, 2);
     }
 
     #[test]
