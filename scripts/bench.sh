@@ -14,5 +14,6 @@ source scripts/env.sh
 cargo build --release --quiet -p bench
 target/release/bench table --json target/bench.json "$@"
 [ "$*" = "" ] || exit 0
+target/release/bench history
 scripts/build.sh
 cd end2end && exec npm run --silent bench:page

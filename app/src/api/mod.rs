@@ -1,13 +1,16 @@
 //! Server functions: what a page asks for when it is rendered. Live data never comes this way, it comes by socket.
 
+pub mod history;
 mod packed;
 
-use crate::model::protocol::Snapshot;
 #[cfg(feature = "ssr")]
 use crate::model::{
     account::AccountSession,
     audit::{AuditForm, AuditPage},
+    history::{selection::Selection, view::HistoryView},
+    time::UnixMillis,
 };
+use crate::model::{history::Reliability, protocol::Snapshot};
 use leptos::{prelude::*, server_fn::codec::JsonEncoding};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,8 @@ pub struct FirstView {
     /// The status that the server knows, and the first [`FIRST_ROWS_MAX`] rows of each connection.
     #[serde(with = "packed")]
     pub snapshot: Snapshot,
+    /// How reliable each connection was so far.
+    pub reliability: Vec<Reliability>,
     /// Who is signed in.
     pub email: String,
 }
@@ -33,6 +38,9 @@ pub enum ApiError {
     /// The server is not set up to answer.
     #[error("the server cannot answer now")]
     Unavailable,
+    /// What was asked for is not possible, and why.
+    #[error("{0}")]
+    Refused(String),
     /// The request did not arrive, or not whole.
     #[error("{0}")]
     Transport(ServerFnErrorErr),
@@ -57,6 +65,18 @@ pub trait Backend: Send + Sync {
 
     /// The live sessions of whoever is signed in; `None` when they cannot be told.
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>>;
+
+    /// A stretch of history; with `since`, its buckets from then on alone. `None` when it cannot be read.
+    fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>>;
+
+    /// How reliable each connection was; nothing when that cannot be read.
+    fn reliability(&self) -> Answer<'_, Vec<Reliability>>;
+
+    /// Notes that the administrator of the current request has seen a gap.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), String>>;
 }
 
 /// An answer that is on its way: what an `async fn` of an object-safe trait returns.
@@ -84,5 +104,5 @@ pub async fn load_first_view() -> Result<FirstView, ApiError> {
     let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     let snapshot = backend.first_view().await.ok_or(ApiError::Unavailable)?;
-    Ok(FirstView { snapshot, email: admin.email })
+    Ok(FirstView { snapshot, reliability: backend.reliability().await, email: admin.email })
 }

@@ -29,7 +29,7 @@ mod tests {
     fn the_browser_reads_what_the_server_wrote() {
         let row = Row { price: Some(0.1 + 0.2), ..Row::empty(3, Symbol::parse("BRK.B").expect("a symbol")) };
         let snapshot = Snapshot { rows: vec![row; 5], ..Snapshot::default() };
-        let first = FirstView { snapshot, email: "ann@example.com".into() };
+        let first = FirstView { snapshot, email: "ann@example.com".into(), ..FirstView::default() };
         let json = serde_json::to_string(&first).expect("serialises");
         assert_eq!(serde_json::from_str::<FirstView>(&json).expect("parses"), first);
         assert!(serde_json::from_str::<FirstView>(r#"{"snapshot":"AA","email":""}"#).is_err(), "cut off");

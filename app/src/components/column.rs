@@ -2,12 +2,13 @@
 
 use super::{
     column_header::ColumnHeader, configuration::Configuration, format::tone, health::HealthSection,
-    live_data::LiveData, metrics_panel::MetricsPanel, reason_line::ReasonLine,
+    live_data::LiveData, metrics_panel::MetricsPanel, reason_line::ReasonLine, reliability_note::ReliabilityNote,
 };
 use crate::{
     model::{
         connection::{ConnectionId, ConnectionState},
         health::LayerState,
+        history::Reliability,
         status::{ConnectionConfig, ConnectionLive},
         time::UnixMillis,
     },
@@ -26,6 +27,8 @@ pub fn ConnectionColumn(
     frozen_at: Signal<Option<UnixMillis>>,
     /// Are states read off the ticks, because nobody reports them?
     inferred: Signal<bool>,
+    /// Last outage and availability, of all connections.
+    reliability: Signal<Vec<Reliability>>,
     /// What the reader does to it.
     on_act: Callback<Act>,
 ) -> impl IntoView {
@@ -67,6 +70,7 @@ pub fn ConnectionColumn(
                 <Configuration id config/>
                 <LiveData column=column.clone() live frozen_at on_act/>
                 <MetricsPanel live rates now/>
+                <ReliabilityNote id reliability/>
             </Show>
         </section>
     }
@@ -74,7 +78,8 @@ pub fn ConnectionColumn(
 }
 
 /// A connection's own colour: a series of eight that starts anew.
-fn identity(id: ConnectionId) -> String {
+#[must_use]
+pub fn identity(id: ConnectionId) -> String {
     (id.saturating_sub(1) % 8 + 1).to_string()
 }
 

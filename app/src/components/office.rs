@@ -1,14 +1,18 @@
 //! The frame of the pages that are forms and tables: product, the way to the other pages, who is signed in.
 //!
-//! These pages are rendered on the server alone and work without JavaScript. Whoever comes to one inside the browser's
-//! router would find nothing: links to them are `rel="external"`.
+//! All but the full metrics are rendered on the server alone, and all work without JavaScript. Whoever comes to one inside
+//! the browser's router would find nothing: links to them are `rel="external"`.
 
 use crate::model::time::UnixMillis;
 use leptos::prelude::*;
 
 /// The pages that bars lead to: address and name, in their order.
-pub const PAGES: [(&str, &str); 3] =
-    [("/admin/websockets", "Connections"), ("/admin/audit", "Audit log"), ("/admin/account", "Account")];
+pub const PAGES: [(&str, &str); 4] = [
+    ("/admin/websockets", "Connections"),
+    ("/admin/metrics", "Full metrics"),
+    ("/admin/audit", "Audit log"),
+    ("/admin/account", "Account"),
+];
 
 /// A point in time to the second, `2026-01-21 12:34:56`; the heading says that it is UTC.
 #[must_use]
@@ -30,7 +34,7 @@ pub fn OfficeBar(
 ) -> impl IntoView {
     let links = PAGES.map(|(address, name)| {
         let current = (address == here).then_some("page");
-        view! { <a href=address aria-current=current>{name}</a> }
+        view! { <a href=address rel="external" aria-current=current>{name}</a> }
     });
     let title = email.clone();
     view! {

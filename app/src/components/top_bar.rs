@@ -38,7 +38,7 @@ pub fn TopBar(
     let feed = Memo::new(move |_| head.with(|head| head.feed.label()));
     // This page is the first of them.
     let links = PAGES[1..].iter().map(|(address, name)| {
-        // Rendered on the server alone: the browser's router would find nothing there.
+        // Loaded afresh: most are rendered on the server alone, and the router would find nothing there.
         view! { <a class="bar-link" href=*address rel="external">{*name}</a> }
     });
     view! {

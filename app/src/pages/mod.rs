@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod login;
+pub mod metrics;
 pub mod monitor;
 pub mod not_found;
 
@@ -27,6 +28,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/admin/websockets") view=monitor::MonitorPage ssr=SsrMode::Async/>
                 <Route path=path!("/admin/audit") view=audit::AuditLogPage ssr=SsrMode::Async/>
                 <Route path=path!("/admin/account") view=account::AccountPage ssr=SsrMode::Async/>
+                <Route path=path!("/admin/metrics") view=metrics::MetricsPage ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=login::LoginPage ssr=SsrMode::Async/>
             </Routes>
         </Router>

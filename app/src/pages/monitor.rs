@@ -9,6 +9,7 @@ use crate::{
         column::ConnectionColumn,
         help::{self, Help},
         refresh_panel::RefreshPanel,
+        reliability_note::keep_reliability,
         summary_strip::SummaryStrip,
         top_bar::TopBar,
     },
@@ -63,6 +64,7 @@ pub fn Monitor(
     opening: PageArrangement,
 ) -> impl IntoView {
     let rendered_at = first.snapshot.report.live.head.generated_at;
+    let reliability = keep_reliability(first.reliability);
     let store = Store::new(first.snapshot, opening);
     let signals = store.view.clone();
     let kept_link = socket::keep(&store);
@@ -126,7 +128,7 @@ pub fn Monitor(
     let show_column = move |column: Column| {
         let id = column.id;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
-        view! { <ConnectionColumn column now frozen_at inferred=inferred.into() on_act/> }
+        view! { <ConnectionColumn column now frozen_at inferred=inferred.into() reliability on_act/> }
     };
     view! {
         <Title text=tab_title/>
@@ -225,7 +227,9 @@ fn Unavailable(
 ) -> impl IntoView {
     let text = match error {
         ApiError::NotAllowed => "Only administrators see this page.",
-        ApiError::Unavailable | ApiError::Transport(_) => "The monitor does not answer now. Reload in a moment.",
+        ApiError::Unavailable | ApiError::Refused(_) | ApiError::Transport(_) => {
+            "The monitor does not answer now. Reload in a moment."
+        }
     };
     // Not for who is not allowed: the guard answers them. Where the dashboard is switched off this page is what "not found"
     // looks like, and keeps that status.

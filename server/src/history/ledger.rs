@@ -231,22 +231,10 @@ impl Watch {
     fn blank(&self, connection: &ConnectionStatus, started_at: UnixMillis) -> Gap {
         let config = &connection.config;
         Gap {
-            id: 0,
-            connection_id: connection.live.id,
-            number: self.number + 1,
-            started_at,
-            ended_at: None,
             last_tick_at: self.last_tick.max(connection.live.metrics.last_update),
-            first_tick_at: None,
-            cause: GapCause::Dropped,
-            close_code: None,
-            words: String::new(),
             symbols_count: config.ticker_count,
             symbols: config.symbols.iter().take(GAP_SYMBOLS_MAX).map(ToString::to_string).collect(),
-            ticks_per_second_before: None,
-            rate_seconds: 0,
-            attempts: 0,
-            acknowledged: None,
+            ..Gap::blank(connection.live.id, self.number + 1, started_at)
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod backlog;
 mod ledger;
+pub mod query;
 mod recorder;
 #[cfg(test)]
 mod tests;
@@ -113,7 +114,11 @@ impl Keeper {
                 () = stop.cancelled() => break,
                 Ok(()) = reports.changed() => {
                     let report = Arc::clone(&reports.borrow_and_update());
-                    self.recorder.observe(&report, UnixMillis::now());
+                    // A full second goes at once: a crash loses what came since, and nothing that waited.
+                    if self.recorder.observe(&report, UnixMillis::now()) {
+                        self.beat(UnixMillis::now());
+                        beats.reset();
+                    }
                 }
                 written = ended(&mut self.writing) => self.settle(written),
                 _ = beats.tick() => self.beat(UnixMillis::now()),

@@ -88,8 +88,8 @@ impl Recorder {
         self.watched.iter().filter(|(_, watched)| watched.live.enabled).map(|(id, _)| *id).collect()
     }
 
-    /// Takes a report in.
-    pub(super) fn observe(&mut self, report: &StatusReport, now: UnixMillis) {
+    /// Takes a report in; answers whether a second is full and waits to be written.
+    pub(super) fn observe(&mut self, report: &StatusReport, now: UnixMillis) -> bool {
         let since_last = self.observed_at.map_or(0, |at| now.millis_since(at).clamp(0, SAMPLE_MS_MAX)) as u64;
         self.observed_at = Some(now);
         self.look_at_head(report, now);
@@ -101,11 +101,15 @@ impl Recorder {
             self.backlog.gap(gap);
         }
         match self.sampled_at {
-            Some(at) if now.millis_since(at) >= SAMPLE_MS_MIN => self.sample(now),
+            Some(at) if now.millis_since(at) >= SAMPLE_MS_MIN => {
+                self.sample(now);
+                return true;
+            }
             Some(at) if now < at => self.sampled_at = Some(now),
             Some(_) => {}
             None => self.sampled_at = Some(now),
         }
+        false
     }
 
     /// A sample of whatever time went by since the last one.

@@ -3,9 +3,11 @@
 mod account;
 mod admin_ws;
 mod audit;
+mod backend;
 mod config;
 pub(crate) mod csv;
 pub mod guard;
+mod history;
 pub(crate) mod login;
 mod machines;
 mod plain_page;
@@ -13,36 +15,27 @@ pub(crate) mod query;
 mod status;
 
 use crate::{
-    audit::Action,
-    auth::{Accounts, Admin, AuthSession, with_sessions},
+    auth::{Accounts, with_sessions},
     config::Config,
     database::Database,
     hub::Hub,
     limits::Wait,
     refresh::Refresher,
 };
-use app::{
-    App,
-    api::{Answer, Backend},
-    model::{
-        account::AccountSession,
-        audit::{AuditForm, AuditPage},
-        protocol::Snapshot,
-        time::UnixMillis,
-    },
-};
+use app::{App, api::Backend};
 use axum::{
     Json, Router,
     extract::FromRef,
-    http::{StatusCode, header::RETRY_AFTER, request::Parts},
+    http::{StatusCode, header::RETRY_AFTER},
     middleware,
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
+use backend::Behind;
 use guard::{Access, api_for_admins, pages_for_admins, provide_current_admin};
 use leptos::{
     config::LeptosOptions,
-    prelude::{AnyView, IntoAny, provide_context, use_context},
+    prelude::{AnyView, IntoAny, provide_context},
     server_fn::axum::server_fn_paths,
 };
 use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list_with_exclusions};
@@ -53,9 +46,6 @@ use tower_http::compression::CompressionLayer;
 
 /// Where the live socket is.
 const SOCKET: &str = "/admin-ws";
-
-/// Records on one page.
-const AUDIT_PAGE: u32 = 50;
 
 /// What handlers are given.
 #[derive(Clone)]
@@ -100,7 +90,7 @@ fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
 /// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false` (spec G4).
 fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let context = {
-        let backend: Arc<dyn Backend> = Arc::new(Behind { hub: state.hub.clone(), database: state.database.clone() });
+        let backend: Arc<dyn Backend> = Arc::new(Behind { state: state.clone() });
         move || {
             provide_context(Arc::clone(&backend));
             provide_current_admin();
@@ -119,6 +109,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/api/admin/config/refresh", post(config::refresh))
         .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
+        .merge(history::routes())
         .route("/api/admin/{*rest}", any(no_such_route))
         .layer(CompressionLayer::new())
         .route(SOCKET, get(admin_ws::admin_ws))
@@ -169,42 +160,4 @@ fn with_retry(seconds: u64, mut response: Response) -> Response {
 
 async fn no_such_route() -> Response {
     api_error(StatusCode::NOT_FOUND, "not_found", "there is no such route")
-}
-
-/// What the pages' questions are answered from.
-struct Behind {
-    hub: Hub,
-    database: Database,
-}
-
-impl Backend for Behind {
-    fn first_view(&self) -> Answer<'_, Option<Snapshot>> {
-        Box::pin(self.hub.first_view())
-    }
-
-    fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>> {
-        Box::pin(async move {
-            let filter = audit::filter(&form, UnixMillis::now()).map_err(|bad| bad.to_string())?;
-            let records = self.database.audit_records(&filter, AUDIT_PAGE + 1).await;
-            let mut records = records.map_err(|error| {
-                tracing::error!(%error, "The audit log could not be read");
-                "The audit log cannot be read now. Reload in a moment.".to_owned()
-            })?;
-            let is_last = records.len() <= AUDIT_PAGE as usize;
-            records.truncate(AUDIT_PAGE as usize);
-            let next_cursor = records.last().filter(|_| !is_last).map(|record| record.seq.to_string());
-            Ok(AuditPage { records, next_cursor, actions: Action::ALL.map(Action::as_str).to_vec() })
-        })
-    }
-
-    fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {
-        let asked = use_context::<Parts>().and_then(|parts| {
-            let own = parts.extensions.get::<AuthSession>()?.session.id()?;
-            Some((parts.extensions.get::<Admin>()?.id, own))
-        });
-        Box::pin(async move {
-            let (account_id, own) = asked?;
-            self.database.account_sessions(account_id, &own).await.ok()
-        })
-    }
 }

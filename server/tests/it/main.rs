@@ -7,6 +7,7 @@
 mod budgets;
 mod bus;
 mod connections;
+mod history;
 mod massive;
 mod parsers;
 mod program;

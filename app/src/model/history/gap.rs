@@ -130,6 +130,29 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// A gap that lasts, of which nothing but its begin is known.
+    #[must_use]
+    pub fn blank(connection_id: ConnectionId, number: u32, started_at: UnixMillis) -> Self {
+        Self {
+            id: 0,
+            connection_id,
+            number,
+            started_at,
+            ended_at: None,
+            last_tick_at: None,
+            first_tick_at: None,
+            cause: GapCause::Dropped,
+            close_code: None,
+            words: String::new(),
+            symbols_count: 0,
+            symbols: Vec::new(),
+            ticks_per_second_before: None,
+            rate_seconds: 0,
+            attempts: 0,
+            acknowledged: None,
+        }
+    }
+
     /// How an administrator calls it: connection and number.
     #[must_use]
     pub fn name(&self) -> String {
@@ -156,24 +179,7 @@ mod tests {
 
     #[test]
     fn the_estimate_is_the_rate_times_the_duration() {
-        let mut gap = Gap {
-            id: 1,
-            connection_id: 2,
-            number: 7,
-            started_at: UnixMillis(10_000),
-            ended_at: None,
-            last_tick_at: Some(UnixMillis(10_000)),
-            first_tick_at: None,
-            cause: GapCause::Dropped,
-            close_code: None,
-            words: String::new(),
-            symbols_count: 1,
-            symbols: vec!["AAPL".into()],
-            ticks_per_second_before: Some(12.5),
-            rate_seconds: 300,
-            attempts: 1,
-            acknowledged: None,
-        };
+        let mut gap = Gap { ticks_per_second_before: Some(12.5), ..Gap::blank(2, 7, UnixMillis(10_000)) };
         assert_eq!((gap.name(), gap.missed_ticks(UnixMillis(14_000))), ("#2-7".into(), Some(50)));
         gap.ended_at = Some(UnixMillis(12_000));
         assert_eq!(gap.missed_ticks(UnixMillis(99_000)), Some(25));

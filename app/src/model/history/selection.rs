@@ -66,12 +66,19 @@ impl Default for Selection {
 }
 
 impl Selection {
+    /// Reads what [`Selection::query`] wrote.
+    #[must_use]
+    pub fn of_query(query: &str) -> Self {
+        let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
+        let of = |name: &str| pairs.clone().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+        Self::read(of)
+    }
+
     /// Reads the parameters of an address. What is not understood counts as not said: an address is not a form.
-    pub fn read(parameter: impl Fn(&str) -> Option<String>, now: UnixMillis) -> Self {
+    pub fn read(parameter: impl Fn(&str) -> Option<String>) -> Self {
         let named = parameter("range").and_then(|name| RANGES.iter().find(|(short, ..)| *short == name).copied());
         let absolute = || {
-            let from = parse_time(&parameter("from")?, now)?;
-            let to = parameter("to").and_then(|to| parse_time(&to, now)).unwrap_or(now);
+            let (from, to) = (parse_time(&parameter("from")?)?, parse_time(&parameter("to")?)?);
             let length = to.millis_since(from);
             (RANGE_MS_MIN..=RANGE_MS_MAX).contains(&length).then_some(Range::Between(from, to))
         };
@@ -105,22 +112,9 @@ impl Selection {
     }
 }
 
-/// A moment: RFC 3339 (`2026-01-21T12:34:56Z`, seconds may be missing, without a zone it is UTC), or an age like `-90s`,
-/// `-15m`, `-6h`, `-7d`.
+/// A moment: RFC 3339 (`2026-01-21T12:34:56Z`), of which seconds and zone may be missing; without a zone it is UTC.
 #[must_use]
-pub fn parse_time(text: &str, now: UnixMillis) -> Option<UnixMillis> {
-    if let Some(age) = text.strip_prefix('-') {
-        let unit = age.chars().next_back()?;
-        let scale = match unit {
-            's' => 1_000,
-            'm' => 60_000,
-            'h' => 3_600_000,
-            'd' => 86_400_000,
-            _ => return None,
-        };
-        let count: u32 = age[..age.len() - 1].parse().ok()?;
-        return now.0.checked_sub(i64::from(count).checked_mul(scale)?).filter(|at| *at >= 0).map(UnixMillis);
-    }
+pub fn parse_time(text: &str) -> Option<UnixMillis> {
     // `2026-01-21T12:34`, as a browser's field for date and time writes it.
     let minutes = "2026-01-21T12:34".len();
     let whole = if text.len() == minutes { text.to_owned() + ":00" } else { text.to_owned() };
@@ -134,11 +128,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NOW: UnixMillis = UnixMillis(1_768_998_896_789);
-
     fn read(query: &str) -> Selection {
         let pairs: Vec<_> = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('=')).collect();
-        Selection::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()), NOW)
+        Selection::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -156,15 +148,18 @@ mod tests {
         for query in ["", "range=yesterday", "from=x", "from=2026-01-21T11:00&to=2026-01-21T10:00", "connection=0"] {
             assert_eq!(read(query), Selection::default(), "{query}");
         }
-        assert_eq!(read("from=1971-01-01T00:00").range, Range::Last(3_600), "longer than is answered");
+        assert_eq!(
+            read("from=1971-01-01T00:00&to=2026-01-01T00:00").range,
+            Range::Last(3_600),
+            "longer than is answered"
+        );
     }
 
     #[test]
-    fn ages_count_from_now() {
-        assert_eq!(parse_time("-15m", NOW), Some(UnixMillis(NOW.0 - 900_000)));
-        assert_eq!(parse_time("-7d", NOW), Some(UnixMillis(NOW.0 - 7 * 86_400_000)));
-        for text in ["-", "-m", "-1w", "-1.5h", "15m", "-99999999999d", "-é", ""] {
-            assert_eq!(parse_time(text, NOW), None, "{text}");
+    fn a_moment_may_lack_seconds_and_zone() {
+        let noon = Some(UnixMillis(1_768_996_800_000));
+        for text in ["2026-01-21T12:00", "2026-01-21T12:00:00", "2026-01-21T12:00:00.000Z"] {
+            assert_eq!(parse_time(text), noon, "{text}");
         }
     }
 
@@ -180,11 +175,12 @@ mod tests {
             };
             let selection = Selection { range, connection_id, kind: kind.map(|place| EventKind::ALL[place]) };
             prop_assert_eq!(read(&selection.query()), selection);
+            prop_assert_eq!(Selection::of_query(&selection.query()), selection);
         }
 
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = parse_time(&text, NOW);
+            let _ = parse_time(&text);
         }
     }
 }

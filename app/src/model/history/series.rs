@@ -4,9 +4,10 @@ use super::Phase;
 use crate::model::{connection::ConnectionId, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
-/// The lengths that a bucket may have, in seconds; each divides the next kept resolution or is divided by it.
-const BUCKETS: [u32; 18] =
-    [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+/// The lengths that a bucket may have, in seconds; each is made up of whole rows of a kept resolution. Two at least: a
+/// provider's burst once a second falls now into this second, now into the next.
+const BUCKETS: [u32; 17] =
+    [2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
 /// The most buckets of a range: one for about three pixels of a wide screen.
 pub const BUCKETS_MAX: i64 = 400;
 

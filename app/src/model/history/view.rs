@@ -81,7 +81,7 @@ impl HistoryView {
             && offset >= 0
             && offset % bucket_ms == 0
             && offset / bucket_ms <= self.length() as i64
-            && tail.series.iter().map(|s| s.connection_id).eq(self.series.iter().map(|s| s.connection_id));
+            && tail.series.iter().all(|new| self.series.iter().any(|ours| ours.connection_id == new.connection_id));
         if !fits {
             return false;
         }
@@ -92,12 +92,14 @@ impl HistoryView {
         (self.gaps, self.gaps_total, self.events, self.events_total) =
             (tail.gaps, tail.gaps_total, tail.events, tail.events_total);
         let length = self.length();
-        for (series, tail) in self.series.iter_mut().zip(tail.series) {
+        for series in &mut self.series {
             series.buckets.truncate(keep);
-            series.buckets.extend(tail.buckets);
+            // A connection that is configured no more is in the past alone.
+            if let Some(tail) = tail.series.iter().find(|tail| tail.connection_id == series.connection_id) {
+                series.buckets.extend_from_slice(&tail.buckets);
+            }
             series.buckets.drain(..gone.min(series.buckets.len()));
             series.buckets.resize(length, Bucket::default());
-            series.name = tail.name;
         }
         true
     }

@@ -106,7 +106,7 @@ fn three(third: ConnectionState) -> Vec<ConnectionStatus> {
 fn render(snapshot: Snapshot) -> String {
     let owner = Owner::new();
     owner.with(|| {
-        let first = FirstView { snapshot, email: "admin@example.com".into() };
+        let first = FirstView { snapshot, email: "admin@example.com".into(), ..FirstView::default() };
         view! { <Monitor first opening=PageArrangement::default()/> }.to_html()
     })
 }

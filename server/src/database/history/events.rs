@@ -33,6 +33,10 @@ pub struct EventKey {
 const WANTED: &str = "at_ms >= $1 AND at_ms < $2 AND ($3 IS NULL OR connection_id = $3 OR connection_id IS NULL)
     AND ($4 IS NULL OR kind = $4)";
 
+/// Acts that explain what a chart shows.
+const ACTS: &str = "at_ms >= $1 AND at_ms < $2 AND action IN ('config_refresh', 'gap_acknowledge', 'account_add',
+    'account_disable', 'account_enable', 'account_role', 'account_password')";
+
 pub(super) async fn insert(connection: &mut SqliteConnection, event: &NewEvent) -> sqlx::Result<()> {
     sqlx::query("INSERT INTO history_events (at_ms, connection_id, kind, state, text) VALUES ($1, $2, $3, $4, $5)")
         .bind(event.at.0)
@@ -55,6 +59,26 @@ fn event(row: &SqliteRow) -> sqlx::Result<HistoryEvent> {
         kind: value_of("kind", kind)?,
         state: state.map(|state| value_of("state", state)).transpose()?,
         text: row.try_get("text")?,
+    })
+}
+
+fn act(row: &SqliteRow) -> sqlx::Result<HistoryEvent> {
+    let text = |column| row.try_get(column).map(|text: Option<String>| text.unwrap_or_default());
+    let (actor, action, target, outcome) = (text("actor")?, text("action")?, text("target")?, text("outcome")?);
+    let mut words = [&actor, ": ", &action.replace('_', " ")].concat();
+    if !target.is_empty() {
+        words.push_str(&[" ", &target].concat());
+    }
+    if outcome != "ok" {
+        words.push_str(&[" (", &outcome, ")"].concat());
+    }
+    Ok(HistoryEvent {
+        id: row.try_get("seq")?,
+        at: UnixMillis(row.try_get("at_ms")?),
+        connection_id: None,
+        kind: EventKind::Audit,
+        state: None,
+        text: words,
     })
 }
 
@@ -86,6 +110,27 @@ impl Database {
             .fetch_all(&self.pool)
             .await?;
         Ok(rows.iter().map(event).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// What administrators did to the system, newest first, at most `limit`; looking at it is not among them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audited_acts(&self, range: Range<UnixMillis>, limit: u32) -> Result<Vec<HistoryEvent>, QueryError> {
+        let (from, to) = bounds(&range);
+        let query = format!("SELECT * FROM audit WHERE {ACTS} ORDER BY at_ms DESC, seq DESC LIMIT $3");
+        let rows = sqlx::query(&query).bind(from).bind(to).bind(i64::from(limit)).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(act).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many such acts there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audited_act_count(&self, range: Range<UnixMillis>) -> Result<u64, QueryError> {
+        let (from, to) = bounds(&range);
+        let query = format!("SELECT COUNT(*) FROM audit WHERE {ACTS}");
+        Ok(count(sqlx::query_scalar(&query).bind(from).bind(to).fetch_one(&self.pool).await?))
     }
 
     /// How many events there are.

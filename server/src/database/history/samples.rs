@@ -209,6 +209,16 @@ impl Database {
         Ok(rows.iter().map(sample).collect::<sqlx::Result<_>>()?)
     }
 
+    /// When the first run that is on record started.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn first_run(&self) -> Result<Option<UnixMillis>, QueryError> {
+        let first: Option<i64> =
+            sqlx::query_scalar("SELECT MIN(started_at_ms) FROM history_runs").fetch_one(&self.pool).await?;
+        Ok(first.map(UnixMillis))
+    }
+
     /// When the oldest sample begins.
     ///
     /// # Errors

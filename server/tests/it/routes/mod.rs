@@ -1,4 +1,5 @@
 mod access;
 mod admin_ws;
+mod history;
 mod machines;
 mod websocket_status;

@@ -1,0 +1,70 @@
+//! Server functions of the history: a stretch of it, and who has seen a gap.
+
+use super::ApiError;
+use crate::model::history::{Reliability, view::HistoryView};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What the page of the full metrics starts from, and what it asks for again while it is open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryAnswer {
+    /// The history.
+    pub view: HistoryView,
+    /// Who is signed in.
+    pub email: String,
+}
+
+/// History as the parameters of an address ask for it. With `since`, in Unix milliseconds, buckets from then on alone.
+///
+/// # Errors
+/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] when history cannot be read.
+#[server(prefix = "/api/admin/fn", endpoint = "history")]
+pub async fn load_history(
+    /// The parameters of an address, as `Selection::query` writes them.
+    query: String,
+    /// From when on, in Unix milliseconds.
+    since: Option<i64>,
+) -> Result<HistoryAnswer, ApiError> {
+    use super::{Backend, CurrentAdmin};
+    use crate::model::{history::selection::Selection, time::UnixMillis};
+    use std::sync::Arc;
+
+    let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
+    let selection = Selection::of_query(&query);
+    let view = backend.history(selection, since.map(UnixMillis)).await.ok_or(ApiError::Unavailable)?;
+    Ok(HistoryAnswer { view, email: admin.email })
+}
+
+/// Last outage and availability of each connection, for the dashboard to ask for now and then.
+///
+/// # Errors
+/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] without a backend.
+#[server(prefix = "/api/admin/fn", endpoint = "reliability")]
+pub async fn load_reliability() -> Result<Vec<Reliability>, ApiError> {
+    use super::{Backend, CurrentAdmin};
+    use std::sync::Arc;
+
+    use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
+    Ok(backend.reliability().await)
+}
+
+/// Notes that the administrator has seen a gap, and what became of it. On record in the audit log.
+///
+/// # Errors
+/// [`ApiError::Refused`] says why not.
+#[server(prefix = "/api/admin/fn", endpoint = "acknowledge_gap")]
+pub async fn acknowledge_gap(
+    /// The gap's number in the database.
+    id: i64,
+    /// What became of it.
+    note: String,
+) -> Result<(), ApiError> {
+    use super::{Backend, CurrentAdmin};
+    use std::sync::Arc;
+
+    use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
+    backend.acknowledge_gap(id, note).await.map_err(ApiError::Refused)
+}

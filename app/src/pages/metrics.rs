@@ -1,0 +1,183 @@
+//! The full metrics: history in charts, the gap ledger, the timeline. Rendered on the server with real data, live at its
+//! right edge once hydrated.
+//!
+//! ```text
+//!  address ──▶ Selection ──▶ load_history ──▶ HistoryView ──▶ charts, ledger, timeline
+//!                                  ▲               │
+//!                                  └── since ── every few seconds, while the range ends in the present
+//! ```
+
+use crate::{
+    api::{
+        ApiError,
+        history::{AcknowledgeGap, HistoryAnswer, load_history},
+    },
+    components::{
+        history::{
+            charts::{ChartContext, Charts},
+            gap_ledger::GapLedger,
+            range_bar::{PATH, RangeBar},
+            timeline::Timeline,
+        },
+        icon::{Icon, WARNING},
+        office::OfficeBar,
+    },
+    model::history::{selection::Selection, view::HistoryView},
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+/// The page at `/admin/metrics`.
+#[component]
+pub fn MetricsPage() -> impl IntoView {
+    let query = use_query_map();
+    let selection = Memo::new(move |_| query.with(|query| Selection::read(|name| query.get(name))));
+    let history = Resource::new_blocking(move || selection.get(), |selection| load_history(selection.query(), None));
+    view! {
+        <Title text="Full metrics"/>
+        <Transition fallback=|| view! { <p class="notice" aria-busy="true">"History is being read…"</p> }>
+            {move || Suspend::new(async move {
+                match history.await {
+                    Ok(answer) => view! { <Metrics answer selection=selection.get_untracked()/> }.into_any(),
+                    Err(error) => view! { <Unavailable error/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// The page, once there is something to show.
+#[component]
+pub fn Metrics(
+    /// What both sides start from.
+    answer: HistoryAnswer,
+    /// What is selected.
+    selection: Selection,
+) -> impl IntoView {
+    let HistoryAnswer { view, email } = answer;
+    let shown = RwSignal::new(view);
+    let failed = RwSignal::new(false);
+    let acknowledge = ServerAction::<AcknowledgeGap>::new();
+    keep_live(selection, shown, failed, acknowledge);
+    let view: Signal<HistoryView> = shown.into();
+    let context = ChartContext::new(view);
+    view! {
+        <div class="history" class:is-stale=move || failed.get()>
+            <a class="skip-link" href="#charts">"Skip to the charts"</a>
+            <OfficeBar email here=PATH/>
+            <main class="page" tabindex="-1">
+                <h1 class="visually-hidden">"Full metrics"</h1>
+                <RangeBar selection view/>
+                <Notes selection view failed=failed.into()/>
+                <div id="charts"><Charts context/></div>
+                <GapLedger view acknowledge/>
+                <Timeline selection context/>
+            </main>
+        </div>
+    }
+}
+
+/// What to know before believing a chart: how fresh it is, and whether history is being kept.
+#[component]
+fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<bool>) -> impl IntoView {
+    let at = move || view.with(|view| view.at.clock());
+    let trouble = move || {
+        view.with(|view| {
+            let trouble = view.trouble.as_ref()?;
+            Some([&trouble.since.clock(), " UTC: ", &trouble.reason].concat())
+        })
+    };
+    let freshness = move || match (selection.range.is_live(), failed.get()) {
+        (true, false) => ["Live, as of ", &at(), " UTC"].concat(),
+        (true, true) => ["Not live: the monitor does not answer. As of ", &at(), " UTC"].concat(),
+        (false, _) => "A fixed range: it does not move".to_owned(),
+    };
+    view! {
+        <p class="freshness number" data-testid="freshness" data-live=move || (selection.range.is_live() && !failed.get()).then_some("")>{freshness}</p>
+        {move || trouble().map(|text| view! {
+            <p class="banner" data-tone="bad" role="alert" data-testid="history-trouble"><Icon path=WARNING/>
+                <span><b>"History is not being kept since "</b><span class="banner-detail number">{text}</span></span>
+            </p>
+        })}
+    }
+}
+
+/// Asks for what is new, every few seconds: as often as a bucket ends, but at least twice a minute.
+fn keep_live(
+    selection: Selection,
+    shown: RwSignal<HistoryView>,
+    failed: RwSignal<bool>,
+    acknowledge: ServerAction<AcknowledgeGap>,
+) {
+    #[cfg(feature = "hydrate")]
+    {
+        use std::time::Duration;
+
+        let refresh = move || {
+            leptos::task::spawn_local(async move {
+                let Some((since, now)) = shown.try_with_untracked(|view| (view.resume_at(), view.at)) else { return };
+                let since = selection.range.is_live().then_some(since.0);
+                let answer = load_history(selection.query(), since).await;
+                failed.try_set(answer.is_err());
+                let Ok(HistoryAnswer { view: tail, .. }) = answer else { return };
+                // An answer that was overtaken by a newer one.
+                if tail.at < now {
+                    return;
+                }
+                let whole = since.is_none();
+                let fits = shown.try_maybe_update(|view| {
+                    if whole {
+                        *view = tail;
+                        return (true, true);
+                    }
+                    let (from, to) = selection.range.bounds(tail.at);
+                    let fits = view.extend(tail, to.millis_since(from));
+                    (fits, fits)
+                });
+                if fits == Some(false)
+                    && let Ok(answer) = load_history(selection.query(), None).await
+                {
+                    shown.try_set(answer.view);
+                }
+            });
+        };
+        let seconds = u64::from(shown.with_untracked(|view| view.bucket_seconds)).clamp(2, 30);
+        Effect::new(move |_| {
+            if selection.range.is_live()
+                && let Ok(interval) = set_interval_with_handle(refresh, Duration::from_secs(seconds))
+            {
+                on_cleanup(move || interval.clear());
+            }
+        });
+        // What was acknowledged shows at once.
+        Effect::new(move |_| {
+            if acknowledge.version().get() > 0 {
+                refresh();
+            }
+        });
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (selection, shown, failed, acknowledge);
+}
+
+/// Why there is no history.
+#[component]
+fn Unavailable(error: ApiError) -> impl IntoView {
+    let text = match error {
+        ApiError::NotAllowed => "Only administrators see this page.",
+        _ => "History cannot be read now: the database does not answer. The live dashboard goes on.",
+    };
+    view! {
+        <main class="notice" role="alert">
+            <h1>"The metrics cannot be shown"</h1>
+            <p>{text}</p>
+            <p><a class="button button-primary" href="/admin/websockets" rel="external">"To the dashboard"</a></p>
+        </main>
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
+#[path = "metrics_tests.rs"]
+mod tests;

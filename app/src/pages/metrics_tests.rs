@@ -1,0 +1,108 @@
+//! The markup of the full metrics as the server writes it: everything reads without JavaScript.
+
+use super::*;
+use crate::model::{
+    connection::ConnectionState,
+    history::{
+        EventKind, HistoryEvent, HistoryTrouble,
+        gap::{Acknowledgement, Gap, GapCause},
+        selection::Range,
+        series::{Bucket, Series},
+    },
+    time::UnixMillis,
+};
+
+const AT: UnixMillis = UnixMillis(1_768_998_900_000);
+
+fn view() -> HistoryView {
+    let mut view =
+        HistoryView { at: AT, from: UnixMillis(AT.0 - 300_000), to: AT, bucket_seconds: 1, ..HistoryView::default() };
+    for (connection_id, name) in [(1, "primary"), (2, "secondary")] {
+        let bucket = |second: u64| Bucket {
+            covered_ms: 1_000,
+            ticks: 60 + second % 7,
+            p50_us: Some(1_200),
+            p95_us: Some(3_400),
+            p99_us: Some(5_600),
+            phase_ms: [0, 1_000, 0, 0, 0, 0],
+            ..Bucket::default()
+        };
+        let seen = |second: &u64| connection_id == 1 || !(100..140).contains(second);
+        let buckets = (0..300).map(|second| if seen(&second) { bucket(second) } else { Bucket::default() }).collect();
+        view.series.push(Series { connection_id, name: name.into(), buckets });
+    }
+    view.gaps = vec![Gap {
+        id: 9,
+        ended_at: Some(UnixMillis(AT.0 - 160_000)),
+        cause: GapCause::Closed,
+        close_code: Some(1008),
+        words: "Closed by the provider with code 1008: policy".into(),
+        symbols_count: 60,
+        symbols: vec!["JPM".into()],
+        ticks_per_second_before: Some(62.5),
+        rate_seconds: 300,
+        attempts: 2,
+        ..Gap::blank(2, 3, UnixMillis(AT.0 - 200_000))
+    }];
+    view.gaps_total = 1;
+    view.events = vec![HistoryEvent {
+        id: 41,
+        at: UnixMillis(AT.0 - 200_000),
+        connection_id: Some(2),
+        kind: EventKind::State,
+        state: Some(ConnectionState::Reconnecting),
+        text: "Closed by the provider with code 1008: policy".into(),
+    }];
+    view.events_total = 1;
+    view
+}
+
+fn render(view: HistoryView, selection: Selection) -> String {
+    let owner = Owner::new();
+    owner.with(|| {
+        let answer = HistoryAnswer { view, email: "admin@example.com".into() };
+        view! { <Metrics answer selection/> }.to_html()
+    })
+}
+
+#[test]
+fn charts_tables_gaps_and_events_are_all_in_the_markup() {
+    let html = render(view(), Selection { range: Range::Last(300), ..Selection::default() });
+    for part in [
+        "data-testid=\"chart-ticks\"",
+        "data-testid=\"chart-reconnects\"",
+        "aria-valuetext=",
+        "#2-3",
+        "<b>closed by the provider",
+        "(code 1008)",
+        "2,500",
+        "62.5 ticks/s over the 5 m 00 s before",
+        "id=\"event-41\"",
+        "href=\"#event-41\"",
+        "Closed by the provider with code 1008: policy",
+        "/api/admin/history/samples?format=csv&amp;from=-300s",
+        "name=\"note\"",
+    ] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+    assert!(!html.contains("style="), "the policy refuses inline styles");
+}
+
+#[test]
+fn trouble_and_what_was_acknowledged_are_said() {
+    let mut view = view();
+    view.trouble = Some(HistoryTrouble { since: AT, reason: "database or disk is full".into() });
+    view.gaps[0].acknowledged =
+        Some(Acknowledgement { at: AT, by: "ann@example.com".into(), note: "filled from flat files".into() });
+    let html = render(view, Selection::default());
+    assert!(html.contains("History is not being kept since") && html.contains("database or disk is full"), "{html}");
+    assert!(html.contains("filled from flat files") && !html.contains("name=\"note\""));
+}
+
+#[test]
+fn nothing_is_said_where_there_is_nothing() {
+    let empty =
+        HistoryView { at: AT, from: UnixMillis(AT.0 - 300_000), to: AT, bucket_seconds: 1, ..HistoryView::default() };
+    let html = render(empty, Selection::default());
+    assert!(html.contains("No gap in this range") && html.contains("Nothing of that kind happened"), "{html}");
+}

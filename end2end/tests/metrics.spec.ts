@@ -1,0 +1,170 @@
+import { expectAccessible } from '../fixtures/axe';
+import { NETWORK_LOST } from '../fixtures/errors';
+import { MetricsPage } from '../fixtures/metrics_page';
+import { MonitorPage } from '../fixtures/monitor_page';
+import { expect, test } from '../fixtures/test';
+
+/** Three connections that tick, and so many seconds of history; what is usual is known after nine. */
+async function withHistory(monitor: MonitorPage, seconds = 3): Promise<MetricsPage> {
+  for (const id of [1, 2, 3]) await expect(monitor.state(id)).toHaveText('connected', { timeout: 20_000 });
+  const metrics = new MetricsPage(monitor.page, monitor.server);
+  await metrics.waitForSeconds(3, seconds);
+  return metrics;
+}
+
+test('a drop, a silence and an eviction are in the charts, the ledger and the timeline', async ({ page, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor(), 9);
+  await metrics.server.control({ fault: 'drop', connection: 1 });
+  await expect.poll(async () => (await metrics.gaps(1))[0]?.first_tick_at, { timeout: 30_000 }).toBeTruthy();
+  await metrics.server.control({ fault: 'stall', connection: 3 });
+  await expect.poll(async () => (await metrics.gaps(3))[0]?.cause, { timeout: 30_000 }).toBe('mute');
+  await metrics.server.control({ fault: 'evict', connection: 2 });
+  await expect.poll(async () => (await metrics.gaps(2))[0]?.cause, { timeout: 30_000 }).toBe('too_many_connections');
+
+  await expect(page.getByTestId('reliability-1')).toContainText('Available');
+  await page.getByRole('link', { name: 'Full metrics' }).click();
+  await expect(page).toHaveURL(/\/admin\/metrics$/);
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  for (const [name, cause, end] of [['1-1', 'dropped', /\d\d:\d\d:\d\d/], ['2-1', 'connection limit', /open/], ['3-1', 'mute', /open/]] as const) {
+    await expect(metrics.gap(name)).toContainText(cause);
+    await expect(metrics.gap(name).locator('td').nth(1)).toHaveText(end);
+  }
+  expect(await metrics.path('ticks', 'gaps'), 'three bands in every chart').toMatch(/^(M[^M]+){3}$/);
+  expect(await metrics.path('reconnects', 'gaps')).toBe(await metrics.path('ticks', 'gaps'));
+  expect(await metrics.path('ticks', 'line'), 'a line').toMatch(/^M\d+ \d+h0L/);
+  await expect(metrics.value('state', 2)).toHaveText('failed');
+  await expect(metrics.value('state', 3)).toHaveText('mute');
+
+  const gap = metrics.gap('1-1');
+  await gap.getByRole('textbox').fill('filled from flat files');
+  await gap.getByRole('button', { name: 'Acknowledge' }).click();
+  await expect(gap).toContainText(/admin@example.com.*filled from flat files/);
+  await expect(gap.getByRole('textbox'), 'once').toHaveCount(0);
+  await expect(page.getByTestId('timeline'), 'audited, and in the timeline').toContainText('gap acknowledge');
+
+  await metrics.server.control({ fault: 'clear', connection: 3 });
+  await expect(metrics.gap('3-1').locator('td').nth(1), 'live').toHaveText(/\d\d:\d\d:\d\d/, { timeout: 20_000 });
+  await expect(metrics.value('state', 3)).toHaveText('connected', { timeout: 20_000 });
+
+  await page.getByTestId('table-latency').locator('summary').click();
+  await expectAccessible(page, 'full metrics with gaps');
+});
+
+test('pointer and keys read all charts at one moment, marks lead to entries and back, the address holds it all', async ({ page, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor());
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  await expect(metrics.freshness).toContainText('Live, as of');
+  const newest = (await metrics.cursor.textContent()) ?? '';
+
+  const plot = metrics.chart('latency').locator('.plot').first();
+  await plot.hover({ position: { x: 5, y: 20 } });
+  await expect(metrics.cursor, 'the left edge').not.toHaveText(newest);
+  await expect(metrics.value('ticks', 1), 'nobody looked then').toContainText('—');
+  await expect(metrics.value('state', 1)).toHaveText('not seen');
+  await page.mouse.move(0, 0);
+  await expect(metrics.value('ticks', 1)).toContainText(/[1-9]/);
+
+  await metrics.timeLine.focus();
+  await page.keyboard.press('End');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowLeft');
+  await expect(metrics.timeLine).toHaveAttribute('aria-valuetext', /primary connected, [\d.]+ ticks\/s.*tertiary connected/);
+  const chosen = (await metrics.cursor.textContent()) ?? '';
+  await page.waitForTimeout(2_500);
+  await expect(metrics.cursor, 'a moment stays while the charts move on').toHaveText(chosen);
+  await page.keyboard.press('Escape');
+  await expect(metrics.cursor).not.toHaveText(chosen);
+
+  const mark = page.getByTestId('mark').last();
+  const target = (await mark.getAttribute('href')) ?? '';
+  await mark.click();
+  await expect(page).toHaveURL(new RegExp(`${target}$`));
+  const entry = page.locator(target);
+  await expect(entry).toBeInViewport();
+  await entry.locator('.event-at').click();
+  await expect(metrics.timeLine).toBeInViewport();
+  const at = (await entry.locator('.event-at').textContent()) ?? '';
+  await expect(metrics.cursor).toContainText(at.slice(0, 11));
+
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  await page.getByTestId('only-2').click();
+  await expect(page).toHaveURL(/range=5m&connection=2$/);
+  await expect(metrics.value('ticks', 1)).toHaveCount(0);
+  await page.getByTestId('kind-server').click();
+  await expect(page).toHaveURL(/range=5m&connection=2&kind=server$/);
+  await expect(page.getByTestId('event')).toHaveCount(1);
+  await page.getByTestId('range-90d').click();
+  await expect(page).toHaveURL(/range=90d&connection=2&kind=server$/);
+  await page.reload();
+  await metrics.waitUntilHydrated();
+  for (const id of ['range-90d', 'only-2', 'kind-server']) await expect(page.getByTestId(id)).toHaveAttribute('aria-current', 'true');
+  await page.goBack();
+  await expect(page).toHaveURL(/range=5m&connection=2&kind=server$/);
+  await expect(page.getByTestId('range-5m')).toHaveAttribute('aria-current', 'true');
+  await page.getByTestId('absolute').click();
+  await expect(page).toHaveURL(/from=.*&to=.*&connection=2&kind=server$/);
+  await expect(metrics.freshness).toContainText('A fixed range');
+});
+
+test('an export holds what the API answers', async ({ page, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor(), 9);
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  await page.getByText('Export', { exact: true }).click();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('csv-samples').click()]);
+  expect(download.suggestedFilename()).toBe('tickstock-samples.csv');
+  const chunks: Buffer[] = [];
+  for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
+  const lines = Buffer.concat(chunks).toString().trim().split('\r\n');
+  const columns = lines[0]?.split(',') ?? [];
+  const rows = lines.slice(1).map((line) => Object.fromEntries(line.split(',').map((cell, place) => [columns[place], cell])));
+  const response = await page.request.get(`${metrics.server.url}/api/admin/history/samples?from=-300s&limit=10000`);
+  const { samples } = (await response.json()) as { samples: Record<string, unknown>[] };
+  expect(rows.length).toBeGreaterThan(10);
+  // What is still growing differs: the last seconds.
+  const over = samples.slice(0, rows.length - 6);
+  for (const [place, sample] of over.entries()) {
+    for (const [name, value] of Object.entries(sample)) {
+      const cell = rows[place]?.[name];
+      // A whole number may be written with a point.
+      if (typeof value === 'number') expect(Number(cell), name).toBe(value);
+      else expect(cell, name).toBe(value === null ? '' : value);
+    }
+  }
+});
+
+test('without JavaScript everything reads, and a gap can be acknowledged', async ({ browser, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor());
+  await metrics.server.control({ fault: 'drop', connection: 2 });
+  await expect.poll(async () => (await metrics.gaps(2))[0]?.ended_at, { timeout: 30_000 }).toBeTruthy();
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await new MonitorPage(page, metrics.server).signIn();
+  const plain = new MetricsPage(page, metrics.server);
+  await plain.goto();
+  await page.getByTestId('table-ticks').locator('summary').click();
+  await expect(page.getByTestId('table-ticks').locator('tbody td').filter({ hasText: /[1-9]/ }).first()).toBeVisible();
+  await plain.gap('2-1').getByRole('textbox').fill('nothing to fill');
+  await plain.gap('2-1').getByRole('button', { name: 'Acknowledge' }).click();
+  await expect(page).toHaveURL(/\/admin\/metrics\?range=5m/);
+  await expect(plain.gap('2-1')).toContainText('nothing to fill');
+  await page.getByTestId('range-1h').click();
+  await expect(page.getByTestId('range-1h')).toHaveAttribute('aria-current', 'true');
+  await context.close();
+});
+
+test('a server that is gone is told, and its crash is a band when it is back', async ({ complaints, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor());
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  await complaints.during(NETWORK_LOST, async () => {
+    await metrics.server.kill();
+    await expect(metrics.freshness).toContainText(/Not live.*As of \d\d:\d\d:\d\d UTC/, { timeout: 15_000 });
+    await metrics.server.startAgain();
+    await expect(metrics.freshness).toContainText('Live, as of', { timeout: 20_000 });
+  });
+  for (const id of [1, 2, 3]) await expect(metrics.gap(`${id}-1`)).toContainText('monitor not running', { timeout: 20_000 });
+});

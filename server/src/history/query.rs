@@ -1,0 +1,164 @@
+//! What the page of the full metrics asks: a stretch of history in as many buckets as a chart can show.
+
+use crate::database::{
+    Database, QueryError,
+    history::{EventFilter, RESOLUTIONS_SECONDS, Retention},
+};
+use app::model::{
+    connection::ConnectionId,
+    history::{
+        EventKind, HistoryEvent, Reliability,
+        selection::Selection,
+        series::{Bucket, Series, bucket_seconds, floor_to},
+        view::{HistoryView, VIEW_EVENTS_MAX, VIEW_GAPS_MAX},
+    },
+    status::StatusReport,
+    time::UnixMillis,
+};
+use std::{collections::BTreeMap, ops::Range};
+
+const DAY_SECONDS: u32 = 86_400;
+const WEEK_MS: i64 = 7 * DAY_SECONDS as i64 * 1000;
+
+/// Puts a view together; with `since`, its buckets from then on alone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn view(
+    database: &Database,
+    retention: &Retention,
+    report: &StatusReport,
+    selection: &Selection,
+    since: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Result<HistoryView, QueryError> {
+    let (from, to) = selection.range.bounds(now);
+    let (resolution_seconds, bucket_seconds) = grain(from, to, retention, now);
+    let from = floor_to(from, bucket_seconds);
+    let first = since.map_or(from, |since| floor_to(since, bucket_seconds).clamp(from, to));
+    let wanted = selection.connection_id;
+    let rows = database.history_buckets(resolution_seconds, bucket_seconds, first..to, wanted).await?;
+    let mut view = HistoryView { at: now, from: first, to, bucket_seconds, ..HistoryView::default() };
+    view.series = series(&view, report, wanted, rows);
+    view.gaps = database.history_gaps(from..to, wanted, None, VIEW_GAPS_MAX as u32).await?;
+    view.gaps_total = database.history_gap_count(from..to, wanted).await?;
+    (view.events, view.events_total) = events(database, from..to, selection).await?;
+    view.trouble = report.head.history_trouble.clone();
+    Ok(view)
+}
+
+/// The resolution to read and the length of a bucket, both in seconds: the coarsest rows that make up a bucket, or coarser
+/// ones where finer ones are not kept for so long.
+#[must_use]
+pub fn grain(from: UnixMillis, to: UnixMillis, retention: &Retention, now: UnixMillis) -> (u32, u32) {
+    let bucket = bucket_seconds(to.millis_since(from));
+    let kept = |resolution: u32| from.0 >= now.0 - retention.of(resolution) || resolution >= 60;
+    let fits = |resolution: &&u32| bucket.is_multiple_of(**resolution) && kept(**resolution);
+    match RESOLUTIONS_SECONDS.iter().rev().find(fits) {
+        Some(resolution) => (*resolution, bucket),
+        None => RESOLUTIONS_SECONDS.into_iter().find(|r| kept(*r)).map_or((60, 60), |r| (r, r.max(bucket))),
+    }
+}
+
+/// One series for each connection that is configured, or was in that time.
+fn series(
+    view: &HistoryView,
+    report: &StatusReport,
+    wanted: Option<ConnectionId>,
+    rows: Vec<(ConnectionId, UnixMillis, Bucket)>,
+) -> Vec<Series> {
+    let (length, bucket_ms) = (view.length(), view.bucket_ms() as i64);
+    let empty = |connection_id, name: String| Series { connection_id, name, buckets: vec![Bucket::default(); length] };
+    let configured = report.connections.iter().map(|connection| &connection.live);
+    let mut series: BTreeMap<ConnectionId, Series> = configured
+        .filter(|live| wanted.is_none_or(|id| id == live.id))
+        .map(|live| (live.id, empty(live.id, live.name.clone())))
+        .collect();
+    for (id, at, bucket) in rows {
+        let place = at.millis_since(view.from) / bucket_ms;
+        let series = series.entry(id).or_insert_with(|| empty(id, format!("connection {id}")));
+        if let Some(slot) = usize::try_from(place).ok().and_then(|place| series.buckets.get_mut(place)) {
+            *slot = bucket;
+        }
+    }
+    series.into_values().collect()
+}
+
+/// What happened and what administrators did, newest first, and how much of both there is.
+async fn events(
+    database: &Database,
+    range: Range<UnixMillis>,
+    selection: &Selection,
+) -> Result<(Vec<HistoryEvent>, u64), QueryError> {
+    let (mut events, mut total) = (Vec::new(), 0);
+    if selection.kind != Some(EventKind::Audit) {
+        let filter = EventFilter { range: range.clone(), connection_id: selection.connection_id, kind: selection.kind };
+        events = database.history_events(&filter, None, VIEW_EVENTS_MAX as u32).await?;
+        total = database.history_event_count(&filter).await?;
+    }
+    if selection.kind.is_none_or(|kind| kind == EventKind::Audit) {
+        events.extend(database.audited_acts(range.clone(), VIEW_EVENTS_MAX as u32).await?);
+        total += database.audited_act_count(range).await?;
+        events.sort_by_key(|event| std::cmp::Reverse((event.at, event.id)));
+        events.truncate(VIEW_EVENTS_MAX);
+    }
+    Ok((events, total))
+}
+
+/// Last outage and share of the time without one, for each connection that is enabled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn reliability(
+    database: &Database,
+    report: &StatusReport,
+    now: UnixMillis,
+) -> Result<Vec<Reliability>, QueryError> {
+    let Some(begin) = database.first_run().await? else { return Ok(Vec::new()) };
+    let mut last: BTreeMap<_, _> = database.last_outages().await?.into_iter().collect();
+    let mut shares = Vec::new();
+    for start in [floor_to(now, DAY_SECONDS), UnixMillis(now.0 - WEEK_MS)] {
+        let start = start.max(begin);
+        let spent: BTreeMap<_, _> = database.gap_ms(start..now).await?.into_iter().collect();
+        shares.push((now.millis_since(start), spent));
+    }
+    let share = |place: usize, id: ConnectionId| {
+        let (length_ms, spent): &(i64, BTreeMap<_, _>) = &shares[place];
+        let length_ms = u64::try_from(*length_ms).ok().filter(|length| *length > 0)?;
+        let spent_ms = spent.get(&id).copied().unwrap_or(0).min(length_ms);
+        // Rounded down: all of it is said of nothing less.
+        u32::try_from((length_ms - spent_ms) * 10_000 / length_ms).ok()
+    };
+    let enabled = report.connections.iter().filter(|connection| connection.live.enabled).map(|c| c.live.id);
+    Ok(enabled
+        .map(|connection_id| Reliability {
+            connection_id,
+            last: last.remove(&connection_id),
+            today_basis_points: share(0, connection_id),
+            week_basis_points: share(1, connection_id),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_coarsest_rows_that_make_up_a_bucket_are_read() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        let retention = Retention { seconds: hours(1), ten_seconds: hours(24), rest: hours(24 * 90), bytes_max: 0 };
+        let now = UnixMillis(1_768_998_896_789);
+        let last = |seconds: i64| grain(UnixMillis(now.0 - seconds * 1000), now, &retention, now);
+        assert_eq!([300, 900, 3_600].map(last), [(1, 2), (1, 5), (10, 10)]);
+        assert_eq!([21_600, 86_400, 604_800, 7_776_000].map(last), [(60, 60), (60, 300), (900, 1_800), (900, 21_600)]);
+        let five_minutes = |ago: i64| {
+            let from = now.0 - ago * 1000;
+            grain(UnixMillis(from), UnixMillis(from + 300_000), &retention, now)
+        };
+        assert_eq!(five_minutes(7_200), (10, 10), "seconds are gone by then");
+        assert_eq!(five_minutes(172_800), (60, 60));
+        assert_eq!(five_minutes(86_400 * 300), (60, 60), "nothing is kept; nothing is found");
+    }
+}

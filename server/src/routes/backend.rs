@@ -1,0 +1,95 @@
+//! What the pages' questions are answered from.
+
+use super::{AppState, audit, history};
+use crate::{
+    audit::{Action, Actor},
+    auth::{Admin, AuthSession},
+    history::query,
+};
+use app::{
+    api::{Answer, Backend},
+    model::{
+        account::AccountSession,
+        audit::{AuditForm, AuditPage},
+        history::{Reliability, selection::Selection, view::HistoryView},
+        protocol::Snapshot,
+        time::UnixMillis,
+    },
+};
+use axum::http::request::Parts;
+use leptos::prelude::use_context;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Records on one page of the audit log.
+const AUDIT_PAGE: u32 = 50;
+/// How long the dashboard waits for the past.
+const RELIABILITY_WITHIN: Duration = Duration::from_millis(500);
+
+/// The server, as the pages know it.
+pub(super) struct Behind {
+    pub(super) state: AppState,
+}
+
+impl Backend for Behind {
+    fn first_view(&self) -> Answer<'_, Option<Snapshot>> {
+        Box::pin(self.state.hub.first_view())
+    }
+
+    fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>> {
+        Box::pin(async move {
+            let filter = audit::filter(&form, UnixMillis::now()).map_err(|bad| bad.to_string())?;
+            let records = self.state.database.audit_records(&filter, AUDIT_PAGE + 1).await;
+            let mut records = records.map_err(|error| {
+                tracing::error!(%error, "The audit log could not be read");
+                "The audit log cannot be read now. Reload in a moment.".to_owned()
+            })?;
+            let is_last = records.len() <= AUDIT_PAGE as usize;
+            records.truncate(AUDIT_PAGE as usize);
+            let next_cursor = records.last().filter(|_| !is_last).map(|record| record.seq.to_string());
+            Ok(AuditPage { records, next_cursor, actions: Action::ALL.map(Action::as_str).to_vec() })
+        })
+    }
+
+    fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {
+        let asked = use_context::<Parts>().and_then(|parts| {
+            let own = parts.extensions.get::<AuthSession>()?.session.id()?;
+            Some((parts.extensions.get::<Admin>()?.id, own))
+        });
+        Box::pin(async move {
+            let (account_id, own) = asked?;
+            self.state.database.account_sessions(account_id, &own).await.ok()
+        })
+    }
+
+    fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>> {
+        let AppState { database, config, hub, .. } = &self.state;
+        Box::pin(async move {
+            let report = hub.report();
+            let view = query::view(database, &config.history, &report, &selection, since, UnixMillis::now());
+            view.await.inspect_err(|error| tracing::warn!(%error, "History could not be read")).ok()
+        })
+    }
+
+    fn reliability(&self) -> Answer<'_, Vec<Reliability>> {
+        Box::pin(async move {
+            let report = self.state.hub.report();
+            let known = query::reliability(&self.state.database, &report, UnixMillis::now());
+            // The dashboard is not held up by a database that is slow or gone: then it says nothing of the past.
+            timeout(RELIABILITY_WITHIN, known).await.ok().and_then(Result::ok).unwrap_or_default()
+        })
+    }
+
+    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), String>> {
+        // Asked for here, as the context is gone once the answer is on its way.
+        let parts = use_context::<Parts>();
+        Box::pin(async move {
+            let extensions = parts.as_ref().map(|parts| &parts.extensions);
+            let admin = extensions.and_then(|extensions| extensions.get::<Admin>());
+            let actor = extensions.and_then(|extensions| extensions.get::<Actor>());
+            let (Some(admin), Some(actor)) = (admin, actor) else { return Err("sign in as an administrator".into()) };
+            let done = history::acknowledge_gap(&self.state, &admin.email, actor, id, &note).await;
+            done.map(drop).map_err(|refused| refused.to_string())
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! `/api/admin/history/…`: samples, events and gaps by range, as JSON or CSV, and the acknowledgement of a gap.
+//!
+//! ```text
+//!  query ──▶ Asked ──▶ on record ──▶ first page ──▶ 200 ──▶ page after page, streamed ──▶ JSON or CSV
+//!    └ 400: what is accepted   └ 503     └ 503
+//! ```
+//!
+//! An export holds one page in memory, however long it is. A database that fails in the middle breaks the transfer off, so
+//! that nobody takes half a file for a whole one.
+
+mod asked;
+mod records;
+mod stream;
+
+use super::{AppState, api_error};
+use crate::{
+    audit::{Action, Actor, NotRecorded},
+    auth::Admin,
+    database::QueryError,
+};
+use app::model::{
+    history::gap::{Acknowledgement, NOTE_LENGTH_MAX},
+    time::UnixMillis,
+};
+use asked::Asked;
+use axum::{
+    Extension, Json, Router,
+    extract::{Path, Query, State, rejection::JsonRejection},
+    http::{StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use records::{Events, Gaps, Samples, Table};
+use serde::Deserialize;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/admin/history/samples", get(export::<Samples>))
+        .route("/api/admin/history/events", get(export::<Events>))
+        .route("/api/admin/history/gaps", get(export::<Gaps>))
+        .route("/api/admin/history/gaps/{id}/acknowledge", post(acknowledge))
+}
+
+/// A stretch of one kind of record. That it left is on record first.
+async fn export<T: Table>(
+    State(state): State<AppState>,
+    Extension(actor): Extension<Actor>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Response, Refused> {
+    let asked = Asked::read::<T>(&parameters, UnixMillis::now()).map_err(|bad| Refused::Bad(bad.to_string()))?;
+    let table = T::new(&asked, &state.config.history, UnixMillis::now());
+    let act = actor.does(Action::Export).to(T::NAME).because(asked.to_string());
+    state.access.audit.record_often(act).await?;
+    Ok(stream::answer(state.database, table, asked).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    note: String,
+}
+
+/// Somebody has seen a gap, and says what became of it.
+async fn acknowledge(
+    State(state): State<AppState>,
+    Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+    body: Result<Json<Note>, JsonRejection>,
+) -> Result<Response, Refused> {
+    let Json(Note { note }) = body.map_err(|_| Refused::Bad(r#"expected a JSON body {"note":"…"}"#.to_owned()))?;
+    let id: i64 = id.parse().map_err(|_| Refused::NotFound)?;
+    let gap = acknowledge_gap(&state, &admin.email, &actor, id, &note).await?;
+    Ok(Json(records::gap_object(&gap, UnixMillis::now())).into_response())
+}
+
+/// What API and page do alike. Answers the gap as it is then.
+pub(super) async fn acknowledge_gap(
+    state: &AppState,
+    email: &str,
+    actor: &Actor,
+    id: i64,
+    note: &str,
+) -> Result<app::model::history::gap::Gap, Refused> {
+    let note = note.trim();
+    if note.is_empty() || note.chars().count() > NOTE_LENGTH_MAX {
+        return Err(Refused::Bad(format!("note: expected 1 to {NOTE_LENGTH_MAX} characters")));
+    }
+    let gap = state.database.history_gap(id).await?.ok_or(Refused::NotFound)?;
+    if gap.acknowledged.is_some() {
+        return Err(Refused::Conflict);
+    }
+    let act = actor.does(Action::GapAcknowledge).to(gap.name()).because(note);
+    let said = Acknowledgement { at: UnixMillis::now(), by: email.to_owned(), note: note.to_owned() };
+    match state.database.acknowledge_gap(id, &said, &act).await {
+        Ok(true) => Ok(state.database.history_gap(id).await?.ok_or(Refused::NotFound)?),
+        Ok(false) => Err(Refused::Conflict),
+        // The act and its record are one: neither is written.
+        Err(_) => Err(NotRecorded.into()),
+    }
+}
+
+/// Why there is no answer. In the API's form, none with words of the database.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// 400, naming what is accepted.
+    #[error("{0}")]
+    Bad(String),
+    /// 404.
+    #[error("there is no such gap")]
+    NotFound,
+    /// 409: somebody was first.
+    #[error("this gap is acknowledged already")]
+    Conflict,
+    /// 503: what cannot be put on record is not done.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+    /// 503.
+    #[error("history cannot be read now; try again in a few seconds")]
+    NoDatabase(#[from] QueryError),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let text = self.to_string();
+        match self {
+            Self::Bad(_) => api_error(StatusCode::BAD_REQUEST, "bad_request", &text),
+            Self::NotFound => api_error(StatusCode::NOT_FOUND, "not_found", &text),
+            Self::Conflict => api_error(StatusCode::CONFLICT, "conflict", &text),
+            Self::NotRecorded(refused) => refused.into_response(),
+            Self::NoDatabase(error) => {
+                tracing::warn!(%error, "History could not be read");
+                let mut answer = api_error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &text);
+                answer.headers_mut().insert(RETRY_AFTER, 5.into());
+                answer
+            }
+        }
+    }
+}
