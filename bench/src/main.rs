@@ -11,6 +11,7 @@
 //!
 //! A tick's volume is the microsecond of its publishing, by which an admin finds out how long it took.
 
+mod aims;
 mod api;
 mod child;
 mod crowd;

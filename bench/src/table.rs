@@ -1,7 +1,7 @@
 //! The rows of `make bench`, and how they are printed.
 
 use crate::{
-    api, floors, ingest,
+    aims, api, floors, ingest,
     measure::{Row, measure},
     relays,
     scenario::{Contestant, Scenario, Source, Spacing, View, unix_us},
@@ -45,11 +45,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     } else {
         json!(null)
     };
-    let whole = if "whole".contains(&options.only) { api::run()? } else { json!(null) };
+    let whole = "whole".contains(&options.only).then(api::run).transpose()?;
+    let aims = aims::print(&rows, whole.as_ref());
     if let Some(path) = &options.json {
         fs::write(
             path,
-            serde_json::to_string_pretty(&json!({"rows": rows, "floors": floors, "ingest": ingest, "whole": whole}))?,
+            serde_json::to_string_pretty(
+                &json!({"rows": rows, "floors": floors, "ingest": ingest, "whole": whole, "aims": aims}),
+            )?,
         )?;
     }
     let wrong = rows.iter().filter(|row| row.scenario.server == Contestant::Ours && !row.is_exact()).count();

@@ -1,0 +1,77 @@
+//! What the rows are held against: the numbers of the specification, and further aims on two cores.
+
+use crate::{
+    api::Whole,
+    measure::Row,
+    scenario::{Contestant, Source, Spacing, View},
+};
+use serde::Serialize;
+
+/// One aim and what was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Aim {
+    what: &'static str,
+    unit: &'static str,
+    at_most: f64,
+    measured: f64,
+}
+
+impl Aim {
+    fn is_met(&self) -> bool {
+        self.measured <= self.at_most
+    }
+}
+
+/// Prints the aims that these rows say something about.
+pub(crate) fn print(rows: &[Row], whole: Option<&Whole>) -> Vec<Aim> {
+    let mut aims = Vec::new();
+    let mut add = |what, unit, at_most, measured: Option<f64>| {
+        aims.extend(measured.map(|measured| Aim { what, unit, at_most, measured }));
+    };
+    let tape = |admins, ticks_per_second, spacing| {
+        rows.iter().find(|row| {
+            let scenario = &row.scenario;
+            scenario.server == Contestant::Ours
+                && (scenario.view, scenario.source) == (View::Tape, Source::Bus)
+                && (scenario.admins, scenario.ticks_per_second, scenario.spacing) == (admins, ticks_per_second, spacing)
+        })
+    };
+    let latest = |admins, ticks_per_second| {
+        rows.iter().find(|row| {
+            let scenario = &row.scenario;
+            scenario.server == Contestant::Ours
+                && (scenario.view, scenario.slow_admins) == (View::Latest, 0)
+                && (scenario.admins, scenario.ticks_per_second) == (admins, ticks_per_second)
+        })
+    };
+    let cost = |row: Option<&Row>| row.map(|row| row.cpu_per_million_told);
+    let bursts = tape(10, 10_000, Spacing::Bursts);
+    add("10 admins × 10,000 ticks/s in bursts, every tick", "CPU s per million told", 0.3, cost(bursts));
+    add("the same, p99 of the time to an admin", "ms", 12.0, bursts.map(|row| row.latency_ms[1]));
+    add("the same, peak memory", "MB", 30.0, bursts.map(|row| row.peak_mb));
+    let evenly = cost(tape(10, 10_000, Spacing::Even));
+    add("10 admins × 10,000 ticks/s evenly, every tick", "CPU s per million told", 0.5, evenly);
+    let many = tape(100, 1_000, Spacing::Bursts);
+    add("100 admins × 1,000 ticks/s, every tick", "CPU s per million told", 0.6, cost(many));
+    add("the same, peak memory", "MB", 30.0, many.map(|row| row.peak_mb));
+    let fast = tape(10, 40_000, Spacing::Bursts);
+    add("10 admins × 40,000 ticks/s, every tick", "CPU s per million told", 0.1, cost(fast));
+    add("the same, ticks miscounted", "ticks", 0.0, fast.map(|row| row.missing as f64));
+    let call_us = latest(10, 10_000).and_then(|row| row.call_ns).map(|[_, p99, _]| p99 as f64 / 1000.0);
+    add("N3: what a tick takes of the ingest path, p99, 10 admins", "µs", 50.0, call_us);
+    add("N4: 1,000 admins × 10,000 ticks/s", "% of a core", 100.0, latest(1_000, 10_000).map(|row| row.cpu_percent));
+    let rush = latest(10, 100_000);
+    add("N6: 100,000 ticks/s taken in and conflated", "% of a core", 100.0, rush.map(|row| row.cpu_percent));
+    let peak = latest(10, 400_000);
+    add("N6: 400,000 ticks in one second, miscounted", "ticks", 0.0, peak.map(|row| row.missing as f64));
+    add("N7: status API, p99", "ms", 1.0, whole.map(|whole| whole.status_p99_ms));
+
+    if !aims.is_empty() {
+        println!("\n### aims\n\n| what | at most | measured | |\n|---|---:|---:|---|");
+    }
+    for aim in &aims {
+        let verdict = if aim.is_met() { "met" } else { "MISSED" };
+        println!("| {} | {} {} | {:.3} | {verdict} |", aim.what, aim.at_most, aim.unit, aim.measured);
+    }
+    aims
+}
