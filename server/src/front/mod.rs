@@ -41,8 +41,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Our own cookie is 60 bytes; a head that does not fit is answered with 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// What the system holds of what a client does not read, half of what it then takes in truth. A slow admin reads through it
-/// before it comes to the present, so it is kept to a few seconds of a slow line; the default is megabytes.
-const SEND_BUFFER_BYTES: usize = 32 << 10;
+/// before it comes to the present, so it is kept to seconds of a slow line; what the system would take by itself grows to
+/// megabytes. Less would hold up frames of many thousand symbols, which have 60 kB and more.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// After the system would give us no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 

@@ -230,7 +230,10 @@ impl Task {
     }
 
     fn flush(&mut self) {
-        self.last_flush = Instant::now();
+        // Timers are a millisecond late or two. The next frame is reckoned from when this one was due, so that what comes
+        // right behind a late one need not wait for that as well.
+        let (now, due) = (Instant::now(), self.last_flush + self.pace.frame_interval);
+        self.last_flush = if (due..due + self.pace.frame_interval / 2).contains(&now) { due } else { now };
         let frames = self.monitor.flush(UnixMillis::now());
         self.send(&frames);
     }
