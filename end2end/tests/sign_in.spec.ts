@@ -63,6 +63,7 @@ test('the role super reaches all of it, from this origin only', async ({ page, c
 
   const monitor = new MonitorPage(page, server);
   await monitor.submitLogin('root@example.com', PASSWORD);
+  await monitor.waitUntilHydrated();
   await monitor.expectLive();
   const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
   expect(await server.handshakeStatus({ cookie })).toBe(101);
