@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     model::{
+        history::HistoryTrouble,
         status::{StatusHead, StatusSource},
         time::{UnixMillis, format_seconds},
     },
@@ -36,7 +37,7 @@ pub fn Banners(
 ) -> impl IntoView {
     let troubles = Memo::new(move |_| {
         let of_link = link_trouble(link.get(), || clock.get(), || now.get());
-        let of_head = head.with(|head| [bus_trouble(head), source_trouble(head)]);
+        let of_head = head.with(|head| [bus_trouble(head), source_trouble(head), history_trouble(head)]);
         of_link.into_iter().chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
     });
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
@@ -110,6 +111,12 @@ fn source_trouble(head: &StatusHead) -> Option<Trouble> {
     Some(Trouble { tone: "warn", title, detail: detail.to_owned(), sign_in: false })
 }
 
+fn history_trouble(head: &StatusHead) -> Option<Trouble> {
+    let HistoryTrouble { since, reason } = head.history_trouble.as_ref()?;
+    let detail = ["Since ", &since.clock(), " UTC: ", reason, ". Ticks and states go on."].concat();
+    Some(Trouble { tone: "warn", title: "History is not being kept.", detail, sign_in: false })
+}
+
 /// Shown by the style sheet when the browser's side did not start or broke, and without JavaScript. `at` is when the page was made.
 #[component]
 pub fn StillPage(
@@ -150,5 +157,10 @@ mod tests {
         let head = StatusHead { bus, status_source: StatusSource::Inferred, ..StatusHead::default() };
         assert_eq!(bus_trouble(&head).expect("a trouble").detail, "connection refused");
         assert_eq!(source_trouble(&head).expect("a trouble").title, "Status is inferred.");
+        assert_eq!(history_trouble(&head), None);
+        let trouble = HistoryTrouble { since: UnixMillis(0), reason: "database or disk is full".into() };
+        let head = StatusHead { history_trouble: Some(trouble), ..StatusHead::default() };
+        let told = history_trouble(&head).expect("a trouble").detail;
+        assert_eq!(told, "Since 00:00:00 UTC: database or disk is full. Ticks and states go on.");
     }
 }

@@ -136,7 +136,6 @@ impl Database {
     /// # Errors
     /// When the database does not take it; then nothing of it is written.
     pub async fn write_history(&self, batch: &Batch) -> Result<(), QueryError> {
-        self.check_in_place()?;
         let mut change = self.change().await?;
         let transaction = &mut change.transaction;
         let run = &batch.run;

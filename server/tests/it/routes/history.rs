@@ -1,6 +1,10 @@
 //! History over the API: what is asked for, what comes, and who may (spec M3 to M5).
 
-use crate::util::{Client, TestServer, eventually};
+use crate::util::{Client, PATIENCE, Socket, TestServer, eventually};
+use app::model::{
+    protocol::{Frame, SUBPROTOCOL_BINARY},
+    status::LiveReport,
+};
 use serde_json::{Value, json};
 use server::auth::Role;
 
@@ -169,5 +173,43 @@ async fn every_fault_is_a_gap_with_its_cause_and_an_admin_can_acknowledge_it() {
     let page = admin.get("/admin/metrics?range=5m", 200).await;
     for part in ["#1-1", "closed by the provider", "connection limit", "filled from flat files", "</body></html>"] {
         assert!(page.contains(part), "{part}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_gone_costs_history_alone_and_is_caught_up_with() {
+    let server = TestServer::start([]).await;
+    let admin = with_history(&server).await;
+    let mut socket = admin.socket(Some(SUBPROTOCOL_BINARY)).await;
+    let (file, elsewhere) = (server.database_file(), server.database_file().with_extension("elsewhere"));
+    std::fs::rename(&file, &elsewhere).unwrap();
+    let told = until(&mut socket, |live| live.head.history_trouble.clone()).await;
+    assert_eq!(told.reason, "the database file was removed: put it back or restart the server");
+    let before = until(&mut socket, |live| Some(live.head.summary.ticks_total)).await;
+    until(&mut socket, |live| (live.head.summary.ticks_total > before + 100).then_some(())).await;
+    let refused = admin.post(&list("gaps", "/1/acknowledge"), r#"{"note":"x"}"#, 503).await;
+    assert!(refused.contains("not_recorded"), "nothing can be put on record: {refused}");
+
+    std::fs::rename(&elsewhere, &file).unwrap();
+    until(&mut socket, |live| live.head.history_trouble.is_none().then_some(())).await;
+    let event = eventually("what became of history is on record", || async {
+        rows(&admin, "events", "?kind=history").await.into_iter().next()
+    })
+    .await;
+    assert!(event["text"].as_str().unwrap().ends_with("nothing was lost, all of it was written late"), "{event}");
+}
+
+/// Reads frames until one says what is wanted.
+async fn until<T>(socket: &mut Socket, wanted: impl Fn(&LiveReport) -> Option<T>) -> T {
+    let since = std::time::Instant::now();
+    loop {
+        let live = match socket.frame().await {
+            Frame::Live(live) | Frame::Metrics(live) => live,
+            _ => continue,
+        };
+        if let Some(found) = wanted(&live) {
+            return found;
+        }
+        assert!(since.elapsed() < 3 * PATIENCE, "waited in vain");
     }
 }

@@ -87,6 +87,11 @@ impl TestServer {
         std::fs::write(self.folder.path().join(".env"), text).unwrap();
     }
 
+    /// The file of its database.
+    pub(crate) fn database_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("monitor.db")
+    }
+
     /// Breaks the simulated market.
     pub(crate) async fn fault(&self, fault: Value) {
         let answer = reqwest::Client::new().post(&self.control).json(&fault).send().await.unwrap();
