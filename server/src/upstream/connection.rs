@@ -324,11 +324,11 @@ impl Connection {
             }
             match self.link.next(Event::Said(notice)) {
                 Some(Action::Authenticate) => {
+                    self.parts.place.presents_key(std::time::Instant::now());
                     let message = massive::auth_message(self.parts.endpoint.key());
                     send(socket, Message::text(message), patience).await?;
                 }
                 Some(Action::Subscribe) => {
-                    self.parts.place.authenticated(std::time::Instant::now());
                     for message in massive::subscribe_messages(self.link.params()) {
                         send(socket, Message::text(message), patience).await?;
                     }

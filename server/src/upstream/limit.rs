@@ -27,7 +27,7 @@ pub(super) struct Limit {
 struct Seat {
     /// Smaller comes first.
     rank: (Priority, ConnectionId),
-    authenticated_at: Option<Instant>,
+    came_in_at: Option<Instant>,
     gives_way: Arc<Notify>,
 }
 
@@ -52,7 +52,7 @@ impl Limit {
     /// A place for a connection.
     pub(super) fn place(self: &Arc<Self>, id: ConnectionId, priority: Priority) -> Place {
         let gives_way = Arc::new(Notify::new());
-        let seat = Seat { rank: (priority, id), authenticated_at: None, gives_way: Arc::clone(&gives_way) };
+        let seat = Seat { rank: (priority, id), came_in_at: None, gives_way: Arc::clone(&gives_way) };
         self.lock().insert(id, seat);
         Place { limit: Arc::clone(self), id, gives_way }
     }
@@ -70,19 +70,20 @@ impl Limit {
 }
 
 impl Place {
-    /// The key was taken.
-    pub(super) fn authenticated(&self, now: Instant) {
+    /// The key is on its way. From here on somebody may be put out for this connection, and hear of it before the answer to
+    /// the key is read here.
+    pub(super) fn presents_key(&self, now: Instant) {
         // It may have been told to give way when it had just gone by itself.
         let _ = self.gives_way.notified().now_or_never();
         if let Some(seat) = self.limit.lock().get_mut(&self.id) {
-            seat.authenticated_at = Some(now);
+            seat.came_in_at = Some(now);
         }
     }
 
     /// The connection is gone, whyever.
     pub(super) fn left(&self) {
         if let Some(seat) = self.limit.lock().get_mut(&self.id) {
-            seat.authenticated_at = None;
+            seat.came_in_at = None;
         }
     }
 
@@ -90,11 +91,11 @@ impl Place {
     pub(super) fn evicted(&self, now: Instant) -> Verdict {
         let mut seats = self.limit.lock();
         if let Some(seat) = seats.get_mut(&self.id) {
-            seat.authenticated_at = None;
+            seat.came_in_at = None;
         }
-        let others_up = seats.iter().filter(|(id, seat)| **id != self.id && seat.authenticated_at.is_some());
+        let others_up = seats.iter().filter(|(id, seat)| **id != self.id && seat.came_in_at.is_some());
         let is_ours = |(_, seat): &(&ConnectionId, &Seat)| {
-            seat.authenticated_at.is_some_and(|at| now.saturating_duration_since(at) <= CAUSE_WINDOW)
+            seat.came_in_at.is_some_and(|at| now.saturating_duration_since(at) <= CAUSE_WINDOW)
         };
         if !others_up.clone().any(|seat| is_ours(&seat)) {
             return Verdict::Retry;
@@ -146,7 +147,7 @@ mod tests {
     fn the_first_by_rank_comes_back_and_the_last_gives_way() {
         let places = places(3);
         let now = Instant::now();
-        places.iter().for_each(|place| place.authenticated(now));
+        places.iter().for_each(|place| place.presents_key(now));
         // Two are allowed: the third one put the first one out.
         assert_eq!(places[0].evicted(now), Verdict::Retry);
         assert_eq!([&places[1], &places[2]].map(must_give_way), [false, true]);
@@ -156,7 +157,7 @@ mod tests {
     fn the_last_by_rank_stands_back_when_it_is_put_out() {
         let places = places(2);
         let now = Instant::now();
-        places[0].authenticated(now);
+        places[0].presents_key(now);
         assert_eq!(places[1].evicted(now), Verdict::StandBack, "refused at the door");
         assert!(!must_give_way(&places[0]));
     }
@@ -165,7 +166,7 @@ mod tests {
     fn with_nobody_of_ours_to_blame_it_tries_again() {
         let places = places(3);
         let long_ago = Instant::now();
-        places.iter().for_each(|place| place.authenticated(long_ago));
+        places.iter().for_each(|place| place.presents_key(long_ago));
         let now = long_ago + CAUSE_WINDOW + Duration::from_secs(1);
         assert_eq!(places[2].evicted(now), Verdict::Retry);
         assert!(!places.iter().any(must_give_way));
@@ -175,7 +176,7 @@ mod tests {
     fn a_place_that_is_given_up_blames_nobody() {
         let mut places = places(2);
         let now = Instant::now();
-        places.iter().for_each(|place| place.authenticated(now));
+        places.iter().for_each(|place| place.presents_key(now));
         places.remove(0);
         assert_eq!(places[0].evicted(now), Verdict::Retry);
     }
@@ -192,7 +193,7 @@ mod tests {
             let Some((&dialling, &at)) = due.iter().min_by_key(|(_, at)| **at) else { break };
             due.remove(&dialling);
             now = now.max(at);
-            places[dialling].authenticated(now);
+            places[dialling].presents_key(now);
             within.push(dialling);
             if within.len() <= allowed {
                 continue;

@@ -72,7 +72,7 @@ impl Loss {
 
     /// The account has too many connections, and one of ours comes before this one.
     pub(super) fn gave_way(words: Option<String>) -> Self {
-        let said = words.clone().unwrap_or_else(|| "too many connections".to_owned());
+        let said = words.clone().unwrap_or_else(|| "too many connections.".to_owned());
         let reason = format!(
             "Connection limit of the account: {said} Other connections of ours come first and use what it allows; \
              refresh the configuration to try again"

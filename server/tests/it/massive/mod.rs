@@ -144,14 +144,12 @@ impl Rig {
         what: &str,
         mut is_so: impl FnMut(&ConnectionLive) -> bool,
     ) -> ConnectionLive {
-        let last = Arc::clone(&*self.report.borrow());
         let find =
             |report: &StatusReport| report.connections.iter().map(|c| &c.live).find(|live| live.id == id).cloned();
         let waiting = self.report.wait_for(|report| find(report).is_some_and(|live| is_so(&live)));
-        match timeout(PATIENCE, waiting).await {
-            Ok(report) => find(&report.expect("the manager reports")).expect("it is there"),
-            Err(_) => panic!("waited in vain for connection {id} to be {what}; it was {:#?}", find(&last)),
-        }
+        let found =
+            timeout(PATIENCE, waiting).await.ok().and_then(|report| find(&report.expect("the manager reports")));
+        found.unwrap_or_else(|| panic!("waited in vain for connection {id} to be {what}; it is {:#?}", self.live(id)))
     }
 
     async fn until_state(&mut self, id: ConnectionId, state: &str) -> ConnectionLive {
