@@ -12,7 +12,7 @@ scripts/setup.sh test
 source scripts/env.sh
 # The relays that others wrote are compared with where they can be had.
 (cd bench/relays && npm ci --silent) || echo "bun and ws cannot be installed: they are left out" >&2
-cargo build --release --quiet -p bench
+RUSTFLAGS=$release_flags cargo build --release --quiet -p bench
 
 quick=()
 [ "${1:-}" = --quick ] && quick=(--quick)
