@@ -109,7 +109,7 @@ async fn nonsense_is_answered_with_an_error_and_too_much_of_it_closes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_says_so() {
-    let server = TestServer::start([]).await;
+    let mut server = TestServer::start([]).await;
     let admin = server.admin().await;
     let mut socket = admin.socket(None).await;
     socket.event().await;

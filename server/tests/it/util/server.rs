@@ -98,8 +98,8 @@ impl TestServer {
         assert!(answer.status().is_success(), "{fault}: {}", answer.text().await.unwrap());
     }
 
-    /// Ends it as a signal would.
-    pub(crate) async fn stop(mut self) {
+    /// Ends it as a signal would; its database is there until it is dropped.
+    pub(crate) async fn stop(&mut self) {
         self.shutdown.cancel();
         (&mut self.running).await.unwrap().unwrap();
     }
