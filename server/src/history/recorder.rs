@@ -125,7 +125,7 @@ impl Recorder {
             watched.sampled = counters;
             let ticks = gained(counters.ticks, before.ticks);
             let micros = |ms: f64| (ms * 1000.0).max(0.0).round() as u64;
-            self.backlog.sample(Sample {
+            let whole = Sample {
                 connection_id: *id,
                 at: now,
                 covered_ms,
@@ -139,7 +139,8 @@ impl Recorder {
                     [micros(latency.p50), micros(latency.p95), micros(latency.p99), micros(latency.p99)]
                 }),
                 phase_ms,
-            });
+            };
+            by_seconds(&whole).for_each(|second| self.backlog.sample(second));
         }
     }
 
@@ -252,6 +253,26 @@ impl Watched {
         self.errors_told = live.metrics.error_count;
         None
     }
+}
+
+/// A look that covers several seconds, spread evenly over them, or every other second would look unseen. Sums stay exact.
+fn by_seconds(whole: &Sample) -> impl Iterator<Item = Sample> + '_ {
+    let parts = (whole.covered_ms + 500).div_euclid(1000).max(1);
+    (0..parts).map(move |part| {
+        let share = |count: u64| count * (part + 1) / parts - count * part / parts;
+        let later_ms = whole.covered_ms * (parts - 1 - part) / parts;
+        Sample {
+            at: UnixMillis(whole.at.0 - later_ms as i64),
+            covered_ms: share(whole.covered_ms),
+            messages: share(whole.messages),
+            ticks: share(whole.ticks),
+            bytes: share(whole.bytes),
+            errors: share(whole.errors),
+            reconnects: share(whole.reconnects),
+            phase_ms: whole.phase_ms.map(share),
+            ..whole.clone()
+        }
+    })
 }
 
 /// Why a connection is in its state, in words.

@@ -49,9 +49,19 @@ fn a_counter_that_starts_anew_is_not_a_loss_and_a_machine_that_slept_leaves_a_ho
     recorder.observe(&report(ConnectionState::Connected, START, 7), UnixMillis(START + 1_000));
     assert_eq!(drain(&mut recorder).samples[0].ticks, 7);
     recorder.observe(&report(ConnectionState::Connected, START, 9), UnixMillis(START + 3_600_000));
-    assert_eq!(drain(&mut recorder).samples[0].covered_ms, 10_000);
+    assert_eq!(drain(&mut recorder).samples.iter().map(|sample| sample.covered_ms).sum::<u64>(), 10_000);
     recorder.observe(&report(ConnectionState::Connected, START, 9), UnixMillis(START));
     assert!(drain(&mut recorder).samples.is_empty(), "a clock that went back measures nothing");
+}
+
+#[test]
+fn a_look_that_covers_seconds_is_spread_over_them() {
+    let mut recorder = Recorder::new(Ledger::default());
+    recorder.observe(&report(ConnectionState::Connected, START, 0), UnixMillis(START));
+    recorder.observe(&report(ConnectionState::Connected, START, 10), UnixMillis(START + 3_700));
+    let samples = drain(&mut recorder).samples;
+    let told: Vec<_> = samples.iter().map(|sample| (sample.at.0 - START, sample.covered_ms, sample.ticks)).collect();
+    assert_eq!(told, [(925, 925, 2), (1_850, 925, 3), (2_775, 925, 2), (3_700, 925, 3)]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub const HEIGHT: u32 = 1_000;
 /// Room above the highest value, for its line's width.
 const HEADROOM: f64 = 0.96;
 /// The parts of the axis that may have a mark; the style sheet has as many columns.
-pub const MARKS: usize = 60;
+pub const MARKS: usize = 40;
 
 /// The coordinate system of a plot with so many buckets.
 #[must_use]
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(event_lines(&view), "M99 0v1000M50 0v1000");
         let marks = marks(&view);
         assert_eq!(marks.iter().flatten().count(), 2);
-        let mark = marks[30].as_ref().expect("a mark in the middle");
+        let mark = marks[20].as_ref().expect("a mark in the middle");
         assert_eq!((mark.anchor.as_str(), mark.text.as_str()), ("event-50", "2 events, the last at 12:00:50 UTC: b"));
     }
 
