@@ -52,7 +52,7 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
 });
 
 test('pointer and keys read all charts at one moment, marks lead to entries and back, the address holds it all', async ({ page, openMonitor }) => {
-  const metrics = await withHistory(await openMonitor());
+  const metrics = await withHistory(await openMonitor(), 9);
   await metrics.goto();
   await metrics.waitUntilHydrated();
   await expect(metrics.freshness).toContainText('Live, as of');
