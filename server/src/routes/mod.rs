@@ -70,11 +70,8 @@ impl FromRef<AppState> for LeptosOptions {
 pub(crate) fn router(state: AppState) -> Router {
     let accounts = Accounts::new(state.database.clone());
     let access = state.access.clone();
-    let mut for_people = for_everybody(&state, &access);
-    if state.config.dashboard.enabled {
-        for_people = for_people.merge(for_admins(&state, &access));
-    }
-    let for_people = with_sessions(for_people, &accounts, access.sessions);
+    let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
+    let for_people = with_sessions(for_everybody(&state, &access).merge(dashboard), &accounts, access.sessions);
     let files_and_errors = leptos_axum::file_and_error_handler::<AppState, _>(app::shell);
     guard::around(for_people.merge(for_machines()).fallback(files_and_errors), &access).with_state(state)
 }
@@ -115,6 +112,15 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .route(SOCKET, get(admin_ws::admin_ws))
         .layer(middleware::from_fn_with_state(access.clone(), api_for_admins));
     pages.merge(api)
+}
+
+/// What answers where the dashboard is switched off (spec G4): nothing. The fallback would render its pages, which the app
+/// knows whether they are served or not.
+fn for_nobody() -> Router<AppState> {
+    let nothing = || async {
+        plain_page::plain_page(StatusCode::NOT_FOUND, "Nothing is here", "<p>The address leads nowhere.</p>")
+    };
+    Router::new().route("/admin/{*rest}", any(nothing)).route("/api/admin/{*rest}", any(no_such_route))
 }
 
 /// Health and metrics, for machines that have no session.

@@ -85,7 +85,7 @@ async fn a_channel_outside_the_plan_is_refused_without_a_name_and_the_others_flo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_prefix_is_never_acknowledged_and_counted_when_the_deadline_is_over() {
-    let policy = Policy { acknowledge_timeout: Duration::from_secs(1), ..hasty() };
+    let policy = Policy { acknowledge_timeout: Duration::from_secs(3), ..hasty() };
     let mut rig = Rig::start(three(&[Trades]), policy).await;
     rig.all_connected().await;
     rig.fault(json!({"fault": "ignore_channel", "channel": "Q"})).await;
