@@ -27,8 +27,6 @@ impl Database {
     pub async fn change(&self) -> Result<Change, QueryError> {
         // A record in a file that was deleted is none.
         self.check_in_place()?;
-        // Into a file that is gone nothing can be put on record.
-        self.check_in_place()?;
         let begin = async {
             // In line here, not in SQLite: who waits there holds a connection that readers need.
             let turn = self.turn.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
