@@ -127,13 +127,15 @@ impl Database {
     /// As a disk that has room for so many pages of the file in all; with 0, for those it has.
     #[cfg(test)]
     pub(crate) async fn limit_pages(&self, pages: u32) {
-        // The limit is a connection's own.
+        let pages = pages.max(1);
+        // The limit is a connection's own: set on those that will be opened, and on all that can be open now.
+        let options = self.pool.connect_options().as_ref().clone();
+        self.pool.set_connect_options(options.pragma("max_page_count", pages.to_string()));
         let mut connections = Vec::new();
         for _ in 0..self.pool.options().get_max_connections() {
             connections.push(self.pool.acquire().await.unwrap());
         }
         for connection in &mut connections {
-            let pages = pages.max(1);
             sqlx::query(&format!("PRAGMA max_page_count = {pages}")).execute(&mut **connection).await.unwrap();
         }
     }

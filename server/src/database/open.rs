@@ -1,7 +1,7 @@
 //! Opening the database: every way it can fail is told with the path and the cause.
 
 use sqlx::{
-    SqlitePool,
+    Connection, SqliteConnection, SqlitePool,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -130,6 +130,7 @@ pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
         .connect_with(options)
         .await
         .map_err(|cause| refused(&path, cause))?;
@@ -137,6 +138,17 @@ pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError
     sqlx::migrate!().run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
     SqliteStore::new(pool.clone()).migrate().await.map_err(|cause| refused(&path, cause))?;
     Ok((pool, Place::of(&path)))
+}
+
+/// May a connection be lent again? sqlx counts for itself how deep in transactions a connection is, and counts down only
+/// when its `COMMIT` or `ROLLBACK` succeeds. When SQLite has rolled back already, as it does by itself when the disk is full
+/// or fails, there is no transaction to end, the `ROLLBACK` is refused, and no other could ever begin on that connection;
+/// a `BEGIN` that is given up at the wrong moment even leaves its transaction open, with the lock. Such a connection is
+/// closed, which ends whatever is open, and the pool opens another.
+async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // A transaction that was dropped is rolled back by a command that may still be queued; it is through when this is.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {

@@ -209,6 +209,26 @@ async fn the_next_run_learns_how_the_last_one_ended() {
 }
 
 #[tokio::test]
+async fn a_disk_that_was_full_leaves_no_connection_behind_that_cannot_begin() {
+    let (_folder, database) = testing::database().await;
+    let small = batch(vec![], vec![event(START, None, EventKind::Server)], vec![]);
+    let mut large = small.clone();
+    large.events[0].text = "words ".repeat(100_000);
+    database.limit_pages(0).await;
+    // More often than there are connections.
+    for _ in 0..20 {
+        let error = database.write_history(&large).await.unwrap_err();
+        assert_eq!(error.reason(), "database or disk is full");
+    }
+    database.limit_pages(1_000_000).await;
+    for _ in 0..20 {
+        database.write_history(&small).await.unwrap();
+    }
+    let filter = EventFilter { range: everything(), connection_id: None, kind: None };
+    assert_eq!(database.history_event_count(&filter).await.unwrap(), 20, "of what did not fit nothing is left");
+}
+
+#[tokio::test]
 async fn what_is_too_old_goes_and_the_rest_stays() {
     let (_folder, database) = testing::database().await;
     let samples = (0..120).map(|second| sample(1, second, 1)).collect();
