@@ -24,6 +24,7 @@ pub struct FirstView {
     #[serde(with = "packed")]
     pub snapshot: Snapshot,
     /// How reliable each connection was so far.
+    #[serde(with = "packed")]
     pub reliability: Vec<Reliability>,
     /// Who is signed in.
     pub email: String,

@@ -99,43 +99,7 @@ pub struct Series {
     /// Its name.
     pub name: String,
     /// Oldest first; [`Series::buckets`] of a view are all of one length and begin together.
-    #[serde(with = "packed")]
     pub buckets: Vec<Bucket>,
-}
-
-/// Buckets travel as bare lists of numbers: with a name on each value they would be five times as long.
-mod packed {
-    use super::{Bucket, Phase};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    type Row = (u64, [u64; 4], [Option<u64>; 4], [u64; Phase::COUNT]);
-
-    pub(super) fn serialize<S: Serializer>(buckets: &[Bucket], serializer: S) -> Result<S::Ok, S::Error> {
-        // A bucket of which nothing is known is one digit.
-        let rows: Vec<Option<Row>> = buckets
-            .iter()
-            .map(|b| {
-                (b.covered_ms > 0).then_some((
-                    b.covered_ms,
-                    [b.ticks, b.messages, b.errors, b.reconnects],
-                    [b.p50_us, b.p95_us, b.p99_us, b.p99_us_max],
-                    b.phase_ms,
-                ))
-            })
-            .collect();
-        rows.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bucket>, D::Error> {
-        let rows = Vec::<Option<Row>>::deserialize(deserializer)?;
-        let unpack = |row: Option<Row>| {
-            row.map_or_else(Bucket::default, |(covered_ms, counts, latency, phase_ms)| {
-                let ([ticks, messages, errors, reconnects], [p50_us, p95_us, p99_us, p99_us_max]) = (counts, latency);
-                Bucket { covered_ms, ticks, messages, errors, reconnects, p50_us, p95_us, p99_us, p99_us_max, phase_ms }
-            })
-        };
-        Ok(rows.into_iter().map(unpack).collect())
-    }
 }
 
 /// A moment down to the begin of its bucket.
@@ -181,14 +145,5 @@ mod tests {
         assert_eq!((both.worst(), both.trouble()), (Some(Phase::Failed), 0.25));
         assert_eq!(Bucket::default().per_second(0), None, "nobody looked is not zero");
         assert_eq!(one.join(Bucket::default()), one);
-    }
-
-    #[test]
-    fn buckets_travel_as_numbers() {
-        let buckets = vec![Bucket { covered_ms: 1_000, ticks: 7, ..Bucket::default() }, Bucket::default()];
-        let series = Series { connection_id: 1, name: "primary".into(), buckets };
-        let json = serde_json::to_string(&series).expect("serialises");
-        assert!(json.contains("[[1000,[7,0,0,0],[null,null,null,null],[0,0,0,0,0,0]],null]"), "{json}");
-        assert_eq!(serde_json::from_str::<Series>(&json).expect("parses"), series);
     }
 }
