@@ -21,5 +21,5 @@ if is_up_to_date; then exit; fi
 mkdir -p target
 rm -f "$finished"
 touch "$started"
-RUSTFLAGS=$release_flags cargo leptos build --release --precompress
+RUSTFLAGS=$release_flags cargo leptos build --release --split --precompress
 rustc --version >"$finished"

@@ -26,7 +26,41 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
+#[cfg(not(split_pages))]
+use leptos_router::ChooseView;
 use leptos_router::hooks::use_query_map;
+#[cfg(split_pages)]
+use leptos_router::{Lazy, LazyRoute, lazy_route};
+
+/// The route's view. Releases put the page's code into a file of its own, so that the dashboard does not download it; they
+/// are compiled with `split_pages`, as plain builds lack the step that takes the file apart (`scripts/env.sh`).
+#[cfg(split_pages)]
+pub fn route() -> Lazy<FullMetrics> {
+    Lazy::new()
+}
+
+/// The route's view.
+#[cfg(not(split_pages))]
+pub fn route() -> impl ChooseView {
+    MetricsPage
+}
+
+/// The page as a file of its own.
+#[cfg(split_pages)]
+#[derive(Debug)]
+pub struct FullMetrics;
+
+#[cfg(split_pages)]
+#[lazy_route]
+impl LazyRoute for FullMetrics {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <MetricsPage/> }.into_any()
+    }
+}
 
 /// The page at `/admin/metrics`.
 #[component]

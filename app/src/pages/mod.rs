@@ -28,7 +28,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/admin/websockets") view=monitor::MonitorPage ssr=SsrMode::Async/>
                 <Route path=path!("/admin/audit") view=audit::AuditLogPage ssr=SsrMode::Async/>
                 <Route path=path!("/admin/account") view=account::AccountPage ssr=SsrMode::Async/>
-                <Route path=path!("/admin/metrics") view=metrics::MetricsPage ssr=SsrMode::Async/>
+                <Route path=path!("/admin/metrics") view=metrics::route() ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=login::LoginPage ssr=SsrMode::Async/>
             </Routes>
         </Router>
