@@ -53,6 +53,13 @@ pub fn TapeList(
     });
     Effect::new(move |_| set_pixels(lines, "top", first.get()));
     observe_size(scroller, measure);
+    // The wheel scrolls beside the page's own thread: without this, lines that come in the same frame would scroll back to the
+    // end before anybody hears of it, and a busy tape could not be left.
+    let leave_end = move || {
+        if scroller.get_untracked().is_some_and(|element| element.scroll_top() > 0) {
+            on_act.run(Act::Follow(false));
+        }
+    };
     view! {
         <div
             class="table-scroller tape"
@@ -63,6 +70,7 @@ pub fn TapeList(
             data-testid=format!("tape-{id}")
             node_ref=scroller
             on:scroll=move |_| measure()
+            on:wheel=move |event| if event.delta_y() < 0.0 { leave_end() }
         >
             <div class="table-row tape-row table-head" role="row">
                 <span role="columnheader">"Time"</span>

@@ -16,7 +16,7 @@ const RATE_SECONDS: f32 = 10.0;
 pub struct Side {
     /// The first price that this page saw.
     pub opening: Option<f64>,
-    /// Ticks a second, averaged over [`RATE_SECONDS`].
+    /// Ticks a second, averaged over the last seconds.
     pub rate: f32,
     /// The price of the last tick on a tape.
     pub tape_price: Option<f64>,
