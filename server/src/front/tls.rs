@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a renewed certificate may go unnoticed; a look is two calls of `stat`.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the server proves itself with. Its clones are renewed together. `Debug` shows nothing of it.
 #[derive(Clone)]

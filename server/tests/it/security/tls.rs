@@ -1,10 +1,10 @@
 //! TLS in the server itself: cookies, headers and the socket over it, and certificates that are renewed.
 
-use crate::util::{PASSWORD, PATIENCE, TestServer, email_of};
+use crate::util::{PASSWORD, PATIENCE, TestServer, email_of, eventually};
 use futures_util::StreamExt;
 use rustls::pki_types::{CertificateDer, ServerName};
 use server::auth::Role;
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,6 +27,11 @@ async fn server(folder: &TempDir) -> TestServer {
 }
 
 pub(super) async fn connect(address: SocketAddr, trusted: &CertificateDer<'static>) -> TlsStream<TcpStream> {
+    try_connect(address, trusted).await.unwrap()
+}
+
+/// Fails when the server proves itself with another certificate.
+async fn try_connect(address: SocketAddr, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -35,8 +40,8 @@ pub(super) async fn connect(address: SocketAddr, trusted: &CertificateDer<'stati
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let socket = TcpStream::connect(address).await.unwrap();
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap()
+    let socket = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await
 }
 
 pub(super) async fn ask(mut stream: TlsStream<TcpStream>, request: &str) -> String {
@@ -103,6 +108,30 @@ async fn who_speaks_no_tls_or_nothing_at_all_holds_nobody_up() {
     let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let answer = ask(connect(server.address, &trusted).await, request).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_taken_while_the_server_runs_and_half_a_pair_is_not() {
+    const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let (folder, renewal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let old = certificate(folder.path());
+    let server = server(&folder).await;
+    let opened_before = connect(server.address, &old).await;
+
+    let new = certificate(renewal.path());
+    let take = |name| std::fs::copy(renewal.path().join(name), folder.path().join(name)).unwrap();
+    take("cert.pem");
+    // Longer than the server needs to look: the new certificate and the old key are no pair.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(ask(connect(server.address, &old).await, HEALTH).await.starts_with("HTTP/1.1 200"));
+
+    take("key.pem");
+    let renewed =
+        eventually("the renewed certificate", || async { try_connect(server.address, &new).await.ok() }).await;
+    assert!(ask(renewed, HEALTH).await.starts_with("HTTP/1.1 200"));
+    assert!(try_connect(server.address, &old).await.is_err(), "the old one has gone");
+    let answer = ask(opened_before, HEALTH).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "who was connected stays so: {answer}");
 }
 
 #[tokio::test]
