@@ -114,9 +114,11 @@ pub struct MarketSession {
 }
 
 /// Whose hours count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Calendar {
     /// The simulated market: never closed.
+    #[default]
     AlwaysOpen,
     /// The US stock exchanges.
     UnitedStates,
@@ -139,6 +141,21 @@ impl Calendar {
             Self::AlwaysOpen => MarketSession::default(),
             Self::UnitedStates => MarketSession::at(now),
         }
+    }
+
+    /// The milliseconds of a stretch in which ticks were to be expected.
+    #[must_use]
+    pub fn open_ms(self, from: UnixMillis, to: UnixMillis) -> u64 {
+        let (mut at, mut open_ms) = (from, 0);
+        while at < to {
+            let session = self.session_at(at);
+            let until = session.until.map_or(to, |until| until.min(to));
+            if session.is_open() {
+                open_ms += until.millis_since(at).unsigned_abs();
+            }
+            at = until;
+        }
+        open_ms
     }
 }
 

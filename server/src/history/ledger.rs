@@ -13,7 +13,8 @@ use app::model::{
     connection::{ConnectionId, ConnectionState},
     health::LayerState,
     history::gap::{GAP_SYMBOLS_MAX, Gap, GapCause},
-    status::{ConnectionLive, ConnectionStatus},
+    market::Calendar,
+    status::{ConnectionLive, ConnectionStatus, Feed},
     time::UnixMillis,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -27,12 +28,14 @@ const RATE_MS_MIN: i64 = 5_000;
 /// The ledger of all connections.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    calendar: Calendar,
     watches: BTreeMap<ConnectionId, Watch>,
 }
 
 /// One connection, as far as its gaps are concerned.
 #[derive(Debug, Default)]
 struct Watch {
+    calendar: Calendar,
     open: Option<Open>,
     /// The last number given.
     number: u32,
@@ -65,15 +68,15 @@ struct Absence {
 }
 
 impl Ledger {
-    /// Continues where the last run ended. With `ticks_from_elsewhere` another process takes ticks in: what is missing is
-    /// a view of them, so nothing is estimated.
-    pub(super) fn resume(past: Past, ticks_from_elsewhere: bool, now: UnixMillis) -> Self {
-        let mut ledger = Self::default();
+    /// Continues where the last run ended. With the feed Redis another process takes ticks in: what was missing meanwhile
+    /// is a view of them, so nothing is estimated.
+    pub(super) fn resume(past: Past, feed: Feed, now: UnixMillis) -> Self {
+        let mut ledger = Self { calendar: Calendar::of(feed), ..Self::default() };
         for (id, number) in past.numbers {
-            ledger.watches.entry(id).or_default().number = number;
+            ledger.watch(id).number = number;
         }
         for gap in past.open {
-            let watch = ledger.watches.entry(gap.connection_id).or_default();
+            let watch = ledger.watch(gap.connection_id);
             let attempts_before = gap.attempts;
             watch.open = Some(Open { gap, attempts_before, reconnects_before: 0 });
         }
@@ -87,8 +90,8 @@ impl Ledger {
         let words = [how, &since.to_string(), " and started again at ", &now.to_string()].concat();
         for id in run.connection_ids {
             let rate = past.rates.iter().find(|rate| rate.connection_id == id).copied();
-            let rate = rate.map(|rate| if ticks_from_elsewhere { PastRate { covered_ms: 0, ..rate } } else { rate });
-            ledger.watches.entry(id).or_default().absence = Some(Absence { since, cause, words: words.clone(), rate });
+            let rate = rate.map(|rate| if feed == Feed::Redis { PastRate { covered_ms: 0, ..rate } } else { rate });
+            ledger.watch(id).absence = Some(Absence { since, cause, words: words.clone(), rate });
         }
         ledger
     }
@@ -104,12 +107,17 @@ impl Ledger {
         for connection in connections {
             let id = connection.live.id;
             seen.push(id);
-            changed.extend(self.watches.entry(id).or_default().observe(connection, now));
+            changed.extend(self.watch(id).observe(connection, now));
         }
         // A connection that is configured no more will never tick again.
         let gone = self.watches.iter_mut().filter(|(id, _)| !seen.contains(id));
         changed.extend(gone.filter_map(|(_, watch)| watch.end(now, None)));
         changed
+    }
+
+    fn watch(&mut self, id: ConnectionId) -> &mut Watch {
+        let calendar = self.calendar;
+        self.watches.entry(id).or_insert_with(|| Watch { calendar, ..Watch::default() })
     }
 
     /// The gaps that last.
@@ -233,6 +241,7 @@ impl Watch {
         Gap {
             last_tick_at: self.last_tick.max(connection.live.metrics.last_update),
             symbols_count: config.ticker_count,
+            calendar: self.calendar,
             symbols: config.symbols.iter().take(GAP_SYMBOLS_MAX).map(ToString::to_string).collect(),
             ..Gap::blank(connection.live.id, self.number + 1, started_at)
         }

@@ -156,7 +156,7 @@ fn past(stopped_at: Option<i64>) -> Past {
 #[test]
 fn a_crash_of_the_monitor_is_a_gap_until_the_first_tick_after() {
     let now = UnixMillis(START + 60_000);
-    let mut ledger = Ledger::resume(past(None), false, now);
+    let mut ledger = Ledger::resume(past(None), Feed::Simulator, now);
     let connecting = seen(ConnectionState::Connecting, now.0, 0, 0);
     let gap = one(ledger.observe([&connecting], now));
     assert_eq!((gap.number, gap.cause, gap.started_at), (5, GapCause::MonitorCrashed, UnixMillis(START)));
@@ -165,12 +165,12 @@ fn a_crash_of_the_monitor_is_a_gap_until_the_first_tick_after() {
     let gap = one(ledger.observe([&ticking], UnixMillis(now.0 + 1_000)));
     assert_eq!(gap.missed_ticks(now), Some(608), "10 a second for 60.8 s");
 
-    let stopped = Ledger::resume(past(Some(START + 5)), false, now).observe([&connecting], now);
+    let stopped = Ledger::resume(past(Some(START + 5)), Feed::Simulator, now).observe([&connecting], now);
     assert_eq!(
         (one(stopped.clone()).cause, one(stopped).started_at),
         (GapCause::MonitorStopped, UnixMillis(START + 5))
     );
-    let watcher = one(Ledger::resume(past(None), true, now).observe([&connecting], now));
+    let watcher = one(Ledger::resume(past(None), Feed::Redis, now).observe([&connecting], now));
     assert_eq!(watcher.missed_ticks(now), None, "others took the ticks in: nothing is known to be missed");
 }
 
@@ -182,7 +182,7 @@ fn a_gap_that_lasted_when_the_monitor_crashed_goes_on() {
     let open = one(before.observe([&lost], UnixMillis(START)));
     let resumed =
         Past { open: vec![Gap { attempts: 3, ..open.clone() }], numbers: vec![(1, open.number)], ..past(None) };
-    let mut ledger = Ledger::resume(resumed, false, UnixMillis(START + 60_000));
+    let mut ledger = Ledger::resume(resumed, Feed::Simulator, UnixMillis(START + 60_000));
     let mut connecting = seen(ConnectionState::Reconnecting, START + 60_000, 0, 0);
     connecting.live.metrics.reconnects_total = 2;
     let gap = one(ledger.observe([&connecting], UnixMillis(START + 61_000)));

@@ -83,7 +83,7 @@ impl Keeper {
             Some(Run { last_seen_at, .. }) => format!("; ended without a word after {last_seen_at}"),
         };
         let text = format!("Started: version {}, feed {}{after}", env!("CARGO_PKG_VERSION"), feed.label());
-        let mut recorder = Recorder::new(Ledger::resume(past, feed == Feed::Redis, now));
+        let mut recorder = Recorder::new(Ledger::resume(past, feed, now));
         recorder.tell(now, None, EventKind::Server, None, &text);
         Self {
             database,

@@ -1,6 +1,6 @@
 //! The gap ledger's record: one outage of one connection (spec M5).
 
-use crate::model::{connection::ConnectionId, health::LossKind, time::UnixMillis};
+use crate::model::{connection::ConnectionId, health::LossKind, market::Calendar, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// The most symbols that a gap names; the count stands beside them.
@@ -123,6 +123,8 @@ pub struct Gap {
     pub ticks_per_second_before: Option<f64>,
     /// The seconds over which that rate was taken.
     pub rate_seconds: u32,
+    /// The hours of the market that was missed: no tick is missed while it is closed.
+    pub calendar: Calendar,
     /// Attempts to connect while it lasted.
     pub attempts: u32,
     /// Who has seen it.
@@ -148,6 +150,7 @@ impl Gap {
             symbols: Vec::new(),
             ticks_per_second_before: None,
             rate_seconds: 0,
+            calendar: Calendar::AlwaysOpen,
             attempts: 0,
             acknowledged: None,
         }
@@ -165,11 +168,13 @@ impl Gap {
         self.ended_at.unwrap_or(now).millis_since(self.started_at).max(0) as u64
     }
 
-    /// Ticks that would have come at the rate from before. The provider replays nothing, so what is missed stays missed
+    /// Ticks that would have come at the rate from before in the market's hours. The provider replays nothing, so what is missed stays missed
     /// unless it is filled from elsewhere.
     #[must_use]
     pub fn missed_ticks(&self, now: UnixMillis) -> Option<u64> {
-        self.ticks_per_second_before.map(|rate| (rate * self.duration_ms(now) as f64 / 1000.0).round().max(0.0) as u64)
+        let rate = self.ticks_per_second_before?;
+        let open_ms = self.calendar.open_ms(self.started_at, self.ended_at.unwrap_or(now));
+        Some((rate * open_ms as f64 / 1000.0).round().max(0.0) as u64)
     }
 }
 
@@ -186,5 +191,15 @@ mod tests {
         assert_eq!(gap.duration_ms(UnixMillis(0)), 2_000);
         gap.ticks_per_second_before = None;
         assert_eq!(gap.missed_ticks(UnixMillis(99_000)), None, "no basis, no estimate");
+    }
+
+    #[test]
+    fn a_gap_over_night_missed_nothing_while_the_market_was_closed() {
+        // Monday 2026-06-01, 19:59 in New York, until Tuesday 04:02.
+        let (started, ended) = (UnixMillis(1_780_358_340_000), UnixMillis(1_780_387_320_000));
+        let mut gap = Gap { ended_at: Some(ended), ticks_per_second_before: Some(10.0), ..Gap::blank(1, 1, started) };
+        assert_eq!(gap.missed_ticks(ended), Some(289_800), "a market without hours: 8 h 3 min");
+        gap.calendar = Calendar::UnitedStates;
+        assert_eq!(gap.missed_ticks(ended), Some(1_800), "a minute before the end of the day, two of the next");
     }
 }

@@ -33,8 +33,8 @@ const WANTED: &str = "started_at_ms < $2 AND (ended_at_ms IS NULL OR ended_at_ms
 pub(super) async fn put(connection: &mut SqliteConnection, gap: &Gap) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO history_gaps (connection_id, number, started_at_ms, ended_at_ms, last_tick_at_ms, first_tick_at_ms,
-         cause, close_code, words, symbols_count, symbols, ticks_per_second_before, rate_seconds, attempts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         cause, close_code, words, symbols_count, symbols, ticks_per_second_before, rate_seconds, attempts, calendar)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (connection_id, number) DO UPDATE SET ended_at_ms = excluded.ended_at_ms,
          first_tick_at_ms = excluded.first_tick_at_ms, attempts = excluded.attempts",
     )
@@ -52,6 +52,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, gap: &Gap) -> sqlx::R
     .bind(gap.ticks_per_second_before)
     .bind(i64::from(gap.rate_seconds))
     .bind(i64::from(gap.attempts))
+    .bind(name_of(gap.calendar))
     .execute(connection)
     .await?;
     Ok(())
@@ -83,6 +84,7 @@ fn gap(row: &SqliteRow) -> sqlx::Result<Gap> {
         ticks_per_second_before: row.try_get("ticks_per_second_before")?,
         rate_seconds: row.try_get("rate_seconds")?,
         attempts: row.try_get("attempts")?,
+        calendar: value_of("calendar", row.try_get("calendar")?)?,
         acknowledged,
     })
 }

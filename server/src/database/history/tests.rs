@@ -3,7 +3,10 @@ use crate::{
     audit::{Action, Actor},
     auth::testing,
 };
-use app::model::history::gap::{Acknowledgement, GapCause};
+use app::model::{
+    history::gap::{Acknowledgement, GapCause},
+    market::Calendar,
+};
 use std::time::Duration;
 
 const START: i64 = 1_768_998_600_000;
@@ -49,6 +52,7 @@ fn gap(connection_id: ConnectionId, number: u32, started: i64, ended: Option<i64
         symbols: vec!["AAPL".into(), "BRK.B".into()],
         ticks_per_second_before: Some(12.5),
         rate_seconds: 300,
+        calendar: Calendar::UnitedStates,
         attempts: 3,
         acknowledged: None,
     }
