@@ -4,7 +4,14 @@
 //! the browser's router would find nothing: links to them are `rel="external"`.
 
 use crate::model::time::UnixMillis;
+#[cfg(feature = "ssr")]
+use crate::{
+    api::{Backend, CurrentAdmin},
+    components::icon::{Icon, WARNING},
+};
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use std::sync::Arc;
 
 /// The pages that bars lead to: address and name, in their order.
 pub const PAGES: [(&str, &str); 4] = [
@@ -46,6 +53,40 @@ pub fn OfficeBar(
                 <button type="submit" class="button" data-testid="sign-out">"Sign out"</button>
             </form>
         </header>
+    }
+}
+
+/// A page that is rendered on the server alone: title and bar around what `body` makes for whoever is signed in. Nothing
+/// where nobody is; such requests end before a page is made.
+#[cfg(feature = "ssr")]
+pub(crate) fn office_page(
+    title: &'static str,
+    here: &'static str,
+    class: &'static str,
+    body: impl FnOnce(CurrentAdmin, Arc<dyn Backend>) -> AnyView,
+) -> AnyView {
+    let (Some(admin), Some(backend)) = (use_context::<CurrentAdmin>(), use_context::<Arc<dyn Backend>>()) else {
+        return ().into_any();
+    };
+    let email = admin.email.clone();
+    view! {
+        <leptos_meta::Title text=title/>
+        <div class="office">
+            <OfficeBar email here/>
+            <main class=class>
+                <h1>{title}</h1>
+                {body(admin, backend)}
+            </main>
+        </div>
+    }
+    .into_any()
+}
+
+/// Says at once, also to who cannot see it, what went wrong.
+#[cfg(feature = "ssr")]
+pub(crate) fn problem(text: impl IntoView + 'static, test_id: &'static str) -> impl IntoView {
+    view! {
+        <p class="banner" data-tone="bad" role="alert" data-testid=test_id><Icon path=WARNING/> <span>{text}</span></p>
     }
 }
 

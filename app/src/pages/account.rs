@@ -16,48 +16,36 @@ pub fn AccountPage() -> impl IntoView {
 mod rendered {
     use crate::{
         api::{Backend, CurrentAdmin},
-        components::{
-            icon::{Icon, WARNING},
-            office::{OfficeBar, second},
-        },
+        components::office::{office_page, problem, second},
         model::account::{ACCOUNT, AccountSession},
     };
     use leptos::prelude::*;
-    use leptos_meta::Title;
     use leptos_router::hooks::use_query_map;
     use std::sync::Arc;
 
     pub(super) fn page() -> AnyView {
-        let (Some(admin), Some(backend)) = (use_context::<CurrentAdmin>(), use_context::<Arc<dyn Backend>>()) else {
-            return ().into_any();
-        };
+        office_page("Account", ACCOUNT, "office-page", body)
+    }
+
+    fn body(admin: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
         let query = use_query_map();
         let (done, error) = query.with_untracked(|query| (query.get("done"), query.get("error")));
         view! {
-            <Title text="Account"/>
-            <div class="office">
-                <OfficeBar email=admin.email.clone() here=ACCOUNT/>
-                <main class="office-page">
-                    <h1>"Account"</h1>
-                    <p class="office-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
-                    {done.map(|done| view! {
-                        <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(&done)}</span></p>
-                    })}
-                    {error.map(|error| view! {
-                        <p class="banner" data-tone="bad" role="alert" data-testid="error"><Icon path=WARNING/> <span>{error_text(&error)}</span></p>
-                    })}
-                    <PasswordForm email=admin.email/>
-                    <section class="office-card" aria-labelledby="sessions">
-                        <h2 id="sessions">"Sessions"</h2>
-                        <Suspense>
-                            {move || {
-                                let asked = Arc::clone(&backend);
-                                Suspend::new(async move { view! { <Sessions sessions=asked.own_sessions().await/> } })
-                            }}
-                        </Suspense>
-                    </section>
-                </main>
-            </div>
+            <p class="office-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
+            {done.map(|done| view! {
+                <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(&done)}</span></p>
+            })}
+            {error.map(|error| problem(error_text(&error), "error"))}
+            <PasswordForm email=admin.email/>
+            <section class="office-card" aria-labelledby="sessions">
+                <h2 id="sessions">"Sessions"</h2>
+                <Suspense>
+                    {move || {
+                        let asked = Arc::clone(&backend);
+                        Suspend::new(async move { view! { <Sessions sessions=asked.own_sessions().await/> } })
+                    }}
+                </Suspense>
+            </section>
         }
         .into_any()
     }

@@ -16,23 +16,20 @@ pub fn AuditLogPage() -> impl IntoView {
 mod rendered {
     use crate::{
         api::{Backend, CurrentAdmin},
-        components::{
-            icon::{Icon, WARNING},
-            office::{OfficeBar, second},
-        },
+        components::office::{office_page, problem, second},
         model::audit::{AuditForm, AuditPage, AuditRecord},
     };
     use leptos::prelude::*;
-    use leptos_meta::Title;
     use leptos_router::{hooks::use_query_map, location::Url};
     use std::sync::Arc;
 
     const HERE: &str = "/admin/audit";
 
     pub(super) fn page() -> AnyView {
-        let (Some(admin), Some(backend)) = (use_context::<CurrentAdmin>(), use_context::<Arc<dyn Backend>>()) else {
-            return ().into_any();
-        };
+        office_page("Audit log", HERE, "office-page office-page-wide", body)
+    }
+
+    fn body(_: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
         let form = use_query_map().with_untracked(|query| AuditForm {
             from: query.get("from"),
             to: query.get("to"),
@@ -43,23 +40,16 @@ mod rendered {
             cursor: query.get("cursor"),
         });
         view! {
-            <Title text="Audit log"/>
-            <div class="office">
-                <OfficeBar email=admin.email here=HERE/>
-                <main class="office-page office-page-wide">
-                    <h1>"Audit log"</h1>
-                    <p class="office-lead">"What administrators did and what was refused, newest first. No record can be changed or taken away unnoticed: " <code>"tickstock-monitor audit verify"</code> " proves that none was."</p>
-                    <Suspense>
-                        {move || {
-                            let (asked, form) = (Arc::clone(&backend), form.clone());
-                            Suspend::new(async move {
-                                let answer = asked.audit_page(form.clone()).await;
-                                view! { <Log form answer/> }
-                            })
-                        }}
-                    </Suspense>
-                </main>
-            </div>
+            <p class="office-lead">"What administrators did and what was refused, newest first. No record can be changed or taken away unnoticed: " <code>"tickstock-monitor audit verify"</code> " proves that none was."</p>
+            <Suspense>
+                {move || {
+                    let (asked, form) = (Arc::clone(&backend), form.clone());
+                    Suspend::new(async move {
+                        let answer = asked.audit_page(form.clone()).await;
+                        view! { <Log form answer/> }
+                    })
+                }}
+            </Suspense>
         }
         .into_any()
     }
@@ -75,13 +65,7 @@ mod rendered {
         let filters = view! { <Filters form=form.clone() actions/> };
         let page = match answer {
             Ok(page) => page,
-            Err(problem) => {
-                return view! {
-                    {filters}
-                    <p class="banner" data-tone="bad" role="alert" data-testid="problem"><Icon path=WARNING/> <span>{problem}</span></p>
-                }
-                .into_any();
-            }
+            Err(text) => return view! { {filters} {problem(text, "problem")} }.into_any(),
         };
         let table = if page.records.is_empty() {
             view! { <p class="table-empty" data-testid="no-records">"No record fits. Widen the time, or clear the filters."</p> }.into_any()
