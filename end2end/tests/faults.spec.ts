@@ -29,6 +29,8 @@ test('a refused key is said in the provider’s words while the others tick', as
   await expect(monitor.state(3)).toHaveText('failed', { timeout: 15_000 });
   await expect(monitor.reason(3)).toContainText(/auth/i);
   await expect(monitor.summary).toContainText('2 of 3');
+  await expect(monitor.summary, 'the gap is told at once').toContainText(/open gaps\s*1/, { timeout: 20_000 });
+  await expect(monitor.page.getByTestId('reliability-3')).toContainText('lasting, key refused');
   for (const id of [1, 2]) await monitor.expectTicking(id);
   for (const id of [1, 2]) await expect(monitor.state(id)).toHaveText('connected');
 });

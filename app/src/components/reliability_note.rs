@@ -55,15 +55,22 @@ fn outage_text(last: Option<&LastOutage>) -> String {
     ["last outage ", &scale::moment(last.started_at), " UTC, ", &length, ", ", &last.cause].concat()
 }
 
-/// What the server rendered, asked for again once a minute: it changes by the minute, not by the tick.
+/// What the server rendered, asked for again once a minute, as shares change by the minute, and whenever the connections
+/// that are `well` became more or fewer, as then a gap began or ended.
 #[must_use]
-pub fn keep_reliability(first: Vec<Reliability>) -> Signal<Vec<Reliability>> {
+pub fn keep_reliability(first: Vec<Reliability>, well: Signal<u64>) -> Signal<Vec<Reliability>> {
     let kept = RwSignal::new(first);
     #[cfg(feature = "hydrate")]
     {
-        const EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+        use std::time::Duration;
 
+        const EVERY: Duration = Duration::from_secs(60);
+        /// By then the change is in the database. Connections that come and go together are one question.
+        const AFTER_A_CHANGE: Duration = Duration::from_secs(3);
+
+        let asking = StoredValue::new(false);
         let refresh = move || {
+            asking.try_set_value(false);
             leptos::task::spawn_local(async move {
                 // A server that does not answer now will be asked again; the page says so elsewhere.
                 if let Ok(answer) = crate::api::history::load_reliability().await {
@@ -76,8 +83,25 @@ pub fn keep_reliability(first: Vec<Reliability>) -> Signal<Vec<Reliability>> {
                 on_cleanup(move || interval.clear());
             }
         });
+        Effect::new(move |before: Option<u64>| {
+            let now = well.get();
+            if before.is_some_and(|before| before != now) && !asking.get_value() {
+                asking.set_value(true);
+                set_timeout(refresh, AFTER_A_CHANGE);
+            }
+            now
+        });
     }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = well;
     kept.into()
+}
+
+/// How many gaps last; `None` when nothing is known of the past.
+#[must_use]
+pub fn open_gaps(all: &[Reliability]) -> Option<u64> {
+    let lasts = |known: &&Reliability| known.last.as_ref().is_some_and(|last| last.ended_at.is_none());
+    (!all.is_empty()).then(|| all.iter().filter(lasts).count() as u64)
 }
 
 #[cfg(test)]
@@ -95,9 +119,13 @@ mod tests {
         };
         assert_eq!(outage_text(Some(&outage)), "last outage 01-21 12:34:56 UTC, 12 s, dropped");
         assert_eq!(
-            outage_text(Some(&LastOutage { ended_at: None, ..outage })),
+            outage_text(Some(&LastOutage { ended_at: None, ..outage.clone() })),
             "last outage 01-21 12:34:56 UTC, lasting, dropped"
         );
+        let of = |last| Reliability { last, ..Reliability::default() };
+        let lasting = LastOutage { ended_at: None, ..outage.clone() };
+        assert_eq!(open_gaps(&[of(None), of(Some(outage)), of(Some(lasting))]), Some(1));
+        assert_eq!((open_gaps(&[of(None)]), open_gaps(&[])), (Some(0), None));
         assert_eq!((percent(10_000), percent(9_987)), ("100.00 %".into(), "99.87 %".into()));
     }
 }

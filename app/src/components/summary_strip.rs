@@ -10,13 +10,15 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Connected, ticks a second, errors, what is unassigned or stale; at the other end the time and the market's hours.
+/// Connected, ticks a second, errors, open gaps, what is unassigned or stale; at the other end the time and the market's hours.
 #[component]
 pub fn SummaryStrip(
     /// What is said of all connections together.
     head: Signal<StatusHead>,
     /// Sums that the report does not hold.
     totals: Signal<Totals>,
+    /// Gaps that last; `None` when nothing is known of the past.
+    open_gaps: Signal<Option<u64>>,
     /// The server's present.
     clock: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
@@ -28,6 +30,9 @@ pub fn SummaryStrip(
     let of_enabled = Signal::derive(move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string()));
     let any_down = Signal::derive(move || summary.with(|s| s.connected < s.enabled));
     let rate = Signal::derive(move || format::fixed(totals.get().ticks_per_second, 0));
+    let gaps = Signal::derive(move || format::count(open_gaps.get().unwrap_or(0)));
+    let any_gap = Signal::derive(move || open_gaps.get().is_some_and(|gaps| gaps > 0));
+    let no_history = Signal::derive(move || open_gaps.get().is_none());
     let never = Signal::stored(false);
     view! {
         <div class="summary">
@@ -36,6 +41,7 @@ pub fn SummaryStrip(
                 <Count label="mute" count=total(|totals| totals.mute.into()) tone="bad" only_some=true/>
                 <Item label="ticks/s" value=rate tone="" toned=never/>
                 <Count label="errors" count=count(|summary| summary.errors_total) tone="warn"/>
+                <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
                 <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
                 <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
             </dl>

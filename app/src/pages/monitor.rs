@@ -9,7 +9,7 @@ use crate::{
         column::ConnectionColumn,
         help::{self, Help},
         refresh_panel::RefreshPanel,
-        reliability_note::keep_reliability,
+        reliability_note::{keep_reliability, open_gaps},
         summary_strip::SummaryStrip,
         top_bar::TopBar,
     },
@@ -64,7 +64,6 @@ pub fn Monitor(
     opening: PageArrangement,
 ) -> impl IntoView {
     let rendered_at = first.snapshot.report.live.head.generated_at;
-    let reliability = keep_reliability(first.reliability);
     let store = Store::new(first.snapshot, opening);
     let signals = store.view.clone();
     let kept_link = socket::keep(&store);
@@ -78,6 +77,11 @@ pub fn Monitor(
     let columns = RwSignal::from(signals.columns.clone());
     let totals = RwSignal::from(signals.totals.clone());
     let announcement = RwSignal::from(signals.announcement.clone());
+    let well = Memo::new(move |_| {
+        head.with(|head| u64::from(head.summary.connected)).saturating_sub(totals.with(|totals| totals.mute.into()))
+    });
+    let reliability = keep_reliability(first.reliability, well.into());
+    let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
     let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
     // Written into the head when all else is rendered and disposed of: by counted references alone.
     let tab_title = {
@@ -139,7 +143,7 @@ pub fn Monitor(
                 <StillPage at=rendered_at/>
                 <Banners head link now clock/>
                 <RefreshPanel refresh=refresh.into() on_close=Callback::new(move |()| refresh.set(Refresh::None))/>
-                <SummaryStrip head totals=totals.into() clock/>
+                <SummaryStrip head totals=totals.into() open_gaps clock/>
                 <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>
                     <For each=move || columns.get() key=|column| column.id children=show_column/>
                 </div>
