@@ -102,6 +102,21 @@ test('inferred states and no connection at all', async ({ page, startRedis, open
   client.close();
 });
 
+test('the account and the audit log, with what they say', async ({ page, openMonitor }) => {
+  const { server } = await openMonitor();
+  await page.goto(`${server.url}/admin/account?error=current`);
+  await expect(page.getByTestId('session')).toHaveCount(1);
+  await expectAccessible(page, 'account, refused');
+  await page.goto(`${server.url}/admin/account?done=sessions`);
+  await expectAccessible(page, 'account, done');
+  await page.goto(`${server.url}/admin/audit`);
+  await expect(page.getByTestId('record').first()).toBeVisible();
+  await expectAccessible(page, 'audit log');
+  await page.goto(`${server.url}/admin/audit?from=soon`);
+  await expect(page.getByTestId('problem')).toBeVisible();
+  await expectAccessible(page, 'audit log, a filter that cannot be read');
+});
+
 test('signing in, and the pages that say no', async ({ page, complaints, startServer }) => {
   const server = await startServer();
   const monitor = new MonitorPage(page, server);
