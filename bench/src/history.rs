@@ -43,9 +43,25 @@ const TICKS_PER_SECOND: u64 = 10_000;
 const SECONDS: u64 = 5;
 const TURNS: usize = 3;
 
+/// What to run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only writes the ninety days into this new database, to look at the page with.
+    #[arg(long)]
+    fill: Option<PathBuf>,
+}
+
 /// Both measurements; the same as JSON on the last line.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    if let Some(path) = &options.fill {
+        return runtime.block_on(async {
+            let database = open(path).await?;
+            fill(&database, UnixMillis::now()).await?;
+            database.close().await;
+            Ok(())
+        });
+    }
     let folder = tempfile::tempdir()?;
     let ingest = beside_ingest(&runtime, folder.path())?;
     let queries = runtime.block_on(ninety_days(folder.path()))?;

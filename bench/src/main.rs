@@ -50,7 +50,7 @@ enum Command {
     /// The whole server for a long time, with administrators coming and going.
     Soak(soak::Options),
     /// What history costs the way of a tick, and how long questions to ninety days take.
-    History,
+    History(history::Options),
     /// The whole server, as an operator runs it.
     #[command(hide = true)]
     Product { database: String, provider: String, symbols: u64 },
@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Table(options) => table::run(&options),
         Command::Soak(options) => soak::run(&options),
-        Command::History => history::run(),
+        Command::History(options) => history::run(&options),
         Command::Product { database, provider, symbols } => product::run(&database, &provider, symbols),
         Command::Rig { scenario, source } => rig::run(&serde_json::from_str(&scenario)?, source),
         Command::Relay { provider } => relays::run(&provider),

@@ -2,7 +2,10 @@
 // PUBLISH on Redis until the page has drawn it (spec N2), and what a page costs that is left open (spec N5). Prints tables,
 // and JSON into BENCH_JSON when set. BENCH_OPEN_SECONDS is how long it is left open: 20 by default, 300 for a verdict.
 
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Browser, expect, test } from '@playwright/test';
 import { MonitorPage } from '../fixtures/monitor_page';
@@ -39,7 +42,18 @@ async function session(browser: Browser, server: MonitorServer) {
   return storageState;
 }
 
-type Load = { first_byte: number; first_paint: number; hydrated: number; live: number; first_tick: number };
+type Load = Record<string, number>;
+
+/** Of the milliseconds by which each load came so far: median and worst, as a table and in the results. */
+function report(title: string, key: string, loads: Load[]): void {
+  const table = Object.keys(loads[0] ?? {}).map((name) => {
+    const values = loads.map((load) => load[name] ?? NaN);
+    return { 'ms from navigation': name, median: round(percentile(values, 0.5)), worst: round(Math.max(...values)) };
+  });
+  console.log(`\n${title}, nothing cached, ${loads.length} times`);
+  console.table(table);
+  results[key] = Object.fromEntries(table.map(({ 'ms from navigation': name, median, worst }) => [name, { median, worst }]));
+}
 
 test('loading', async ({ browser }) => {
   const server = await MonitorServer.start();
@@ -81,16 +95,46 @@ test('loading', async ({ browser }) => {
       );
       await context.close();
     }
-    const names = ['first_byte', 'first_paint', 'hydrated', 'live', 'first_tick'] as const;
-    const table = names.map((name) => {
-      const values = loads.map((load) => load[name]);
-      return { 'ms from navigation': name, median: round(percentile(values, 0.5)), worst: round(Math.max(...values)) };
-    });
-    console.log(`\nLoading the dashboard, nothing cached, ${LOADS} times`);
-    console.table(table);
-    results.load_ms = Object.fromEntries(table.map(({ 'ms from navigation': name, median, worst }) => [name, { median, worst }]));
+    report('Loading the dashboard', 'load_ms', loads);
   } finally {
     await server.remove();
+  }
+});
+
+// The longest range of the full metrics, over ninety days of three connections, 100,000 events and 1,000 gaps.
+test('loading ninety days', async ({ browser }) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tickstock-bench-'));
+  const database = join(folder, 'monitor.db');
+  execFileSync(resolve(__dirname, '../../target/release/bench'), ['history', '--fill', database]);
+  const server = await MonitorServer.start({ DATABASE_URL: `sqlite://${database}` });
+  try {
+    const storageState = await session(browser, server);
+    for (const range of ['5m', '24h', '90d']) {
+      const loads: Load[] = [];
+      for (let run = 0; run < LOADS; run += 1) {
+        const context = await browser.newContext({ storageState, viewport: { width: 1440, height: 900 } });
+        const page = await context.newPage();
+        await page.goto(`${server.url}/admin/metrics?range=${range}`, { waitUntil: 'commit' });
+        await page.waitForSelector('body[data-hydrated]');
+        loads.push(
+          await page.evaluate(() => {
+            const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
+            const paint = performance.getEntriesByName('first-contentful-paint')[0];
+            return {
+              first_byte: navigation?.responseStart ?? NaN,
+              first_paint: paint?.startTime ?? NaN,
+              whole: navigation?.responseEnd ?? NaN,
+              hydrated: performance.now(),
+            };
+          }),
+        );
+        await context.close();
+      }
+      report(`Loading the full metrics of ${range}`, `load_metrics_${range}_ms`, loads);
+    }
+  } finally {
+    await server.remove();
+    rmSync(folder, { recursive: true, force: true });
   }
 });
 
