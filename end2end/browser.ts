@@ -1,10 +1,8 @@
-// The browser of the machine: none is downloaded.
+// The browsers of the machine: none is downloaded.
 
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { PlaywrightTestConfig } from '@playwright/test';
-
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
 function isExecutable(path: string): boolean {
   try {
@@ -15,13 +13,14 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function findBrowser(): string | undefined {
+/** Where a browser is: what the variable says, or the first of the names that is installed. */
+export function findBrowser(variable: string, names: string[]): string | undefined {
   const folders = ['/usr/bin', ...(process.env.PATH ?? '').split(delimiter)];
-  const candidates = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
-  return process.env.CHROMIUM ?? candidates.find(isExecutable);
+  const candidates = names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return process.env[variable] ?? candidates.find(isExecutable);
 }
 
-const executablePath = findBrowser();
+const executablePath = findBrowser('CHROMIUM', ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']);
 
 /** For `use` of a configuration. */
 export const browser: PlaywrightTestConfig['use'] = {

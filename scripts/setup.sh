@@ -4,7 +4,7 @@
 # distribution's packages and are compiled from the crate registry (about ten minutes on two cores, once).
 #
 #   scripts/setup.sh         what a build needs
-#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, Chromium
+#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -160,10 +160,10 @@ cargo_deny() {
         from_source cargo-deny cargo-deny "$cargo_deny_version" 2 --no-default-features
 }
 
-# Playwright, and wasm-opt for cargo-leptos, which takes it from PATH.
+# Playwright, Puppeteer for Firefox, and wasm-opt for cargo-leptos, which takes it from PATH.
 node_modules() {
     [ end2end/node_modules/.package-lock.json -nt end2end/package-lock.json ] && return
-    say "installing node modules (Playwright, wasm-opt)"
+    say "installing node modules (Playwright, Puppeteer, wasm-opt)"
     (cd end2end && quietly env PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci) || die "cannot install the node modules"
     touch end2end/node_modules/.package-lock.json
 }
@@ -175,12 +175,13 @@ node_is_new_enough() {
     [ "$major" -ge "$node_minimum" ] || die "node $(node --version) is too old: version $node_minimum or newer is needed"
 }
 
+# browser PACKAGE NAME...: one of the names is a command, or the package is installed.
 browser() {
     local name
-    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    for name in "${@:2}"; do
         if command -v "$name" >/dev/null; then return; fi
     done
-    install_packages chromium
+    install_packages "$1"
 }
 
 need cc build-essential
@@ -194,6 +195,7 @@ if [ "${1:-}" = test ]; then
     lint_tools
     cargo_deny
     need redis-server redis-server
-    browser
+    browser chromium chromium chromium-browser google-chrome google-chrome-stable
+    browser firefox-esr firefox firefox-esr
 fi
 say "ready: Rust $(rustc --version | cut -d' ' -f2), cargo-leptos $cargo_leptos_version, wasm-bindgen $wasm_bindgen_version"
