@@ -105,6 +105,9 @@ impl Holiday {
 pub struct MarketSession {
     /// Which part of the day it is.
     pub kind: SessionKind,
+    /// When it began; `None` where that says nothing: while the market is closed, and when it never is.
+    #[serde(default)]
+    pub since: Option<UnixMillis>,
     /// When it ends: for a closed market, when the next pre-market begins. `None` when it never does.
     pub until: Option<UnixMillis>,
     /// Why a working day is none.
@@ -169,22 +172,35 @@ impl MarketSession {
         let early_close = day.closes_early();
         if !day.trades() {
             let until = Some(day.next_trading_day().at(PRE_OPENS_MS));
-            return Self { kind: SessionKind::Closed, until, holiday, early_close: false };
+            return Self { kind: SessionKind::Closed, since: None, until, holiday, early_close: false };
         }
         let (closes, post_closes) =
             if early_close { (CLOSES_EARLY_MS, POST_CLOSES_EARLY_MS) } else { (CLOSES_MS, POST_CLOSES_MS) };
-        let (kind, until) = if time < PRE_OPENS_MS {
-            (SessionKind::Closed, day.at(PRE_OPENS_MS))
+        let (kind, since, until) = if time < PRE_OPENS_MS {
+            (SessionKind::Closed, None, day.at(PRE_OPENS_MS))
         } else if time < OPENS_MS {
-            (SessionKind::Pre, day.at(OPENS_MS))
+            (SessionKind::Pre, Some(PRE_OPENS_MS), day.at(OPENS_MS))
         } else if time < closes {
-            (SessionKind::Regular, day.at(closes))
+            (SessionKind::Regular, Some(OPENS_MS), day.at(closes))
         } else if time < post_closes {
-            (SessionKind::Post, day.at(post_closes))
+            (SessionKind::Post, Some(closes), day.at(post_closes))
         } else {
-            (SessionKind::Closed, day.next_trading_day().at(PRE_OPENS_MS))
+            (SessionKind::Closed, None, day.next_trading_day().at(PRE_OPENS_MS))
         };
-        Self { kind, until: Some(until), holiday, early_close }
+        Self { kind, since: since.map(|time| day.at(time)), until: Some(until), holiday, early_close }
+    }
+
+    /// The silence that says something: the time since `last`, and no more than since the session began. What came in
+    /// the session before is no measure for this one.
+    #[must_use]
+    pub fn silence_ms(&self, last: UnixMillis, now: UnixMillis) -> u64 {
+        now.millis_since(self.since.map_or(last, |since| since.max(last))).max(0).unsigned_abs()
+    }
+
+    /// Has it brought a tick yet, when the last one came then?
+    #[must_use]
+    pub fn has_seen(&self, last: UnixMillis) -> bool {
+        self.since.is_none_or(|since| last >= since)
     }
 
     /// Are ticks to be expected?

@@ -291,6 +291,7 @@ pub struct ConnectionLive {
     /// The next attempt.
     pub reconnect: Reconnect,
     /// What was asked for and what was acknowledged.
+    #[serde(default)]
     pub subscription: Subscription,
     /// The three layers behind the state.
     #[serde(default)]
@@ -355,7 +356,7 @@ impl StatusReport {
         LiveReport { head: self.head.clone(), connections: self.connections.iter().map(|c| c.live.clone()).collect() }
     }
 
-    /// Do the two differ in what connections are set to? Then rows come and go, and a snapshot is due.
+    /// Are connections set to the same in both? Otherwise rows come and go, and a snapshot is due.
     #[must_use]
     pub fn same_configuration(&self, other: &Self) -> bool {
         self.connections.len() == other.connections.len()
@@ -363,7 +364,7 @@ impl StatusReport {
                 .connections
                 .iter()
                 .zip(&other.connections)
-                .all(|(a, b)| a.live.id == b.live.id && a.config == b.config)
+                .all(|(a, b)| a.live.id == b.live.id && a.live.enabled == b.live.enabled && a.config == b.config)
     }
 }
 
@@ -374,4 +375,28 @@ pub struct LiveReport {
     pub head: StatusHead,
     /// Each connection, in the order of the snapshot.
     pub connections: Vec<ConnectionLive>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_with_nothing_but_what_the_contract_has_is_understood() {
+        let status = r#"{"generated_at": "2026-01-21T12:34:56.789Z", "feed": "massive",
+            "summary": {"total": 1, "enabled": 1, "connected": 1, "ticks_total": 15000, "errors_total": 5, "unassigned_ticks_total": 0},
+            "connections": [{"id": 1, "name": "primary", "enabled": true, "connected": true, "state": "connected",
+                "state_since": "2026-01-21T12:00:00.000Z", "uptime_seconds": 3600, "last_heartbeat": "2026-01-21T12:34:56.000Z",
+                "reconnect": {"attempt": 0, "next_at": null},
+                "config": {"universe_key": "market_leaders:top_500", "symbols": ["AAPL", "NVDA"], "ticker_count": 150,
+                    "priority": "high", "source": "universe", "warnings": []},
+                "metrics": {"messages_per_second": 25.3, "ticks_per_second": 25.3, "last_update": "2026-01-21T12:34:56.000Z",
+                    "messages_total": 10000, "ticks_total": 10000, "bytes_total": 1048576, "reconnects_total": 0,
+                    "error_count": 0, "last_error": null, "latency_ms": {"p50": 1.2, "p95": 3.4, "p99": 5.6}}}]}"#;
+        let report: StatusReport = serde_json::from_str(status).expect("understood");
+        assert_eq!(
+            (report.connections[0].config.ticker_count, report.connections[0].live.metrics.ticks_total),
+            (150, 10_000)
+        );
+    }
 }

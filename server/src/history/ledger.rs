@@ -11,7 +11,7 @@
 use crate::database::history::{Past, PastRate};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    health::LayerState,
+    health::{LayerState, LossKind},
     history::gap::{GAP_SYMBOLS_MAX, Gap, GapCause},
     market::Calendar,
     status::{ConnectionLive, ConnectionStatus, Feed},
@@ -45,6 +45,8 @@ struct Watch {
     last_tick: Option<UnixMillis>,
     /// The last time that it was seen up.
     up_at: Option<UnixMillis>,
+    /// The last time that its silence was normal.
+    quiet_at: Option<UnixMillis>,
     /// The end of the last gap: the next one starts no earlier.
     free_at: UnixMillis,
     readings: Readings,
@@ -141,6 +143,9 @@ impl Watch {
         self.last_tick = self.last_tick.max(metrics.last_update);
         if live.state.is_up() && live.state != ConnectionState::Mute {
             self.up_at = Some(now);
+            if live.health.data.state == LayerState::Quiet {
+                self.quiet_at = Some(now);
+            }
         }
         if self.open.is_none() {
             self.readings.take(now, metrics.ticks_total);
@@ -159,12 +164,29 @@ impl Watch {
         if !live.enabled || quiet {
             return self.end(if quiet { live.state_since.unwrap_or(now) } else { now }, None);
         }
+        let why = self.better_reason(live);
         let open = self.open.as_mut()?;
         let tried = live.metrics.reconnects_total.saturating_sub(open.reconnects_before);
         let attempts = open.attempts_before.saturating_add(u32::try_from(tried).unwrap_or(u32::MAX));
-        (attempts > open.gap.attempts).then(|| {
-            open.gap.attempts = attempts;
-            open.gap.clone()
+        let is_news = attempts > open.gap.attempts || why.is_some();
+        open.gap.attempts = open.gap.attempts.max(attempts);
+        if let Some((cause, words)) = why {
+            (open.gap.cause, open.gap.words) = (cause, words);
+        }
+        is_news.then(|| open.gap.clone())
+    }
+
+    /// What keeps a connection down, once that is known: one that dropped and whose key is refused since is not down
+    /// because it dropped. Cause and words of the open gap as they should be now, when they should change.
+    fn better_reason(&self, live: &ConnectionLive) -> Option<(GapCause, String)> {
+        use LossKind as L;
+        let gap = &self.open.as_ref()?.gap;
+        let loss = live.last_loss.as_ref().filter(|loss| loss.at >= gap.started_at)?;
+        let is_refusal = matches!(loss.kind, L::KeyRefused | L::TooManyConnections | L::NothingSubscribed);
+        let cause = GapCause::from(loss.kind);
+        (is_refusal && cause != gap.cause).then(|| {
+            let first = gap.words.split_once("; since then: ").map_or(gap.words.as_str(), |(first, _)| first);
+            (cause, [first, "; since then: ", &loss.reason].concat())
         })
     }
 
@@ -180,7 +202,7 @@ impl Watch {
         }
         let was_up = self.up_at.is_some();
         let (cause, alive_at) = match live.state {
-            S::Mute => (GapCause::Mute, live.metrics.last_update),
+            S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at)),
             S::Reconnecting | S::Failed => (self.cause_of_loss(live, GapCause::Reported), self.sign_of_life(live)),
             S::Connecting | S::Authenticating | S::Subscribing if was_up => {
                 (self.cause_of_loss(live, GapCause::Configuration), self.sign_of_life(live))

@@ -76,6 +76,25 @@ fn a_loss_opens_a_gap_and_the_first_tick_after_ends_it() {
 }
 
 #[test]
+fn what_keeps_a_connection_down_is_the_cause_of_its_gap() {
+    let mut ledger = after_a_minute();
+    let mut lost = seen(ConnectionState::Reconnecting, START + 500, 600, START);
+    let loss = |at, kind, reason: &str| {
+        Some(LastLoss { at: UnixMillis(START + at), kind, close_code: None, words: None, reason: reason.into() })
+    };
+    lost.live.last_loss = loss(500, LossKind::Dropped, "Connection dropped");
+    assert_eq!(one(ledger.observe([&lost], UnixMillis(START + 510))).cause, GapCause::Dropped);
+    lost.live.last_loss = loss(2_000, LossKind::Unreachable, "Cannot connect");
+    assert_eq!(ledger.observe([&lost], UnixMillis(START + 2_100)), [], "how it began says more");
+    lost.live.state = ConnectionState::Failed;
+    lost.live.last_loss = loss(4_000, LossKind::KeyRefused, "Key refused by the provider: no");
+    let gap = one(ledger.observe([&lost], UnixMillis(START + 4_100)));
+    assert_eq!(gap.cause, GapCause::KeyRefused);
+    assert_eq!(gap.words, "Connection dropped; since then: Key refused by the provider: no");
+    assert_eq!(ledger.observe([&lost], UnixMillis(START + 5_000)), [], "once");
+}
+
+#[test]
 fn mute_is_a_gap_from_the_last_tick_on_and_what_follows_belongs_to_it() {
     let mut ledger = after_a_minute();
     let mute = seen(ConnectionState::Mute, START + 8_000, 602, START + 200);
@@ -85,6 +104,17 @@ fn mute_is_a_gap_from_the_last_tick_on_and_what_follows_belongs_to_it() {
     assert!((rate - 10.0).abs() < 0.1, "the silence itself is not in the rate: {rate}");
     let lost = seen(ConnectionState::Reconnecting, START + 9_000, 602, START + 200);
     assert_eq!(ledger.observe([&lost], UnixMillis(START + 9_000)), [], "one gap, not two");
+}
+
+#[test]
+fn silence_that_was_normal_is_no_part_of_the_gap_that_follows() {
+    let mut ledger = after_a_minute();
+    let mut night = seen(ConnectionState::Connected, START, 600, START);
+    night.live.health.data = Layer::of(LayerState::Quiet);
+    assert_eq!(ledger.observe([&night], UnixMillis(START + 3_600_000)), []);
+    let mute = seen(ConnectionState::Mute, START + 3_630_000, 600, START);
+    let gap = one(ledger.observe([&mute], UnixMillis(START + 3_630_000)));
+    assert_eq!((gap.started_at, gap.last_tick_at), (UnixMillis(START + 3_600_000), Some(UnixMillis(START))));
 }
 
 #[test]

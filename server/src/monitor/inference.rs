@@ -10,16 +10,19 @@ use app::model::{
     connection::ConnectionState,
     health::{Health, Layer, LayerState},
     market::{MarketSession, SessionKind},
-    status::{ConnectionLive, Feed, StatusSource},
+    status::{ConnectionLive, ConnectionMetrics, Feed, StatusSource},
     time::UnixMillis,
 };
 use std::sync::Arc;
 
-/// A status older than this is stale; silence for this long is never nothing.
+/// A status older than this is stale; shorter silence is never called mute.
 const FRESH_MS: i64 = 10_000;
 
-/// In the regular session, a connection that never ticked for this long is mute.
-const FIRST_TICK_MS: i64 = 30_000;
+/// The silence that counts as mute before anything was learned, and before the first tick of the regular session.
+const UNLEARNED_MS: i64 = 30_000;
+
+/// The shortest silence that counts as mute before the open and after the close, when trading is thin.
+const THIN_MS: i64 = 60_000;
 
 /// Silence of so many usual pauses is no accident.
 const MUTE_AFTER_PAUSES: f64 = 4.0;
@@ -40,7 +43,7 @@ pub(super) struct Observed {
 impl Observed {
     pub(super) fn ticked(&mut self, count: u32, now: UnixMillis) {
         self.ticks_total += u64::from(count);
-        let longest = self.rhythm.is_known().then(|| self.mute_after_ms() as u64);
+        let longest = self.rhythm.is_known().then(|| self.mute_after_ms(SessionKind::Regular));
         self.rhythm.beat(now, longest);
         self.last_tick = Some(now);
     }
@@ -50,23 +53,29 @@ impl Observed {
         self.ticks_measured = self.ticks_total;
     }
 
-    fn mute_after_ms(&self) -> i64 {
-        let learned = if self.rhythm.is_known() { self.rhythm.pause_ms() * MUTE_AFTER_PAUSES } else { 0.0 };
-        FRESH_MS.max(learned as i64)
+    fn mute_after_ms(&self, session: SessionKind) -> u64 {
+        let learned = (self.rhythm.pause_ms() * MUTE_AFTER_PAUSES) as i64;
+        let floor = if self.rhythm.is_known() { FRESH_MS } else { UNLEARNED_MS };
+        let thin = if matches!(session, SessionKind::Pre | SessionKind::Post) { THIN_MS } else { 0 };
+        learned.max(floor).max(thin).unsigned_abs()
     }
 
     /// How the data flows, as far as it can be told from here.
     fn data(&self, now: UnixMillis, market: &MarketSession) -> Layer {
         let Some(last) = self.last_tick else {
-            let waited = self.since.is_some_and(|since| now.millis_since(since) > FIRST_TICK_MS);
-            return if waited && market.kind == SessionKind::Regular {
+            let waited_ms = self.since.map_or(0, |since| market.silence_ms(since, now));
+            return if waited_ms > UNLEARNED_MS.unsigned_abs() && market.kind == SessionKind::Regular {
                 Layer::because(LayerState::Bad, "No tick since this dashboard started")
             } else {
                 Layer::because(LayerState::Unknown, "No tick yet")
             };
         };
-        if now.millis_since(last) <= self.mute_after_ms() {
-            Layer::of(LayerState::Good)
+        if market.silence_ms(last, now) <= self.mute_after_ms(market.kind) {
+            if market.has_seen(last) {
+                Layer::of(LayerState::Good)
+            } else {
+                Layer::because(LayerState::Unknown, format!("No tick yet since it is {}", market.kind.label()))
+            }
         } else if market.is_open() {
             Layer::because(LayerState::Bad, format!("No ticks since {} UTC", last.clock()))
         } else {
@@ -103,12 +112,14 @@ impl Monitor {
                 read_off(live, observed, now, &market);
             } else {
                 let said = reported.iter().flat_map(|report| &report.connections).find(|said| said.live.id == live.id);
+                let has_rates =
+                    source == StatusSource::Reported && said.is_some_and(|said| has_rates(&said.live.metrics));
                 if let Some(said) = said.filter(|said| says_nothing_of_data(&said.live)) {
                     (live.state, live.reason) = (said.live.state, said.live.reason.clone());
                     (live.state_since, live.health) = (said.live.state_since, Health::default());
                     complete(live, observed, now, &market, Some(&before));
                 }
-                fill_in(live, observed);
+                fill_in(live, observed, has_rates);
             }
             self.changed |= live.state != before.state || live.health != before.health;
         }
@@ -178,9 +189,15 @@ pub(super) fn complete(
     }
 }
 
-/// TickStock's own manager reports no rates and no heartbeat: then the ticks that arrive here tell them.
-pub(super) fn fill_in(live: &mut ConnectionLive, observed: &Observed) {
-    if live.metrics.ticks_per_second == 0.0 {
+/// Does a status tell how quickly ticks come?
+pub(super) fn has_rates(metrics: &ConnectionMetrics) -> bool {
+    metrics.ticks_per_second > 0.0
+}
+
+/// TickStock's own manager reports no rates and no heartbeat, and a stale status those of another time: then the ticks that
+/// arrive here tell them.
+pub(super) fn fill_in(live: &mut ConnectionLive, observed: &Observed, has_rates: bool) {
+    if !has_rates {
         (live.metrics.messages_per_second, live.metrics.ticks_per_second) = (observed.rate, observed.rate);
     }
     live.metrics.last_update = live.metrics.last_update.max(observed.last_tick);

@@ -314,7 +314,8 @@ impl Monitor {
                 let before = self.board.report.connections.iter().map(|c| &c.live).find(|before| before.id == live.id);
                 inference::complete(live, &observed, now, &self.board.report.head.market, before);
             }
-            inference::fill_in(live, &observed);
+            let has_rates = inference::has_rates(&live.metrics);
+            inference::fill_in(live, &observed, has_rates);
             slots.entry(connection.live.id).or_insert(connection);
         }
         for plan in &self.plans {

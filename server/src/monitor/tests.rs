@@ -93,7 +93,10 @@ fn without_a_status_states_are_read_off_the_ticks_and_marked() {
     let live = &monitor.report().connections[0].live;
     assert_eq!((live.state, live.metrics.ticks_per_second), (ConnectionState::Connected, 1.0));
 
-    monitor.beat(later(11_000), 10.0);
+    // Before the open trading is thin.
+    monitor.beat(later(60_000), 59.0);
+    assert_eq!(state(&monitor), ConnectionState::Connected);
+    monitor.beat(later(60_001), 1.0);
     assert_eq!(state(&monitor), ConnectionState::Mute);
     assert_eq!(monitor.report().connections[2].live.state, ConnectionState::Disabled);
 }
@@ -181,13 +184,46 @@ fn another_configuration_brings_other_rows_to_a_dashboard_that_only_watches() {
 #[test]
 fn a_status_that_stops_coming_turns_stale() {
     let mut monitor = monitor(Feed::Redis);
-    let report = Arc::new(monitor.report().clone());
-    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
+    let mut report = monitor.report().clone();
+    report.connections[0].live.metrics.ticks_per_second = 250.0;
+    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    let rate = |monitor: &Monitor| monitor.report().connections[0].live.metrics.ticks_per_second;
     monitor.beat(later(10_000), 1.0);
+    assert_eq!(rate(&monitor), 250.0);
     assert_eq!(monitor.report().head.status_source, StatusSource::Reported);
     monitor.beat(later(10_001), 1.0);
     assert_eq!(monitor.report().head.status_source, StatusSource::Stale);
+    assert_eq!(rate(&monitor), 0.0, "nothing arrives here: the rate of another time is none");
     assert!(matches!(monitor.flush(later(10_002)).as_slice(), [Frame::Live(_)]));
+}
+
+#[test]
+fn the_open_is_no_silence_of_the_night_before() {
+    let mut monitor = monitor(Feed::Redis);
+    let state = |monitor: &Monitor| monitor.report().connections[0].live.state;
+    // A Wednesday in New York: half past nine.
+    let open = 1_769_005_800_000;
+    for second in (-600..-60).step_by(5) {
+        monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), UnixMillis(open + second * 1_000));
+    }
+    for seconds in [0, 5, 20] {
+        monitor.beat(UnixMillis(open + seconds * 1_000), 1.0);
+        assert_eq!(state(&monitor), ConnectionState::Connected, "{seconds} s after the open");
+    }
+    monitor.beat(UnixMillis(open + 21_000), 1.0);
+    assert_eq!(state(&monitor), ConnectionState::Mute);
+}
+
+#[test]
+fn a_connection_that_is_switched_on_brings_its_rows() {
+    let mut monitor = monitor(Feed::Simulator);
+    let mut report = monitor.report().clone();
+    report.connections[1].live.enabled = false;
+    monitor.take(&Delivery { status: Some(Arc::new(report.clone())), ..Delivery::default() }, NOW);
+    assert_eq!(monitor.rows().len(), 2);
+    report.connections[1].live.enabled = true;
+    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    assert_eq!(monitor.rows().len(), 3);
 }
 
 #[test]

@@ -160,6 +160,10 @@ impl Pulse {
 
     /// How the data flows now, and over which symbols.
     pub(super) fn check(&mut self, now: UnixMillis, session: MarketSession) -> (Flow, Coverage) {
+        if session.kind != self.session.kind {
+            // The pause before a session began is nobody's.
+            self.rhythms[session.kind as usize].pause();
+        }
         self.session = session;
         self.is_mute = false;
         let Some(since) = self.since else { return (Flow::Unknown, Coverage::default()) };
@@ -175,7 +179,7 @@ impl Pulse {
                 coverage,
             );
         }
-        let silence_ms = now.millis_since(self.last_tick.unwrap_or(since)).max(0) as u64;
+        let silence_ms = session.silence_ms(self.last_tick.unwrap_or(since), now);
         let flow = match coverage.mute_after_ms {
             Some(mute_after_ms) if silence_ms > mute_after_ms => {
                 self.is_mute = true;
@@ -206,7 +210,7 @@ impl Pulse {
         if !missing.is_empty() {
             return Flow::Partly(missing.join("; "));
         }
-        match self.last_tick {
+        match self.last_of_session() {
             None if self.session.kind == SessionKind::Regular => Flow::Unknown,
             None if self.is_thin() => Flow::Quiet(format!("No tick yet; the market is {}", self.session.kind.label())),
             None => Flow::Unknown,
@@ -225,14 +229,19 @@ impl Pulse {
         }
         let learned = (self.rhythm().pause_ms() * MUTE_AFTER_PAUSES) as u64;
         let floor = self.floor();
-        match (self.rhythm().is_known(), self.last_tick) {
+        match (self.rhythm().is_known(), self.last_of_session()) {
             (true, Some(_)) => Some(learned.max(floor)),
-            // A new socket: it may take a moment longer than in full flow.
+            // A new socket or a new session: it may take a moment longer than in full flow.
             (true, None) => Some(learned.max(floor * 2)),
             // Before the open a list of symbols may well not trade at all.
             (false, None) if self.is_thin() => None,
             (false, _) => Some(learned.max(floor).max(self.policy.unlearned_ms)),
         }
+    }
+
+    /// The last tick, if the present session brought it.
+    fn last_of_session(&self) -> Option<UnixMillis> {
+        self.last_tick.filter(|last| self.session.has_seen(*last))
     }
 
     fn rhythm(&self) -> &Rhythm {
@@ -250,7 +259,7 @@ impl Pulse {
     /// Symbols are judged in the regular session alone: outside it many of them do not trade.
     fn count(&self, now: UnixMillis, since: UnixMillis, coverage: &mut Coverage) {
         let is_judged = !self.is_thin();
-        let is_first_due = now.millis_since(since) > self.policy.first_tick_ms.max(self.floor_ms) as i64;
+        let is_first_due = self.session.silence_ms(since, now) > self.policy.first_tick_ms.max(self.floor_ms);
         let (mut never, mut silent, mut halted) = (Names::default(), Names::default(), Names::default());
         for (symbol, beat) in &self.symbols {
             if beat.halted {
@@ -269,7 +278,8 @@ impl Pulse {
     fn is_silent(&self, now: UnixMillis, beat: &Beat) -> bool {
         let usual = beat.rhythm.pause_ms() * SYMBOL_SILENT_AFTER_PAUSES;
         let limit = usual.max(self.policy.symbol_floor_ms.max(self.floor_ms) as f64);
-        beat.rhythm.is_known() && beat.rhythm.silence_ms(now) > limit
+        let silence_ms = self.session.silence_ms(beat.rhythm.last_beat(now), now) as f64;
+        beat.rhythm.is_known() && silence_ms > limit
     }
 }
 

@@ -81,6 +81,7 @@ impl Record {
         if !state.is_up() {
             face.up_since = None;
             face.coverage = Coverage::default();
+            (face.latency_ms, face.latency_note) = (None, None);
         } else if face.up_since.is_none() {
             face.up_since = Some(now);
         }

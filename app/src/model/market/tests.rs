@@ -121,6 +121,7 @@ fn a_day_has_its_sessions_in_summer_and_in_winter() {
     ] {
         let session = MarketSession::at(utc(moment));
         assert_eq!((session.kind, session.until), (kind, Some(utc(until))), "{moment}");
+        assert_eq!(session.since.is_some(), session.is_open(), "{moment}");
     }
     assert_eq!(MarketSession::at(utc("2026-11-26T15:00:00Z")).holiday, Some(Holiday::Thanksgiving));
     assert!(MarketSession::at(utc("2026-11-27T15:00:00Z")).early_close);
@@ -149,6 +150,7 @@ fn sessions_follow_each_other_without_a_hole_for_years() {
         assert!(until > now, "{now}");
         assert_ne!(MarketSession::at(until).kind, session.kind, "{until} is a change");
         assert_eq!(MarketSession::at(UnixMillis(until.0 - 1)).kind, session.kind, "until {until}");
+        assert!(!session.is_open() || session.since == Some(now), "since {now}");
         regular += i64::from(session.kind == SessionKind::Regular);
         now = until;
     }

@@ -36,6 +36,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, gap: &Gap) -> sqlx::R
          cause, close_code, words, symbols_count, symbols, ticks_per_second_before, rate_seconds, attempts, calendar)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (connection_id, number) DO UPDATE SET ended_at_ms = excluded.ended_at_ms,
+         cause = excluded.cause, words = excluded.words,
          first_tick_at_ms = excluded.first_tick_at_ms, attempts = excluded.attempts",
     )
     .bind(i64::from(gap.connection_id))

@@ -54,9 +54,9 @@ impl Rhythm {
         self.last == 0 && self.beats >= BEATS_MIN && self.pause_ms > 0.0
     }
 
-    /// The time since the last beat.
-    pub(crate) fn silence_ms(&self, now: UnixMillis) -> f64 {
-        if self.last == 0 { 0.0 } else { (now.0 - self.last).max(0) as f64 }
+    /// The last beat; `now` where the socket has changed since, as its silence is nobody's.
+    pub(crate) fn last_beat(&self, now: UnixMillis) -> UnixMillis {
+        if self.last == 0 { now } else { UnixMillis(self.last) }
     }
 }
 

@@ -136,6 +136,33 @@ fn thin_trading_is_quiet_before_its_first_tick_and_slower_to_be_called_mute() {
 }
 
 #[test]
+fn a_session_starts_with_its_own_silence() {
+    let at =
+        |kind, since: i64| MarketSession { kind, since: Some(UnixMillis(START + since)), ..MarketSession::default() };
+    let closed = MarketSession { kind: SessionKind::Closed, ..MarketSession::default() };
+    let mut pulse = pulse(&["AAPL", "RARE"], &[Channel::SecondBars]);
+    let check = |pulse: &mut Pulse, at_ms: i64, session| pulse.check(UnixMillis(START + at_ms), session).0;
+    const DAY: i64 = 86_400_000;
+    check(&mut pulse, 0, at(SessionKind::Pre, 0));
+    for second in 1..=30 {
+        bar(&mut pulse, "AAPL", second * 1_000);
+    }
+    check(&mut pulse, 60_000, closed);
+    let early = at(SessionKind::Pre, DAY);
+    for after in [0, 30_000, 59_000] {
+        assert!(!matches!(check(&mut pulse, DAY + after, early), Flow::Mute(_)), "{after} ms into the day");
+    }
+    bar(&mut pulse, "AAPL", DAY + 60_000);
+    assert!(!matches!(check(&mut pulse, DAY + 110_000, early), Flow::Mute(_)), "the night taught nothing, and is none");
+    let open = at(SessionKind::Regular, DAY + 600_000);
+    for after in [0, 9_000, 29_000] {
+        let flow = check(&mut pulse, DAY + 600_000 + after, open);
+        assert!(!matches!(flow, Flow::Mute(_) | Flow::Partly(_)), "{after} ms after the open: {flow:?}");
+    }
+    assert!(matches!(check(&mut pulse, DAY + 600_000 + 31_000, open), Flow::Mute(_)));
+}
+
+#[test]
 fn halted_symbols_explain_a_silence_and_a_trade_ends_the_halt() {
     let mut pulse = pulse(&["AAPL", "MSFT"], &[Channel::SecondBars, Channel::Limits]);
     bars(&mut pulse, 1..=30);
