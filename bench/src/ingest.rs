@@ -15,6 +15,7 @@ use server::{
 };
 use std::{
     hint::black_box,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -125,7 +126,8 @@ impl Rig {
             channels: vec![Channel::SecondBars],
             ..ConnectionConfig::default()
         };
-        let plan = ConnectionPlan { id: 1, name: "bench".into(), enabled: true, config };
+        let plan =
+            ConnectionPlan { id: 1, name: "bench".into(), enabled: true, config, carried_elsewhere: Arc::default() };
         let endpoint = Endpoint::massive(url, "key".into());
         let _manager = Manager::start(vec![plan], endpoint, bus, Policy::default(), Duration::from_secs(1), &tasks);
         Ok(Self { frames, inbox, shutdown })

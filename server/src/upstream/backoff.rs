@@ -32,13 +32,16 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The wait before attempt number `attempt` (from 1). `jitter` from 0 to 1 spreads connections that were lost
-    /// together over the upper half of the wait.
+    /// together: over the upper half of the wait, and beyond it where less would be refused again.
     #[must_use]
     pub(super) fn wait(&self, kind: LossKind, attempt: u32, jitter: f64) -> Duration {
         let step = attempt.saturating_sub(1);
         let whole = match kind {
             LossKind::KeyRefused | LossKind::NothingSubscribed => self.refused,
-            LossKind::TooManyConnections => self.too_many[(step as usize).min(self.too_many.len() - 1)],
+            LossKind::TooManyConnections => {
+                let shortest = self.too_many[(step as usize).min(self.too_many.len() - 1)];
+                return shortest.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0);
+            }
             _ => self.first.saturating_mul(1 << step.min(16)).min(self.longest),
         };
         whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
@@ -64,7 +67,7 @@ mod tests {
         fn the_provider_is_not_hammered(attempt in 1u32.., jitter in 0.0f64..=1.0) {
             let backoff = Backoff::default();
             for kind in [LossKind::KeyRefused, LossKind::NothingSubscribed, LossKind::TooManyConnections] {
-                prop_assert!(backoff.wait(kind, attempt, jitter) >= Duration::from_secs(15));
+                prop_assert!(backoff.wait(kind, attempt, jitter) >= Duration::from_secs(30));
             }
         }
     }
@@ -72,9 +75,11 @@ mod tests {
     #[test]
     fn waits_grow_up_to_the_longest() {
         let backoff = Backoff::default();
-        let waits = |kind| (1..=6).map(|attempt| backoff.wait(kind, attempt, 1.0).as_secs()).collect::<Vec<_>>();
-        assert_eq!(waits(LossKind::Dropped), [2, 4, 8, 16, 30, 30]);
-        assert_eq!(waits(LossKind::TooManyConnections), [30, 60, 120, 300, 300, 300]);
-        assert_eq!(waits(LossKind::KeyRefused), [300; 6]);
+        let waits =
+            |kind, jitter| (1..=6).map(|attempt| backoff.wait(kind, attempt, jitter).as_secs()).collect::<Vec<_>>();
+        assert_eq!(waits(LossKind::Dropped, 1.0), [2, 4, 8, 16, 30, 30]);
+        assert_eq!(waits(LossKind::TooManyConnections, 0.0), [30, 60, 120, 300, 300, 300]);
+        assert_eq!(waits(LossKind::TooManyConnections, 1.0), [45, 90, 180, 450, 450, 450]);
+        assert_eq!(waits(LossKind::KeyRefused, 1.0), [300; 6]);
     }
 }

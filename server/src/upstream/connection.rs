@@ -13,9 +13,12 @@ use super::{
     state::{Action, Event, Link},
 };
 use crate::{bus::TickBus, universe::ConnectionPlan};
-use app::model::{connection::ConnectionId, health::LossKind, market::Calendar, tick::Tick, time::UnixMillis};
+use app::model::{
+    connection::ConnectionId, health::LossKind, market::Calendar, symbol::Symbol, tick::Tick, time::UnixMillis,
+};
 use futures_util::{SinkExt, StreamExt};
 use std::{
+    collections::BTreeSet,
     ops::ControlFlow::{self, Break, Continue},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -71,6 +74,8 @@ pub(super) struct Connection {
     latency: Latency,
     reading: Reading,
     fresh: Vec<Tick>,
+    /// Symbols that a wildcard brings though another connection carries them (spec C8).
+    carried_elsewhere: Arc<BTreeSet<Symbol>>,
 }
 
 /// Why a connection came to its end; `None` when it was told to stop.
@@ -94,6 +99,7 @@ impl Connection {
             parts,
             reading: Reading::default(),
             fresh: Vec::new(),
+            carried_elsewhere: Arc::clone(&plan.carried_elsewhere),
         }
     }
 
@@ -102,10 +108,11 @@ impl Connection {
         let stop = self.parts.orders.stop.clone();
         loop {
             self.show(None);
-            let dialled = Instant::now();
-            let Some(loss) = self.live_once().await else { return };
+            let mut opened = None;
+            let Some(loss) = self.live_once(&mut opened).await else { return };
             self.pulse.lost();
-            if stop.run_until_cancelled(self.lose(loss, dialled.elapsed())).await.is_none() {
+            let lived = opened.map_or(Duration::ZERO, |opened: Instant| opened.elapsed());
+            if stop.run_until_cancelled(self.lose(loss, lived)).await.is_none() {
                 return;
             }
         }
@@ -119,6 +126,10 @@ impl Connection {
     async fn lose(&mut self, loss: Loss, lived: Duration) {
         let (loss, verdict) = match loss.kind {
             LossKind::TooManyConnections => self.lose_place(loss),
+            LossKind::Dropped | LossKind::Silent | LossKind::Unreachable => {
+                self.parts.place.vanished(std::time::Instant::now());
+                (loss, Verdict::Retry)
+            }
             _ => {
                 self.parts.place.left();
                 (loss, Verdict::Retry)
@@ -161,13 +172,14 @@ impl Connection {
         }
     }
 
-    /// One socket from dialling to its end.
-    async fn live_once(&mut self) -> End {
+    /// One socket from dialling to its end; notes when it was opened.
+    async fn live_once(&mut self, opened: &mut Option<Instant>) -> End {
         let stop = self.parts.orders.stop.clone();
         let mut socket = match stop.run_until_cancelled(dial(&self.url, self.parts.policy.dial_timeout)).await? {
             Ok(socket) => socket,
             Err(loss) => return Some(loss),
         };
+        *opened = Some(Instant::now());
         // A new socket starts with its own silence.
         self.parts.record.counters.last_frame.store(UnixMillis::now().0, Relaxed);
         self.link.next(Event::Opened);
@@ -281,6 +293,7 @@ impl Connection {
         record.counters.messages.fetch_add(1, Relaxed);
         record.counters.bytes.fetch_add(text.len() as u64, Relaxed);
         massive::read_frame(&text, self.id, &mut self.reading);
+        self.reading.leave_out(&self.carried_elsewhere);
         self.take_ticks(now);
         if let Some(why) = self.reading.rejection.take() {
             self.parts.record.error(self.reading.rejected, &format!("Dropped {why}"));

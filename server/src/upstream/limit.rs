@@ -3,7 +3,9 @@
 //! The provider ends the *oldest* connection for a new one (`massive.md`, section 2). Connections that come back by
 //! themselves would then put each other out in a circle, for ever. So when one of ours is put out just after another of
 //! ours came in, the account is full of ours: the last by tier and number stands back, and stays back until the
-//! configuration is refreshed. When nobody of ours came in, somebody else uses the account, and slow retries go on.
+//! configuration is refreshed. When nobody of ours came in, somebody else uses the account, and slow retries go on. So they
+//! do while one of ours vanished a moment ago: the provider counts its dead session on, and the account may have room for
+//! all of us as soon as it stops.
 
 use app::model::connection::{ConnectionId, Priority};
 use futures_util::FutureExt;
@@ -17,10 +19,20 @@ use tokio::sync::Notify;
 /// An eviction follows the newcomer that caused it at once, and a message takes less than this.
 const CAUSE_WINDOW: Duration = Duration::from_secs(2);
 
+/// So long the provider counts a session that died without a goodbye (`massive.md`, section 2: 10 to 30 s).
+const DEAD_SESSION: Duration = Duration::from_secs(30);
+
 /// The account's places, shared by all connections of one account.
 #[derive(Debug, Default)]
 pub(super) struct Limit {
-    seats: Mutex<BTreeMap<ConnectionId, Seat>>,
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    of: BTreeMap<ConnectionId, Seat>,
+    /// Until then the provider may count more sessions than live.
+    dead_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -53,18 +65,18 @@ impl Limit {
     pub(super) fn place(self: &Arc<Self>, id: ConnectionId, priority: Priority) -> Place {
         let gives_way = Arc::new(Notify::new());
         let seat = Seat { rank: (priority, id), came_in_at: None, gives_way: Arc::clone(&gives_way) };
-        self.lock().insert(id, seat);
+        self.lock().of.insert(id, seat);
         Place { limit: Arc::clone(self), id, gives_way }
     }
 
     /// Ranks a connection anew, if it has a place.
     pub(super) fn rank(&self, id: ConnectionId, priority: Priority) {
-        if let Some(seat) = self.lock().get_mut(&id) {
+        if let Some(seat) = self.lock().of.get_mut(&id) {
             seat.rank = (priority, id);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Seat>> {
+    fn lock(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,24 +87,36 @@ impl Place {
     pub(super) fn presents_key(&self, now: Instant) {
         // It may have been told to give way when it had just gone by itself.
         let _ = self.gives_way.notified().now_or_never();
-        if let Some(seat) = self.limit.lock().get_mut(&self.id) {
+        if let Some(seat) = self.limit.lock().of.get_mut(&self.id) {
             seat.came_in_at = Some(now);
         }
     }
 
-    /// The connection is gone, whyever.
+    /// The connection is gone, and the provider knows.
     pub(super) fn left(&self) {
-        if let Some(seat) = self.limit.lock().get_mut(&self.id) {
+        if let Some(seat) = self.limit.lock().of.get_mut(&self.id) {
             seat.came_in_at = None;
+        }
+    }
+
+    /// The connection is gone without a word of the provider, which may not know.
+    pub(super) fn vanished(&self, now: Instant) {
+        let mut seats = self.limit.lock();
+        if seats.of.get_mut(&self.id).and_then(|seat| seat.came_in_at.take()).is_some() {
+            seats.dead_until = Some(now + DEAD_SESSION);
         }
     }
 
     /// The account has too many connections, and this one had to go.
     pub(super) fn evicted(&self, now: Instant) -> Verdict {
         let mut seats = self.limit.lock();
-        if let Some(seat) = seats.get_mut(&self.id) {
+        if let Some(seat) = seats.of.get_mut(&self.id) {
             seat.came_in_at = None;
         }
+        if seats.dead_until.is_some_and(|until| now < until) {
+            return Verdict::Retry;
+        }
+        let seats = &seats.of;
         let others_up = seats.iter().filter(|(id, seat)| **id != self.id && seat.came_in_at.is_some());
         let is_ours = |(_, seat): &(&ConnectionId, &Seat)| {
             seat.came_in_at.is_some_and(|at| now.saturating_duration_since(at) <= CAUSE_WINDOW)
@@ -123,8 +147,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         // Unless its successor sits there already.
         let mut seats = self.limit.lock();
-        if seats.get(&self.id).is_some_and(|seat| Arc::ptr_eq(&seat.gives_way, &self.gives_way)) {
-            seats.remove(&self.id);
+        if seats.of.get(&self.id).is_some_and(|seat| Arc::ptr_eq(&seat.gives_way, &self.gives_way)) {
+            seats.of.remove(&self.id);
         }
     }
 }
@@ -170,6 +194,24 @@ mod tests {
         let now = long_ago + CAUSE_WINDOW + Duration::from_secs(1);
         assert_eq!(places[2].evicted(now), Verdict::Retry);
         assert!(!places.iter().any(must_give_way));
+    }
+
+    #[test]
+    fn a_dead_session_that_is_still_counted_makes_nobody_stand_back() {
+        let places = places(3);
+        let start = Instant::now();
+        places.iter().for_each(|place| place.presents_key(start));
+        // An account for three: the second one drops and is back before the provider has noticed.
+        let dropped = start + Duration::from_secs(60);
+        places[1].vanished(dropped);
+        let back = dropped + Duration::from_secs(2);
+        places[1].presents_key(back);
+        assert_eq!(places[0].evicted(back), Verdict::Retry);
+        assert!(!places.iter().any(must_give_way));
+        // Had the account no room for three, the first one's return would show it.
+        let later = dropped + Duration::from_secs(35);
+        places[0].presents_key(later);
+        assert_eq!(places[2].evicted(later), Verdict::StandBack);
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Loss {
     /// The same end, announced by the provider before: what it announced is the reason.
     pub(super) fn announced(self, kind: LossKind, words: String) -> Self {
         if matches!(self.kind, LossKind::Dropped | LossKind::Closed) {
-            let reason = format!("The provider ended the connection, {}: {words}", kind.label());
+            let how = if kind == LossKind::Closed { String::new() } else { format!(", {}", kind.label()) };
+            let reason = format!("The provider ended the connection{how}: {words}");
             return Self { kind, close_code: self.close_code, words: Some(words), reason };
         }
         self

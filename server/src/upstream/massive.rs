@@ -19,7 +19,7 @@ use serde::{
     de::{DeserializeSeed, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 /// What the provider says about the connection itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Notice {
     Hello,
     /// `auth_success`.
     KeyTaken,
-    /// `auth_failed`, `auth_timeout`: the key or the plan does not do.
+    /// `auth_failed`: the key or the plan does not do.
     KeyRefused(String),
     /// `success`, "subscribed to: T.AAPL".
     Subscribed(String),
@@ -73,6 +73,16 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Takes out the ticks of these symbols.
+    pub fn leave_out(&mut self, symbols: &BTreeSet<Symbol>) {
+        if symbols.is_empty() {
+            return;
+        }
+        let mut kept = self.ticks.iter().map(|tick| !symbols.contains(&tick.symbol));
+        self.marks.retain(|_| kept.next().unwrap_or(true));
+        self.ticks.retain(|tick| !symbols.contains(&tick.symbol));
+    }
+
     /// Empties it for the next frame and keeps its memory.
     pub fn clear(&mut self) {
         self.notices.clear();
@@ -292,7 +302,9 @@ fn notice(event: &Event<'_>) -> Notice {
     match status {
         "connected" => Notice::Hello,
         "auth_success" => Notice::KeyTaken,
-        "auth_failed" | "auth_timeout" => Notice::KeyRefused(words),
+        "auth_failed" => Notice::KeyRefused(words),
+        // The key came too late or not at all; nobody has looked at it.
+        "auth_timeout" => Notice::Leaving(LossKind::Closed, words),
         "max_connections" => Notice::TooManyConnections(words),
         "slow_consumer" => Notice::Leaving(LossKind::SlowConsumer, words),
         "force_disconnect" => Notice::Leaving(LossKind::ForceDisconnect, words),

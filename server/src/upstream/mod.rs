@@ -150,7 +150,10 @@ impl Manager {
 
 /// Does it do the same: the same symbols over the same channels, or nothing?
 fn does_the_same(old: &ConnectionPlan, new: &ConnectionPlan) -> bool {
-    old.runs() == new.runs() && old.config.symbols == new.config.symbols && old.config.channels == new.config.channels
+    old.runs() == new.runs()
+        && old.config.symbols == new.config.symbols
+        && old.config.channels == new.config.channels
+        && old.carried_elsewhere == new.carried_elsewhere
 }
 
 impl Inner {

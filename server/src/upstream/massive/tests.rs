@@ -42,7 +42,7 @@ fn statuses_keep_the_providers_words() {
         [
             Notice::Hello,
             Notice::KeyRefused("authentication failed".into()),
-            Notice::KeyRefused("No authentication request received.".into()),
+            Notice::Leaving(LossKind::Closed, "No authentication request received.".into()),
             Notice::Subscribed("A.BRK.B".into()),
             Notice::TooManyConnections("Maximum number of websocket connections exceeded.".into()),
             Notice::Refused("not authorized".into()),
