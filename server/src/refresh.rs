@@ -267,10 +267,12 @@ fn differences(old: &ConnectionPlan, new: &ConnectionPlan) -> Vec<String> {
     let channels = |plan: &ConnectionPlan| {
         plan.config.channels.iter().map(|channel| channel.prefix()).collect::<Vec<_>>().join(",")
     };
+    let left = |plan: &ConnectionPlan| plan.carried_elsewhere.len().to_string();
     note("switched", on(old), on(new));
     note("name", old.name.clone(), new.name.clone());
     note("universe key", key(old), key(new));
     note("channels", channels(old), channels(new));
+    note("symbols left to others", left(old), left(new));
     note("priority", old.config.priority.label().to_owned(), new.config.priority.label().to_owned());
     what.extend(symbols(old, new));
     if old.config.warnings != new.config.warnings {

@@ -59,9 +59,8 @@ enum Mode {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, feed: Feed) -> Vec<ConnectionSettings> {
-    let untouched = reader.variables.names_with("WEBSOCKET_").next().is_none()
-        && reader.text("USE_MULTI_CONNECTION").is_none()
-        && reader.text("SYMBOL_UNIVERSE_KEY").is_none();
+    let untouched =
+        reader.variables.names_with("WEBSOCKET_").next().is_none() && reader.text("USE_MULTI_CONNECTION").is_none();
     let mode = if untouched && feed == Feed::Simulator {
         Mode::Demo
     } else if reader.flag("USE_MULTI_CONNECTION", false) {
@@ -102,7 +101,8 @@ fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettin
         3 => ("tertiary".to_owned(), Priority::Low),
         _ => (format!("connection {id}"), Priority::Low),
     };
-    let enabled = reader.flag(&name_of("ENABLED"), mode == Mode::Demo || (mode == Mode::Single && id == 1));
+    // TickStock's own `.env` switches every slot off by name, and its single connection runs all the same.
+    let enabled = reader.flag(&name_of("ENABLED"), mode == Mode::Demo) || (mode == Mode::Single && id == 1);
     let fallback_key = match mode {
         Mode::Demo => SIMULATOR_UNIVERSES.get(usize::from(id) - 1).copied(),
         Mode::Single if id == 1 => reader.text("SYMBOL_UNIVERSE_KEY"),

@@ -130,12 +130,17 @@ impl Config {
     pub fn read(variables: &Variables) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(variables);
         let feed = feed(&mut reader);
-        let connections = connections::read(&mut reader, feed);
+        let mut connections = connections::read(&mut reader, feed);
         // So far only a slot that is not there, or a name that nothing reads: said aloud, but no reason to stay down.
-        let (warnings, fatal) = std::mem::take(&mut reader.problems)
+        let (warnings, fatal): (Vec<_>, _) = std::mem::take(&mut reader.problems)
             .into_iter()
             .partition(|p| p.variable.starts_with("WEBSOCKET_CONNECTION_"));
         reader.problems = fatal;
+        for slot in &mut connections {
+            let own = format!("WEBSOCKET_CONNECTION_{}_", slot.id);
+            let misspelt = warnings.iter().filter(|problem| problem.variable.starts_with(&own));
+            slot.warnings.extend(misspelt.map(|problem| format!("does nothing: {problem}")));
+        }
         let config = Self {
             feed,
             connections,

@@ -100,7 +100,11 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
 
 fn describe(error: &dotenvy::Error) -> String {
     match error {
-        dotenvy::Error::LineParse(_, column) => format!("lines of the form NAME=value (stopped at column {column})"),
+        dotenvy::Error::LineParse(line, column) => {
+            // What stands before the sign is a name, which is no secret; the rest may be one.
+            let name = line.split_once('=').map_or("a line", |(name, _)| name.trim());
+            format!("lines of the form NAME=value, values with blanks in quotes ({name}: stopped at column {column})")
+        }
         other => format!("a readable file ({other})"),
     }
 }

@@ -23,7 +23,7 @@ pub struct Universes {
 }
 
 /// The most parts of a key that are looked up on Redis, one by one and in every union.
-const KEY_PARTS_MAX: usize = 8;
+const KEY_PARTS_MAX: usize = 16;
 
 /// Why `UNIVERSES_FILE` cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,10 @@ use app::model::{
     symbol::Symbol,
 };
 use foldhash::{HashMap, HashMapExt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One slot with its symbols: what the connection manager runs and the dashboard shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct ConnectionPlan {
     pub enabled: bool,
     /// Symbols, channels and what the dashboard shows of them.
     pub config: ConnectionConfig,
+    /// Where it carries all symbols by `*`: those that connections which come first carry, which are theirs alone.
+    pub carried_elsewhere: Arc<BTreeSet<Symbol>>,
 }
 
 impl ConnectionPlan {
@@ -70,6 +75,10 @@ pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<Conne
             plan.config.warnings.push(format!("{symbols} carried by connection {carrier}, which comes first"));
         }
         plan.config.ticker_count = plan.config.symbols.len() as u32;
+        if plan.config.symbols.iter().any(|symbol| &**symbol == "*") {
+            let others = carriers.iter().filter(|(_, carrier)| **carrier != id);
+            plan.carried_elsewhere = Arc::new(others.map(|(symbol, _)| *symbol).collect());
+        }
     }
     plans
 }
@@ -111,7 +120,16 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
         symbols
     });
     let (source, symbols) = match from_universe {
-        Some(symbols) => (SymbolSource::Universe, symbols),
+        Some(symbols) => {
+            let unused = settings.symbols.iter().filter(|symbol| !symbols.contains(symbol)).count();
+            if unused > 0 {
+                warnings.push(format!(
+                    "the universe key counts, not the symbol list: {unused} of its {} symbols are not carried",
+                    settings.symbols.len()
+                ));
+            }
+            (SymbolSource::Universe, symbols)
+        }
         None if settings.symbols.is_empty() => (SymbolSource::None, BTreeSet::new()),
         None => (SymbolSource::Symbols, settings.symbols.iter().copied().collect()),
     };
@@ -135,6 +153,7 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
             routing: Routing { rule: RULE.to_owned(), ..Routing::default() },
             warnings,
         },
+        carried_elsewhere: Arc::default(),
     }
 }
 
@@ -178,6 +197,32 @@ mod tests {
         let plans = plan_of([("WEBSOCKET_CONNECTION_1_SYMBOLS", "*"), ("WEBSOCKET_CONNECTION_2_SYMBOLS", "AAPL,MSFT")]);
         assert_eq!((symbols(&plans[0]), symbols(&plans[1]).len()), (vec!["*"], 0));
         assert_eq!(plans[1].config.routing.duplicates_total, 2);
+    }
+
+    #[test]
+    fn a_wildcard_leaves_to_others_what_they_carry_by_name() {
+        let plans = plan_of([
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL,MSFT"),
+            ("WEBSOCKET_CONNECTION_2_SYMBOLS", "*"),
+            ("WEBSOCKET_CONNECTION_3_ENABLED", "true"),
+            ("WEBSOCKET_CONNECTION_3_SYMBOLS", "NVDA"),
+        ]);
+        let elsewhere: Vec<_> = plans[1].carried_elsewhere.iter().map(|symbol| &**symbol).collect();
+        assert_eq!(elsewhere, ["AAPL", "MSFT"]);
+        assert!(plans[0].carried_elsewhere.is_empty() && symbols(&plans[2]).is_empty());
+    }
+
+    #[test]
+    fn a_list_that_a_universe_puts_aside_is_spoken_of() {
+        let plans = plan_of([
+            ("WEBSOCKET_CONNECTION_1_UNIVERSE_KEY", "dow30"),
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL,NOTDOW"),
+        ]);
+        let said = "the universe key counts, not the symbol list: 1 of its 2 symbols are not carried";
+        assert_eq!(
+            (plans[0].config.source, &plans[0].config.warnings[..]),
+            (SymbolSource::Universe, &[said.to_owned()][..])
+        );
     }
 
     #[test]
