@@ -10,8 +10,8 @@ pub struct RefreshOutcome {
     pub changed: Vec<ConnectionChange>,
     /// Connections that run on untouched.
     pub unchanged: Vec<ConnectionId>,
-    /// Settings that cannot be used. A setting of one connection switches that connection off; with any other one nothing
-    /// is taken over at all.
+    /// Settings that cannot be used. With one of a connection that connection stays as it was; with any other one nothing is
+    /// taken over at all.
     pub refused: Vec<Refusal>,
     /// Variables that changed and are read only at a start.
     pub needs_restart: Vec<String>,

@@ -57,13 +57,14 @@ impl Rejection {
 
 /// Appends a tick's JSON. `source` is where it came from.
 pub fn write_tick(tick: &Tick, source: &str, json: &mut String) {
+    // Seconds keep their point even when they are whole: whole numbers are milliseconds to some readers.
     // By hand: this runs for every tick, and every part is known to need no escaping (symbols have no quotes, and a
     // backslash is the one visible character that JSON would want escaped).
     let symbol: Cow<'_, str> =
         if tick.symbol.contains('\\') { tick.symbol.replace('\\', "\\\\").into() } else { Cow::Borrowed(&tick.symbol) };
     let _ = write!(
         json,
-        r#"{{"type":"market_tick","symbol":"{symbol}","price":{},"volume":{},"timestamp":{},"source":"{source}""#,
+        r#"{{"type":"market_tick","symbol":"{symbol}","price":{},"volume":{},"timestamp":{:?},"source":"{source}""#,
         tick.price,
         tick.volume,
         tick.timestamp.as_seconds(),

@@ -2,7 +2,7 @@
 
 use super::{Database, QueryError};
 use crate::audit::{Act, Action, Actor, Anchor, Hash, Hex, Outcome, pruned_target};
-use app::model::{audit::AuditRecord, time::UnixMillis};
+use app::model::{audit::AuditRecord, connection::ConnectionId, time::UnixMillis};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 const COLUMNS: &str =
@@ -23,6 +23,8 @@ pub struct AuditFilter {
     pub outcome: Option<Outcome>,
     /// From this address.
     pub address: Option<String>,
+    /// On a gap of this connection: so far the only thing of one connection alone that anybody acts on.
+    pub connection_id: Option<ConnectionId>,
     /// Older than this record, to go on where a page ended.
     pub before: Option<i64>,
 }
@@ -50,7 +52,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn audit_records(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRecord>, QueryError> {
         let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM audit WHERE TRUE"));
-        let AuditFilter { from, to, actor, action, outcome, address, before } = filter;
+        let AuditFilter { from, to, actor, action, outcome, address, connection_id, before } = filter;
         if let Some(from) = from {
             query.push(" AND at_ms >= ").push_bind(from.0);
         }
@@ -68,6 +70,9 @@ impl Database {
         }
         if let Some(address) = address {
             query.push(" AND address = ").push_bind(address);
+        }
+        if let Some(id) = connection_id {
+            query.push(" AND target LIKE ").push_bind(format!("#{id}-%"));
         }
         if let Some(before) = before {
             query.push(" AND seq < ").push_bind(before);

@@ -54,6 +54,7 @@ pub(super) struct AuditQuery {
     action: Option<String>,
     outcome: Option<String>,
     address: Option<String>,
+    connection: Option<String>,
     cursor: Option<String>,
     limit: Option<String>,
     format: Option<String>,
@@ -107,16 +108,17 @@ pub(super) async fn audit(
         Ok(Query(query)) => answer(&state, &actor, query).await.unwrap_or_else(IntoResponse::into_response),
         Err(_) => {
             let message = "the query is not understood: expected each of from, to, actor, action, outcome, address, \
-                           cursor, limit and format at most once";
+                           connection, cursor, limit and format at most once";
             super::api_error(StatusCode::BAD_REQUEST, "bad_request", message)
         }
     }
 }
 
 async fn answer(state: &AppState, actor: &Actor, query: AuditQuery) -> Result<Response, Refused> {
-    let AuditQuery { from, to, actor: by, action, outcome, address, cursor, limit, format } = query;
+    let AuditQuery { from, to, actor: by, action, outcome, address, connection, cursor, limit, format } = query;
     let form = AuditForm { from, to, actor: by, action, outcome, address, cursor };
-    let filter = filter(&form, UnixMillis::now())?;
+    let connection_id = query::connection(connection.as_deref())?;
+    let filter = AuditFilter { connection_id, ..filter(&form, UnixMillis::now())? };
     match format.as_deref() {
         None | Some("json") => {
             let limit = query::number("limit", limit.as_deref(), JSON_LIMIT, JSON_LIMIT_MAX)?;
@@ -157,6 +159,7 @@ pub(super) fn filter(form: &AuditForm, now: UnixMillis) -> Result<AuditFilter, B
         action: action.transpose()?,
         outcome: outcome.transpose()?,
         address: given(&form.address),
+        connection_id: None,
         before: before.transpose()?,
     })
 }

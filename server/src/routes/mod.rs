@@ -107,9 +107,12 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
+        .route("/api/admin", any(no_such_route))
+        .route("/api/admin/", any(no_such_route))
         .route("/api/admin/{*rest}", any(no_such_route))
         .layer(CompressionLayer::new())
         .route(SOCKET, get(admin_ws::admin_ws))
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for_admins));
     pages.merge(api)
 }
@@ -162,6 +165,10 @@ pub(crate) fn too_many_requests(wait: Wait) -> Response {
 fn with_retry(seconds: u64, mut response: Response) -> Response {
     response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response
+}
+
+async fn wrong_method() -> Response {
+    api_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route takes another method")
 }
 
 async fn no_such_route() -> Response {

@@ -1,11 +1,13 @@
 //! What the addresses of the API may ask for: times, and what is said when they ask for something else.
 
 use super::api_error;
-use app::model::time::UnixMillis;
+use crate::config::CONNECTIONS_MAX;
+use app::model::{connection::ConnectionId, time::UnixMillis};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A question that is not understood: names the parameter, its value and what would be. Answers 400.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +49,16 @@ pub(crate) fn time(parameter: &'static str, text: &str, now: UnixMillis) -> Resu
         let span_ms = count.checked_mul(unit_ms).ok_or_else(bad)?;
         return Ok(UnixMillis(now.0.saturating_sub(span_ms)));
     }
-    serde_json::from_value(text.into()).map_err(|_| bad())
+    let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| bad())?;
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map(UnixMillis).map_err(|_| bad())
+}
+
+/// A connection's number.
+pub(crate) fn connection(text: Option<&str>) -> Result<Option<ConnectionId>, BadQuery> {
+    let Some(text) = text else { return Ok(None) };
+    let accepted = || BadQuery::new("connection", text, format!("a number from 1 to {CONNECTIONS_MAX}"));
+    let id = text.parse().ok().filter(|id| (1..=CONNECTIONS_MAX).contains(&u64::from(*id)));
+    id.map(Some).ok_or_else(accepted)
 }
 
 /// A whole number within bounds.
@@ -66,6 +77,7 @@ mod tests {
         let now = UnixMillis(1_768_998_896_789);
         let read = |text| time("from", text, now).map(|time| time.0);
         assert_eq!(read("2026-01-21T12:34:56.789Z"), Ok(now.0));
+        assert_eq!(read("2026-01-21T13:34:56.789+01:00"), Ok(now.0));
         assert_eq!(read("-15m"), Ok(now.0 - 900_000));
         assert_eq!(
             [read("-30s"), read("-2h"), read("-7d"), read("-0s")],

@@ -17,7 +17,6 @@ const JSON_LIMIT: u32 = 1_000;
 const JSON_LIMIT_MAX: u32 = 10_000;
 /// A file may hold a day of seconds of three connections.
 const CSV_LIMIT_MAX: u32 = 300_000;
-const CONNECTION_MAX: ConnectionId = 16;
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +72,16 @@ impl Asked {
         let format = format.unwrap_or(Format::Json);
         let (default, max) =
             if format == Format::Csv { (CSV_LIMIT_MAX, CSV_LIMIT_MAX) } else { (JSON_LIMIT, JSON_LIMIT_MAX) };
-        let kinds = ["one of ", &EventKind::ALL.map(EventKind::name).join(", ")].concat();
+        // What administrators did is another list, with fields of its own.
+        let kinds: Vec<_> = EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::Audit).collect();
+        let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+        let accepted = ["one of ", &names, "; administrators' acts are in /api/admin/audit"].concat();
         Ok(Self {
             range: from..to,
-            connection_id: read(of("connection"), "connection", "a number from 1 to 16", |text| {
-                text.parse().ok().filter(|id| (1..=CONNECTION_MAX).contains(id))
+            connection_id: query::connection(of("connection"))?,
+            kind: read(of("kind"), "kind", &accepted, |text| {
+                EventKind::named(text).filter(|kind| kinds.contains(kind))
             })?,
-            kind: read(of("kind"), "kind", &kinds, EventKind::named)?,
             resolution_seconds: read(of("resolution"), "resolution", "1, 10, 60 or 900 seconds", |text| {
                 text.parse().ok().filter(|seconds| RESOLUTIONS_SECONDS.contains(seconds))
             })?,

@@ -66,7 +66,7 @@ fn plan(id: ConnectionId, list: &str, channels: &[Channel]) -> ConnectionPlan {
         priority,
         ..ConnectionConfig::default()
     };
-    ConnectionPlan { id, name: format!("connection {id}"), enabled: true, config }
+    ConnectionPlan { id, name: format!("connection {id}"), enabled: true, config, carried_elsewhere: Arc::default() }
 }
 
 /// Three connections with some symbols each.

@@ -42,7 +42,11 @@ async fn admins_get_in_and_signing_out_ends_it() {
         assert!(page.contains("</body></html>") && page.contains("primary"));
         client.get("/admin/websockets/", 308).await;
         client.status().await;
-        client.get_json("/api/admin/nonesuch", 404).await;
+        for path in ["/api/admin/nonesuch", "/api/admin", "/api/admin/"] {
+            assert_eq!(client.get_json(path, 404).await["error"]["code"], "not_found");
+        }
+        let wrong = client.get_json("/api/admin/config/refresh", 405).await;
+        assert_eq!(wrong["error"]["code"], "method_not_allowed");
         client.socket(None).await;
         client.post("/logout", "", 303).await;
         client.get(API[0], 401).await;

@@ -54,6 +54,7 @@ async fn what_is_not_understood_is_answered_with_what_is_accepted() {
         ("samples", "?from=yesterday", "a time like 2026-01-21T12:34:56Z"),
         ("samples", "?resolution=7", "1, 10, 60 or 900"),
         ("events", "?kind=gossip", "one of state, error"),
+        ("events", "?kind=audit", "acts are in /api/admin/audit"),
         ("gaps", "?colour=red", "expected one of from, to"),
         ("gaps", "?limit=1000000", "from 1 to 10000"),
     ] {
