@@ -11,6 +11,8 @@ use std::{
 const BURST: Duration = Duration::from_millis(1);
 /// Ticks handed over in one go when all of a second's come together: a large frame of the provider.
 const FRAME: u64 = 500;
+/// The most ticks to a frame: a tenth of the megabyte and more that clients of the provider read at most.
+const FRAME_MAX: u64 = 5_000;
 
 /// Where ticks go.
 pub(crate) trait Publish {
@@ -33,7 +35,8 @@ pub(crate) fn pace(rate: u64, spacing: Spacing, length: Duration, publisher: &mu
         }
         .min(total);
         let chunk = match spacing {
-            Spacing::Bursts => due - done,
+            // A frame that made up for a long delay would be larger than anybody takes.
+            Spacing::Bursts => (due - done).min(FRAME_MAX),
             Spacing::Even => 1,
             Spacing::Seconds => FRAME,
         };

@@ -165,6 +165,14 @@ impl Inner {
             let path = config.market.universes_file.as_deref().map(|path| path.display().to_string());
             vec![Problem::new("UNIVERSES_FILE", path.as_deref(), format!("a file that can be used; {error}"))]
         })?;
+        // What runs by a universe that is on Redis would be stopped for want of symbols.
+        let by_key = |settings: &ConnectionSettings| settings.enabled && settings.universe_key.is_some();
+        if let Some(why) =
+            universes.unasked().filter(|_| !current.is_incomplete && config.connections.iter().any(by_key))
+        {
+            let accepted = format!("a Redis that answers, as universes may be on it ({why})");
+            return Err(vec![Problem::new("REDIS_URL", None, accepted)]);
+        }
         Ok((config, universes, refused))
     }
 

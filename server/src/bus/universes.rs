@@ -28,7 +28,11 @@ pub(super) async fn read(
         match answer {
             Ok(members) if members.is_empty() => {}
             Ok(members) => drop(universes.insert(key.clone(), symbols_of(key, &members))),
-            Err(error) => warn!("The universe {key:?} on Redis cannot be read: {error}"),
+            Err(error) if error.code() == Some("WRONGTYPE") => {
+                warn!("The universe {key:?} on Redis cannot be read: {error}");
+            }
+            // It is loading, say: what it holds is not known, and nothing is.
+            Err(error) => return Err(error.to_string()),
         }
     }
     Ok(universes)

@@ -19,8 +19,8 @@ use redis::Shared;
 use sha2::{Digest, Sha256};
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Calls of the API by one session: fifty a second, a burst of 300. An answer takes less than a millisecond.
@@ -217,9 +217,12 @@ impl Drop for SocketPlace {
     }
 }
 
+/// Milliseconds by a clock that nobody sets: after a wall clock was set back, everybody who was counted before would be shut
+/// out for as long. Starts beyond any wait, so that differences stay positive.
 fn now_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    const HEAD_START: Duration = Duration::from_secs(7 * 86_400);
+    millis(START.elapsed() + HEAD_START)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -345,7 +345,7 @@ impl Monitor {
 
     /// One row for each symbol of each enabled connection; what was known of it stays.
     fn lay_out_rows(&mut self) {
-        let known: HashMap<_, _> =
+        let mut known: HashMap<_, _> =
             self.board.rows.drain(..).map(|row| ((row.connection_id, row.symbol), row)).collect();
         self.carriers = Assignments::default();
         for connection in self.board.report.connections.iter().filter(|connection| connection.live.enabled) {
@@ -354,9 +354,17 @@ impl Monitor {
                 self.carriers.assign(*symbol, id);
                 // All symbols are no symbol: their rows come as they tick.
                 if self.board.rows.len() < ROWS_MAX && &**symbol != "*" {
-                    let row = known.get(&(id, *symbol)).copied().unwrap_or_else(|| Row::empty(id, *symbol));
+                    let row = known.remove(&(id, *symbol)).unwrap_or_else(|| Row::empty(id, *symbol));
                     self.board.rows.push(row);
                 }
+            }
+            // Those that came by a wildcard stay.
+            if connection.config.symbols.iter().any(|symbol| &**symbol == "*") {
+                let room = ROWS_MAX.saturating_sub(self.board.rows.len());
+                let mut came: Vec<_> =
+                    known.extract_if(|(of, _), _| *of == id).map(|(_, row)| row).take(room).collect();
+                came.sort_unstable_by_key(|row| row.symbol);
+                self.board.rows.append(&mut came);
             }
         }
         let rows = self.board.rows.iter().enumerate();

@@ -16,7 +16,7 @@ use crate::{bus::TickBus, universe::ConnectionPlan};
 use app::model::{
     connection::ConnectionId, health::LossKind, market::Calendar, symbol::Symbol, tick::Tick, time::UnixMillis,
 };
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::{
     collections::BTreeSet,
     ops::ControlFlow::{self, Break, Continue},
@@ -145,7 +145,7 @@ impl Connection {
                 warn!(connection, attempt, "Connection {connection} stands back: {why}");
                 retry.notified().await;
             } else {
-                let wait = self.parts.policy.backoff.wait(loss.kind, attempt, rand::random());
+                let wait = self.parts.policy.backoff.wait(loss.kind, self.link.step(), rand::random());
                 self.show(Some(UnixMillis(UnixMillis::now().0 + wait.as_millis() as i64)));
                 let wait_ms = wait.as_millis() as u64;
                 warn!(connection, attempt, wait_ms, "Connection {connection} lost: {why}");
@@ -194,6 +194,7 @@ impl Connection {
         let opened = Instant::now();
         let mut ping = interval_at(opened + policy.ping_interval, policy.ping_interval);
         let mut check = interval_at(opened + policy.check_interval, policy.check_interval);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_frame = opened;
         let mut due = opened + policy.authentication_timeout;
@@ -203,7 +204,15 @@ impl Connection {
                 message = socket.next() => message,
                 _ = ping.tick() => {
                     if last_frame.elapsed() >= policy.silence_timeout {
-                        return Loss::silent(last_frame.elapsed());
+                        // Unless it was this process that stood still, and frames wait to be read.
+                        let Some(message) = socket.next().now_or_never() else {
+                            return Loss::silent(last_frame.elapsed());
+                        };
+                        last_frame = Instant::now();
+                        if let Err(loss) = self.take(socket, message).await {
+                            return loss;
+                        }
+                        continue;
                     }
                     let is_silent = last_frame.elapsed() > policy.ping_interval * 2;
                     let is_proven = opened.elapsed() >= policy.proven_after && self.link.attempt() > 0;

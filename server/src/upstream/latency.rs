@@ -20,8 +20,8 @@ pub(super) struct Latency {
     parts: Vec<Histogram<u32>>,
     current: usize,
     turned: i64,
-    /// The most that a tick came before it happened, in milliseconds: this machine's clock is behind.
-    behind_ms: i64,
+    /// For each part the most that a tick came before it happened, in milliseconds: this machine's clock is behind.
+    behind_ms: [i64; PARTS],
     absent: Option<&'static str>,
 }
 
@@ -34,12 +34,12 @@ impl Latency {
         } else if is_timed {
             None
         } else {
-            Some("Bars carry the times of their windows: only trades and quotes have a latency")
+            Some("Not measured for bars: only trades and quotes have a time of their own")
         };
         let part = || Histogram::new_with_bounds(1, LATEST_MS, 2);
         // Two digits within these bounds is a histogram that exists.
         let parts = if absent.is_none() { (0..PARTS).filter_map(|_| part().ok()).collect() } else { Vec::new() };
-        Self { parts, current: 0, turned: 0, behind_ms: 0, absent }
+        Self { parts, current: 0, turned: 0, behind_ms: [0; PARTS], absent }
     }
 
     /// Records the ticks that have a time of the exchange. `marks` are theirs, in the same order.
@@ -48,10 +48,11 @@ impl Latency {
             return;
         }
         self.turn(now);
-        let Some(part) = self.parts.get_mut(self.current) else { return };
+        let current = self.parts.get_mut(self.current).zip(self.behind_ms.get_mut(self.current));
+        let Some((part, behind_ms)) = current else { return };
         for (tick, _) in ticks.iter().zip(marks).filter(|(_, mark)| is_timed(mark.channel)) {
             let latency_ms = now.millis_since(tick.timestamp);
-            self.behind_ms = self.behind_ms.max(-latency_ms);
+            *behind_ms = (*behind_ms).max(-latency_ms);
             part.saturating_record(latency_ms.max(0) as u64);
         }
     }
@@ -70,7 +71,7 @@ impl Latency {
         }
         let at = |quantile| all.value_at_quantile(quantile) as f64;
         let latency = LatencyMs { p50: at(0.5), p95: at(0.95), p99: at(0.99), samples: all.len() };
-        let behind = self.behind_ms;
+        let behind = self.behind_ms.into_iter().max().unwrap_or_default();
         let note = (behind > 0).then(|| {
             format!(
                 "This machine's clock is at least {behind} ms behind the exchange's: latencies are higher than shown"
@@ -80,7 +81,8 @@ impl Latency {
     }
 
     fn turn(&mut self, now: UnixMillis) {
-        if self.turned == 0 {
+        // At first, and when the clock was set back.
+        if self.turned == 0 || now.0 < self.turned {
             self.turned = now.0;
         }
         // After a long silence everything is old, and every part is turned once.
@@ -90,8 +92,11 @@ impl Latency {
             }
             self.turned += PART_MS;
             self.current = (self.current + 1) % PARTS;
-            if let Some(part) = self.parts.get_mut(self.current) {
+            if let (Some(part), Some(behind_ms)) =
+                (self.parts.get_mut(self.current), self.behind_ms.get_mut(self.current))
+            {
                 part.reset();
+                *behind_ms = 0;
             }
         }
         self.turned = now.0;
@@ -153,7 +158,7 @@ mod tests {
     fn where_there_is_none_a_note_says_why() {
         let mut bars = Latency::new(&[Channel::SecondBars], "wss://socket.massive.com/stocks");
         trade(&mut bars, 0, 5);
-        assert!(view(&mut bars, 0).1.is_some_and(|note| note.starts_with("Bars carry")));
+        assert!(view(&mut bars, 0).1.is_some_and(|note| note.starts_with("Not measured for bars")));
         let mut delayed = Latency::new(&[Channel::Trades], "wss://delayed-business.massive.com/stocks");
         trade(&mut delayed, 0, 900_000);
         let (shown, note) = view(&mut delayed, 0);

@@ -253,8 +253,8 @@ fn read_event(event: Event<'_>, connection_id: ConnectionId, reading: &mut Readi
     match tick(connection_id, event.sym, (price, volume, time)) {
         Ok(tick) => {
             reading.ticks.push(tick);
-            // As a float it is exact far beyond any date.
-            reading.marks.push(Mark { channel, window_start: window_start.unwrap_or_default() as i64 });
+            let window_start = window_start.and_then(time_of).map_or(0, |start| start.0);
+            reading.marks.push(Mark { channel, window_start });
         }
         Err(why) => reading.reject(format!("{} event {why}", event.ev)),
     }

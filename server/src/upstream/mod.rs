@@ -135,11 +135,15 @@ impl Manager {
     /// it that nobody else does the same meanwhile.
     pub async fn apply(&self, plans: Vec<ConnectionPlan>, endpoint: Endpoint) {
         let inner = &self.0;
-        for (orders, ended) in inner.take_outdated(&plans, endpoint) {
-            // Its successor must not be one connection too many for the account: first the goodbye.
-            orders.stop.cancel();
+        let outdated = inner.take_outdated(&plans, endpoint);
+        // Their successors must not be connections too many for the account: first the goodbyes, all at once.
+        outdated.iter().for_each(|(_, (orders, _))| orders.stop.cancel());
+        for (id, (_, ended)) in outdated {
             // A task that panicked is an accident that `tasks` deals with.
             let _ = ended.await;
+            if let Some(slot) = inner.lock_slots().iter().find(|slot| slot.plan.id == id) {
+                slot.record.reset();
+            }
         }
         inner.take_over(plans);
         inner.lock_running().connections.values().for_each(|(orders, _)| orders.retry.notify_waiters());
@@ -166,7 +170,11 @@ impl Inner {
     }
 
     /// The connections that cannot run on as they are.
-    fn take_outdated(&self, plans: &[ConnectionPlan], endpoint: Endpoint) -> Vec<(Orders, JoinHandle<()>)> {
+    fn take_outdated(
+        &self,
+        plans: &[ConnectionPlan],
+        endpoint: Endpoint,
+    ) -> Vec<(ConnectionId, (Orders, JoinHandle<()>))> {
         let slots = self.lock_slots();
         let mut running = self.lock_running();
         let is_moved = !running.endpoint.is_same(&endpoint);
@@ -177,7 +185,7 @@ impl Inner {
         };
         let outdated: Vec<_> = running.connections.keys().copied().filter(|id| !goes_on(id)).collect();
         running.endpoint = Arc::new(endpoint);
-        outdated.iter().filter_map(|id| running.connections.remove(id)).collect()
+        outdated.into_iter().filter_map(|id| Some((id, running.connections.remove(&id)?))).collect()
     }
 
     /// From now on these plans are what is reported. What was counted of a slot counts on.

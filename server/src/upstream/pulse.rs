@@ -30,6 +30,9 @@ use std::collections::hash_map::Entry;
 /// Symbols that are followed one by one: a wildcard brings them as they tick, and memory has an end.
 const SYMBOLS_MAX: usize = 100_000;
 
+/// How far the provider's clock may be ahead of ours.
+const FUTURE_MS: i64 = 60_000;
+
 /// Silence beyond so many times the longest usual pause is no accident.
 const MUTE_AFTER_PAUSES: f64 = 4.0;
 const SYMBOL_SILENT_AFTER_PAUSES: f64 = 8.0;
@@ -139,7 +142,9 @@ impl Pulse {
             Channel::Trades | Channel::Quotes | Channel::Limits => None,
         };
         if let Some(last) = bar {
-            if mark.window_start <= *last {
+            // A bar from beyond the present is a mistake, and must not make all that follow look old.
+            let is_known = mark.window_start <= *last && *last <= now.0 + FUTURE_MS;
+            if mark.window_start > 0 && is_known {
                 return false;
             }
             *last = mark.window_start;

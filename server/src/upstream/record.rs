@@ -93,6 +93,14 @@ impl Record {
         self.changed.notify_one();
     }
 
+    /// Nobody runs it any more. What was counted stays, and how it was lost.
+    pub(super) fn reset(&self) {
+        let mut face = self.lock();
+        let (last_loss, last_error) = (face.last_loss.take(), face.last_error.take());
+        let state_since = Some(UnixMillis::now());
+        *face = Face { state: ConnectionState::Connecting, state_since, last_loss, last_error, ..Face::default() };
+    }
+
     /// Which symbols tick, and how quickly; no reason to wake anybody.
     pub(super) fn cover(&self, coverage: Coverage, (latency_ms, latency_note): (Option<LatencyMs>, Option<String>)) {
         let mut face = self.lock();

@@ -84,6 +84,9 @@ pub(super) enum Flow {
 pub(super) struct Link {
     phase: Phase,
     attempt: u32,
+    /// On the ladder of waits: of those after the account's limit, or of all others.
+    step: u32,
+    last_was_limit: bool,
     proven_after: Duration,
     params: Vec<String>,
     pending: HashSet<String>,
@@ -105,6 +108,8 @@ impl Link {
         let mut link = Self {
             phase: Phase::Dialling,
             attempt: 0,
+            step: 0,
+            last_was_limit: false,
             proven_after,
             params,
             pending: HashSet::new(),
@@ -149,6 +154,11 @@ impl Link {
         };
         let is_proven = self.is_live() && lived >= self.proven_after;
         self.attempt = if is_proven { 1 } else { self.attempt.saturating_add(1) };
+        // The account's limit has waits of its own, and starts with the first of them.
+        let is_limit = loss.kind == LossKind::TooManyConnections;
+        let goes_on = !is_proven && is_limit == self.last_was_limit;
+        self.step = if goes_on { self.step.saturating_add(1) } else { 1 };
+        self.last_was_limit = is_limit;
         self.phase = Phase::Waiting(loss.clone());
         self.forget_socket();
         loss
@@ -338,10 +348,16 @@ impl Link {
         self.attempt
     }
 
+    /// The step on the ladder of waits, from 1 after a loss.
+    #[must_use]
+    pub(super) fn step(&self) -> u32 {
+        self.step
+    }
+
     /// The connection has lived long enough: what was before is forgotten.
     pub(super) fn proven(&mut self) {
         if self.is_live() {
-            self.attempt = 0;
+            (self.attempt, self.step) = (0, 0);
         }
     }
 

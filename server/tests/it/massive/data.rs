@@ -78,5 +78,5 @@ async fn latency_is_measured_from_trades_and_explained_where_there_is_none() {
     assert!(latency.p50 <= latency.p95 && latency.p95 <= latency.p99, "{latency:?}");
     let live = rig.until(2, "explained", |live| live.metrics.latency_note.is_some()).await;
     assert!(live.metrics.latency_ms.is_none());
-    assert!(live.metrics.latency_note.is_some_and(|note| note.starts_with("Bars carry")));
+    assert!(live.metrics.latency_note.is_some_and(|note| note.starts_with("Not measured for bars")));
 }
