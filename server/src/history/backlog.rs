@@ -103,8 +103,8 @@ impl Backlog {
         self.bound();
     }
 
-    #[cfg(test)]
-    fn is_empty(&self) -> bool {
+    /// Does nothing wait?
+    pub(super) fn is_empty(&self) -> bool {
         self.samples.is_empty() && self.events.is_empty() && self.gaps.is_empty()
     }
 

@@ -29,6 +29,8 @@ const RATE_MS_MIN: i64 = 5_000;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     calendar: Calendar,
+    /// Gaps of earlier runs whose end was never written, ended now: to be handed out once.
+    overdue: Vec<Gap>,
     watches: BTreeMap<ConnectionId, Watch>,
 }
 
@@ -78,9 +80,13 @@ impl Ledger {
             ledger.watch(id).number = number;
         }
         for gap in past.open {
-            let watch = ledger.watch(gap.connection_id);
             let attempts_before = gap.attempts;
-            watch.open = Some(Open { gap, attempts_before, reconnects_before: 0 });
+            let (id, next_began) = (gap.connection_id, gap.started_at);
+            let open = Open { gap, attempts_before, reconnects_before: 0 };
+            // In the order of their numbers: only the last one can still last.
+            if let Some(before) = ledger.watch(id).open.replace(open) {
+                ledger.overdue.push(Gap { ended_at: Some(next_began.max(before.gap.started_at)), ..before.gap });
+            }
         }
         let Some(run) = past.last_run else { return ledger };
         let since = run.stopped_at.unwrap_or(run.last_seen_at);
@@ -104,7 +110,7 @@ impl Ledger {
         connections: impl IntoIterator<Item = &'a ConnectionStatus>,
         now: UnixMillis,
     ) -> Vec<Gap> {
-        let mut changed = Vec::new();
+        let mut changed = std::mem::take(&mut self.overdue);
         let mut seen = Vec::new();
         for connection in connections {
             let id = connection.live.id;
@@ -136,14 +142,12 @@ impl Watch {
         // The counter of a connection that was made anew starts again at zero; that alone is no tick.
         let ticked = metrics.ticks_total != self.ticks_total && metrics.ticks_total > 0;
         self.ticks_total = metrics.ticks_total;
-        // A gap that lasted when nobody watched has that time inside it.
-        let absence = self.absence.take();
-        let changed =
-            if self.open.is_some() { self.go_on(live, ticked, now) } else { self.begin(connection, absence, now) };
+        let changed = if self.open.is_some() { self.go_on(live, ticked, now) } else { self.begin(connection, now) };
         self.last_tick = self.last_tick.max(metrics.last_update);
         if live.state.is_up() && live.state != ConnectionState::Mute {
             self.up_at = Some(now);
-            if live.health.data.state == LayerState::Quiet {
+            // Not while it merely pauses as it usually does: a silence that outlasts that began with the last tick.
+            if live.health.data.state == LayerState::Quiet && live.coverage.mute_after_ms.is_none() {
                 self.quiet_at = Some(now);
             }
         }
@@ -155,6 +159,8 @@ impl Watch {
 
     /// A gap lasts: has it ended?
     fn go_on(&mut self, live: &ConnectionLive, ticked: bool, now: UnixMillis) -> Option<Gap> {
+        // It lasted when nobody watched, and has that time inside it.
+        self.absence = None;
         if ticked {
             let first = live.metrics.last_update.unwrap_or(now).min(now);
             return self.end(first, Some(first));
@@ -191,13 +197,20 @@ impl Watch {
     }
 
     /// No gap so far: does one begin?
-    fn begin(&mut self, connection: &ConnectionStatus, absence: Option<Absence>, now: UnixMillis) -> Option<Gap> {
+    fn begin(&mut self, connection: &ConnectionStatus, now: UnixMillis) -> Option<Gap> {
         use ConnectionState as S;
         let live = &connection.live;
-        if !live.enabled || connection.config.ticker_count == 0 {
+        if !live.enabled {
+            // The time that it is switched off is nobody's gap.
+            let (number, ticks_total) = (self.number, self.ticks_total);
+            *self = Self { calendar: self.calendar, number, ticks_total, free_at: now, ..Self::default() };
             return None;
         }
-        if let Some(absence) = absence {
+        // Its symbols may come late: until then nothing is missed, and an absence is not forgotten.
+        if connection.config.ticker_count == 0 {
+            return None;
+        }
+        if let Some(absence) = self.absence.take() {
             return Some(self.absent(connection, absence));
         }
         let was_up = self.up_at.is_some();
@@ -217,7 +230,7 @@ impl Watch {
         };
         let close_code = loss.and_then(|loss| loss.close_code);
         let fallback = live.state_since.unwrap_or(now).min(now);
-        let started_at = alive_at.filter(|at| *at <= now).unwrap_or(fallback).max(self.free_at);
+        let started_at = alive_at.filter(|at| *at <= now).unwrap_or(fallback).max(self.free_at.min(now));
         // The counters of this very moment belong to the last sign of life: nothing ticked since.
         let (rate, rate_seconds) = self.readings.rate(started_at, live.metrics.ticks_total);
         let reconnects = live.metrics.reconnects_total;
@@ -238,7 +251,7 @@ impl Watch {
 
     /// Nobody watched: from the last run's last sign of life until the first tick of this one.
     fn absent(&mut self, connection: &ConnectionStatus, absence: Absence) -> Gap {
-        let rate = absence.rate.filter(|rate| rate.covered_ms >= RATE_MS_MIN as u64);
+        let rate = absence.rate.filter(|rate| rate.covered_ms >= RATE_MS_MIN as u64 && rate.ticks > 0);
         let mut gap = self.blank(connection, absence.since.max(self.free_at));
         (gap.cause, gap.words) = (absence.cause, absence.words);
         gap.last_tick_at = absence.rate.and_then(|rate| rate.last_tick_at);
@@ -292,6 +305,8 @@ struct Readings(VecDeque<(UnixMillis, u64)>);
 impl Readings {
     fn take(&mut self, now: UnixMillis, ticks_total: u64) {
         match self.0.back() {
+            // The clock was set back.
+            Some((at, _)) if now < *at => self.0.clear(),
             Some((at, _)) if now.millis_since(*at) < READING_MS => return,
             // The counter started anew.
             Some((_, before)) if ticks_total < *before => self.0.clear(),
@@ -307,7 +322,8 @@ impl Readings {
     fn rate(&self, end: UnixMillis, ticks_total: u64) -> (Option<f64>, u32) {
         let Some((begin, before)) = self.0.front() else { return (None, 0) };
         let span_ms = end.millis_since(*begin);
-        if span_ms < RATE_MS_MIN || ticks_total < *before {
+        // Where nothing came before, nothing is known of what would have come.
+        if span_ms < RATE_MS_MIN || ticks_total <= *before {
             return (None, 0);
         }
         (Some((ticks_total - before) as f64 * 1000.0 / span_ms as f64), (span_ms / 1000) as u32)

@@ -111,10 +111,56 @@ fn silence_that_was_normal_is_no_part_of_the_gap_that_follows() {
     let mut ledger = after_a_minute();
     let mut night = seen(ConnectionState::Connected, START, 600, START);
     night.live.health.data = Layer::of(LayerState::Quiet);
+    night.live.coverage.mute_after_ms = None;
     assert_eq!(ledger.observe([&night], UnixMillis(START + 3_600_000)), []);
     let mute = seen(ConnectionState::Mute, START + 3_630_000, 600, START);
     let gap = one(ledger.observe([&mute], UnixMillis(START + 3_630_000)));
     assert_eq!((gap.started_at, gap.last_tick_at), (UnixMillis(START + 3_600_000), Some(UnixMillis(START))));
+}
+
+#[test]
+fn a_pause_that_is_usual_belongs_to_the_silence_that_outlasts_it() {
+    let mut ledger = after_a_minute();
+    let mut pausing = seen(ConnectionState::Connected, START, 600, START);
+    pausing.live.health.data = Layer::of(LayerState::Quiet);
+    pausing.live.coverage.mute_after_ms = Some(240_000);
+    assert_eq!(ledger.observe([&pausing], UnixMillis(START + 200_000)), []);
+    let mute = seen(ConnectionState::Mute, START + 240_000, 600, START);
+    assert_eq!(one(ledger.observe([&mute], UnixMillis(START + 240_000))).started_at, UnixMillis(START));
+}
+
+#[test]
+fn the_time_that_a_connection_is_switched_off_is_no_gap() {
+    let mut ledger = after_a_minute();
+    let mut off = seen(ConnectionState::Disabled, START, 600, START);
+    off.live.enabled = false;
+    for minute in 1..=60 {
+        assert_eq!(ledger.observe([&off], UnixMillis(START + minute * 60_000)), []);
+    }
+    let on = seen(ConnectionState::Connecting, START + 3_601_000, 600, START);
+    assert_eq!(ledger.observe([&on], UnixMillis(START + 3_601_000)), [], "it is on its way up for the first time");
+}
+
+#[test]
+fn of_two_gaps_without_an_end_only_the_last_one_lasts() {
+    let old = Gap::blank(1, 3, UnixMillis(START - 5_000));
+    let open = vec![old.clone(), Gap::blank(1, 4, UnixMillis(START - 1_000))];
+    let mut ledger = Ledger::resume(Past { open, ..past(None) }, Feed::Simulator, UnixMillis(START));
+    let down = seen(ConnectionState::Reconnecting, START, 0, 0);
+    let changed = ledger.observe([&down], UnixMillis(START));
+    assert_eq!(changed, [Gap { ended_at: Some(UnixMillis(START - 1_000)), ..old }]);
+    assert_eq!(ledger.open().len(), 1);
+}
+
+#[test]
+fn symbols_that_come_late_do_not_hide_that_the_monitor_was_away() {
+    let now = UnixMillis(START + 60_000);
+    let mut ledger = Ledger::resume(past(None), Feed::Simulator, now);
+    let mut starved = seen(ConnectionState::Failed, now.0, 0, 0);
+    starved.config.ticker_count = 0;
+    assert_eq!(ledger.observe([&starved], now), []);
+    let connecting = seen(ConnectionState::Connecting, now.0 + 5_000, 0, 0);
+    assert_eq!(one(ledger.observe([&connecting], UnixMillis(now.0 + 5_000))).cause, GapCause::MonitorCrashed);
 }
 
 #[test]

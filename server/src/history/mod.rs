@@ -197,8 +197,16 @@ impl Keeper {
             self.recorder.sample(now);
             self.recorder.tell(now, None, EventKind::Server, None, "Stopped in good order");
             self.run.stopped_at = Some(now);
-            self.write(now);
-            ended(&mut self.writing).await.is_ok()
+            // After a time without a database more waits than one transaction takes.
+            loop {
+                self.write(now);
+                if ended(&mut self.writing).await.is_err() {
+                    return false;
+                }
+                if self.recorder.backlog.is_empty() {
+                    return true;
+                }
+            }
         };
         if !matches!(timeout(FAREWELL, goodbye).await, Ok(true)) {
             warn!("The last second of history could not be written");

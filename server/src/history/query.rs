@@ -12,6 +12,7 @@ use app::model::{
         series::{Bucket, Series, bucket_seconds, floor_to},
         view::{HistoryView, VIEW_EVENTS_MAX, VIEW_GAPS_MAX},
     },
+    market::Calendar,
     status::StatusReport,
     time::UnixMillis,
 };
@@ -119,12 +120,12 @@ pub async fn reliability(
     let mut shares = Vec::new();
     for start in [floor_to(now, DAY_SECONDS), UnixMillis(now.0 - WEEK_MS)] {
         let start = start.max(begin);
-        let spent: BTreeMap<_, _> = database.gap_ms(start..now).await?.into_iter().collect();
-        shares.push((now.millis_since(start), spent));
+        let spent = database.gap_ms(start..now).await?;
+        shares.push((Calendar::of(report.head.feed).open_ms(start, now), spent));
     }
     let share = |place: usize, id: ConnectionId| {
-        let (length_ms, spent): &(i64, BTreeMap<_, _>) = &shares[place];
-        let length_ms = u64::try_from(*length_ms).ok().filter(|length| *length > 0)?;
+        let (length_ms, spent) = &shares[place];
+        let length_ms = Some(*length_ms).filter(|length| *length > 0)?;
         let spent_ms = spent.get(&id).copied().unwrap_or(0).min(length_ms);
         // Rounded down: all of it is said of nothing less.
         u32::try_from((length_ms - spent_ms) * 10_000 / length_ms).ok()
@@ -133,6 +134,7 @@ pub async fn reliability(
     Ok(enabled
         .map(|connection_id| Reliability {
             connection_id,
+            since: begin,
             last: last.remove(&connection_id),
             today_basis_points: share(0, connection_id),
             week_basis_points: share(1, connection_id),

@@ -168,6 +168,8 @@ pub struct Reliability {
     pub connection_id: ConnectionId,
     /// The last outage, if one is on record.
     pub last: Option<LastOutage>,
+    /// When history begins.
+    pub since: UnixMillis,
     /// Share of the time without a gap since midnight UTC, in hundredths of a percent; `None` without history.
     pub today_basis_points: Option<u32>,
     /// The same over seven days, or as long as history reaches.

@@ -11,10 +11,11 @@ use app::model::{
         LastOutage,
         gap::{Acknowledgement, Gap, GapCause},
     },
+    market::Calendar,
     time::UnixMillis,
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 /// Where a page of gaps ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,24 +189,27 @@ impl Database {
         Ok(rows.into_iter().map(outage).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Milliseconds of a range that each connection with gaps spent in them.
+    /// Milliseconds of a range that each connection with gaps spent in them while the market was open.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn gap_ms(&self, range: Range<UnixMillis>) -> Result<Vec<(ConnectionId, u64)>, QueryError> {
+    pub async fn gap_ms(&self, range: Range<UnixMillis>) -> Result<BTreeMap<ConnectionId, u64>, QueryError> {
         let (from, to) = bounds(&range);
-        let rows: Vec<(ConnectionId, i64)> = sqlx::query_as(
-            "SELECT connection_id, CAST(SUM(
-                 CASE WHEN ended_at_ms IS NULL OR ended_at_ms > $2 THEN $2 ELSE ended_at_ms END
-                 - CASE WHEN started_at_ms < $1 THEN $1 ELSE started_at_ms END) AS BIGINT)
-             FROM history_gaps WHERE started_at_ms < $2 AND (ended_at_ms IS NULL OR ended_at_ms >= $1)
-             GROUP BY connection_id",
+        let rows: Vec<(ConnectionId, i64, Option<i64>, String)> = sqlx::query_as(
+            "SELECT connection_id, started_at_ms, ended_at_ms, calendar
+             FROM history_gaps WHERE started_at_ms < $2 AND (ended_at_ms IS NULL OR ended_at_ms >= $1)",
         )
         .bind(from)
         .bind(to)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|(id, ms)| (id, count(ms))).collect())
+        let mut spent = BTreeMap::new();
+        for (id, started, ended, calendar) in rows {
+            let calendar: Calendar = value_of("calendar", &calendar)?;
+            let ended = ended.map_or(to, |ended| ended.min(to));
+            *spent.entry(id).or_default() += calendar.open_ms(UnixMillis(started.max(from)), UnixMillis(ended));
+        }
+        Ok(spent)
     }
 
     pub(super) async fn open_gaps(&self) -> Result<Vec<Gap>, QueryError> {
