@@ -43,7 +43,8 @@ pub fn Banners(
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
     view! {
         <Show when=move || any.get()>
-            <div class="banners" data-testid="banner" role="status">
+            // No live region: it counts down. That the link was lost is the announcer's to say, once.
+            <div class="banners" data-testid="banner">
                 {move || troubles.get().into_iter().map(line).collect_view()}
             </div>
         </Show>

@@ -23,8 +23,10 @@ pub fn ConnectionColumn(
     column: Column,
     /// The moment the numbers are of, once the page's clock runs.
     now: Signal<Option<UnixMillis>>,
-    /// Since when prices are frozen, when they are.
-    frozen_at: Signal<Option<UnixMillis>>,
+    /// Since when prices stand still, when they do.
+    still_since: Signal<Option<UnixMillis>>,
+    /// Does the bus bring ticks?
+    bus_up: Signal<bool>,
     /// Are states read off the ticks, because nobody reports them?
     inferred: Signal<bool>,
     /// Last outage and availability, of all connections.
@@ -40,8 +42,9 @@ pub fn ConnectionColumn(
     let state = Memo::new(move |_| live.with(|live| live.state));
     let priority = Memo::new(move |_| config.with(|config| config.priority));
     let disabled = Memo::new(move |_| state.get() == ConnectionState::Disabled);
-    // Ticks flow only while a connection is up; otherwise its prices are of the last tick.
-    let not_live = move || !disabled.get() && !state.get().is_up();
+    // Where no ticks come, prices are of the last one.
+    let ticks_come = move || state.get().is_up() && state.get() != ConnectionState::Mute && bus_up.get();
+    let not_live = move || !disabled.get() && !ticks_come();
     // Silence that is as it should be colours no age.
     let quiet = Memo::new(move |_| live.with(|live| live.health.data.state == LayerState::Quiet));
     view! {
@@ -62,15 +65,19 @@ pub fn ConnectionColumn(
             <Show
                 when=move || !disabled.get()
                 fallback=move || view! {
-                    <DisabledNote id reason=Signal::derive(move || live.with(|live| live.reason.clone()))/>
+                    <DisabledNote
+                        id
+                        reason=Signal::derive(move || live.with(|live| live.reason.clone()))
+                        warned=Signal::derive(move || config.with(|config| !config.warnings.is_empty()))
+                    />
                     <Configuration id config/>
                 }
             >
                 <HealthSection live priority=priority.into() now/>
                 <Configuration id config/>
-                <LiveData column=column.clone() live frozen_at on_act/>
+                <LiveData column=column.clone() live still_since on_act/>
                 <MetricsPanel live rates now/>
-                <ReliabilityNote id reliability/>
+                <ReliabilityNote id reliability now/>
             </Show>
         </section>
     }
@@ -90,20 +97,29 @@ fn DisabledNote(
     id: ConnectionId,
     /// Why it is switched off, when somebody said.
     reason: Signal<Option<String>>,
+    /// Is there a warning, which says more than a recipe?
+    warned: Signal<bool>,
 ) -> impl IntoView {
+    let recipe = move || {
+        view! {
+                <p>"To enable it, set"</p>
+                <ul>
+                    {(id > 1).then(|| view! { <li><code>"USE_MULTI_CONNECTION=true"</code></li> })}
+                    <li><code>{format!("WEBSOCKET_CONNECTION_{id}_ENABLED=true")}</code></li>
+                    <li>
+                        <code>{format!("WEBSOCKET_CONNECTION_{id}_UNIVERSE_KEY")}</code>
+                        " or " <code>{format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS")}</code>
+                    </li>
+                </ul>
+                <p>"and refresh the configuration."</p>
+        }
+    };
     view! {
         <div class="disabled-note">
             <p>{move || reason.get().unwrap_or_else(|| "This connection is switched off by configuration.".to_owned())}</p>
-            <p>"To enable it, set"</p>
-            <ul>
-                {(id > 1).then(|| view! { <li><code>"USE_MULTI_CONNECTION=true"</code></li> })}
-                <li><code>{format!("WEBSOCKET_CONNECTION_{id}_ENABLED=true")}</code></li>
-                <li>
-                    <code>{format!("WEBSOCKET_CONNECTION_{id}_UNIVERSE_KEY")}</code>
-                    " or " <code>{format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS")}</code>
-                </li>
-            </ul>
-            <p>"and refresh the configuration."</p>
+            <Show when=move || warned.get() fallback=recipe>
+                <p>"Correct what the warning below names, then refresh the configuration."</p>
+            </Show>
         </div>
     }
 }

@@ -72,6 +72,17 @@ pub fn clock(time: Option<UnixMillis>) -> String {
     time.filter(|time| time.0 > 0).map_or_else(|| NOTHING.to_owned(), UnixMillis::clock)
 }
 
+/// The same with its day, `01-21 12:34:56`, when it is longer ago than one.
+#[must_use]
+pub fn day_and_clock(time: UnixMillis, now: Option<UnixMillis>) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    if now.is_some_and(|now| now.millis_since(time) > DAY_MS) {
+        [time.to_string().get(5..10).unwrap_or_default(), " ", &time.clock()].concat()
+    } else {
+        time.clock()
+    }
+}
+
 /// A change as a percentage with its sign: `+1.25`; the sign says what the colour says.
 #[must_use]
 pub fn change(part: Option<f64>) -> String {

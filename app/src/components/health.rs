@@ -39,7 +39,7 @@ pub fn HealthSection(
         })
     });
     let notes = Memo::new(move |_| live.with(notes));
-    let head = view! { <Facts live priority/> }.into_any();
+    let head = view! { <Facts live priority now/> }.into_any();
     view! {
         <Section id name="health" title="Health" head>
             <dl class="trio">
@@ -61,9 +61,15 @@ fn Facts(
     live: Signal<ConnectionLive>,
     /// Its tier.
     priority: Signal<Priority>,
+    /// The moment the numbers are of, once the page's clock runs.
+    now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
-    let since = move || live.with(|live| live.state_since.map(|since| "since ".to_owned() + &since.clock()));
+    let since = move || {
+        live.with(|live| {
+            live.state_since.map(|since| ["since ", &format::day_and_clock(since, now.get()), " UTC"].concat())
+        })
+    };
     let uptime = move || {
         live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
     };
@@ -179,7 +185,7 @@ fn notes(live: &ConnectionLive) -> Vec<String> {
         }
     }
     if let Some(loss) = live.last_loss.as_ref().filter(|loss| is_news(&loss.reason)) {
-        notes.push(["Lost last at ", &loss.at.clock(), ", ", loss.kind.label(), ": ", &loss.reason].concat());
+        notes.push(["Lost last at ", &loss.at.clock(), " UTC, ", loss.kind.label(), ": ", &loss.reason].concat());
     }
     notes
 }
@@ -222,7 +228,7 @@ mod tests {
                 "1 refused: not authorized",
                 "2 not acknowledged: A.X, …",
                 "1 silent for longer than usual: BRK.B",
-                "Lost last at 00:00:00, silent: no pong",
+                "Lost last at 00:00:00 UTC, silent: no pong",
             ]
         );
     }

@@ -9,7 +9,7 @@ use leptos::{html, prelude::*};
 
 /// Keys and what they do.
 const KEYS: [(&str, &str); 11] = [
-    ("Space", "Freeze the view, or let it go"),
+    ("Space", "Pause or resume the view"),
     ("1 – 9", "Go to that connection"),
     ("/", "Filter the symbols of the connection you are at"),
     ("t", "Its table or its tape"),
@@ -17,17 +17,17 @@ const KEYS: [(&str, &str); 11] = [
     ("↑ ↓", "In a table: from row to row"),
     ("Page ↑ ↓", "In a table: a page up or down"),
     ("Home End", "In a table: the first or the last row"),
-    ("p", "In a table: pin the row, or let it go"),
+    ("p", "In a table: pin or unpin the row"),
     ("Esc", "Empty the filter, leave the row, close this"),
     ("Tab", "To the next control"),
 ];
 
 const SIGNS: [(ConnectionState, &str); 6] = [
     (ConnectionState::Connected, "All that was asked for was acknowledged, and ticks flow as usual"),
-    (ConnectionState::Reconnecting, "Lost, and tried again without end; connecting and subscribing look the same"),
-    (ConnectionState::Degraded, "Up, but only in part"),
+    (ConnectionState::Reconnecting, "Connection lost, retrying; connecting and subscribing look the same"),
+    (ConnectionState::Degraded, "Up, but only in part or late"),
     (ConnectionState::Mute, "Up and silent where ticks would be usual"),
-    (ConnectionState::Failed, "Refused, or not to be had; retried slowly"),
+    (ConnectionState::Failed, "Refused by the provider, retried slowly"),
     (ConnectionState::Disabled, "Switched off by configuration"),
 ];
 
@@ -68,7 +68,7 @@ pub fn Help(
                     prop:checked=move || keys_on.get()
                     on:change=move |event| on_keys.run(event_target_checked(&event))
                 />
-                <span>"Keys of one character work"</span>
+                <span>"Single-key shortcuts"</span>
             </label>
             <ul class="signs">{signs.collect_view()}</ul>
         </dialog>

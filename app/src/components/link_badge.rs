@@ -30,9 +30,9 @@ pub fn LinkBadge(
             <div class="popover-panel">
                 <p>"This page's own connection to the monitor."</p>
                 <dl class="facts">
-                    <div><dt>"Lag beyond the quickest frame"</dt><dd class="number">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
-                    <div><dt>"Made to drawn, half of all frames"</dt><dd class="number" data-testid="paint-p50">{delay(|delay| delay.p50_ms)}</dd></div>
-                    <div><dt>"Made to drawn, 99 of 100"</dt><dd class="number" data-testid="paint-p99">{delay(|delay| delay.p99_ms)}</dd></div>
+                    <div><dt>"Extra delay"</dt><dd class="number">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
+                    <div><dt>"Server to screen, median"</dt><dd class="number" data-testid="paint-p50">{delay(|delay| delay.p50_ms)}</dd></div>
+                    <div><dt>"Server to screen, p99"</dt><dd class="number" data-testid="paint-p99">{delay(|delay| delay.p99_ms)}</dd></div>
                 </dl>
                 <p class="unit">"Over the last 600 frames, by the monitor's clock; the network's constant share is not in it."</p>
             </div>

@@ -24,8 +24,8 @@ pub fn LiveData(
     column: Column,
     /// How the connection is.
     live: Signal<ConnectionLive>,
-    /// Since when prices are frozen, when they are.
-    frozen_at: Signal<Option<UnixMillis>>,
+    /// Since when prices stand still, when they do.
+    still_since: Signal<Option<UnixMillis>>,
     /// What the reader does.
     on_act: Callback<Act>,
 ) -> impl IntoView {
@@ -38,7 +38,7 @@ pub fn LiveData(
     let first: Signal<usize> = RwSignal::from(column.first.clone()).into();
     let slots: Signal<Vec<Slot<RowView>>> = RwSignal::from(column.slots.clone()).into();
     let cursor: Signal<Option<usize>> = RwSignal::from(column.cursor.clone()).into();
-    let as_of = move || format::clock(frozen_at.get().or_else(|| live.with(|live| live.metrics.last_update)));
+    let as_of = move || format::clock(still_since.get().or_else(|| live.with(|live| live.metrics.last_update)));
     let connected = Memo::new(move |_| live.with(|live| live.connected));
     let empty = Signal::derive(move || empty_text(members.get(), connected.get()));
     let head = view! {

@@ -94,9 +94,9 @@ pub fn LiveTable(
                 <Head key=SortKey::Symbol label="Symbol" sort on_act/>
                 <Head key=SortKey::Price label="Price" sort on_act/>
                 <span role="columnheader"><span class="visually-hidden">"Direction"</span></span>
-                <Head key=SortKey::Change label="Chg %" sort on_act/>
-                <Head key=SortKey::Rate label="Rate" sort on_act/>
-                <Head key=SortKey::Updated label="Updated" sort on_act/>
+                <Head key=SortKey::Change label="Chg %" title="Change since this page was opened, in percent" sort on_act/>
+                <Head key=SortKey::Rate label="Rate" title="Ticks per second" sort on_act/>
+                <Head key=SortKey::Updated label="Updated" title="Time of the last tick in UTC, and its age" sort on_act/>
             </div>
             <div class="table-sizer" role="presentation" node_ref=sizer>
                 <div class="table-window" role="presentation" node_ref=rows>
@@ -139,6 +139,9 @@ fn Head(
     key: SortKey,
     /// What it says.
     label: &'static str,
+    /// What that means.
+    #[prop(optional)]
+    title: Option<&'static str>,
     /// The table's order.
     sort: Signal<Sort>,
     /// What the reader does.
@@ -153,7 +156,7 @@ fn Head(
     });
     view! {
         <span role="columnheader" class=["head-", key.name()].concat() aria-sort=aria_sort>
-            <button type="button" class="head-button" data-testid=["sort-", key.name()].concat() on:click=move |_| on_act.run(Act::Sort(key))>
+            <button type="button" class="head-button" title=title data-testid=["sort-", key.name()].concat() on:click=move |_| on_act.run(Act::Sort(key))>
                 {label}<Icon path/>
             </button>
         </span>

@@ -16,6 +16,14 @@ pub fn MarketClock(
 ) -> impl IntoView {
     let utc = move || clock.get().map_or_else(|| "--:--:--".to_owned(), UnixMillis::clock);
     let new_york = move || clock.get().map_or_else(|| "--:--:--".to_owned(), new_york_clock);
+    // While the page's clock runs the hours follow it, even where nobody reports them any more.
+    let market = Memo::new(move |_| {
+        let reported = market.get();
+        match clock.get() {
+            Some(now) if reported.until.is_some_and(|until| now >= until) => MarketSession::at(now),
+            _ => reported,
+        }
+    });
     let kind = Memo::new(move |_| market.get().kind);
     view! {
         <p class="market-clock number">

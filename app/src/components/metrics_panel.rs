@@ -40,7 +40,7 @@ pub fn MetricsPanel(
             <dl class="metrics-grid">
                 <Metric label="Ticks" live of=|m| format::fixed(m.ticks_per_second, 1) unit="/s"/>
                 <Metric label="Ticks in all" live of=|m| format::count(m.ticks_total)/>
-                <Metric label="Last update" live of=|m| format::clock(m.last_update)/>
+                <Metric label="Last update" live of=|m| format::clock(m.last_update) unit=" UTC"/>
                 <Metric label="Messages" live of=|m| format::count(m.messages_total)/>
                 <Metric label="Received" live of=|m| format::bytes(m.bytes_total)/>
                 <Metric label="Reconnects" live of=|m| format::count(m.reconnects_total)/>

@@ -31,6 +31,20 @@ pub fn second(time: UnixMillis) -> String {
     }
 }
 
+/// The way to the other pages, alike in every bar.
+#[component]
+pub fn Pages(
+    /// The address of this page, without a query.
+    here: &'static str,
+) -> impl IntoView {
+    let links = PAGES.map(|(address, name)| {
+        let current = (address == here).then_some("page");
+        // Loaded afresh: most are rendered on the server alone, and the router would find nothing there.
+        view! { <a href=address rel="external" aria-current=current>{name}</a> }
+    });
+    view! { <nav class="office-nav" aria-label="Pages">{links}</nav> }
+}
+
 /// The bar on top. `here` is the page's own address.
 #[component]
 pub fn OfficeBar(
@@ -39,15 +53,11 @@ pub fn OfficeBar(
     /// The address of this page, without a query.
     here: &'static str,
 ) -> impl IntoView {
-    let links = PAGES.map(|(address, name)| {
-        let current = (address == here).then_some("page");
-        view! { <a href=address rel="external" aria-current=current>{name}</a> }
-    });
     let title = email.clone();
     view! {
         <header class="top-bar">
             <p class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></p>
-            <nav class="office-nav" aria-label="Pages">{links}</nav>
+            <Pages here/>
             <form class="account office-account" method="post" action="/logout">
                 <span class="account-email" title=title>{email}</span>
                 <button type="submit" class="button" data-testid="sign-out">"Sign out"</button>
@@ -82,6 +92,30 @@ pub(crate) fn office_page(
     .into_any()
 }
 
+/// A user agent in a few words, `Chrome on Linux`; as it is where it is no browser's.
+#[cfg(feature = "ssr")]
+pub(crate) fn browser(user_agent: &str) -> String {
+    // In this order: each of them claims to be those after it.
+    const BROWSERS: [(&str, &str); 5] =
+        [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    const SYSTEMS: [(&str, &str); 6] = [
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("Linux", "Linux"),
+    ];
+    let named = |names: &[(&'static str, &'static str)]| {
+        names.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
+    };
+    match (named(&BROWSERS), named(&SYSTEMS)) {
+        (Some(browser), Some(system)) => [browser, " on ", system].concat(),
+        (Some(browser), None) => browser.to_owned(),
+        _ => user_agent.to_owned(),
+    }
+}
+
 /// Says at once, also to who cannot see it, what went wrong.
 #[cfg(feature = "ssr")]
 pub(crate) fn problem(text: impl IntoView + 'static, test_id: &'static str) -> impl IntoView {
@@ -93,6 +127,19 @@ pub(crate) fn problem(text: impl IntoView + 'static, test_id: &'static str) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn a_browser_is_told_in_a_few_words() {
+        let chrome =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+        assert_eq!(browser(chrome), "Chrome on Linux");
+        assert_eq!(
+            browser("Mozilla/5.0 (Windows NT 10.0; rv:153.0) Gecko/20100101 Firefox/153.0"),
+            "Firefox on Windows"
+        );
+        assert_eq!(browser("curl/8.5.0"), "curl/8.5.0");
+    }
 
     #[test]
     fn a_time_is_shown_to_the_second() {

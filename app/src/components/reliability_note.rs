@@ -11,7 +11,7 @@ use crate::model::{
         LastOutage, Reliability,
         selection::{Range, Selection},
     },
-    time::format_seconds,
+    time::{UnixMillis, format_seconds},
 };
 use leptos::prelude::*;
 
@@ -22,15 +22,15 @@ pub fn ReliabilityNote(
     id: ConnectionId,
     /// What is known of all connections.
     reliability: Signal<Vec<Reliability>>,
+    /// The moment the numbers are of.
+    now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let known = Memo::new(move |_| reliability.with(|all| all.iter().find(|one| one.connection_id == id).cloned()));
     let there = Selection { range: Range::Last(86_400), connection_id: Some(id), ..Selection::default() };
     let shares = move || {
         known.with(|known| {
             let known = known.as_ref()?;
-            let today = known.today_basis_points.map(|share| ["today ", &percent(share)].concat());
-            let week = known.week_basis_points.map(|share| ["7 days ", &percent(share)].concat());
-            Some([today, week].into_iter().flatten().collect::<Vec<_>>().join(" · "))
+            Some(shares_text(known, now.get()?))
         })
     };
     let outage = move || known.with(|known| known.as_ref().map(|known| outage_text(known.last.as_ref())));
@@ -40,6 +40,23 @@ pub fn ReliabilityNote(
             <span class="reliability-outage">{outage}</span>
         </a>
     }
+}
+
+/// `today 99.98 % · 7 days 99.71 %`; where history is younger than a week, since when it is.
+fn shares_text(known: &Reliability, now: UnixMillis) -> String {
+    const WEEK_MS: i64 = 7 * 86_400_000;
+    let today = known.today_basis_points.map(|share| ["today ", &percent(share)].concat());
+    let week = known.week_basis_points.map(|share| {
+        let span = if now.millis_since(known.since) < WEEK_MS {
+            ["since ", &format::day_and_clock(known.since, Some(now)), " "].concat()
+        } else {
+            "7 days ".to_owned()
+        };
+        span + &percent(share)
+    });
+    // Both are the same while history began today.
+    let began_today = known.since.to_string().get(..10) == now.to_string().get(..10);
+    [today.filter(|_| !began_today), week].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 fn percent(basis_points: u32) -> String {
@@ -107,7 +124,6 @@ pub fn open_gaps(all: &[Reliability]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::UnixMillis;
 
     #[test]
     fn the_last_outage_is_told_with_its_length_and_cause() {
@@ -122,6 +138,18 @@ mod tests {
             outage_text(Some(&LastOutage { ended_at: None, ..outage.clone() })),
             "last outage 01-21 12:34:56 UTC, lasting, dropped"
         );
+        let now = UnixMillis(1_768_998_909_000);
+        let young = Reliability {
+            since: UnixMillis(1_768_998_000_000),
+            today_basis_points: Some(9_990),
+            week_basis_points: Some(9_990),
+            ..Reliability::default()
+        };
+        assert_eq!(shares_text(&young, now), "since 12:20:00 99.90 %");
+        let yesterday = Reliability { since: UnixMillis(1_768_900_000_000), ..young.clone() };
+        assert_eq!(shares_text(&yesterday, now), "today 99.90 % · since 01-20 09:06:40 99.90 %");
+        let old = Reliability { since: UnixMillis(0), week_basis_points: Some(9_000), ..young };
+        assert_eq!(shares_text(&old, now), "today 99.90 % · 7 days 90.00 %");
         let of = |last| Reliability { last, ..Reliability::default() };
         let lasting = LastOutage { ended_at: None, ..outage.clone() };
         assert_eq!(open_gaps(&[of(None), of(Some(outage)), of(Some(lasting))]), Some(1));

@@ -44,6 +44,7 @@ pub fn Section(
                 <button
                     type="button"
                     class="fold"
+                    id=format!("fold-{name}-{id}")
                     data-testid=format!("fold-{name}-{id}")
                     aria-expanded=move || open.get().to_string()
                     aria-controls=body.clone()

@@ -3,6 +3,7 @@
 use super::{format, market_clock::MarketClock};
 use crate::{
     model::{
+        connection::ConnectionId,
         status::{StatusHead, Summary},
         time::UnixMillis,
     },
@@ -19,6 +20,8 @@ pub fn SummaryStrip(
     totals: Signal<Totals>,
     /// Gaps that last; `None` when nothing is known of the past.
     open_gaps: Signal<Option<u64>>,
+    /// Connections that need somebody, and what they are.
+    down: Signal<Vec<(ConnectionId, &'static str)>>,
     /// The server's present.
     clock: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
@@ -30,6 +33,8 @@ pub fn SummaryStrip(
     let of_enabled = Signal::derive(move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string()));
     let any_down = Signal::derive(move || summary.with(|s| s.connected < s.enabled));
     let rate = Signal::derive(move || format::fixed(totals.get().ticks_per_second, 0));
+    let errors = Signal::derive(move || summary.with(|summary| format::count(summary.errors_total)));
+    let fresh_errors = Signal::derive(move || totals.get().fresh_errors);
     let gaps = Signal::derive(move || format::count(open_gaps.get().unwrap_or(0)));
     let any_gap = Signal::derive(move || open_gaps.get().is_some_and(|gaps| gaps > 0));
     let no_history = Signal::derive(move || open_gaps.get().is_none());
@@ -38,14 +43,33 @@ pub fn SummaryStrip(
         <div class="summary">
             <dl class="summary-list" data-testid="summary">
                 <Item label="connected" value=connected unit=of_enabled tone="bad" toned=any_down/>
+                <Troubles down/>
                 <Count label="mute" count=total(|totals| totals.mute.into()) tone="bad" only_some=true/>
                 <Item label="ticks/s" value=rate tone="" toned=never/>
-                <Count label="errors" count=count(|summary| summary.errors_total) tone="warn"/>
+                <Item label="errors" value=errors tone="warn" toned=fresh_errors/>
                 <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
                 <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
                 <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
             </dl>
             <MarketClock clock market=market.into()/>
+        </div>
+    }
+}
+
+/// Which connections need somebody: on a small screen their columns are far below.
+#[component]
+fn Troubles(
+    /// Their numbers, and what they are.
+    down: Signal<Vec<(ConnectionId, &'static str)>>,
+) -> impl IntoView {
+    let link = |(id, state): (ConnectionId, &'static str)| {
+        let id = id.to_string();
+        view! { <a class="trouble" href=["#column-", &id].concat()>{[&id, " ", state].concat()}</a> }
+    };
+    view! {
+        <div class="summary-item troubles" hidden=move || down.with(Vec::is_empty)>
+            <dt class="visually-hidden">"in trouble"</dt>
+            <dd>{move || down.get().into_iter().map(link).collect_view()}</dd>
         </div>
     }
 }

@@ -72,8 +72,8 @@ pub fn TapeList(
             on:scroll=move |_| measure()
             on:wheel=move |event| if event.delta_y() < 0.0 { leave_end() }
         >
-            <div class="table-row tape-row table-head" role="row">
-                <span role="columnheader">"Time"</span>
+            <div class="table-row tape-row table-head" role="row" aria-rowindex="1">
+                <span role="columnheader" title="UTC">"Time"</span>
                 <span role="columnheader">"Symbol"</span>
                 <span role="columnheader" class="align-end">"Price"</span>
                 <span role="columnheader"><span class="visually-hidden">"Direction"</span></span>
@@ -82,7 +82,7 @@ pub fn TapeList(
             <div class="table-sizer" role="presentation" node_ref=sizer>
                 <div class="table-window" role="presentation" node_ref=lines>
                     <For each=move || slots.get() key=|slot| slot.place let:slot>
-                        <TapeRow line=slot.row/>
+                        <TapeRow line=slot.row index=Signal::derive(move || first.get() + slot.place + 2)/>
                     </For>
                 </div>
             </div>
@@ -98,6 +98,8 @@ pub fn TapeList(
 fn TapeRow(
     /// What it shows now.
     line: ArcRwSignal<Option<TapeLine>>,
+    /// Its place in the tape, the head being the first.
+    index: Signal<usize>,
 ) -> impl IntoView {
     let line = RwSignal::from(line);
     let tick = move |of: fn(&TapeEvent) -> Option<String>| {
@@ -111,7 +113,7 @@ fn TapeRow(
     });
     let is_note = move || line.with(|line| line.is_some()) && direction.get().is_none();
     view! {
-        <div class="table-row tape-row" role="row" class:is-note=is_note hidden=move || line.with(Option::is_none)>
+        <div class="table-row tape-row" role="row" aria-rowindex=move || index.get().to_string() class:is-note=is_note hidden=move || line.with(Option::is_none)>
             <span role="cell" class="cell-time number">{move || line.with(|line| line.as_ref().map(|line| line.at.clock_millis()))}</span>
             <span role="cell" class="tape-what" data-cell="what">{tick(what)}</span>
             <span role="cell" class="cell-price number" data-cell="price">{tick(price)}</span>

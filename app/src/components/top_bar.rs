@@ -3,7 +3,7 @@
 use super::{
     icon::{HELP, Icon, PAUSE, REFRESH, RESUME},
     link_badge::LinkBadge,
-    office::PAGES,
+    office::{PAGES, Pages},
     theme_toggle::ThemeToggle,
 };
 use crate::{
@@ -36,14 +36,10 @@ pub fn TopBar(
     let behind = RwSignal::from(view.behind);
     let frozen_at = RwSignal::from(view.frozen_at);
     let feed = Memo::new(move |_| head.with(|head| head.feed.label()));
-    // This page is the first of them.
-    let links = PAGES[1..].iter().map(|(address, name)| {
-        // Loaded afresh: most are rendered on the server alone, and the router would find nothing there.
-        view! { <a class="bar-link" href=*address rel="external">{*name}</a> }
-    });
     view! {
         <header class="top-bar">
             <h1 class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></h1>
+            <Pages here=PAGES[0].0/>
             <p class="feed"><span class="visually-hidden">"Feed: "</span>{move || feed.get()}</p>
             <LinkBadge
                 link
@@ -62,6 +58,7 @@ pub fn TopBar(
                 <button
                     type="button"
                     class="button"
+                    id="refresh"
                     data-testid="refresh"
                     title="Read the configuration again"
                     aria-label="Refresh configuration"
@@ -76,7 +73,6 @@ pub fn TopBar(
                 <button type="button" class="button button-icon" data-testid="help" title="Keys and signs (?)" aria-label="Keys and signs" on:click=move |_| on_help.run(())>
                     <Icon path=HELP/>
                 </button>
-                <nav class="bar-links" aria-label="Pages">{links.collect_view()}</nav>
                 <form class="account" method="post" action="/logout">
                     <span class="account-email" title=title.clone()>{email}</span>
                     <button type="submit" class="button" data-testid="sign-out" title=title>"Sign out"</button>
@@ -101,11 +97,13 @@ fn PauseButton(
             class:is-active=move || paused.get()
             data-testid="pause"
             aria-pressed=move || paused.get().to_string()
-            title="Freeze the view (space)"
+            title="Pause or resume the view (space)"
+            // One name with a state; what is seen names the act.
+            aria-label="Pause"
             on:click=move |_| on_pause.run(())
         >
             <Icon path/>
-            {move || if paused.get() { "Resume" } else { "Pause" }}
+            <span aria-hidden="true">{move || if paused.get() { "Resume" } else { "Pause" }}</span>
         </button>
     }
 }

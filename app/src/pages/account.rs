@@ -16,7 +16,7 @@ pub fn AccountPage() -> impl IntoView {
 mod rendered {
     use crate::{
         api::{Backend, CurrentAdmin},
-        components::office::{office_page, problem, second},
+        components::office::{browser, office_page, problem, second},
         model::account::{ACCOUNT, AccountSession},
     };
     use leptos::prelude::*;
@@ -100,12 +100,13 @@ mod rendered {
                 }
                 .into_any()
             };
+            let name = session.user_agent.as_deref().map(browser);
             view! {
                 <tr data-testid="session">
                     <td class="number">{second(session.signed_in_at)}</td>
                     <td class="number">{second(session.last_used_at)}</td>
                     <td class="number">{session.address}</td>
-                    <td class="office-cut" title=session.user_agent>{session.user_agent.clone()}</td>
+                    <td class="office-cut" title=session.user_agent>{name}</td>
                     <td>{end}</td>
                 </tr>
             }
@@ -117,7 +118,7 @@ mod rendered {
                         <th scope="col">"Signed in (UTC)"</th>
                         <th scope="col">"Last used (UTC)"</th>
                         <th scope="col">"From"</th>
-                        <th scope="col">"With"</th>
+                        <th scope="col">"Browser"</th>
                         <th scope="col"><span class="visually-hidden">"End"</span></th>
                     </tr></thead>
                     <tbody>{rows.collect_view()}</tbody>

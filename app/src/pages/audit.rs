@@ -16,7 +16,7 @@ pub fn AuditLogPage() -> impl IntoView {
 mod rendered {
     use crate::{
         api::{Backend, CurrentAdmin},
-        components::office::{office_page, problem, second},
+        components::office::{browser, office_page, problem, second},
         model::audit::{AuditForm, AuditPage, AuditRecord},
     };
     use leptos::prelude::*;
@@ -132,7 +132,7 @@ mod rendered {
         records: Vec<AuditRecord>,
     ) -> impl IntoView {
         let rows = records.into_iter().map(|record| {
-            let times = (record.occurrences > 1).then(|| ["× ", &record.occurrences.to_string()].concat());
+            let times = (record.occurrences > 1).then(|| [" × ", &record.occurrences.to_string()].concat());
             let outcome = record.outcome.clone();
             let who = record.actor.unwrap_or_else(|| "nobody".to_owned());
             view! {
@@ -145,7 +145,7 @@ mod rendered {
                     <td>{record.target}</td>
                     <td><span class="office-outcome">{record.outcome}</span> {times}</td>
                     <td class="office-wide">{record.reason}</td>
-                    <td class="office-cut office-hint" title=record.user_agent>{record.user_agent.clone()}</td>
+                    <td class="office-cut office-hint" title=record.user_agent.clone()>{record.user_agent.as_deref().map(browser)}</td>
                 </tr>
             }
         });
@@ -158,10 +158,10 @@ mod rendered {
                         <th scope="col">"Who"</th>
                         <th scope="col">"From"</th>
                         <th scope="col">"Action"</th>
-                        <th scope="col">"On"</th>
+                        <th scope="col">"Target"</th>
                         <th scope="col">"Outcome"</th>
                         <th scope="col">"Why"</th>
-                        <th scope="col">"With"</th>
+                        <th scope="col">"Browser"</th>
                     </tr></thead>
                     <tbody>{rows.collect_view()}</tbody>
                 </table>

@@ -23,6 +23,7 @@ use crate::{
         office::OfficeBar,
     },
     model::history::{selection::Selection, view::HistoryView},
+    store::link::Ended,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -92,13 +93,13 @@ pub fn Metrics(
 ) -> impl IntoView {
     let HistoryAnswer { view, email } = answer;
     let shown = RwSignal::new(view);
-    let failed = RwSignal::new(false);
+    let failed = RwSignal::new(None);
     let acknowledge = ServerAction::<AcknowledgeGap>::new();
     keep_live(selection, shown, failed, acknowledge);
     let view: Signal<HistoryView> = shown.into();
     let context = ChartContext::new(view);
     view! {
-        <div class="history" class:is-stale=move || failed.get()>
+        <div class="history" class:is-stale=move || failed.get().is_some()>
             <a class="skip-link" href="#charts">"Skip to the charts"</a>
             <OfficeBar email here=PATH/>
             <main class="page" tabindex="-1">
@@ -115,7 +116,7 @@ pub fn Metrics(
 
 /// What to know before believing a chart: how fresh it is, and whether history is being kept.
 #[component]
-fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<bool>) -> impl IntoView {
+fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<Failure>>) -> impl IntoView {
     let at = move || view.with(|view| view.at.clock());
     let trouble = move || {
         view.with(|view| {
@@ -124,12 +125,26 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<bool>) 
         })
     };
     let freshness = move || match (selection.range.is_live(), failed.get()) {
-        (true, false) => ["Live, as of ", &at(), " UTC"].concat(),
-        (true, true) => ["Not live: the monitor does not answer. As of ", &at(), " UTC"].concat(),
+        (true, None) => ["Live, as of ", &at(), " UTC"].concat(),
+        (true, Some(_)) => ["As of ", &at(), " UTC"].concat(),
         (false, _) => "A fixed range: it does not move".to_owned(),
     };
+    let failure = move |failure: Failure| {
+        let (title, sign_in) = match failure {
+            Failure::Ended(Ended::SignedOut) => ("Signed out.", true),
+            Failure::Ended(Ended::Forbidden) => ("Not allowed.", true),
+            Failure::Silent => ("The monitor does not answer.", false),
+        };
+        view! {
+            <p class="banner" data-tone="bad" role="alert" data-testid="not-live"><Icon path=WARNING/>
+                <span><b>{title}</b> " " <span class="banner-detail number">"What is shown does not move: it is as of " {at} " UTC."</span></span>
+                {sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> })}
+            </p>
+        }
+    };
     view! {
-        <p class="freshness number" data-testid="freshness" data-live=move || (selection.range.is_live() && !failed.get()).then_some("")>{freshness}</p>
+        <p class="freshness number" data-testid="freshness" data-live=move || (selection.range.is_live() && failed.get().is_none()).then_some("")>{freshness}</p>
+        {move || failed.get().map(failure)}
         {move || trouble().map(|text| view! {
             <p class="banner" data-tone="bad" role="alert" data-testid="history-trouble"><Icon path=WARNING/>
                 <span><b>"History is not being kept since "</b><span class="banner-detail number">{text}</span></span>
@@ -142,7 +157,7 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<bool>) 
 fn keep_live(
     selection: Selection,
     shown: RwSignal<HistoryView>,
-    failed: RwSignal<bool>,
+    failed: RwSignal<Option<Failure>>,
     acknowledge: ServerAction<AcknowledgeGap>,
 ) {
     #[cfg(feature = "hydrate")]
@@ -154,7 +169,12 @@ fn keep_live(
                 let Some((since, now)) = shown.try_with_untracked(|view| (view.resume_at(), view.at)) else { return };
                 let since = selection.range.is_live().then_some(since.0);
                 let answer = load_history(selection.query(), since).await;
-                failed.try_set(answer.is_err());
+                let failure = match &answer {
+                    Ok(_) => None,
+                    Err(_) => Some(why_not().await),
+                };
+                // Said anew only when it changed.
+                failed.try_maybe_update(|failed| (std::mem::replace(failed, failure) != failure, ()));
                 let Ok(HistoryAnswer { view: tail, .. }) = answer else { return };
                 // An answer that was overtaken by a newer one.
                 if tail.at < now {
@@ -194,6 +214,23 @@ fn keep_live(
     }
     #[cfg(not(feature = "hydrate"))]
     let _ = (selection, shown, failed, acknowledge);
+}
+
+/// Why nothing new comes; known in the browser alone.
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server's side never fails"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The session does not allow it any more.
+    Ended(Ended),
+    /// No answer, or none that helps.
+    Silent,
+}
+
+/// The answer of a server function does not tell a lost session from a lost server: a request does whose status can be read.
+#[cfg(feature = "hydrate")]
+async fn why_not() -> Failure {
+    let answer = gloo_net::http::Request::get("/api/admin/websocket-status").send().await;
+    answer.ok().and_then(|answer| Ended::of_http(answer.status())).map_or(Failure::Silent, Failure::Ended)
 }
 
 /// Why there is no history.

@@ -100,6 +100,15 @@ fn trouble_and_what_was_acknowledged_are_said() {
 }
 
 #[test]
+fn a_state_without_a_reason_is_said_once() {
+    let mut view = view();
+    view.events[0].state = Some(ConnectionState::Connecting);
+    view.events[0].text = "connecting".into();
+    let html = render(view, Selection::default());
+    assert_eq!(html.matches(">connecting<").count(), 1, "{html}");
+}
+
+#[test]
 fn nothing_is_said_where_there_is_nothing() {
     let empty =
         HistoryView { at: AT, from: UnixMillis(AT.0 - 300_000), to: AT, bucket_seconds: 1, ..HistoryView::default() };

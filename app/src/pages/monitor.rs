@@ -14,8 +14,8 @@ use crate::{
         top_bar::TopBar,
     },
     model::{
-        connection::ConnectionId,
-        status::{StatusHead, StatusSource, Summary},
+        connection::{ConnectionId, ConnectionState},
+        status::{ConnectionLive, StatusHead, StatusSource},
         time::UnixMillis,
     },
     store::{
@@ -83,10 +83,17 @@ pub fn Monitor(
     let reliability = keep_reliability(first.reliability, well.into());
     let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
     let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
+    let bus_up = Memo::new(move |_| head.with(|head| head.bus.connected));
+    // The moment at which the bus fell silent, as far as this page saw it.
+    let bus_lost_at = Memo::new(move |before: Option<&Option<UnixMillis>>| {
+        let known = before.copied().flatten();
+        if bus_up.get() { None } else { known.or_else(|| now.get_untracked()) }
+    });
+    let still_since = Signal::derive(move || frozen_at.get().or_else(|| bus_lost_at.get()));
     // Written into the head when all else is rendered and disposed of: by counted references alone.
     let tab_title = {
         let (head, totals, link) = (signals.head.clone(), signals.totals.clone(), signals.link.clone());
-        move || head.with(|head| title(&head.summary, totals.get().mute, link.get()))
+        move || head.with(|head| title(head, totals.get().mute, link.get()))
     };
 
     let on_pause = Callback::new({
@@ -106,6 +113,17 @@ pub fn Monitor(
     });
     let refresh = RwSignal::new(Refresh::None);
     let refreshing = Signal::derive(move || refresh.with(|refresh| *refresh == Refresh::Asked));
+    let on_read = Callback::new(move |()| {
+        refresh.set(Refresh::None);
+        // Not lost with the button that was pressed.
+        shortcuts::focus("refresh");
+    });
+    let down = Memo::new({
+        let columns = signals.columns.clone();
+        move |_| {
+            columns.with(|columns| columns.iter().filter_map(|column| column.live.with(trouble_of)).collect::<Vec<_>>())
+        }
+    });
     let dialog = NodeRef::<html::Dialog>::new();
     let on_help = Callback::new(move |()| help::open(dialog));
     let on_shortcut = Callback::new(move |shortcut| {
@@ -114,7 +132,10 @@ pub fn Monitor(
             (Shortcut::Pause, _) => on_pause.run(()),
             (Shortcut::Help, _) => on_help.run(()),
             (Shortcut::Column(id), _) => shortcuts::focus(&format!("column-{id}")),
-            (Shortcut::Filter, Some(id)) => shortcuts::focus(&format!("filter-{id}")),
+            (Shortcut::Filter, Some(id)) => {
+                act.run((id, Act::View(DataView::Table)));
+                shortcuts::unfold_and_focus(&format!("fold-data-{id}"), format!("filter-{id}"));
+            }
             (Shortcut::Tape, Some(id)) => {
                 let column = columns.with_untracked(|all| all.iter().find(|column| column.id == id).cloned());
                 let shown = column.map(|column| column.arrangement.with_untracked(|arrangement| arrangement.view));
@@ -132,7 +153,7 @@ pub fn Monitor(
     let show_column = move |column: Column| {
         let id = column.id;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
-        view! { <ConnectionColumn column now frozen_at inferred=inferred.into() reliability on_act/> }
+        view! { <ConnectionColumn column now still_since bus_up=bus_up.into() inferred=inferred.into() reliability on_act/> }
     };
     view! {
         <Title text=tab_title/>
@@ -142,8 +163,8 @@ pub fn Monitor(
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
                 <Banners head link now clock/>
-                <RefreshPanel refresh=refresh.into() on_close=Callback::new(move |()| refresh.set(Refresh::None))/>
-                <SummaryStrip head totals=totals.into() open_gaps clock/>
+                <RefreshPanel refresh=refresh.into() on_close=on_read/>
+                <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
                 <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>
                     <For each=move || columns.get() key=|column| column.id children=show_column/>
                 </div>
@@ -158,9 +179,15 @@ pub fn Monitor(
     .into_any()
 }
 
+/// A connection that needs somebody: its number and what it is.
+fn trouble_of(live: &ConnectionLive) -> Option<(ConnectionId, &'static str)> {
+    use ConnectionState as S;
+    matches!(live.state, S::Failed | S::Reconnecting | S::Mute).then(|| (live.id, live.state.label()))
+}
+
 /// What the browser's tab says: a connection that is down or mute is seen there too.
-fn title(summary: &Summary, mute: u32, link: LinkState) -> String {
-    let down = summary.enabled.saturating_sub(summary.connected);
+fn title(head: &StatusHead, mute: u32, link: LinkState) -> String {
+    let down = head.summary.enabled.saturating_sub(head.summary.connected);
     let troubles: Vec<_> = [(down, " down"), (mute, " mute")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
@@ -168,6 +195,8 @@ fn title(summary: &Summary, mute: u32, link: LinkState) -> String {
         .collect();
     if link.is_stale() {
         "link lost · Connections".to_owned()
+    } else if !head.bus.connected {
+        "✕ no ticks · Connections".to_owned()
     } else if troubles.is_empty() {
         "Connections".to_owned()
     } else {
@@ -229,10 +258,10 @@ fn Unavailable(
     /// What the server function said.
     error: ApiError,
 ) -> impl IntoView {
-    let text = match error {
-        ApiError::NotAllowed => "Only administrators see this page.",
+    let (text, there, name) = match error {
+        ApiError::NotAllowed => ("Only administrators see this page.", "/login", "Sign in"),
         ApiError::Unavailable | ApiError::Refused(_) | ApiError::Transport(_) => {
-            "The monitor does not answer now. Reload in a moment."
+            ("The monitor does not answer now. Try again in a moment.", "/admin/websockets", "Try again")
         }
     };
     // Not for who is not allowed: the guard answers them. Where the dashboard is switched off this page is what "not found"
@@ -248,7 +277,7 @@ fn Unavailable(
         <main class="notice" role="alert">
             <h1>"The dashboard cannot be shown"</h1>
             <p>{text}</p>
-            <p><a class="button button-primary" href="/login" rel="external">"Sign in"</a></p>
+            <p><a class="button button-primary" href=there rel="external">{name}</a></p>
         </main>
     }
 }

@@ -6,21 +6,23 @@
 
 use crate::model::time::UnixMillis;
 
-/// How many observations a half of the sliding window holds: at one a second or more, it forgets within two minutes.
-const WINDOW: u32 = 60;
+/// The length of a half of the sliding window, in milliseconds: a line that has become slow shows as lag for as long, until
+/// it counts as the line's constant share.
+const HALF_WINDOW_MS: i64 = 60_000;
 
 /// Offset and lag, from the frames that came.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerClock {
     /// The smallest differences of the current and of the last half window, in milliseconds.
     minimum_ms: [i64; 2],
-    seen: u32,
+    /// When the current half began, by our clock.
+    began: UnixMillis,
     lag_ms: Option<i64>,
 }
 
 impl Default for ServerClock {
     fn default() -> Self {
-        Self { minimum_ms: [i64::MAX; 2], seen: 0, lag_ms: None }
+        Self { minimum_ms: [i64::MAX; 2], began: UnixMillis(0), lag_ms: None }
     }
 }
 
@@ -28,11 +30,11 @@ impl ServerClock {
     /// A frame made at `made` by the server's clock arrived at `local` by ours.
     pub fn observe(&mut self, local: UnixMillis, made: UnixMillis) {
         let difference = local.millis_since(made);
-        if self.seen >= WINDOW {
+        // A clock that was set back begins a new half as well.
+        if !(0..HALF_WINDOW_MS).contains(&local.millis_since(self.began)) {
             self.minimum_ms = [i64::MAX, self.minimum_ms[0]];
-            self.seen = 0;
+            self.began = local;
         }
-        self.seen += 1;
         self.minimum_ms[0] = self.minimum_ms[0].min(difference);
         self.lag_ms = Some(difference - self.offset_ms());
     }
@@ -75,7 +77,11 @@ mod tests {
     fn an_old_minimum_is_forgotten() {
         let mut clock = ServerClock::default();
         clock.observe(UnixMillis(0), UnixMillis(0));
-        for second in 1..=2 * i64::from(WINDOW) {
+        for frame in 1..=6_000 {
+            clock.observe(UnixMillis(frame * 10 + 500), UnixMillis(frame * 10));
+        }
+        assert_eq!(clock.lag_ms(), Some(500), "for a minute it is lag, however many frames come");
+        for second in 60..=120 {
             clock.observe(UnixMillis(second * 1000 + 500), UnixMillis(second * 1000));
         }
         assert_eq!(clock.lag_ms(), Some(0), "the clock was set meanwhile; that is no lag");

@@ -4,16 +4,18 @@ use super::{
     announcer::Announcer,
     arrangement::PageArrangement,
     clock::ServerClock,
+    link::LinkState,
     paint_delay::PaintDelays,
     side::{Rows, Sides},
     table::{Act, Table, members},
-    view::{Column, Totals, View, is_stale, set_if_changed},
+    view::{Column, FRESH_ERROR_MS, Totals, View, is_stale, set_if_changed},
 };
 use crate::{
     api::FIRST_ROWS_MAX,
     model::{
         board::{Board, Change},
         connection::{ConnectionId, ConnectionState},
+        health::LayerState,
         protocol::{Frame, Row, Snapshot, Ticks},
         status::LiveReport,
         tape::{Tape, TapeSet},
@@ -47,6 +49,8 @@ pub struct Engine {
     paused: bool,
     behind: u64,
     linked: bool,
+    /// Was it said that the link is lost?
+    lost: bool,
     now: Option<UnixMillis>,
     clock: ServerClock,
     delays: PaintDelays,
@@ -260,10 +264,16 @@ impl Engine {
 
     fn paint_totals(&self, view: &View) {
         let connections = &self.board.report.connections;
+        // Where silence is as it should be, no row is stale.
+        let quiet: Vec<_> =
+            connections.iter().filter(|c| c.live.health.data.state == LayerState::Quiet).map(|c| c.live.id).collect();
+        let stale = |row: &&Row| is_stale(row, self.now) && !quiet.contains(&row.connection_id);
+        let is_fresh = |at: UnixMillis| self.now.is_none_or(|now| now.millis_since(at) < FRESH_ERROR_MS);
         let totals = Totals {
             ticks_per_second: connections.iter().map(|c| c.live.metrics.ticks_per_second).sum(),
             mute: connections.iter().filter(|c| c.live.state == ConnectionState::Mute).count() as u32,
-            stale: self.board.rows.iter().filter(|row| is_stale(row, self.now)).count() as u32,
+            stale: self.board.rows.iter().filter(stale).count() as u32,
+            fresh_errors: connections.iter().filter_map(|c| c.live.metrics.last_error.as_ref()).any(|e| is_fresh(e.at)),
         };
         set_if_changed(&view.totals, totals);
     }
@@ -333,13 +343,14 @@ impl Engine {
         // What came before the click belongs to what the click freezes.
         self.paint(view, local);
         self.paused = !self.paused;
-        self.frozen =
-            self.paused.then(|| Frozen { rows: self.board.rows.clone(), sides: self.sides.clone(), at: self.now });
+        // To the millisecond: the beat's last second is older than the newest rows.
+        let at = if self.linked { Some(self.clock.server_time(local)) } else { self.now };
+        self.frozen = self.paused.then(|| Frozen { rows: self.board.rows.clone(), sides: self.sides.clone(), at });
         self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
         self.behind = 0;
         self.stale_parts.rows = true;
         view.paused.set(self.paused);
-        view.frozen_at.set(self.now.filter(|_| self.paused));
+        view.frozen_at.set(at.filter(|_| self.paused));
         self.paint(view, local);
     }
 
@@ -356,12 +367,21 @@ impl Engine {
         self.undrawn.clear();
     }
 
-    /// Is what comes in the present? While it is not, ages stand still: nobody knows whether ticks flow.
-    pub fn set_linked(&mut self, linked: bool) {
-        self.linked = linked;
-        if !linked {
+    /// Is what comes in the present? While it is not, ages stand still: nobody knows whether ticks flow. A screen reader is
+    /// told that the link is lost and that it is back, not every attempt in between.
+    pub fn set_link(&mut self, view: &View, link: LinkState) {
+        self.linked = link.is_live();
+        if !self.linked {
             self.sides.forget_time();
         }
+        let news = match link {
+            LinkState::Lost { .. } if !self.lost => "Link lost. The numbers stand still.",
+            LinkState::Live if self.lost => "Live again.",
+            LinkState::Ended(ended) => ended.text(),
+            _ => return,
+        };
+        self.lost = !self.linked;
+        view.announcement.set(news.to_owned());
     }
 
     /// The columns whose tape is open.

@@ -142,7 +142,7 @@ fn rows_go_stale_after_a_minute_but_not_while_nobody_knows() {
     engine.beat(&view, UnixMillis(99_000));
     engine.paint(&view, LOCAL);
     assert_eq!((shown(&view, 0)[0].stale, view.now.get_untracked()), (false, None), "not linked");
-    engine.set_linked(true);
+    engine.set_link(&view, LinkState::Live);
     engine.beat(&view, UnixMillis(61_500));
     engine.paint(&view, LOCAL);
     assert!(shown(&view, 0)[0].stale && !shown(&view, 0)[1].stale, "what never ticked is not stale");
@@ -152,7 +152,7 @@ fn rows_go_stale_after_a_minute_but_not_while_nobody_knows() {
 #[test]
 fn a_change_of_state_is_announced_and_stands_on_the_tape() {
     let (mut engine, view) = (new_engine(snapshot(&[])), View::default());
-    engine.set_linked(true);
+    engine.set_link(&view, LinkState::Live);
     engine.paint(&view, LOCAL);
     let mut live = engine.board.report.live();
     live.connections[1].state = ConnectionState::Failed;
@@ -185,7 +185,7 @@ fn a_connection_that_fails_while_prices_are_frozen_is_shown_at_once() {
 #[test]
 fn a_live_order_is_made_anew_once_a_second_and_stands_still_while_it_is_read() {
     let (mut engine, view) = (new_engine(snapshot(&[row(1, "A"), row(1, "B")])), View::default());
-    engine.set_linked(true);
+    engine.set_link(&view, LinkState::Live);
     engine.paint(&view, LOCAL);
     engine.act(&view, 1, Act::Sort(SortKey::Price));
     let tick = |engine: &mut Engine, a: f64, b: f64| {
@@ -220,7 +220,7 @@ fn change_is_against_the_first_price_that_this_page_saw() {
 #[test]
 fn ticks_behind_a_drawn_price_are_told() {
     let (mut engine, view) = (new_engine(snapshot(&[row(1, "A")])), View::default());
-    engine.set_linked(true);
+    engine.set_link(&view, LinkState::Live);
     engine.paint(&view, LOCAL);
     for at in 0..5 {
         engine.receive(ticks(at, &[(0, 1.0 + at as f64)]), UnixMillis(at));
@@ -252,7 +252,7 @@ fn the_page_opens_as_its_address_asks() {
 #[test]
 fn a_page_that_nobody_sees_measures_no_drawing() {
     let (mut engine, view) = (new_engine(snapshot(&[row(1, "A")])), View::default());
-    engine.set_linked(true);
+    engine.set_link(&view, LinkState::Live);
     for at in 0..3 * BUFFER_FRAMES_MAX as i64 {
         engine.receive(ticks(at, &[(0, 1.0)]), UnixMillis(at));
         assert!(engine.undrawn.len() <= BUFFER_FRAMES_MAX);

@@ -112,7 +112,7 @@ impl Store {
     /// The socket's state changed.
     pub fn set_link(&self, state: LinkState) {
         if self.view.link.get_untracked() != state {
-            self.engine().set_linked(state.is_live());
+            self.engine().set_link(&self.view, state);
             self.view.link.set(state);
         }
     }

@@ -14,6 +14,9 @@ use leptos::prelude::*;
 /// How long a symbol may be silent before its row is dimmed, in milliseconds.
 pub const ROW_STALE_MS: i64 = 60_000;
 
+/// How long an error calls for attention, in milliseconds. It stays counted.
+pub const FRESH_ERROR_MS: i64 = 15 * 60_000;
+
 /// The page's signals. Reference counted, so that a late callback never meets a disposed one.
 #[derive(Clone, Default)]
 pub struct View {
@@ -52,6 +55,8 @@ pub struct Totals {
     pub stale: u32,
     /// Connections that are up and silent where ticks would be usual.
     pub mute: u32,
+    /// Was the last error within [`FRESH_ERROR_MS`]?
+    pub fresh_errors: bool,
 }
 
 /// One connection's signals.

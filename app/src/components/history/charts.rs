@@ -19,8 +19,8 @@ pub struct ChartContext {
     pub view: Signal<HistoryView>,
     /// The point in time that is read; the newest when `None`.
     pub cursor: RwSignal<Option<UnixMillis>>,
-    /// The path of the gaps.
-    pub gaps: Memo<String>,
+    /// The paths of the gaps; each of one connection, where there are several.
+    pub gaps: Memo<Vec<(Option<ConnectionId>, String)>>,
     /// The path of the events.
     pub events: Memo<String>,
 }
@@ -177,7 +177,7 @@ fn sentence(context: &ChartContext) -> String {
     for (id, name) in names {
         text.push_str(&name);
         match context.bucket_of(id).filter(|bucket| bucket.covered_ms > 0) {
-            None => text.push_str(" not seen"),
+            None => text.push_str(" no data"),
             Some(bucket) => {
                 text.push(' ');
                 text.push_str(bucket.worst().map_or("", crate::model::history::Phase::label));

@@ -109,7 +109,7 @@ fn Acknowledge(id: i64, name: String, action: ServerAction<AcknowledgeGap>) -> i
     view! {
         <ActionForm action attr:class="acknowledge">
             <input type="hidden" name="id" value=id.to_string()/>
-            <input type="text" name="note" required maxlength=NOTE_LENGTH_MAX.to_string() placeholder="What became of it?" aria-label=["Note on gap ", &name].concat()/>
+            <input type="text" name="note" required maxlength=NOTE_LENGTH_MAX.to_string() placeholder="Note: what was done about it" aria-label=["Note on gap ", &name].concat()/>
             <button type="submit" class="button">"Acknowledge"</button>
         </ActionForm>
     }

@@ -35,7 +35,8 @@ pub struct Quantity {
     pub nothing: &'static str,
 }
 
-const UNSEEN: &str = "Nobody looked in this range: there is no history of it.";
+/// What is said where nobody looked.
+pub const NO_DATA: &str = "No data";
 
 /// Every chart of lines, from top to bottom.
 pub const QUANTITIES: [Quantity; 4] = [
@@ -45,7 +46,7 @@ pub const QUANTITIES: [Quantity; 4] = [
         unit: "ticks/s",
         decimals: 1,
         measures: &[Measure { label: "", stroke: "solid", of: |bucket| bucket.per_second(bucket.ticks) }],
-        nothing: UNSEEN,
+        nothing: NO_DATA,
     },
     Quantity {
         id: "latency",
@@ -57,7 +58,7 @@ pub const QUANTITIES: [Quantity; 4] = [
             Measure { label: "p95", stroke: "dashed", of: |bucket| bucket.p95_us.map(millis) },
             Measure { label: "p99", stroke: "dotted", of: |bucket| bucket.p99_us.map(millis) },
         ],
-        nothing: "Nothing is known of it: only trades and quotes have a time of their own, bars carry their window's.",
+        nothing: "No data: only trades and quotes have a time of their own, bars carry their window's.",
     },
     Quantity {
         id: "errors",
@@ -65,7 +66,7 @@ pub const QUANTITIES: [Quantity; 4] = [
         unit: "errors",
         decimals: 0,
         measures: &[Measure { label: "", stroke: "solid", of: |bucket| counted(bucket, bucket.errors) }],
-        nothing: UNSEEN,
+        nothing: NO_DATA,
     },
     Quantity {
         id: "reconnects",
@@ -73,7 +74,7 @@ pub const QUANTITIES: [Quantity; 4] = [
         unit: "reconnects",
         decimals: 0,
         measures: &[Measure { label: "", stroke: "solid", of: |bucket| counted(bucket, bucket.reconnects) }],
-        nothing: UNSEEN,
+        nothing: NO_DATA,
     },
 ];
 
@@ -111,6 +112,8 @@ pub fn LineChart(
         }
         _ => quantity.unit.to_owned(),
     };
+    // Both labels alike: a decimal where the axis is short, none where it counts.
+    let axis_text = move |value: f64, top: f64| format::fixed(value, quantity.decimals.min(u32::from(top < 10.0)));
     let title_id = ["chart-title-", quantity.id].concat();
     let labelled_by = title_id.clone();
     view! {
@@ -121,15 +124,17 @@ pub fn LineChart(
             </div>
             <svg class="plot" aria-hidden="true" focusable="false">
                 <svg preserveAspectRatio="none" width="100%" height="100%" viewBox=move || scale::view_box(view.with(HistoryView::length))>
-                    <path class="plot-gaps" d=move || context.gaps.get()></path>
+                    {move || context.gaps.get().into_iter().map(|(id, d)| view! {
+                        <path class="plot-gaps" data-identity=id.map(identity) d=d></path>
+                    }).collect_view()}
                     <path class="plot-grid" d="M0 40H99999M0 520H99999"></path>
                     <path class="plot-events" d=move || context.events.get()></path>
                     {move || lines.get().into_iter().map(|(id, stroke, d)| view! {
                         <path class="plot-line" data-identity=identity(id) data-stroke=stroke d=d></path>
                     }).collect_view()}
                 </svg>
-                <text class="plot-label number" x="4" y="13">{move || format::fixed(max.get(), u32::from(max.get() < 2.0))}</text>
-                <text class="plot-label number" x="4" y="60%">{move || format::fixed(max.get() / 2.0, u32::from(max.get() < 10.0))}</text>
+                <text class="plot-label number" x="4" y="13">{move || axis_text(max.get(), max.get())}</text>
+                <text class="plot-label number" x="4" y="60%">{move || axis_text(max.get() / 2.0, max.get())}</text>
                 <CursorLine context/>
             </svg>
             <Show when=move || is_empty.get()><p class="chart-empty">{quantity.nothing}</p></Show>
@@ -144,7 +149,8 @@ pub fn CursorLine(
     /// What all charts share.
     context: ChartContext,
 ) -> impl IntoView {
-    let x = move || context.cursor_position().map_or_else(|| "-1%".to_owned(), scale::percent);
+    // Far outside where there is none: the time axis shows what is near its edges.
+    let x = move || context.cursor_position().map_or_else(|| "-100%".to_owned(), scale::percent);
     view! { <line class="plot-cursor" x1=x x2=x y1="0" y2="100%"></line> }
 }
 
@@ -175,9 +181,12 @@ fn Legend(quantity: Quantity, context: ChartContext) -> impl IntoView {
     }
 }
 
+/// The top of the axis. Of counts it is twice a round number: the label in its middle is a count too.
 fn top(view: &HistoryView, quantity: Quantity) -> f64 {
+    let parts = if quantity.decimals == 0 { 2.0 } else { 1.0 };
     let buckets = view.series.iter().flat_map(|series| &series.buckets);
-    scale::nice_max(buckets.flat_map(|bucket| quantity.measures.iter().filter_map(|measure| (measure.of)(bucket))))
+    let values = buckets.flat_map(|bucket| quantity.measures.iter().filter_map(|measure| (measure.of)(bucket)));
+    parts * scale::nice_max(values.map(|value| value / parts))
 }
 
 fn lines(view: &HistoryView, quantity: Quantity, max: f64) -> Vec<(u8, &'static str, String)> {
@@ -189,4 +198,20 @@ fn lines(view: &HistoryView, quantity: Quantity, max: f64) -> Vec<(u8, &'static 
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::history::series::Series;
+
+    #[test]
+    fn the_middle_of_an_axis_of_counts_is_a_count() {
+        let of = |errors: u64| {
+            let buckets = vec![Bucket { covered_ms: 1_000, errors, ..Bucket::default() }];
+            let series = vec![Series { connection_id: 1, name: "primary".into(), buckets }];
+            top(&HistoryView { series, ..HistoryView::default() }, QUANTITIES[2])
+        };
+        assert_eq!([0, 1, 3, 5, 11].map(of), [2.0, 2.0, 4.0, 10.0, 20.0]);
+    }
 }

@@ -61,6 +61,7 @@ fn Absolute(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
             <input type="datetime-local" name="from" aria-label="From (UTC)" value=field(|view| view.from) required/>
             <span aria-hidden="true">"–"</span>
             <input type="datetime-local" name="to" aria-label="To (UTC)" value=field(|view| view.to) required/>
+            <span class="unit" aria-hidden="true">"UTC"</span>
             {hidden("connection", selection.connection_id.map(|id| id.to_string()))}
             {hidden("kind", selection.kind.map(|kind| kind.name().to_owned()))}
             <button type="submit" class="button" data-testid="absolute">"Show"</button>

@@ -6,6 +6,7 @@
 use crate::{
     components::format,
     model::{
+        connection::ConnectionId,
         history::{Phase, series::Bucket, view::HistoryView},
         time::UnixMillis,
     },
@@ -89,18 +90,32 @@ pub fn band(buckets: &[Bucket], phase: Phase, bucket_seconds: u32) -> String {
     text
 }
 
-/// The gaps, as bands over the whole height.
+/// The gaps. Of the only connection they are bands over the whole height; of several they are strips at the top, a row and
+/// a path for each connection that has any, or nobody could tell whose a gap is.
 #[must_use]
-pub fn gap_bands(view: &HistoryView) -> String {
+pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
+    /// Four pixels of a plot on a desk: a strip of three, and one between two of them.
+    const ROW: u32 = 36;
     let width = (view.length() * BUCKET_WIDTH) as f64;
-    let mut text = String::new();
-    for gap in &view.gaps {
-        let (from, to) = (view.position(gap.started_at), view.position(gap.ended_at.unwrap_or(view.to)));
-        let x = (from * width).floor() as u32;
-        let wide = ((to - from) * width).ceil().max(2.0) as u32;
-        let _ = write!(text, "M{x} 0h{wide}v{HEIGHT}h-{wide}z");
+    let count = view.series.len() as u32;
+    // However many there are, most of the plot is for the lines.
+    let row = ROW.min(HEIGHT / 4 / count.max(1));
+    let mut paths = Vec::new();
+    for (place, series) in (0..).zip(&view.series) {
+        let id = series.connection_id;
+        let (y, high) = if count == 1 { (0, HEIGHT) } else { (place * row, row * 3 / 4) };
+        let mut text = String::new();
+        for gap in view.gaps.iter().filter(|gap| gap.connection_id == id) {
+            let (from, to) = (view.position(gap.started_at), view.position(gap.ended_at.unwrap_or(view.to)));
+            let x = (from * width).floor() as u32;
+            let wide = ((to - from) * width).ceil().max(2.0) as u32;
+            let _ = write!(text, "M{x} {y}h{wide}v{high}h-{wide}z");
+        }
+        if !text.is_empty() {
+            paths.push(((count > 1).then_some(id), text));
+        }
     }
-    text
+    paths
 }
 
 /// The events, as lines over the whole height.
@@ -163,9 +178,10 @@ pub struct Label {
     pub text: String,
 }
 
-/// Round times along the axis: at most eight, in UTC.
+/// Round times along the axis: at most eight, in UTC. None at the very edges, where half of it would be outside.
 #[must_use]
 pub fn time_labels(view: &HistoryView) -> Vec<Label> {
+    const EDGE: f64 = 0.02;
     const STEPS: [i64; 15] =
         [30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 432_000, 1_296_000];
     let span_ms = view.to.millis_since(view.from).max(1);
@@ -180,7 +196,10 @@ pub fn time_labels(view: &HistoryView) -> Vec<Label> {
         } else {
             at.clock()[..5].to_owned()
         };
-        labels.push(Label { x: percent(view.position(at)), text });
+        let position = view.position(at);
+        if (EDGE..=1.0 - EDGE).contains(&position) {
+            labels.push(Label { x: percent(position), text });
+        }
         at.0 += step;
     }
     labels
@@ -253,7 +272,11 @@ mod tests {
         });
         view.gaps = vec![Gap::blank(1, 2, at(90)), ended];
         view.events = events.to_vec();
-        assert_eq!(gap_bands(&view), "M90 0h10v1000h-10zM20 0h30v1000h-30z");
+        assert_eq!(gap_bands(&view), [(None, "M90 0h10v1000h-10zM20 0h30v1000h-30z".to_owned())]);
+        view.series.extend([2, 3].map(|id| Series { connection_id: id, ..view.series[0].clone() }));
+        view.gaps[1].connection_id = 3;
+        let strips = [(Some(1), "M90 0h10v27h-10z"), (Some(3), "M20 72h30v27h-30z")];
+        assert_eq!(gap_bands(&view), strips.map(|(id, d)| (id, d.to_owned())), "each in the row of its connection");
         assert_eq!(event_lines(&view), "M99 0v1000M50 0v1000");
         let marks = marks(&view);
         assert_eq!(marks.iter().flatten().count(), 2);
@@ -265,13 +288,13 @@ mod tests {
     fn labels_are_round_times() {
         let labels = time_labels(&view());
         let texts: Vec<_> = labels.iter().map(|label| label.text.as_str()).collect();
-        assert_eq!(texts, ["12:00:00", "12:00:30", "12:01:00", "12:01:30"]);
-        assert_eq!(labels[1].x, "30.00%");
+        assert_eq!(texts, ["12:00:30", "12:01:00", "12:01:30"], "none at the edge");
+        assert_eq!(labels[0].x, "30.00%");
         let mut months = view();
         months.to = UnixMillis(months.from.0 + 7_776_000_000);
         months.bucket_seconds = 21_600;
         let texts: Vec<_> = time_labels(&months).into_iter().map(|label| label.text).collect();
-        assert_eq!(texts.len(), 6, "{texts:?}");
+        assert_eq!(texts.len(), 5, "{texts:?}");
         assert_eq!(moment(UnixMillis(1_768_996_800_000)), "01-21 12:00:00");
     }
 }

@@ -1,6 +1,10 @@
 //! How each connection was: a band each, on the time axis of the charts.
 
-use super::{charts::ChartContext, line_chart::CursorLine, scale};
+use super::{
+    charts::ChartContext,
+    line_chart::{CursorLine, NO_DATA},
+    scale,
+};
 use crate::{
     components::column::identity,
     model::history::{Phase, view::HistoryView},
@@ -44,7 +48,7 @@ fn Band(id: u8, name: String, context: ChartContext) -> impl IntoView {
         <div class="band-head" data-identity=identity(id)>
             <span class="legend-mark" aria-hidden="true"></span>
             <span class="legend-name">{id} " " {name}</span>
-            <span class="legend-value" data-testid=format!("value-state-{id}")>{move || at_cursor().map_or("not seen", Phase::label)}</span>
+            <span class="legend-value" data-testid=format!("value-state-{id}")>{move || at_cursor().map_or(NO_DATA, Phase::label)}</span>
         </div>
         <svg class="plot plot-band" aria-hidden="true" focusable="false">
             <svg preserveAspectRatio="none" width="100%" height="100%" viewBox=move || scale::view_box(view.with(HistoryView::length))>
@@ -94,7 +98,7 @@ fn StateTable(context: ChartContext) -> impl IntoView {
             <thead><tr><th scope="col">"From (UTC)"</th><th scope="col">"Connection"</th><th scope="col">"Worst state"</th></tr></thead>
             <tbody>
                 {move || rows().into_iter().map(|(at, id, phase)| view! {
-                    <tr><th scope="row" class="number">{scale::moment(at)}</th><td class="number">{id}</td><td>{phase.map_or("not seen", Phase::label)}</td></tr>
+                    <tr><th scope="row" class="number">{scale::moment(at)}</th><td class="number">{id}</td><td>{phase.map_or(NO_DATA, Phase::label)}</td></tr>
                 }).collect_view()}
             </tbody>
         </table>

@@ -57,6 +57,9 @@ fn Entry(event: HistoryEvent, selection: Selection, context: ChartContext) -> im
     let zoom = range_bar::href(&Selection { range: around, ..selection });
     let identity = event.connection_id.map(identity);
     let anchor = event.anchor();
+    let kind = event.state.map_or(event.kind.name(), |state| state.label());
+    // A state that nobody gave a reason for is its own text.
+    let text = (event.text != kind).then_some(event.text);
     view! {
         <li id=anchor class="event" data-kind=event.kind.name() data-testid="event">
             <button
@@ -69,8 +72,8 @@ fn Entry(event: HistoryEvent, selection: Selection, context: ChartContext) -> im
                 }
             >{scale::moment(at)}</button>
             <span class="event-who" data-identity=identity>{event.connection_id.map(|id| view! { <span class="legend-mark" aria-hidden="true"></span>{id} })}</span>
-            <span class="event-kind">{event.state.map_or(event.kind.name(), |state| state.label())}</span>
-            <span class="event-text">{event.text}</span>
+            <span class="event-kind">{kind}</span>
+            <span class="event-text">{text}</span>
             <a class="event-zoom" href=zoom aria-label=["Five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
         </li>
     }

@@ -104,6 +104,23 @@ pub(super) fn focus(element: &str) {
     let _ = element;
 }
 
+/// The same for a field that a fold may hide, once what was asked for before is drawn. `fold` is the fold's button.
+pub(super) fn unfold_and_focus(fold: &str, field: String) {
+    #[cfg(feature = "hydrate")]
+    {
+        use wasm_bindgen::JsCast;
+
+        let button = document().get_element_by_id(fold).and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok());
+        if let Some(button) = button.filter(|button| button.get_attribute("aria-expanded").as_deref() == Some("false"))
+        {
+            button.click();
+        }
+        request_animation_frame(move || focus(&field));
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (fold, field);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -186,13 +186,19 @@ fn an_empty_report_says_what_would_fill_the_page() {
 
 #[test]
 fn the_tab_says_what_is_wrong() {
-    let of = |connected, mute| title(&Summary { enabled: 3, connected, ..Summary::default() }, mute, LinkState::Live);
+    let head = |connected, bus_up| StatusHead {
+        bus: BusStatus { connected: bus_up, ..BusStatus::default() },
+        summary: Summary { enabled: 3, connected, ..Summary::default() },
+        ..StatusHead::default()
+    };
+    assert_eq!(title(&head(3, false), 0, LinkState::Live), "✕ no ticks · Connections");
+    let of = |connected, mute| title(&head(connected, true), mute, LinkState::Live);
     assert_eq!(
         [of(3, 0), of(2, 0), of(2, 1)],
         ["Connections", "✕ 1 down · Connections", "✕ 1 down, 1 mute · Connections"]
     );
     let lost = LinkState::Lost { attempt: 1, retry_at: None };
-    assert_eq!(title(&Summary::default(), 0, lost), "link lost · Connections");
+    assert_eq!(title(&head(3, true), 0, lost), "link lost · Connections");
 }
 
 #[test]
