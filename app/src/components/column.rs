@@ -42,9 +42,13 @@ pub fn ConnectionColumn(
     let state = Memo::new(move |_| live.with(|live| live.state));
     let priority = Memo::new(move |_| config.with(|config| config.priority));
     let disabled = Memo::new(move |_| state.get() == ConnectionState::Disabled);
-    // Where no ticks come, prices are of the last one.
-    let ticks_come = move || state.get().is_up() && state.get() != ConnectionState::Mute && bus_up.get();
-    let not_live = move || !disabled.get() && !ticks_come();
+    // Where no ticks come, prices are of the last one. Of the state alone and not of `disabled`: an effect that reads a memo and
+    // another one made from it can miss a change, when it is the first to ask.
+    let not_live = Memo::new(move |_| {
+        let (state, bus_up) = (state.get(), bus_up.get());
+        let ticks_come = state.is_up() && state != ConnectionState::Mute && bus_up;
+        state != ConnectionState::Disabled && !ticks_come
+    });
     // Silence that is as it should be colours no age.
     let quiet = Memo::new(move |_| live.with(|live| live.health.data.state == LayerState::Quiet));
     view! {
@@ -56,7 +60,7 @@ pub fn ConnectionColumn(
             data-testid=format!("column-{id}")
             data-identity=identity(id)
             data-tone=move || tone(state.get())
-            class:is-stale=not_live
+            class:is-stale=move || not_live.get()
             class:is-quiet=move || quiet.get()
             aria-labelledby=format!("column-name-{id}")
         >

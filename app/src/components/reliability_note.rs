@@ -72,22 +72,23 @@ fn outage_text(last: Option<&LastOutage>) -> String {
     ["last outage ", &scale::moment(last.started_at), " UTC, ", &length, ", ", &last.cause].concat()
 }
 
-/// What the server rendered, asked for again once a minute, as shares change by the minute, and whenever the connections
-/// that are `well` became more or fewer, as then a gap began or ended.
+/// What the server rendered, asked for again once a minute, as shares change by the minute, and whenever other connections
+/// are in trouble or it is another one, as then a gap began, ended or has another cause.
 #[must_use]
-pub fn keep_reliability(first: Vec<Reliability>, well: Signal<u64>) -> Signal<Vec<Reliability>> {
+pub fn keep_reliability<T>(first: Vec<Reliability>, troubles: Memo<T>) -> Signal<Vec<Reliability>>
+where
+    T: Clone + PartialEq + Send + Sync + 'static,
+{
     let kept = RwSignal::new(first);
     #[cfg(feature = "hydrate")]
     {
         use std::time::Duration;
 
         const EVERY: Duration = Duration::from_secs(60);
-        /// By then the change is in the database. Connections that come and go together are one question.
+        /// By then the change is in the database.
         const AFTER_A_CHANGE: Duration = Duration::from_secs(3);
 
-        let asking = StoredValue::new(false);
         let refresh = move || {
-            asking.try_set_value(false);
             leptos::task::spawn_local(async move {
                 // A server that does not answer now will be asked again; the page says so elsewhere.
                 if let Ok(answer) = crate::api::history::load_reliability().await {
@@ -100,17 +101,16 @@ pub fn keep_reliability(first: Vec<Reliability>, well: Signal<u64>) -> Signal<Ve
                 on_cleanup(move || interval.clear());
             }
         });
-        Effect::new(move |before: Option<u64>| {
-            let now = well.get();
-            if before.is_some_and(|before| before != now) && !asking.get_value() {
-                asking.set_value(true);
+        Effect::new(move |first: Option<bool>| {
+            troubles.track();
+            if first.is_some() {
                 set_timeout(refresh, AFTER_A_CHANGE);
             }
-            now
+            false
         });
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = well;
+    let _ = troubles;
     kept.into()
 }
 

@@ -44,7 +44,6 @@ pub fn SummaryStrip(
             <dl class="summary-list" data-testid="summary">
                 <Item label="connected" value=connected unit=of_enabled tone="bad" toned=any_down/>
                 <Troubles down/>
-                <Count label="mute" count=total(|totals| totals.mute.into()) tone="bad" only_some=true/>
                 <Item label="ticks/s" value=rate tone="" toned=never/>
                 <Item label="errors" value=errors tone="warn" toned=fresh_errors/>
                 <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
@@ -64,7 +63,7 @@ fn Troubles(
 ) -> impl IntoView {
     let link = |(id, state): (ConnectionId, &'static str)| {
         let id = id.to_string();
-        view! { <a class="trouble" href=["#column-", &id].concat()>{[&id, " ", state].concat()}</a> }
+        view! { <a class="trouble" href=["#column-", &id].concat()>{["connection ", &id, " ", state].concat()}</a> }
     };
     view! {
         <div class="summary-item troubles" hidden=move || down.with(Vec::is_empty)>

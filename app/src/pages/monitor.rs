@@ -77,10 +77,13 @@ pub fn Monitor(
     let columns = RwSignal::from(signals.columns.clone());
     let totals = RwSignal::from(signals.totals.clone());
     let announcement = RwSignal::from(signals.announcement.clone());
-    let well = Memo::new(move |_| {
-        head.with(|head| u64::from(head.summary.connected)).saturating_sub(totals.with(|totals| totals.mute.into()))
+    let down = Memo::new({
+        let columns = signals.columns.clone();
+        move |_| {
+            columns.with(|columns| columns.iter().filter_map(|column| column.live.with(trouble_of)).collect::<Vec<_>>())
+        }
     });
-    let reliability = keep_reliability(first.reliability, well.into());
+    let reliability = keep_reliability(first.reliability, down);
     let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
     let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
     let bus_up = Memo::new(move |_| head.with(|head| head.bus.connected));
@@ -117,12 +120,6 @@ pub fn Monitor(
         refresh.set(Refresh::None);
         // Not lost with the button that was pressed.
         shortcuts::focus("refresh");
-    });
-    let down = Memo::new({
-        let columns = signals.columns.clone();
-        move |_| {
-            columns.with(|columns| columns.iter().filter_map(|column| column.live.with(trouble_of)).collect::<Vec<_>>())
-        }
     });
     let dialog = NodeRef::<html::Dialog>::new();
     let on_help = Callback::new(move |()| help::open(dialog));

@@ -34,7 +34,7 @@ impl Latency {
         } else if is_timed {
             None
         } else {
-            Some("Not measured for bars: only trades and quotes have a time of their own")
+            Some("Not measured for bars")
         };
         let part = || Histogram::new_with_bounds(1, LATEST_MS, 2);
         // Two digits within these bounds is a histogram that exists.
