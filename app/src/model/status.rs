@@ -206,7 +206,7 @@ pub struct ConnectionMetrics {
     /// machine's clock is behind.
     #[serde(default)]
     pub latency_note: Option<String>,
-    /// Bars sent again with a change, which replace what was shown; they count as no tick.
+    /// Bars sent again: they replace one that is known, and count as no tick.
     #[serde(default)]
     pub replacements_total: u64,
 }

@@ -31,7 +31,10 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
 };
-use leptos::prelude::{provide_context, use_context};
+use leptos::{
+    prelude::{provide_context, use_context},
+    server_fn::axum::server_fn_paths,
+};
 use tower_http::limit::RequestBodyLimitLayer;
 
 /// The largest body of any request; forms have limits of their own below it.
@@ -67,9 +70,20 @@ where
 {
     routes
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(too_large))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
         .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))
+}
+
+/// A body that is too large is refused before any route of the API has a say.
+async fn too_large(request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    let response = next.run(request).await;
+    if is_api && response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return super::api_error(response.status(), "payload_too_large", "the request's body is too large");
+    }
+    response
 }
 
 /// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no
@@ -162,7 +176,9 @@ fn refusal(action: Action, denied: Denied, request: &Request) -> Act {
 /// By the route, not by the address: a stranger can think of any number of addresses.
 fn act(act: Act, request: &Request) -> Act {
     let route = request.extensions().get::<MatchedPath>().map_or("elsewhere", MatchedPath::as_str);
-    act.to(format!("{} {route}", request.method()))
+    // A server function is known by its own name.
+    let function = server_fn_paths().map(|(path, _)| path).find(|path| *path == request.uri().path());
+    act.to(format!("{} {}", request.method(), function.unwrap_or(route)))
 }
 
 /// Provides [`CurrentAdmin`] to pages and server functions, when a guard let the request through as an administrator's.

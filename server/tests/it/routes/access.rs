@@ -47,6 +47,8 @@ async fn admins_get_in_and_signing_out_ends_it() {
         }
         let wrong = client.get_json("/api/admin/config/refresh", 405).await;
         assert_eq!(wrong["error"]["code"], "method_not_allowed");
+        let huge = client.post("/api/admin/fn/first_view", &"x".repeat(100_000), 413).await;
+        assert!(huge.contains("payload_too_large"), "{huge}");
         client.socket(None).await;
         client.post("/logout", "", 303).await;
         client.get(API[0], 401).await;
