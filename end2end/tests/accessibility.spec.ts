@@ -6,7 +6,7 @@ import { MonitorPage } from '../fixtures/monitor_page';
 import { ADMIN } from '../fixtures/server';
 import { expect, test } from '../fixtures/test';
 
-test('all live, paused, folded, filtered, on the tape, with the help and the link’s figures open', async ({ page, openMonitor }) => {
+test('all live, paused, folded, filtered, on a tape scrolled up, with the help and the link’s figures open', async ({ page, openMonitor }) => {
   const monitor = await openMonitor();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
   await expectAccessible(page, 'live');
@@ -14,6 +14,10 @@ test('all live, paused, folded, filtered, on the tape, with the help and the lin
   await page.getByTestId('fold-configuration-1').click();
   await page.getByTestId('fold-metrics-2').click();
   await page.getByTestId('tape-view-3').click();
+  await expect.poll(() => monitor.tape(3).evaluate((tape) => tape.scrollTop), { timeout: 20_000 }).toBeGreaterThan(300);
+  await monitor.tape(3).hover();
+  await page.mouse.wheel(0, -150);
+  await expect(page.getByTestId('unseen-3')).toHaveText(/since$/);
   await monitor.filter(2).fill('nothing has this in its name');
   await monitor.table(1).focus();
   await page.keyboard.press('ArrowDown');
@@ -21,6 +25,7 @@ test('all live, paused, folded, filtered, on the tape, with the help and the lin
   await monitor.link.locator('summary').click();
   await expect(page.getByTestId('paint-p99')).toHaveText(/\d+ ms/);
   await monitor.pause.click();
+  await expect(page.getByTestId('unseen-3')).toBeVisible();
   await expectAccessible(page, 'arranged and paused');
 
   await page.getByTestId('help').click();
@@ -31,6 +36,7 @@ test('all live, paused, folded, filtered, on the tape, with the help and the lin
 test('connections that are mute and failed', async ({ page, openMonitor }) => {
   const monitor = await openMonitor();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await monitor.waitUntilRhythmIsKnown(2);
   await monitor.server.control({ fault: 'refuse_key', connection: 3 });
   await monitor.server.control({ fault: 'drop', connection: 3 });
   await monitor.server.control({ fault: 'garbage', connection: 1 });

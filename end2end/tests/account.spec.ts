@@ -1,3 +1,4 @@
+import { request } from '@playwright/test';
 import { expect, test } from '../fixtures/test';
 import { ADMIN } from '../fixtures/server';
 import { MonitorPage } from '../fixtures/monitor_page';
@@ -27,6 +28,19 @@ for (const javaScriptEnabled of [true, false]) {
       await other.page.goto(`${url}/admin/websockets`);
       await expect(other.page).toHaveURL(/\/login$/);
       await elsewhere.close();
+
+      const others = [await request.newContext({ baseURL: url }), await request.newContext({ baseURL: url })];
+      const isIn = async () => Promise.all(others.map(async (other) => (await other.get('/admin/audit', { maxRedirects: 0 })).ok()));
+      for (const other of others) await other.post('/login', { form: ADMIN });
+      expect(await isIn()).toEqual([true, true]);
+      await page.goto(`${url}/admin/account`);
+      await expect(page.getByTestId('session')).toHaveCount(3);
+      await page.getByTestId('end-others').click();
+      await expect(page.getByTestId('done')).toHaveText('Ended.');
+      await expect(page.getByTestId('session'), 'the own one is left').toHaveCount(1);
+      await expect(page.getByTestId('end-others'), 'and nothing to end').toHaveCount(0);
+      expect(await isIn()).toEqual([false, false]);
+      for (const other of others) await other.dispose();
 
       const change = async (current: string, next: string) => {
         await page.getByLabel('Current password').fill(current);

@@ -61,13 +61,14 @@ test('a refresh takes over what changed while the rest runs on, and says what it
   await page.getByTestId('refresh').click();
   const result = page.getByTestId('refresh-result');
   await expect(result).toContainText('Connection 2');
-  await expect(result).toContainText('Untouched: connection 1');
+  await expect(result).toContainText('Keep running: connection 1');
   await expect(result).toContainText('WEBSOCKET_CONNECTION_3_PRIORITY=urgent');
   await monitor.expectTicking(2, 20_000);
   expect(await monitor.symbols(2)).toEqual(['BAC', 'JPM', 'WFC']);
   expect(await states(), 'connection 1 was not touched').toEqual(['connected']);
   await result.getByTestId('refresh-close').click();
   await expect(result).toHaveText('');
+  await expect(page.getByTestId('refresh'), 'the keyboard goes on where it was').toBeFocused();
 });
 
 test('switched off, page, API and socket are gone', async ({ request, startServer }) => {

@@ -30,8 +30,9 @@ test('Firefox signs in, shows three columns that tick, keeps the policy, and see
 
     await page.click('[data-testid=tape-view-3]');
     await page.waitForSelector('[data-testid=tape-3] [role=row]');
-    await page.keyboard.press('Space');
-    await page.waitForSelector('[data-testid=behind]');
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    await page.keyboard.press(' ');
+    await page.waitForSelector('[data-testid=behind]', { visible: true });
     await page.keyboard.press('?');
     await page.waitForSelector('[data-testid=help-dialog]', { visible: true });
     await page.goto(`${server.url}/admin/metrics`);

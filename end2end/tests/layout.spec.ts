@@ -1,3 +1,4 @@
+import type { Page } from '@playwright/test';
 import { expect, test } from '../fixtures/test';
 import type { Settings } from '../fixtures/server';
 
@@ -13,6 +14,11 @@ function connections(count: number): Settings {
   return settings;
 }
 
+/** How many pixels of the page are to be scrolled to sideways. */
+async function overflow(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
 for (const count of [1, 2, 16]) {
   test(`${count} connections fit every screen`, async ({ page, openMonitor }) => {
     const monitor = await openMonitor(connections(count));
@@ -26,8 +32,30 @@ for (const count of [1, 2, 16]) {
         const table = await monitor.table(id).boundingBox();
         expect(table?.height ?? 0, `the table of ${id} at ${width} shows rows`).toBeGreaterThan(4 * 26);
       }
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(overflow, `nothing to scroll sideways at ${width}`).toBe(0);
+      expect(await overflow(page), `nothing to scroll sideways at ${width}`).toBe(0);
     }
   });
 }
+
+test('every page fits a phone, with the link’s figures open', async ({ page, openMonitor }) => {
+  const { link, server } = await openMonitor();
+  const pages = {
+    '/admin/websockets': link.locator('.popover-panel'),
+    '/admin/account': page.getByTestId('session'),
+    '/admin/audit': page.getByTestId('record').first(),
+    '/admin/metrics': page.getByTestId('chart-ticks'),
+  };
+  for (const [path, content] of Object.entries(pages)) {
+    await page.goto(server.url + path);
+    if (path === '/admin/websockets') await link.locator('summary').click();
+    for (const width of [390, 320]) {
+      await page.setViewportSize({ width, height: 800 });
+      await expect(content).toBeVisible();
+      expect(await overflow(page), `${path} at ${width}`).toBe(0);
+    }
+    if (path !== '/admin/websockets') continue;
+    const panel = await content.boundingBox();
+    expect(panel?.x, 'the figures are in view').toBeGreaterThanOrEqual(0);
+    expect((panel?.x ?? 0) + (panel?.width ?? Infinity), 'the figures are in view').toBeLessThanOrEqual(320);
+  }
+});

@@ -30,8 +30,10 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
     await expect(metrics.gap(name)).toContainText(cause);
     await expect(metrics.gap(name).locator('td').nth(1)).toHaveText(end);
   }
-  expect(await metrics.path('ticks', 'gaps'), 'three bands in every chart').toMatch(/^(M[^M]+){3}$/);
-  expect(await metrics.path('reconnects', 'gaps')).toBe(await metrics.path('ticks', 'gaps'));
+  const gaps = await metrics.gapPaths('ticks');
+  expect(Object.keys(gaps), 'a strip for each connection in every chart').toEqual(['1', '2', '3']);
+  for (const path of Object.values(gaps)) expect(path).toMatch(/^M\d+ \d+h\d+v\d+h-\d+z$/);
+  expect(await metrics.gapPaths('reconnects')).toEqual(gaps);
   expect(await metrics.path('ticks', 'line'), 'a line').toMatch(/^M\d+ \d+h0L/);
   await expect(metrics.value('state', 2)).toHaveText('failed');
   await expect(metrics.value('state', 3)).toHaveText('mute');
@@ -62,7 +64,7 @@ test('pointer and keys read all charts at one moment, marks lead to entries and 
   await plot.hover({ position: { x: 5, y: 20 } });
   await expect(metrics.cursor, 'the left edge').not.toHaveText(newest);
   await expect(metrics.value('ticks', 1), 'nobody looked then').toContainText('—');
-  await expect(metrics.value('state', 1)).toHaveText('not seen');
+  await expect(metrics.value('state', 1)).toHaveText('No data');
   await page.mouse.move(0, 0);
   await expect(metrics.value('ticks', 1)).toContainText(/[1-9]/);
 
@@ -156,15 +158,18 @@ test('without JavaScript everything reads, and a gap can be acknowledged', async
   await context.close();
 });
 
-test('a server that is gone is told, and its crash is a band when it is back', async ({ complaints, openMonitor }) => {
+test('a server that is gone is told, and its crash is a band when it is back', async ({ page, complaints, openMonitor }) => {
   const metrics = await withHistory(await openMonitor());
   await metrics.goto();
   await metrics.waitUntilHydrated();
   await complaints.during(NETWORK_LOST, async () => {
     await metrics.server.kill();
-    await expect(metrics.freshness).toContainText(/Not live.*As of \d\d:\d\d:\d\d UTC/, { timeout: 15_000 });
+    await expect(page.getByTestId('not-live')).toContainText(/does not answer.*as of \d\d:\d\d:\d\d UTC/, { timeout: 15_000 });
+    await expect(metrics.freshness).toHaveText(/^As of \d\d:\d\d:\d\d UTC$/);
+    await expectAccessible(page, 'full metrics, server gone');
     await metrics.server.startAgain();
     await expect(metrics.freshness).toContainText('Live, as of', { timeout: 20_000 });
   });
+  await expect(page.getByTestId('not-live')).toHaveCount(0);
   for (const id of [1, 2, 3]) await expect(metrics.gap(`${id}-1`)).toContainText('monitor not running', { timeout: 20_000 });
 });

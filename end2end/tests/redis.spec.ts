@@ -62,7 +62,7 @@ test('what is no tick is counted and does no harm', async ({ startRedis, openMon
   client.close();
 });
 
-test('when Redis dies the page says so, and ticks resume within 3 s of its return', async ({ startRedis, openMonitor }) => {
+test('when Redis dies the page says so, and ticks resume within 3 s of its return', async ({ page, startRedis, openMonitor }) => {
   const redis = await startRedis();
   const monitor = await openMonitor(settings(redis));
   let client = redis.connect();
@@ -75,6 +75,8 @@ test('when Redis dies the page says so, and ticks resume within 3 s of its retur
   client.close();
   await redis.kill();
   await expect(bus).toBeVisible();
+  await monitor.expectDimmed(1);
+  await expect(page, 'the tab says so first').toHaveTitle(/^\W*no ticks/i);
   await expect(monitor.price('AAPL'), 'the last price stays').toHaveText('178.23');
   await monitor.expectLive();
 
@@ -88,6 +90,8 @@ test('when Redis dies the page says so, and ticks resume within 3 s of its retur
   };
   await expect.poll(publishAndLook, { message: 'ticks resume', timeout: 3_000, intervals: [100] }).toBe(true);
   await expect(bus).toBeHidden();
+  await monitor.expectPresent(1);
+  await expect(page).not.toHaveTitle(/no ticks/i);
   client.close();
 });
 
@@ -96,4 +100,11 @@ test('with a Redis bus the simulated market’s own ticks go through it', async 
   const monitor = await openMonitor({ REDIS_URL: redis.url, MARKET_FEED: 'simulator' });
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
   expect((await monitor.status()).bus?.connected).toBe(true);
+
+  await redis.kill();
+  for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
+  for (const id of [1, 2, 3]) await expect(monitor.state(id), 'the provider is well').toHaveText('connected');
+  await redis.startAgain();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  for (const id of [1, 2, 3]) await monitor.expectPresent(id);
 });

@@ -108,6 +108,13 @@ test('everything is done from the keyboard, where no field is in the way', async
 
   await page.keyboard.press('t');
   await expect(monitor.tape(2)).toBeVisible();
+  await page.getByTestId('fold-data-2').click();
+  await expect(monitor.tape(2)).toBeHidden();
+  await page.keyboard.press('/');
+  await expect(monitor.filter(2), 'the table comes back to be filtered').toBeFocused();
+  await expect(monitor.table(2)).toBeVisible();
+  await expect(page.getByTestId('table-view-2')).toHaveAttribute('aria-pressed', 'true');
+  await monitor.table(2).focus();
   await page.keyboard.press('3');
   await page.keyboard.press('?');
   const help = page.getByRole('dialog', { name: 'Keys and signs' });
@@ -144,4 +151,29 @@ test('parts of a column fold, and the browser keeps the choice', async ({ page, 
   await expect(monitor.table(2), 'and only where it was made').toBeVisible();
   await fold('data').click();
   await monitor.expectTicking(1, 15_000);
+});
+
+test('the theme goes from system to light to dark and back, and the browser keeps it', async ({ page, startServer }) => {
+  const monitor = new MonitorPage(page, await startServer());
+  await monitor.signIn();
+  await monitor.waitUntilHydrated();
+  const button = page.getByTestId('theme');
+  const expectTheme = async (name: string, shown: 'light' | 'dark') => {
+    await expect(button).toHaveAccessibleName(new RegExp(`^Theme: ${name}\\b`));
+    await expect(page.locator('html')).toHaveCSS('color-scheme', shown);
+  };
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await expectTheme('system', 'dark');
+  await button.click();
+  await expectTheme('light', 'light');
+  await button.click();
+  await page.emulateMedia({ colorScheme: 'light' });
+  await expectTheme('dark', 'dark');
+
+  await page.reload();
+  await expect(page.locator('html'), 'before anything runs').toHaveCSS('color-scheme', 'dark');
+  await monitor.waitUntilHydrated();
+  await expectTheme('dark', 'dark');
+  await button.click();
+  await expectTheme('system', 'light');
 });
