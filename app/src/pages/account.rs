@@ -112,7 +112,7 @@ mod rendered {
             }
         });
         view! {
-            <div class="office-scroll" tabindex="0" role="region" aria-labelledby="sessions">
+            <div class="office-scroll" tabindex="0" role="region" aria-label="Table of sessions">
                 <table class="office-table">
                     <thead><tr>
                         <th scope="col">"Signed in (UTC)"</th>
