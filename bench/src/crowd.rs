@@ -27,6 +27,9 @@ use tokio::{sync::watch, task::LocalSet, time::sleep};
 
 /// An admin that hears nothing new for this long will hear nothing more.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// After the last tick was published nobody is waited for longer: a kernel that probes a full window ever more rarely can
+/// stretch a slow reader's end to many minutes.
+const FAREWELL: Duration = Duration::from_secs(60);
 /// A slow reader takes 1,000 bytes this often.
 const SLOW_READ_INTERVAL: Duration = Duration::from_millis(100);
 /// With more admins than this, each takes the time of every so-manieth frame only.
@@ -182,10 +185,13 @@ impl Admin {
 
     /// Reads until as many ticks were counted as were published, or until patience runs out after that.
     async fn watch(mut self, mut expected: watch::Receiver<Option<u64>>) -> anyhow::Result<Seen> {
+        let mut told_at = None;
         loop {
             let goal = *expected.borrow_and_update();
+            let is_late = goal.is_some() && told_at.get_or_insert_with(Instant::now).elapsed() > FAREWELL;
             if goal.is_some_and(|goal| self.seen.ticks >= goal || self.last_news.elapsed() > PATIENCE * 4)
                 || self.seen.closed.is_some()
+                || is_late
             {
                 return Ok(self.seen);
             }

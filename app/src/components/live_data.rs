@@ -38,12 +38,15 @@ pub fn LiveData(
     let first: Signal<usize> = RwSignal::from(column.first.clone()).into();
     let slots: Signal<Vec<Slot<RowView>>> = RwSignal::from(column.slots.clone()).into();
     let cursor: Signal<Option<usize>> = RwSignal::from(column.cursor.clone()).into();
-    let as_of = move || format::clock(still_since.get().or_else(|| live.with(|live| live.metrics.last_update)));
+    let as_of = move || match still_since.get().or_else(|| live.with(|live| live.metrics.last_update)) {
+        Some(at) => ["as of ", &at.clock(), " UTC"].concat(),
+        None => "no tick yet".to_owned(),
+    };
     let connected = Memo::new(move |_| live.with(|live| live.connected));
     let empty = Signal::derive(move || empty_text(members.get(), connected.get()));
     let head = view! {
         <Bar column=column.clone() arrangement view=view.into() row_count members on_act/>
-        <p class="as-of number">"as of " {as_of} " UTC"</p>
+        <p class="as-of number">{as_of}</p>
     }
     .into_any();
     let tape = column.tape;
