@@ -6,9 +6,10 @@
 //!                 └──────────────────────── join: snapshot, and the ring from there ◀────────┘
 //! ```
 //!
-//! A frame goes out as soon as something changed and at most once per frame interval. A socket that reads too slowly
-//! falls off the ring and joins again with a snapshot: nobody waits for it, and it costs no memory. All of it runs on one
-//! [`Thread`](crate::thread::Thread), which a frame wakes up once: while frames flow, ticks wait in the mailbox.
+//! A frame goes out as soon as something changed and at most once per frame interval, which grows with the number of
+//! sockets ([`Pace::interval`]). A socket that reads too slowly falls off the ring and joins again with a snapshot: nobody
+//! waits for it, and it costs no memory. All of it runs on one [`Thread`](crate::thread::Thread), which a frame wakes up
+//! once: while frames flow, ticks wait in the mailbox.
 //! Deliberately absent: a queue per client, a timer per client's frames, a lock.
 
 mod client;
@@ -42,10 +43,15 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
-/// Batches that a socket may be behind before it joins again: two and a half seconds of frames.
+/// Batches that a socket may be behind before it joins again: at least two and a half seconds of frames.
 const RING_LENGTH: usize = 256;
 /// The longest time that ticks are left in the mailbox, which conflates what it cannot hold.
 const REST_MAX: Duration = Duration::from_millis(50);
+/// What a frame costs is a write to each socket, some five microseconds of the kernel. With more sockets than fill this
+/// time of a frame, each with its share, frames get fewer and hold more: one in 15 ms at 100 sockets, a screen has one in 16.
+const SHARE_OF_SOCKET: Duration = Duration::from_micros(150);
+/// Frames get no fewer than 25 a second for that: fluent to the eye still.
+const STRETCHED_MAX: Duration = Duration::from_millis(40);
 /// Joins and questions that may wait for the hub's task.
 const REQUESTS_MAX: usize = 256;
 
@@ -145,6 +151,14 @@ pub struct Pace {
     pub metrics_interval: Duration,
 }
 
+impl Pace {
+    /// The shortest time between two frames while so many sockets are open.
+    fn interval(self, sockets: usize) -> Duration {
+        let shares = SHARE_OF_SOCKET.saturating_mul(u32::try_from(sockets).unwrap_or(u32::MAX));
+        self.frame_interval.max(shares.min(STRETCHED_MAX))
+    }
+}
+
 /// Makes a hub. `history_trouble` is shown with the status. The future is its task; it ends when it is dropped, or with the
 /// last [`Hub`]. Sockets are served on `runtime`, and the task belongs there too.
 pub fn hub(
@@ -202,7 +216,7 @@ impl Task {
             // The first news after a silence go at once. What follows within the interval waits for its end, in the
             // mailbox, where it wakes nobody up.
             let now = Instant::now();
-            let due = self.last_flush + self.pace.frame_interval;
+            let due = self.last_flush + self.interval();
             let rests = now < due;
             tokio::select! {
                 () = self.inbox.take(&mut delivery), if !rests => self.fold(&delivery),
@@ -224,6 +238,10 @@ impl Task {
         }
     }
 
+    fn interval(&self) -> Duration {
+        self.pace.interval(self.counters.sockets.load(Relaxed))
+    }
+
     fn fold(&mut self, delivery: &Delivery) {
         self.monitor.open_tapes(self.tapes.open());
         self.monitor.take(delivery, UnixMillis::now());
@@ -232,8 +250,9 @@ impl Task {
     fn flush(&mut self) {
         // Timers are a millisecond late or two. The next frame is reckoned from when this one was due, so that what comes
         // right behind a late one need not wait for that as well.
-        let (now, due) = (Instant::now(), self.last_flush + self.pace.frame_interval);
-        self.last_flush = if (due..due + self.pace.frame_interval / 2).contains(&now) { due } else { now };
+        let (now, interval) = (Instant::now(), self.interval());
+        let due = self.last_flush + interval;
+        self.last_flush = if (due..due + interval / 2).contains(&now) { due } else { now };
         let frames = self.monitor.flush(UnixMillis::now());
         self.send(&frames);
     }
@@ -301,4 +320,17 @@ async fn news_of(told: &mut Option<watch::Receiver<Option<HistoryTrouble>>>) -> 
     }
     *told = None;
     Some(HistoryTrouble { since: UnixMillis::now(), reason: "the recorder of history ended".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_get_fewer_with_many_sockets_and_never_more_than_asked_for() {
+        let pace = |ms| Pace { frame_interval: Duration::from_millis(ms), metrics_interval: Duration::from_secs(1) };
+        let micros = [0, 66, 100, 300, 1_000, usize::MAX].map(|sockets| pace(10).interval(sockets).as_micros());
+        assert_eq!(micros, [10_000, 10_000, 15_000, 40_000, 40_000, 40_000]);
+        assert_eq!(pace(200).interval(1_000), Duration::from_millis(200), "a longer one that was asked for stays");
+    }
 }
