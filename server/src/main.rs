@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use server::{
     audit::{self, cli::AuditCommand},
     auth::{self, FirstAccount, cli::UserCommand},
-    config::{Config, Variables},
+    config::{Config, Variables, unusable_files},
     database::Database,
     simulator::{self, SimulatorArgs},
 };
@@ -73,8 +73,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         TcpListener::bind(address).await.with_context(|| format!("LEPTOS_SITE_ADDR={address}: cannot listen there"))?;
     let database = Database::open(&config.accounts.database_url).await?;
     let accounts = &config.accounts;
-    let first =
-        auth::first_account(&database, accounts.admin_email.as_deref(), accounts.admin_password.clone()).await?;
+    let first = auth::first_account(&database, accounts.admin_email.clone(), accounts.admin_password.clone()).await?;
     greet(&listener, config.dashboard.tls.is_some(), &first)?;
     server::run(config, database, listener, until_told_to_stop()).await
 }
@@ -124,15 +123,19 @@ async fn check_config(config: &Config) -> anyhow::Result<()> {
 }
 
 fn read_config() -> anyhow::Result<Config> {
-    let problems = match Variables::from_process() {
-        Ok(variables) => match Config::read(&variables) {
-            Ok(config) => return Ok(config),
-            Err(problems) => problems,
-        },
-        Err(problem) => vec![problem],
-    };
-    let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-    anyhow::bail!("the configuration cannot be used:{}", lines.concat())
+    let mut lines = Vec::new();
+    match Variables::from_process() {
+        Ok(variables) => {
+            lines = unusable_files(&variables);
+            match Config::read(&variables) {
+                Ok(config) if lines.is_empty() => return Ok(config),
+                Ok(_) => {}
+                Err(problems) => lines.extend(problems.iter().map(ToString::to_string)),
+            }
+        }
+        Err(problem) => lines.push(problem.to_string()),
+    }
+    anyhow::bail!("the configuration cannot be used:\n  {}", lines.join("\n  "))
 }
 
 /// Text for people, as much of it as `RUST_LOG` says; the audit log as JSON lines among it, whatever `RUST_LOG` says.

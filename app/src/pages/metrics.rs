@@ -241,9 +241,9 @@ fn Unavailable(error: ApiError) -> impl IntoView {
         _ => "History cannot be read now: the database does not answer. The live dashboard goes on.",
     };
     view! {
-        <main class="notice" role="alert">
+        <main class="notice">
             <h1>"The metrics cannot be shown"</h1>
-            <p>{text}</p>
+            <p role="alert">{text}</p>
             <p><a class="button button-primary" href="/admin/websockets" rel="external">"To the dashboard"</a></p>
         </main>
     }

@@ -40,7 +40,8 @@ pub fn MonitorPage() -> impl IntoView {
     // Both sides read the same address, so both render the same.
     let opening = use_query_map().with_untracked(PageArrangement::read);
     view! {
-        <Suspense fallback=Skeleton>
+        // Nothing to fall back on: the page is loaded afresh wherever one comes from, and the server waits for the first view.
+        <Suspense>
             {move || {
                 let opening = opening.clone();
                 Suspend::new(async move {
@@ -238,17 +239,6 @@ fn show_address(arrangement: &PageArrangement) {
     let _ = arrangement;
 }
 
-/// The shape of the page while the first view is on its way; seen only when navigating inside the browser.
-#[component]
-fn Skeleton() -> impl IntoView {
-    view! {
-        <div class="skeleton" aria-busy="true">
-            <div class="skeleton-bar"></div>
-            <div class="columns"><div class="skeleton-column"></div><div class="skeleton-column"></div><div class="skeleton-column"></div></div>
-        </div>
-    }
-}
-
 /// Why there is no dashboard.
 #[component]
 fn Unavailable(
@@ -271,9 +261,9 @@ fn Unavailable(
     }
     view! {
         <Title text="Not available"/>
-        <main class="notice" role="alert">
+        <main class="notice">
             <h1>"The dashboard cannot be shown"</h1>
-            <p>{text}</p>
+            <p role="alert">{text}</p>
             <p><a class="button button-primary" href=there rel="external">{name}</a></p>
         </main>
     }

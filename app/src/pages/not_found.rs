@@ -16,7 +16,7 @@ pub fn NotFoundPage() -> impl IntoView {
             <p class="notice-code number">"404"</p>
             <h1>"Nothing is here"</h1>
             <p>"The address leads nowhere. It may have been mistyped, or the page has moved."</p>
-            <p><a class="button button-primary" href="/admin/websockets">"To the dashboard"</a></p>
+            <p><a class="button button-primary" href="/admin/websockets" rel="external">"To the dashboard"</a></p>
         </main>
     }
     .into_any()

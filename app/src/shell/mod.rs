@@ -53,16 +53,20 @@ fn needs_browser_side() -> bool {
     })
 }
 
+/// What the server rendered passes for the present for so long.
+const HYDRATED_WITHIN_MS: u32 = 4_000;
+
 /// Preloads, and a script that starts the browser's side or says on the body that it did not start.
 fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
     let base = ["/", &options.site_pkg_dir, "/", &options.output_name].concat();
     let (script, wasm) = (base.clone() + ".js", base + ".wasm");
     // The module script runs after the document is parsed, so there is a body to mark. A panic later on ends all
-    // callbacks: then, too, the page must not look live.
+    // callbacks: then, too, the page must not look live, nor while all this takes long on a slow line.
     let start = format!(
-        "const failed=()=>{{document.body.dataset.hydration='failed'}};\
+        "const b=document.body,failed=()=>{{b.dataset.hydration='failed'}},late=setTimeout(failed,{HYDRATED_WITHIN_MS});\
          addEventListener('error',e=>{{if(e.error instanceof WebAssembly.RuntimeError)failed()}});\
-         import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}}).then(()=>m.hydrate()))\
+         import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}})\
+         .then(()=>{{clearTimeout(late);delete b.dataset.hydration;m.hydrate()}}))\
          .catch(e=>{{failed();console.error(e)}})"
     );
     view! {

@@ -52,6 +52,12 @@ pub struct Email(String);
 pub struct BadEmail(String);
 
 impl Email {
+    /// The first account's where `ADMIN_EMAIL` does not say.
+    #[must_use]
+    pub fn first() -> Self {
+        Self("admin@localhost".to_owned())
+    }
+
     /// The email as stored.
     #[must_use]
     pub fn as_str(&self) -> &str {

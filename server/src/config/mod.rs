@@ -11,7 +11,12 @@ mod tests;
 pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
 pub use reader::{Problem, Variables};
 
-use crate::database::history::Retention;
+use crate::{
+    auth::{Email, check_password},
+    database::history::Retention,
+    front::TlsKeys,
+    universe::Universes,
+};
 use app::model::status::Feed;
 use ipnet::IpNet;
 use reader::Reader;
@@ -78,7 +83,7 @@ pub struct AccountsConfig {
     /// `DATABASE_URL`.
     pub database_url: String,
     /// `ADMIN_EMAIL` of the first account.
-    pub admin_email: Option<String>,
+    pub admin_email: Option<Email>,
     /// `ADMIN_PASSWORD` of the first account.
     pub admin_password: Option<SecretString>,
     /// `SESSION_IDLE_HOURS`: without a request for so long, a session ends.
@@ -164,6 +169,19 @@ impl Config {
     }
 }
 
+/// Whatever is wrong with the files that the variables name, a line for each of them. A start needs them all; a refresh reads
+/// the universes alone.
+#[must_use]
+pub fn unusable_files(variables: &Variables) -> Vec<String> {
+    let universes = variables.get("UNIVERSES_FILE").and_then(|path| Universes::load(Some(path.as_ref())).err());
+    // One of the two alone is a problem of the variables.
+    let files = variables.get("TLS_CERT").zip(variables.get("TLS_KEY"));
+    let tls = files.and_then(|(certificate, key)| {
+        TlsKeys::check(&TlsConfig { certificate: certificate.into(), key: key.into() }).err()
+    });
+    universes.map(|error| error.to_string()).into_iter().chain(tls.map(|error| error.to_string())).collect()
+}
+
 /// Can a refresh take it over?
 fn is_refreshable(name: &str) -> bool {
     const NAMES: [&str; 6] = [
@@ -232,10 +250,24 @@ fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
 }
 
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
+    let database_url = reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned();
+    if !crate::database::is_database_url(&database_url) {
+        // The value may hold a password.
+        let accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported";
+        reader.problems.push(Problem::new("DATABASE_URL", None, accepted));
+    }
+    let admin_email =
+        reader.read("ADMIN_EMAIL", None, "an email, as in ann@example.com", |value| value.parse().ok().map(Some));
+    let admin_password = reader.secret("ADMIN_PASSWORD");
+    if let Some(password) = &admin_password
+        && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()))
+    {
+        reader.problems.push(Problem::new("ADMIN_PASSWORD", None, format!("a better one: {why}")));
+    }
     AccountsConfig {
-        database_url: reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned(),
-        admin_email: reader.text("ADMIN_EMAIL").map(str::to_owned),
-        admin_password: reader.secret("ADMIN_PASSWORD"),
+        database_url,
+        admin_email,
+        admin_password,
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
         audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),

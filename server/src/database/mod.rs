@@ -33,6 +33,12 @@ use tokio::sync::Semaphore;
 /// Where the database is when `DATABASE_URL` does not say.
 pub const DEFAULT_URL: &str = "sqlite://data/monitor.db";
 
+/// Can a database be behind this URL, as far as the URL says?
+#[must_use]
+pub fn is_database_url(url: &str) -> bool {
+    open::parse(url).is_ok()
+}
+
 /// How long [`Database::is_reachable`] waits for an answer.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(1);
 

@@ -151,7 +151,7 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     Ok(!connection.is_in_transaction())
 }
 
-fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {
+pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {
     let Some(rest) = url.strip_prefix("sqlite://") else {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_owned();
         return Err(DatabaseError::UnsupportedScheme { scheme });

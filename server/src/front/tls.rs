@@ -60,6 +60,14 @@ impl TlsKeys {
         Ok((Self(keys), renew(config.clone(), written, sender, stop)))
     }
 
+    /// Can they be used as they are now?
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn check(config: &TlsConfig) -> Result<(), TlsError> {
+        read(config).map(drop)
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         Arc::clone(&self.0.borrow()).into()
     }

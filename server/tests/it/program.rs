@@ -26,12 +26,34 @@ fn complaint(output: &Output) -> String {
 
 #[test]
 fn every_bad_variable_is_named_at_once() {
-    let text =
-        complaint(&run(&[], [("FRAME_INTERVAL_MS", "soon"), ("MARKET_FEED", "radio"), ("LEPTOS_SITE_ADDR", "here")]));
-    for part in
-        ["FRAME_INTERVAL_MS=\"soon\": expected a whole number", "MARKET_FEED=\"radio\"", "LEPTOS_SITE_ADDR=\"here\""]
-    {
-        assert!(text.contains(part), "{part} in {text}");
+    for arguments in [&[][..], &["check-config"]] {
+        let text = complaint(&run(
+            arguments,
+            [
+                ("FRAME_INTERVAL_MS", "soon"),
+                ("MARKET_FEED", "radio"),
+                ("LEPTOS_SITE_ADDR", "here"),
+                ("DATABASE_URL", "postgres://monitor:hunter2@db/monitor"),
+                ("ADMIN_EMAIL", "boss"),
+                ("ADMIN_PASSWORD", "tiny-secret"),
+                ("UNIVERSES_FILE", "/nonexistent.json"),
+                ("TLS_CERT", "/nonexistent.pem"),
+                ("TLS_KEY", "/nonexistent.pem"),
+            ],
+        ));
+        for part in [
+            "FRAME_INTERVAL_MS=\"soon\": expected a whole number",
+            "MARKET_FEED=\"radio\"",
+            "LEPTOS_SITE_ADDR=\"here\"",
+            "DATABASE_URL: expected a file of SQLite",
+            "ADMIN_EMAIL=\"boss\": expected an email",
+            "ADMIN_PASSWORD: expected a better one: the password has 11 characters; at least 12 are needed",
+            "UNIVERSES_FILE=\"/nonexistent.json\": cannot be read",
+            "TLS_CERT=/nonexistent.pem: ",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("hunter2") && !text.contains("tiny-secret"), "{text}");
     }
 }
 

@@ -1,0 +1,83 @@
+// What the whole page says when there is nothing live to show: the market is closed, the page's program is on its way, the
+// address leads nowhere.
+
+import { expectAccessible } from '../fixtures/axe';
+import { startedAt } from '../fixtures/clock';
+import { answered } from '../fixtures/errors';
+import { expect, test } from '../fixtures/test';
+
+// A connection that never ticked is mute after 30 s while the market is open.
+const MUTE_WHEN_OPEN = 35_000;
+
+test('while the market is closed silence is normal, and the page says until when', async ({ page, startServer, openMonitor }) => {
+  test.setTimeout(120_000);
+  const market = await startServer();
+  await market.control({ fault: 'stall' });
+  const monitor = await openMonitor({
+    MARKET_FEED: 'massive',
+    MASSIVE_API_KEY: 'any',
+    MASSIVE_WEBSOCKET_URL: `ws://127.0.0.1:${market.controlPort}/stocks`,
+    USE_MULTI_CONNECTION: 'true',
+    ...Object.fromEntries([1, 2, 3].map((id) => [`WEBSOCKET_CONNECTION_${id}_ENABLED`, 'true'])),
+    WEBSOCKET_CONNECTION_1_UNIVERSE_KEY: 'dow30',
+    WEBSOCKET_CONNECTION_2_SYMBOLS: 'SPY,QQQ',
+    WEBSOCKET_CONNECTION_3_SYMBOLS: 'AMD',
+    ...startedAt('2031-11-27 17:00:00'),
+  });
+
+  await expect(page.getByTestId('market')).toHaveText(/^market closed · Thanksgiving · pre-market in 15 h 59 m/);
+  await expect(page.getByTestId('market'), 'one has to read it').toHaveAttribute('data-session', 'closed');
+  for (const id of [1, 2, 3]) await expect(monitor.state(id)).toHaveText('connected', { timeout: 15_000 });
+  const states = await monitor.recordStates(1);
+  await page.waitForTimeout(MUTE_WHEN_OPEN);
+  expect(await states(), 'nobody is called for a holiday').toEqual(['connected']);
+  for (const id of [1, 2, 3]) await expect(monitor.column(id)).toContainText('The market is closed for Thanksgiving');
+  await expect(monitor.summary).toContainText('3 of 3');
+  await expectAccessible(page, 'market closed');
+});
+
+test('while the program is on its way the page stands with what the server knew, and says that it is not live', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  const firstPrice = (id: number) => monitor.rows(id).first().locator('[data-cell=price]');
+  for (const id of [1, 2, 3]) await expect(firstPrice(id)).toHaveText(/\d\.\d\d/, { timeout: 20_000 });
+  let deliver = () => {};
+  const delivered = new Promise<void>((resolve) => (deliver = resolve));
+  await page.route('**/*.wasm', async (route) => {
+    await delivered;
+    await route.continue();
+  });
+  await page.reload({ waitUntil: 'commit' });
+  await expect(monitor.link).toHaveAttribute('data-state', 'connecting');
+  await expect(monitor.link).toContainText('connecting');
+  for (const id of [1, 2, 3]) {
+    await expect(monitor.state(id)).toHaveText('connected');
+    await expect(firstPrice(id)).toHaveText(/\d\.\d\d/);
+  }
+  const note = page.getByRole('note');
+  await expect(note, 'after a while it says of when it is').toContainText(/made at \d\d:\d\d:\d\d UTC and does not change/);
+  const colour = async () => firstPrice(1).evaluate((price) => getComputedStyle(price).color);
+  const old = await colour();
+  await expectAccessible(page, 'on its way');
+  await page.emulateMedia({ colorScheme: 'light' });
+  deliver();
+  await monitor.waitUntilHydrated();
+  await monitor.expectLive();
+  await expect(note).toBeHidden();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id);
+  expect(await colour(), 'it was dimmed').not.toBe(old);
+});
+
+test('an address that leads nowhere shows the way to the dashboard, or to the sign-in', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  const leave = async () => {
+    await complaints.during(answered(404), async () => page.goto(`${monitor.server.url}/no/such/page`));
+    await page.getByRole('link', { name: 'To the dashboard' }).click();
+  };
+  await leave();
+  await monitor.waitUntilHydrated();
+  await monitor.expectLive();
+  await monitor.expectTicking(1);
+  await page.context().clearCookies();
+  await leave();
+  await expect(page).toHaveURL(/\/login$/);
+});
