@@ -81,3 +81,23 @@ test('an address that leads nowhere shows the way to the dashboard, or to the si
   await leave();
   await expect(page).toHaveURL(/\/login$/);
 });
+
+// What a person does who clicks twice, or whose network is bad. That the server did not panic is seen when it is taken down.
+test('visitors who leave while their page is being made leave nothing behind', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  const cookies = await page.context().cookies();
+  const headers = { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join('; ') };
+  const end = Date.now() + 6_000;
+  let left = 0;
+  const visit = async () => {
+    while (Date.now() < end) {
+      // A page takes a few milliseconds to make.
+      const signal = AbortSignal.timeout(Math.ceil(Math.random() * 12));
+      const answer = fetch(`${monitor.server.url}/admin/websockets`, { headers, signal });
+      await answer.then((response) => response.text()).catch(() => (left += 1));
+    }
+  };
+  await Promise.all(Array.from({ length: 12 }, visit));
+  expect(left).toBeGreaterThan(100);
+  await monitor.expectTicking(1);
+});

@@ -25,9 +25,9 @@ use crate::{
 use app::{App, api::Backend};
 use axum::{
     Json, Router,
-    extract::FromRef,
+    extract::{FromRef, Request},
     http::{StatusCode, header::RETRY_AFTER},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
@@ -41,6 +41,7 @@ use leptos::{
 use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list_with_exclusions};
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
+use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::compression::CompressionLayer;
 
@@ -72,8 +73,12 @@ pub(crate) fn router(state: AppState) -> Router {
     let access = state.access.clone();
     let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
     let for_people = with_sessions(for_everybody(&state, &access).merge(dashboard), &accounts, access.sessions);
-    let files_and_errors = leptos_axum::file_and_error_handler::<AppState, _>(app::shell);
-    guard::around(for_people.merge(for_machines()).fallback(files_and_errors), &access).with_state(state)
+    // Not `file_and_error_handler`: in leptos_axum 0.8.10 a file that is asked for while a page is made on the same thread
+    // takes the headers that were meant for the page, its policy among them.
+    let files = leptos_axum::site_pkg_dir_service(&state.leptos)
+        .append_index_html_on_directories(false)
+        .fallback(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()));
+    guard::around(for_people.merge(for_machines()).fallback_service(files), &access).with_state(state)
 }
 
 /// Signing in and out.
@@ -98,6 +103,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/admin/websockets/", get(|| async { Redirect::permanent(login::DASHBOARD) }))
         .merge(account::routes())
         .leptos_routes_with_context(state, pages(|path| path.starts_with("/admin")), context.clone(), shell_of(state))
+        .layer(middleware::from_fn(to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
         .layer(CompressionLayer::new());
     let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
@@ -132,6 +138,18 @@ fn for_machines() -> Router<AppState> {
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(machines::readyz))
         .route("/metrics", get(machines::metrics))
+}
+
+/// Middleware: renders a page to its end, also for who has left meanwhile. Leptos waits for a page's data in a task beside the
+/// request's; with the request gone, that task finds its signals disposed and panics.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await.map_err(JoinError::try_into_panic) {
+        Ok(response) => response,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => {
+            plain_page::plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not now", "<p>The server is stopping.</p>")
+        }
+    }
 }
 
 fn shell_of(state: &AppState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static + use<> {

@@ -101,3 +101,31 @@ async fn many_pages_at_once_all_end() {
         assert!(page.contains("</body></html>"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_keeps_its_policy_while_files_are_served() {
+    let server = TestServer::start([("LEPTOS_SITE_ROOT", concat!(env!("CARGO_MANIFEST_DIR"), "/../public"))]).await;
+    let admin = server.admin().await;
+    let policies = |path: &'static str, times: usize| {
+        let (http, url) = (admin.http.clone(), server.url(path));
+        tokio::spawn(async move {
+            let mut policies = Vec::new();
+            for _ in 0..times {
+                let answer = http.get(&url).send().await.unwrap();
+                assert_eq!(answer.status().as_u16(), 200, "{url}");
+                policies.push(answer.headers()["content-security-policy"].to_str().unwrap().to_owned());
+            }
+            policies
+        })
+    };
+    let pages: Vec<_> = (0..4).map(|_| policies("/admin/websockets", 50)).collect();
+    let files: Vec<_> = (0..4).map(|_| policies("/favicon.svg", 1_000)).collect();
+    for page in pages {
+        let policies = page.await.unwrap();
+        let lost = policies.iter().filter(|policy| !policy.contains("style-src 'self'")).count();
+        assert_eq!(lost, 0, "pages of {} that a browser would not draw", policies.len());
+    }
+    for file in files {
+        assert!(file.await.unwrap().iter().all(|policy| !policy.contains("nonce")), "a file has a page's policy");
+    }
+}

@@ -31,7 +31,9 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
     unreachable!("patience runs out before numbers do")
 }
 
-/// A port that nobody listens on at the moment.
+/// A port that nobody listens on at the moment. Below those that systems give to connections on their way out, or one of
+/// them could have it before whoever it is meant for.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(10_000..20_000)).find(is_free).unwrap()
 }
