@@ -278,7 +278,10 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
   }
 }
 
-/** Lets the page note which prices it drew when, and how many animation frames it had. */
+/**
+ * Lets the page note which prices it drew when, and how many animation frames it had. A price that a row has as it comes into
+ * sight, after a scroll or in a new order, may be old: how long it took to be drawn cannot be told from it.
+ */
 async function watchDrawing(monitor: MonitorPage): Promise<void> {
   await monitor.page.evaluate(() => {
     // [sequence number, Unix milliseconds of the frame after the one that drew it]
@@ -290,10 +293,12 @@ async function watchDrawing(monitor: MonitorPage): Promise<void> {
     requestAnimationFrame(countFrames);
     let drawn: number[] = [];
     const look = (records: MutationRecord[]) => {
+      const arrived = new Set(records.filter(({ type }) => type === 'attributes').map(({ target }) => target));
       for (const record of records) {
         const element = record.target instanceof Element ? record.target : record.target.parentElement;
         const cell = element?.closest('[data-cell=price]');
-        if (!cell) continue;
+        const row = cell?.closest('[data-symbol]');
+        if (!cell || (row && arrived.has(row))) continue;
         if (drawn.length === 0) {
           requestAnimationFrame(() => {
             const now = performance.timeOrigin + performance.now();
@@ -306,7 +311,9 @@ async function watchDrawing(monitor: MonitorPage): Promise<void> {
         drawn.push(Number(cell.textContent?.replaceAll(/\D/g, '')));
       }
     };
-    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    const attributeFilter = ['data-symbol', 'hidden'];
+    const what = { subtree: true, childList: true, characterData: true, attributeFilter };
+    new MutationObserver(look).observe(document.body, what);
   });
 }
 
