@@ -55,16 +55,18 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     start_logging();
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(read_config()?).await,
+        Command::Serve => serve(read_config(unusable_files)?).await,
         Command::Simulator(args) => run_simulator(args).await,
         Command::User(command) => auth::cli::run(command, &open_database().await?).await,
         Command::Audit(command) => audit::cli::run(command, &open_database().await?).await,
-        Command::CheckConfig => check_config(&read_config()?).await,
+        Command::CheckConfig => check_config(&read_config(unusable_files)?).await,
     }
 }
 
 async fn open_database() -> anyhow::Result<Database> {
-    Ok(Database::open(&read_config()?.accounts.database_url).await?)
+    // Neither certificates nor universes play a part.
+    let config = read_config(|_| Vec::new())?;
+    Ok(Database::open(&config.accounts.database_url).await?)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -122,11 +124,12 @@ async fn check_config(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_config() -> anyhow::Result<Config> {
+/// The configuration, or every problem of it, with what `check_files` finds.
+fn read_config(check_files: impl Fn(&Variables) -> Vec<String>) -> anyhow::Result<Config> {
     let mut lines = Vec::new();
     match Variables::from_process() {
         Ok(variables) => {
-            lines = unusable_files(&variables);
+            lines = check_files(&variables);
             match Config::read(&variables) {
                 Ok(config) if lines.is_empty() => return Ok(config),
                 Ok(_) => {}

@@ -118,7 +118,8 @@ fn history_trouble(head: &StatusHead) -> Option<Trouble> {
     Some(Trouble { tone: "warn", title: "History is not being kept.", detail, sign_in: false })
 }
 
-/// Shown by the style sheet when the browser's side did not start, not yet or not at all, when it broke, and without JavaScript. `at` is when the page was made.
+/// Shown by the style sheet when the browser's side did not start, not yet or not at all, when it broke, and without
+/// JavaScript. `at` is when the page was made.
 #[component]
 pub fn StillPage(
     /// When the page was rendered.
@@ -127,7 +128,7 @@ pub fn StillPage(
     let text = [
         "The page was made at ",
         &format::clock(Some(at)),
-        " UTC and does not change by itself. Reload it to see the present.",
+        " UTC and does not change by itself. Reloading it shows the present.",
     ]
     .concat();
     view! {

@@ -35,12 +35,14 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// Tells tests, and whoever reads the document, that clicks arrive.
+/// Tells tests, and whoever reads the document, that clicks arrive; the style sheet, that the page is no longer still.
 fn mark_hydrated() {
     #[cfg(feature = "hydrate")]
     Effect::new(|_| {
         if let Some(body) = document().body() {
             let _ = body.set_attribute("data-hydrated", "");
+            // What the page said of itself while it waited.
+            let _ = body.remove_attribute("data-hydration");
         }
     });
 }

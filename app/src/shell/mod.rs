@@ -63,10 +63,10 @@ fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
     // The module script runs after the document is parsed, so there is a body to mark. A panic later on ends all
     // callbacks: then, too, the page must not look live, nor while all this takes long on a slow line.
     let start = format!(
-        "const b=document.body,failed=()=>{{b.dataset.hydration='failed'}},late=setTimeout(failed,{HYDRATED_WITHIN_MS});\
+        "const b=document.body,failed=()=>{{b.dataset.hydration='failed'}},once=()=>'hydrated'in b.dataset||failed();\
+         setTimeout(once,{HYDRATED_WITHIN_MS});\
          addEventListener('error',e=>{{if(e.error instanceof WebAssembly.RuntimeError)failed()}});\
-         import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}})\
-         .then(()=>{{clearTimeout(late);delete b.dataset.hydration;m.hydrate()}}))\
+         import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}}).then(()=>m.hydrate()))\
          .catch(e=>{{failed();console.error(e)}})"
     );
     view! {

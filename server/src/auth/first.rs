@@ -36,7 +36,7 @@ pub enum FirstAccountError {
 }
 
 /// Makes an admin when there is no account at all: with the given email and password, or `admin@localhost` and a
-/// generated one. With any account present it does nothing, so that the variables may stay set.
+/// generated one. With any account present it does nothing; the variables may stay set.
 ///
 /// # Errors
 /// [`FirstAccountError`] names the variable and what is wrong with it.

@@ -47,7 +47,7 @@ pub enum TlsError {
 }
 
 impl TlsKeys {
-    /// Reads the files. The future looks every minute whether they were renewed, until stopped.
+    /// Reads the files. The future looks every few seconds whether they were renewed, until stopped.
     ///
     /// # Errors
     /// [`TlsError`] names the variable and what is wrong with its file.

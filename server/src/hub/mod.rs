@@ -43,12 +43,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
-/// Batches that a socket may be behind before it joins again: at least two and a half seconds of frames.
+/// Batches that a socket may be behind before it joins again: two and a half seconds of frames of 10 ms, ten of the longest.
 const RING_LENGTH: usize = 256;
 /// The longest time that ticks are left in the mailbox, which conflates what it cannot hold.
 const REST_MAX: Duration = Duration::from_millis(50);
-/// What a frame costs is a write to each socket, some five microseconds of the kernel. With more sockets than fill this
-/// time of a frame, each with its share, frames get fewer and hold more: one in 15 ms at 100 sockets, a screen has one in 16.
+/// So much of the interval is each socket's. A frame costs a write to each of them, some five microseconds of the kernel: with
+/// many sockets frames get fewer and hold more, one in 15 ms at 100 sockets, where a screen shows one in 16.
 const SHARE_OF_SOCKET: Duration = Duration::from_micros(150);
 /// Frames get no fewer than 25 a second for that: fluent to the eye still.
 const STRETCHED_MAX: Duration = Duration::from_millis(40);
@@ -145,7 +145,7 @@ impl Hub {
 /// How often what goes out.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The shortest time between two frames of ticks.
+    /// The shortest time between two frames of ticks; with many sockets it grows, see [`interval`](Self::interval).
     pub frame_interval: Duration,
     /// The time between two metrics frames.
     pub metrics_interval: Duration,

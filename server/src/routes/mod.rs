@@ -6,6 +6,7 @@ mod audit;
 mod backend;
 mod config;
 pub(crate) mod csv;
+mod files;
 pub mod guard;
 mod history;
 pub(crate) mod login;
@@ -25,7 +26,7 @@ use crate::{
 use app::{App, api::Backend};
 use axum::{
     Json, Router,
-    extract::{FromRef, Request},
+    extract::{FromRef, Request, State},
     http::{StatusCode, header::RETRY_AFTER},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -73,12 +74,11 @@ pub(crate) fn router(state: AppState) -> Router {
     let access = state.access.clone();
     let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
     let for_people = with_sessions(for_everybody(&state, &access).merge(dashboard), &accounts, access.sessions);
-    // Not `file_and_error_handler`: in leptos_axum 0.8.10 a file that is asked for while a page is made on the same thread
-    // takes the headers that were meant for the page, its policy among them.
-    let files = leptos_axum::site_pkg_dir_service(&state.leptos)
-        .append_index_html_on_directories(false)
-        .fallback(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()));
-    guard::around(for_people.merge(for_machines()).fallback_service(files), &access).with_state(state)
+    let files_and_errors = Router::new()
+        .fallback_service(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()))
+        .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
+        .layer(middleware::from_fn_with_state(state.leptos.clone(), files::files));
+    guard::around(for_people.merge(for_machines()).fallback_service(files_and_errors), &access).with_state(state)
 }
 
 /// Signing in and out.
@@ -103,7 +103,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/admin/websockets/", get(|| async { Redirect::permanent(login::DASHBOARD) }))
         .merge(account::routes())
         .leptos_routes_with_context(state, pages(|path| path.starts_with("/admin")), context.clone(), shell_of(state))
-        .layer(middleware::from_fn(to_the_end))
+        .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
         .layer(CompressionLayer::new());
     let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
@@ -142,8 +142,8 @@ fn for_machines() -> Router<AppState> {
 
 /// Middleware: renders a page to its end, also for who has left meanwhile. Leptos waits for a page's data in a task beside the
 /// request's; with the request gone, that task finds its signals disposed and panics.
-async fn to_the_end(request: Request, next: Next) -> Response {
-    match tokio::spawn(next.run(request)).await.map_err(JoinError::try_into_panic) {
+async fn to_the_end(State(tasks): State<TaskTracker>, request: Request, next: Next) -> Response {
+    match tasks.spawn(next.run(request)).await.map_err(JoinError::try_into_panic) {
         Ok(response) => response,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         Err(Err(_)) => {

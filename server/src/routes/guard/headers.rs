@@ -33,8 +33,8 @@ const NO_PAGE: HeaderValue =
 
 /// Middleware: the usual security headers, and `no-store` on everything but files that are the same for everybody, which
 /// are `no-cache`, where the handler did not say otherwise; where browsers speak TLS to us (`secure`), the order to speak
-/// nothing else. Pages send a content
-/// security policy of their own, with a nonce; what sends none gets one that allows nothing.
+/// nothing else. Pages send a content security policy of their own, with a nonce; what sends none gets one that allows
+/// nothing.
 pub async fn security_headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let is_bundle = request.uri().path().starts_with("/pkg/");
     let mut response = next.run(request).await;

@@ -1,7 +1,9 @@
 //! Who gets where (spec S1, S5).
 
 use crate::util::TestServer;
+use reqwest::Method;
 use server::auth::Role;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const API: [&str; 2] = ["/api/admin/websocket-status", "/api/admin/nonesuch"];
 
@@ -106,26 +108,60 @@ async fn many_pages_at_once_all_end() {
 async fn a_page_keeps_its_policy_while_files_are_served() {
     let server = TestServer::start([("LEPTOS_SITE_ROOT", concat!(env!("CARGO_MANIFEST_DIR"), "/../public"))]).await;
     let admin = server.admin().await;
-    let policies = |path: &'static str, times: usize| {
-        let (http, url) = (admin.http.clone(), server.url(path));
-        tokio::spawn(async move {
-            let mut policies = Vec::new();
-            for _ in 0..times {
-                let answer = http.get(&url).send().await.unwrap();
-                assert_eq!(answer.status().as_u16(), 200, "{url}");
-                policies.push(answer.headers()["content-security-policy"].to_str().unwrap().to_owned());
-            }
-            policies
-        })
+    let policy_of = async |path: &str| {
+        let answer = admin.http.get(server.url(path)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        answer.headers()["content-security-policy"].to_str().unwrap().to_owned()
     };
-    let pages: Vec<_> = (0..4).map(|_| policies("/admin/websockets", 50)).collect();
-    let files: Vec<_> = (0..4).map(|_| policies("/favicon.svg", 1_000)).collect();
-    for page in pages {
-        let policies = page.await.unwrap();
-        let lost = policies.iter().filter(|policy| !policy.contains("style-src 'self'")).count();
-        assert_eq!(lost, 0, "pages of {} that a browser would not draw", policies.len());
+    let all_pages_are_made = AtomicBool::new(false);
+    let pages = async {
+        for _ in 0..150 {
+            let policy = policy_of("/admin/websockets").await;
+            assert!(policy.contains("style-src 'self'"), "a page that no browser would draw: {policy}");
+        }
+        all_pages_are_made.store(true, Relaxed);
+    };
+    let files = async || {
+        let mut served = 0;
+        while !all_pages_are_made.load(Relaxed) {
+            let policy = policy_of("/favicon.svg").await;
+            assert!(!policy.contains("nonce"), "a file with a page's policy: {policy}");
+            served += 1;
+        }
+        served
+    };
+    let (_, one, other, third) = tokio::join!(pages, files(), files(), files());
+    assert!(one + other + third > 150, "files were served all the while");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_kept_until_they_change_and_names_that_are_none_lead_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.css");
+    std::fs::write(&path, "b {}").unwrap();
+    let server = TestServer::start([("LEPTOS_SITE_ROOT", folder.path().to_str().unwrap())]).await;
+    let http = reqwest::Client::new();
+    let first = http.get(server.url("/a.css")).send().await.unwrap();
+    let written = first.headers()["last-modified"].clone();
+    assert_eq!(
+        (&first.headers()["cache-control"], &first.headers()["vary"]),
+        (&"no-cache".parse().unwrap(), &"accept-encoding".parse().unwrap())
+    );
+    assert_eq!(first.text().await.unwrap(), "b {}");
+    let again = async || http.get(server.url("/a.css")).header("if-modified-since", &written).send().await.unwrap();
+    let same = again().await;
+    assert_eq!((same.status().as_u16(), &same.headers()["cache-control"]), (304, &"no-cache".parse().unwrap()));
+    assert!(same.bytes().await.unwrap().is_empty());
+
+    let older = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+    std::fs::File::options().append(true).open(&path).unwrap().set_modified(older).unwrap();
+    assert_eq!(again().await.status().as_u16(), 200, "an older one that was put back");
+
+    for method in [Method::GET, Method::HEAD] {
+        for name in ["x".repeat(300), "%00".into(), "a.css%00".into(), ".".into(), "b.css".into()] {
+            let answer = http.request(method.clone(), server.url(&format!("/pkg/{name}"))).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 404, "{method} {name}");
+        }
     }
-    for file in files {
-        assert!(file.await.unwrap().iter().all(|policy| !policy.contains("nonce")), "a file has a page's policy");
-    }
+    assert_eq!(http.post(server.url("/a.css")).send().await.unwrap().status().as_u16(), 404);
 }
