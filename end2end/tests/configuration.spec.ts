@@ -1,3 +1,5 @@
+import { expectAccessible } from '../fixtures/axe';
+import { answered } from '../fixtures/errors';
 import { expect, test } from '../fixtures/test';
 
 test('without multi-connection only the first connection runs', async ({ openMonitor }) => {
@@ -71,11 +73,15 @@ test('a refresh takes over what changed while the rest runs on, and says what it
   await expect(page.getByTestId('refresh'), 'the keyboard goes on where it was').toBeFocused();
 });
 
-test('switched off, page, API and socket are gone', async ({ request, startServer }) => {
+test('switched off, page, API and socket are gone', async ({ page, request, complaints, startServer }) => {
   const server = await startServer({ ADMIN_WEBSOCKET_DASHBOARD_ENABLED: 'false' });
   for (const path of ['/admin/websockets', '/api/admin/websocket-status']) {
     expect((await request.get(server.url + path, { maxRedirects: 0 })).status(), path).toBe(404);
   }
   expect(await server.handshakeStatus()).toBe(404);
   expect((await request.get(`${server.url}/healthz`)).status()).toBe(200);
+  complaints.expect(answered(404));
+  await page.goto(`${server.url}/admin/websockets`);
+  await expect(page.getByRole('heading', { name: 'Nothing is here' })).toBeVisible();
+  await expectAccessible(page, 'switched off');
 });

@@ -59,6 +59,10 @@ test('a connection that is open and silent shows how old its last tick is, and i
   await expect(page.getByTestId('last-1')).toHaveText(/[4-9] s ago/, { timeout: 15_000 });
   await expect(page.getByTestId('last-2')).toHaveText(/now|[12] s ago/);
   await expect(monitor.state(1)).toHaveText('mute', { timeout: 40_000 });
+  const layers = async (id: number) => monitor.column(id).locator('[data-layer]').evaluateAll((all) => all.map((layer) => layer.getAttribute('data-layer')));
+  expect(await layers(1), 'socket and subscription are well, data is not').toEqual(['good', 'good', 'bad']);
+  expect(await layers(2)).toEqual(['good', 'good', 'good']);
+  await expect(monitor.reason(1)).toContainText(/No ticks since \d\d:\d\d:\d\d UTC/);
   await monitor.expectDimmed(1);
   await monitor.expectTicking(2);
   await monitor.expectPresent(2);
@@ -86,6 +90,7 @@ test('in part acknowledged, late, halted and unanswered: each says what it is', 
   });
   const { server } = monitor;
   for (const id of [1, 2, 3, 4, 5]) await monitor.expectTicking(id, 20_000);
+  await expect(page.getByTestId('latency-3'), 'from trades').toHaveText(/^[\d.]+ \/ [\d.]+ \/ [\d.]+ ms$/, { timeout: 15_000 });
   const statesOfHalted = await monitor.recordStates(4);
   const notes = page.getByTestId('health-notes-4');
 

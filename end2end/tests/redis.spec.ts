@@ -1,3 +1,4 @@
+import { startedAt } from '../fixtures/clock';
 import { expect, test } from '../fixtures/test';
 import type { RedisServer } from '../fixtures/redis';
 import type { Settings } from '../fixtures/server';
@@ -107,4 +108,25 @@ test('with a Redis bus the simulated market’s own ticks go through it', async 
   await redis.startAgain();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
   for (const id of [1, 2, 3]) await monitor.expectPresent(id);
+});
+
+test('rows whose last tick is old are marked, by its age', async ({ page, startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  // A Wednesday noon in New York: while the market is closed no age is bad.
+  const noon = '2031-11-26 17:00:00';
+  const monitor = await openMonitor({ ...settings(redis), ...startedAt(noon) });
+  await expect(page.getByTestId('market')).toHaveAttribute('data-session', 'open');
+  const client = redis.connect();
+  await redis.waitForSubscriber(client);
+  const seconds = Date.parse(`${noon.replace(' ', 'T')}Z`) / 1_000;
+  await client.publish({ symbol: 'AAPL', price: 178.23, timestamp: seconds - 70 });
+  await client.publish({ symbol: 'MSFT', price: 410, timestamp: seconds - 360 });
+  await client.publish({ symbol: 'JPM', price: 201.1, timestamp: seconds + 3, connection_id: 2 });
+  for (const [symbol, age] of [['AAPL', 'warn'], ['MSFT', 'bad']] as const) {
+    await expect(monitor.row(symbol)).toHaveClass(/is-stale/);
+    await expect(monitor.row(symbol).locator('[data-age]')).toHaveAttribute('data-age', age);
+  }
+  await expect(monitor.row('JPM')).not.toHaveClass(/is-stale/);
+  await expect(monitor.summary).toContainText(/unassigned ticks\s*1stale tickers\s*2/);
+  client.close();
 });

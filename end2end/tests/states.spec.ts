@@ -1,9 +1,10 @@
-// What the whole page says when there is nothing live to show: the market is closed, the page's program is on its way, the
-// address leads nowhere.
+// What the whole page says when it is not, or not all of it, live: the market is closed, the page's program is on its way or
+// cannot be had, the server is silent, the account lost its role, somebody paused, the address leads nowhere.
 
 import { expectAccessible } from '../fixtures/axe';
 import { startedAt } from '../fixtures/clock';
-import { answered } from '../fixtures/errors';
+import { NETWORK_LOST, answered } from '../fixtures/errors';
+import { ADMIN } from '../fixtures/server';
 import { expect, test } from '../fixtures/test';
 
 // A connection that never ticked is mute after 30 s while the market is open.
@@ -101,4 +102,63 @@ test('visitors who leave while their page is being made leave nothing behind', a
   await Promise.all(Array.from({ length: 12 }, visit));
   expect(left).toBeGreaterThan(100);
   await monitor.expectTicking(1);
+});
+
+test('when the program cannot be had the page stands still and says so', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  const firstPrice = monitor.rows(1).first().locator('[data-cell=price]');
+  await expect(firstPrice).toHaveText(/\d\.\d\d/, { timeout: 20_000 });
+  complaints.expect(answered(404));
+  complaints.expect(/wasm|WebAssembly/i);
+  await page.route('**/*.wasm', async (route) => route.fulfill({ status: 404 }));
+  await page.reload();
+  await expect(page.getByRole('note')).toContainText('The live view does not run.');
+  const dimmed = await page.evaluate(() => {
+    const sample = document.body.appendChild(document.createElement('i'));
+    sample.style.color = 'var(--dimmed)';
+    return getComputedStyle(sample).color;
+  });
+  await expect(firstPrice).toHaveCSS('color', dimmed);
+  await expectAccessible(page, 'without its program');
+});
+
+test('a server that says nothing is missed, though the socket is open', async ({ complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  complaints.expect(NETWORK_LOST);
+  monitor.server.freeze();
+  await expect(monitor.link).toHaveAttribute('data-state', 'lost', { timeout: 10_000 });
+  await expect(monitor.banner).toContainText(/The link to the monitor is lost.*as of \d\d:\d\d:\d\d UTC/);
+  for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
+  monitor.server.goOn();
+  await monitor.expectLive(30_000);
+  await monitor.expectTicking(1, 20_000);
+});
+
+test('an account that loses its role sees at once that it may not see', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  complaints.expect(answered(403));
+  complaints.expect(NETWORK_LOST);
+  await monitor.server.user('set-role', ADMIN.email, '--role', 'user');
+  await expect(monitor.link).toHaveAttribute('data-state', 'ended', { timeout: 20_000 });
+  await expect(monitor.banner).toContainText('Your account may no longer see this page.');
+  await expect(page).toHaveTitle(/^not allowed/);
+  for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
+  await expectAccessible(page, 'not allowed any more');
+});
+
+test('paused, a connection that fails is seen at once', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await page.keyboard.press('Space');
+  await expect(monitor.behind).toBeVisible();
+  const prices = await monitor.prices(1);
+  await monitor.server.control({ fault: 'refuse_key', connection: 3 });
+  await monitor.server.control({ fault: 'drop', connection: 3 });
+  await expect(monitor.state(3)).toHaveText('failed', { timeout: 15_000 });
+  await expect(page).toHaveTitle(/1 down/);
+  for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
+  expect(await monitor.prices(1), 'and the prices stand').toMatchObject(prices);
+  await expectAccessible(page, 'paused and failed');
 });

@@ -5,13 +5,16 @@ use super::{
     format,
     history::{range_bar, scale},
 };
-use crate::model::{
-    connection::ConnectionId,
-    history::{
-        LastOutage, Reliability,
-        selection::{Range, Selection},
+use crate::{
+    model::{
+        connection::ConnectionId,
+        history::{
+            LastOutage, Reliability,
+            selection::{Range, Selection},
+        },
+        time::{UnixMillis, format_seconds},
     },
-    time::{UnixMillis, format_seconds},
+    store::link::LinkState,
 };
 use leptos::prelude::*;
 
@@ -73,9 +76,13 @@ fn outage_text(last: Option<&LastOutage>) -> String {
 }
 
 /// What the server rendered, asked for again once a minute, as shares change by the minute, and whenever other connections
-/// are in trouble or it is another one, as then a gap began, ended or has another cause.
+/// are in trouble or it is another one, as then a gap began, ended or has another cause. No more once the session is over.
 #[must_use]
-pub fn keep_reliability<T>(first: Vec<Reliability>, troubles: Memo<T>) -> Signal<Vec<Reliability>>
+pub fn keep_reliability<T>(
+    first: Vec<Reliability>,
+    troubles: Memo<T>,
+    link: Signal<LinkState>,
+) -> Signal<Vec<Reliability>>
 where
     T: Clone + PartialEq + Send + Sync + 'static,
 {
@@ -89,6 +96,9 @@ where
         const AFTER_A_CHANGE: Duration = Duration::from_secs(3);
 
         let refresh = move || {
+            if matches!(link.get_untracked(), LinkState::Ended(_)) {
+                return;
+            }
             leptos::task::spawn_local(async move {
                 // A server that does not answer now will be asked again; the page says so elsewhere.
                 if let Ok(answer) = crate::api::history::load_reliability().await {
@@ -110,7 +120,7 @@ where
         });
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = troubles;
+    let _ = (troubles, link);
     kept.into()
 }
 

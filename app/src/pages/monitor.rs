@@ -84,7 +84,7 @@ pub fn Monitor(
             columns.with(|columns| columns.iter().filter_map(|column| column.live.with(trouble_of)).collect::<Vec<_>>())
         }
     });
-    let reliability = keep_reliability(first.reliability, down);
+    let reliability = keep_reliability(first.reliability, down, link);
     let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
     let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
     let bus_up = Memo::new(move |_| head.with(|head| head.bus.connected));
@@ -192,7 +192,7 @@ fn title(head: &StatusHead, mute: u32, link: LinkState) -> String {
         .map(|(count, what)| count.to_string() + what)
         .collect();
     if link.is_stale() {
-        "link lost · Connections".to_owned()
+        [link.label(), " · Connections"].concat()
     } else if !head.bus.connected {
         "✕ no ticks · Connections".to_owned()
     } else if troubles.is_empty() {

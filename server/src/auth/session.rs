@@ -104,8 +104,14 @@ pub async fn start_session(auth: &mut AuthSession, account: &Account, actor: &Ac
     Ok(())
 }
 
+/// What an open page asks for by itself: that is nobody's use of a session.
+const UNASKED: [&str; 2] = ["/api/admin/fn/reliability", "/api/admin/fn/history"];
+
 /// Moves the end of a session that is in use, after the request, which may have been the one to end it.
 async fn renew_session(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {
+    if UNASKED.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
     let in_use = request.extensions().get::<AuthSession>().and_then(|auth| {
         let id = auth.user.as_ref().and_then(|_| auth.session.id())?;
         Some((auth.backend.database().clone(), id))
@@ -213,6 +219,10 @@ mod tests {
         assert_eq!(database.session_end(&id).await.unwrap(), Some(fresh));
 
         database.prolong_session(&id, OffsetDateTime::now_utc() + Duration::hours(1)).await.unwrap();
+        for path in UNASKED {
+            let answer = browser.get(path).await;
+            assert!(!answer.headers().contains_key(SET_COOKIE), "an open page is no use: {path}");
+        }
         let answer = browser.get("/admin/websockets").await;
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
         assert_eq!(cookie, format!("tickstock_session={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200"));
