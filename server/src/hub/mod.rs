@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A frame goes out as soon as something changed and at most once per frame interval, which grows with the number of
-//! sockets ([`Pace::interval`]). A socket that reads too slowly falls off the ring and joins again with a snapshot: nobody
-//! waits for it, and it costs no memory. All of it runs on one [`Thread`](crate::thread::Thread), which a frame wakes up
+//! sockets. A socket that reads too slowly falls off the ring and joins again with a snapshot: nobody waits for it, and it
+//! costs no memory. All of it runs on one [`Thread`](crate::thread::Thread), which a frame wakes up
 //! once: while frames flow, ticks wait in the mailbox.
 //! Deliberately absent: a queue per client, a timer per client's frames, a lock.
 
@@ -145,7 +145,7 @@ impl Hub {
 /// How often what goes out.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The shortest time between two frames of ticks; with many sockets it grows, see [`interval`](Self::interval).
+    /// The shortest time between two frames of ticks; with many sockets it grows.
     pub frame_interval: Duration,
     /// The time between two metrics frames.
     pub metrics_interval: Duration,
