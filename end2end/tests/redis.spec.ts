@@ -1,3 +1,4 @@
+import { expectAccessible } from '../fixtures/axe';
 import { startedAt } from '../fixtures/clock';
 import { expect, test } from '../fixtures/test';
 import type { RedisServer } from '../fixtures/redis';
@@ -129,4 +130,54 @@ test('rows whose last tick is old are marked, by its age', async ({ page, startR
   await expect(monitor.row('JPM')).not.toHaveClass(/is-stale/);
   await expect(monitor.summary).toContainText(/unassigned ticks\s*1stale tickers\s*2/);
   client.close();
+});
+
+test('every head sorts by what its column shows, both ways', async ({ startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor({ ...settings(redis), WEBSOCKET_CONNECTION_1_SYMBOLS: 'AAPL,MSFT,NVDA' });
+  const client = redis.connect();
+  await redis.waitForSubscriber(client);
+  for (const [symbol, price] of [['AAPL', 100], ['MSFT', 400], ['NVDA', 120]] as const) await client.publish({ symbol, price });
+  await expect(monitor.price('NVDA')).toHaveText('120.00');
+  // By change NVDA, AAPL, MSFT; by time NVDA is the oldest and AAPL the newest.
+  for (const [symbol, price] of [['NVDA', 123.6], ['MSFT', 396], ['AAPL', 101]] as const) {
+    await client.publish({ symbol, price });
+    await expect(monitor.row(symbol)).toContainText(price.toFixed(2));
+  }
+  const orders = async (key: Parameters<typeof monitor.sortBy>[1]) => {
+    const seen: Record<string, string> = {};
+    for (const _ of ['first', 'again']) {
+      await monitor.sortBy(1, key).click();
+      const head = monitor.sortBy(1, key).locator('xpath=ancestor-or-self::*[@aria-sort]');
+      await expect(head).toHaveAttribute('aria-sort', /ascending|descending/);
+      const direction = (await head.getAttribute('aria-sort')) ?? '';
+      // The order is made anew once a second.
+      await expect.poll(async () => (seen[direction] = (await monitor.symbols(1)).join(' '))).toBe(expected[key]?.[direction]);
+    }
+    expect(Object.keys(seen).sort()).toEqual(['ascending', 'descending']);
+  };
+  const expected: Record<string, Record<string, string>> = {
+    price: { ascending: 'AAPL NVDA MSFT', descending: 'MSFT NVDA AAPL' },
+    change: { ascending: 'MSFT AAPL NVDA', descending: 'NVDA AAPL MSFT' },
+    updated: { ascending: 'NVDA MSFT AAPL', descending: 'AAPL MSFT NVDA' },
+    symbol: { ascending: 'AAPL MSFT NVDA', descending: 'NVDA MSFT AAPL' },
+  };
+  for (const key of ['price', 'change', 'updated', 'symbol'] as const) await orders(key);
+  client.close();
+});
+
+test('a status that nobody renews any more is said to be stale', async ({ page, startRedis, startServer, openMonitor }) => {
+  const redis = await startRedis();
+  const collector = await startServer({ REDIS_URL: redis.url, MARKET_FEED: 'simulator' });
+  const monitor = await openMonitor({ REDIS_URL: redis.url, MARKET_FEED: 'redis' });
+  for (const id of [1, 2, 3]) await expect(monitor.state(id)).toHaveText('connected', { timeout: 15_000 });
+  const stale = page.getByText('Status is stale.');
+  await expect(stale).toBeHidden();
+  await collector.kill();
+  await expect(stale).toBeVisible({ timeout: 20_000 });
+  await monitor.expectLive();
+  await expectAccessible(page, 'status stale');
+  await collector.startAgain();
+  await expect(stale).toBeHidden({ timeout: 15_000 });
+  await monitor.expectTicking(1, 15_000);
 });
