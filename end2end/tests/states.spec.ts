@@ -140,7 +140,7 @@ test('an account that loses its role sees at once that it may not see', async ({
   await monitor.expectDated([1, 2, 3]);
   complaints.expect(answered(403));
   complaints.expect(NETWORK_LOST);
-  await monitor.server.user('set-role', ADMIN.email, '--role', 'user');
+  await monitor.server.user(['set-role', ADMIN.email, '--role', 'user']);
   await expect(monitor.link).toHaveAttribute('data-state', 'ended', { timeout: 20_000 });
   await expect(monitor.banner).toContainText('Your account may no longer see this page.');
   await expect(page).toHaveTitle(/^not allowed/);
