@@ -2,7 +2,7 @@
 
 use crate::scenario::Contestant;
 use anyhow::Context;
-use app::model::protocol::{Frame, Ticks};
+use app::model::protocol::{Frame, TickEntry};
 use std::{collections::VecDeque, rc::Rc};
 
 /// Frames remembered: admins of a thread are a frame or two apart.
@@ -57,18 +57,18 @@ fn frame(bytes: &[u8]) -> anyhow::Result<Decoded> {
             snapshot_ticks: Some(snapshot.rows.iter().map(|row| row.ticks_total).sum()),
             ..Decoded::default()
         },
-        Frame::Ticks(told) => ticks(told),
-        Frame::Tape(tape) => Decoded { is_tape: true, ..ticks(&tape.ticks) },
+        Frame::Ticks(told) => ticks(&told.entries),
+        Frame::Tape(tape) => Decoded { is_tape: true, ..ticks(&tape.entries) },
         Frame::Rows(_) | Frame::Live(_) | Frame::Metrics(_) => Decoded::default(),
     };
     decoded.frame = Some(frame);
     Ok(decoded)
 }
 
-fn ticks(told: &Ticks) -> Decoded {
+fn ticks(entries: &[TickEntry]) -> Decoded {
     Decoded {
-        ticks: told.entries.iter().map(|entry| u64::from(entry.ticks)).sum(),
-        stamps_us: told.entries.iter().map(|entry| entry.volume).collect(),
+        ticks: entries.iter().map(|entry| u64::from(entry.ticks)).sum(),
+        stamps_us: entries.iter().map(|entry| entry.volume).collect(),
         ..Decoded::default()
     }
 }

@@ -101,7 +101,8 @@ fn parse_ticks(rounds: usize) -> f64 {
 
 fn hundred_prices() -> Frame {
     let entry = |row| TickEntry { row, price: 178.23, volume: 100, age_ms: 12, ticks: 3 };
-    Frame::Ticks(Ticks { at: app::model::time::UnixMillis::now(), entries: (0..100).map(entry).collect() })
+    let at = app::model::time::UnixMillis::now();
+    Frame::Ticks(Ticks { at, entries: (0..100).map(entry).collect(), waited_ms: 9 })
 }
 
 fn encode_frames(rounds: usize) -> f64 {

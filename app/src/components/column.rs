@@ -12,7 +12,7 @@ use crate::{
         status::{ConnectionConfig, ConnectionLive},
         time::UnixMillis,
     },
-    store::{table::Act, view::Column},
+    store::{screen_delay::ScreenDelay, table::Act, view::Column},
 };
 use leptos::prelude::*;
 
@@ -38,6 +38,7 @@ pub fn ConnectionColumn(
     let live: Signal<ConnectionLive> = RwSignal::from(column.live.clone()).into();
     let config: Signal<ConnectionConfig> = RwSignal::from(column.config.clone()).into();
     let rates: Signal<Vec<f32>> = RwSignal::from(column.rates.clone()).into();
+    let screen_delay: Signal<Option<ScreenDelay>> = RwSignal::from(column.screen_delay.clone()).into();
 
     let state = Memo::new(move |_| live.with(|live| live.state));
     let priority = Memo::new(move |_| config.with(|config| config.priority));
@@ -80,7 +81,7 @@ pub fn ConnectionColumn(
                 <HealthSection live priority=priority.into() now/>
                 <Configuration id config/>
                 <LiveData column=column.clone() live still_since on_act/>
-                <MetricsPanel live rates now/>
+                <MetricsPanel live rates screen_delay now/>
                 <ReliabilityNote id reliability now/>
             </Show>
         </section>

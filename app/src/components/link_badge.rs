@@ -1,7 +1,7 @@
 //! Our own socket: its state, and how late what it brings is. Opens to the figures behind that.
 
 use super::format;
-use crate::store::{link::LinkState, paint_delay::PaintDelay};
+use crate::store::link::LinkState;
 use leptos::prelude::*;
 
 /// The badge in the bar.
@@ -11,14 +11,9 @@ pub fn LinkBadge(
     link: Signal<LinkState>,
     /// How late frames arrive, in milliseconds.
     lag_ms: Signal<Option<i64>>,
-    /// How long it takes from a frame's making until it is drawn.
-    paint_delay: Signal<Option<PaintDelay>>,
 ) -> impl IntoView {
     // Tens of milliseconds: a number that changes with every frame says nothing.
     let lag = Memo::new(move |_| link.get().is_live().then(|| lag_ms.get()).flatten().map(|lag| lag / 10 * 10));
-    let delay = move |of: fn(PaintDelay) -> u16| {
-        move || paint_delay.get().map_or_else(|| format::NOTHING.to_owned(), |delay| of(delay).to_string() + " ms")
-    };
     view! {
         <details class="link popover" data-testid="link" data-state=move || link.get().name()>
             <summary>
@@ -30,11 +25,9 @@ pub fn LinkBadge(
             <div class="popover-panel">
                 <p>"This page's own connection to the monitor."</p>
                 <dl class="facts">
-                    <div><dt>"Extra delay"</dt><dd class="number">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
-                    <div><dt>"Server to screen, median"</dt><dd class="number" data-testid="paint-p50">{delay(|delay| delay.p50_ms)}</dd></div>
-                    <div><dt>"Server to screen, p99"</dt><dd class="number" data-testid="paint-p99">{delay(|delay| delay.p99_ms)}</dd></div>
+                    <div><dt>"Extra delay"</dt><dd class="number" data-testid="extra-delay">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
                 </dl>
-                <p class="unit">"Over the last 600 frames, by the monitor's clock; the network's constant share is not in it."</p>
+                <p class="unit">"How much longer than the quickest the last message took. What a tick takes to the screen stands in the metrics of its connection."</p>
             </div>
         </details>
     }

@@ -1,9 +1,12 @@
 //! The numbers of one connection.
 
-use super::{format, section::Section, sparkline::Sparkline};
-use crate::model::{
-    status::{ConnectionLive, ConnectionMetrics},
-    time::UnixMillis,
+use super::{format, latency_table::LatencyTable, section::Section, sparkline::Sparkline};
+use crate::{
+    model::{
+        status::{ConnectionLive, ConnectionMetrics},
+        time::UnixMillis,
+    },
+    store::screen_delay::ScreenDelay,
 };
 use leptos::prelude::*;
 
@@ -14,6 +17,8 @@ pub fn MetricsPanel(
     live: Signal<ConnectionLive>,
     /// Messages a second, oldest first.
     rates: Signal<Vec<f32>>,
+    /// How long ticks take from the server to the screen.
+    screen_delay: Signal<Option<ScreenDelay>>,
     /// The moment the numbers are of, once the page's clock runs.
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
@@ -22,7 +27,6 @@ pub fn MetricsPanel(
     let errors = move || live.with(|live| live.metrics.error_count);
     let last_error = Memo::new(move |_| live.with(|live| live.metrics.last_error.clone()));
     let error_age = move || last_error.get().map(|error| format::age(Some(error.at), now.get()));
-    let latency_note = Memo::new(move |_| live.with(|live| live.metrics.latency_note.clone()));
     let head = view! {
         <div class="metrics-rate">
             <p>
@@ -45,11 +49,7 @@ pub fn MetricsPanel(
                 <Metric label="Received" live of=|m| format::bytes(m.bytes_total)/>
                 <Metric label="Reconnects" live of=|m| format::count(m.reconnects_total)/>
             </dl>
-            <p class="metrics-line">
-                <span class="metrics-label" title="From the exchange until received: half, 95 and 99 of 100 trades and quotes are quicker">"Latency p50 / p95 / p99 "</span>
-                <b class="number" data-testid=format!("latency-{id}")>{number(latency)}</b>
-                <span class="metrics-error-text unit" title=move || latency_note.get()>{move || latency_note.get()}</span>
-            </p>
+            <LatencyTable id live screen_delay/>
             <p class="metrics-line metrics-errors" class:has-errors=move || errors() != 0>
                 <span class="metrics-label">"Errors "</span>
                 <b class="number" data-testid=format!("errors-{id}")>{move || format::count(errors())}</b>
@@ -59,17 +59,6 @@ pub fn MetricsPanel(
                 </span>
             </p>
         </Section>
-    }
-}
-
-/// `1.2 / 3.4 / 5.6 ms`
-fn latency(metrics: &ConnectionMetrics) -> String {
-    match &metrics.latency_ms {
-        Some(latency) => {
-            let part = |ms| format::fixed(ms, 1);
-            [&part(latency.p50), " / ", &part(latency.p95), " / ", &part(latency.p99), " ms"].concat()
-        }
-        None => format::NOTHING.to_owned(),
     }
 }
 
@@ -91,18 +80,5 @@ fn Metric(
             <dt class="metrics-label">{label}</dt>
             <dd class="number">{move || live.with(|live| of(&live.metrics))}<span class="unit">{unit}</span></dd>
         </div>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::status::LatencyMs;
-
-    #[test]
-    fn latency_is_three_numbers_or_none() {
-        let latency_ms = Some(LatencyMs { p50: 1.2, p95: 3.44, p99: 5.6, samples: 9 });
-        assert_eq!(latency(&ConnectionMetrics { latency_ms, ..ConnectionMetrics::default() }), "1.2 / 3.4 / 5.6 ms");
-        assert_eq!(latency(&ConnectionMetrics::default()), format::NOTHING);
     }
 }

@@ -25,6 +25,7 @@ pub mod health;
 pub mod help;
 pub mod history;
 pub mod icon;
+pub mod latency_table;
 pub mod link_badge;
 pub mod live_data;
 pub mod live_table;

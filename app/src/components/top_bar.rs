@@ -44,7 +44,6 @@ pub fn TopBar(
             <LinkBadge
                 link
                 lag_ms=RwSignal::from(view.lag_ms).into()
-                paint_delay=RwSignal::from(view.paint_delay).into()
             />
             <div class="actions">
                 // What comes and goes stands left of the buttons, which then never move.

@@ -145,8 +145,8 @@ mod tests {
         let row = Row::empty(1, Symbol::parse("AAPL").expect("a symbol"));
         let mut board = Board::default();
         assert_eq!(board.apply(&Frame::Rows(vec![row])), Change::RowsFrom(0));
-        let ticks =
-            Ticks { at: UnixMillis(1_000), entries: vec![entry(0, 10.0, 1), entry(0, 9.0, 38), entry(7, 1.0, 1)] };
+        let entries = vec![entry(0, 10.0, 1), entry(0, 9.0, 38), entry(7, 1.0, 1)];
+        let ticks = Ticks { at: UnixMillis(1_000), entries, waited_ms: 0 };
         assert_eq!(board.apply(&Frame::Ticks(ticks)), Change::Prices);
 
         let row = board.rows[0];

@@ -120,6 +120,14 @@ pub struct Ticks {
     pub at: UnixMillis,
     /// The latest tick of each symbol that ticked.
     pub entries: Vec<TickEntry>,
+    /// How long before [`Ticks::at`] the first of the ticks was received, in milliseconds. Last, as readers ignore what
+    /// follows a frame: those that came before this field read on, and servers that do are read on.
+    #[serde(deserialize_with = "zero_at_the_end")]
+    pub waited_ms: u16,
+}
+
+fn zero_at_the_end<'de, D: serde::Deserializer<'de>>(bytes: D) -> Result<u16, D::Error> {
+    Ok(u16::deserialize(bytes).unwrap_or_default())
 }
 
 /// The latest tick of one row.
@@ -150,7 +158,7 @@ impl Frame {
     fn bytes_expected(&self) -> usize {
         match self {
             Self::Ticks(ticks) => 16 + ticks.entries.len() * TICK_BYTES,
-            Self::Tape(tape) => 32 + tape.ticks.entries.len() * TICK_BYTES,
+            Self::Tape(tape) => 32 + tape.entries.len() * TICK_BYTES,
             Self::Snapshot(snapshot) => 4096 + snapshot.rows.len() * ROW_BYTES,
             Self::Rows(rows) => 16 + rows.len() * ROW_BYTES,
             Self::Live(_) | Self::Metrics(_) => 1024,
@@ -259,10 +267,18 @@ mod tests {
     #[test]
     fn a_tick_entry_is_a_dozen_bytes() {
         let entry = TickEntry { row: 250, price: 178.23, volume: 1000, age_ms: 12, ticks: 1 };
-        let frame = Frame::Ticks(Ticks { at: UnixMillis(1_768_998_896_789), entries: vec![entry] });
+        let frame = Frame::Ticks(Ticks { at: UnixMillis(1_768_998_896_789), entries: vec![entry], waited_ms: 7 });
         let bytes = frame.encode();
-        assert_eq!(bytes.len(), 22, "kind 1, time 6, length 1, entry 14: {bytes:?}");
+        assert_eq!(bytes.len(), 23, "kind 1, time 6, length 1, entry 14, wait 1: {bytes:?}");
         assert_eq!(Frame::decode(&bytes).expect("decodes"), frame);
+    }
+
+    #[test]
+    fn a_server_that_does_not_tell_how_long_ticks_waited_is_understood() {
+        let ticks = |waited_ms| Frame::Ticks(Ticks { at: UnixMillis(5), entries: Vec::new(), waited_ms });
+        let bytes = ticks(300).encode();
+        assert_eq!(bytes.len(), 5, "kind, time, length, wait of 2: {bytes:?}");
+        assert_eq!(Frame::decode(&bytes[..3]).expect("decodes"), ticks(0));
     }
 
     #[test]

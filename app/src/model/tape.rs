@@ -1,6 +1,6 @@
 //! The tape: every tick of a connection in order, for the sockets that asked for it.
 
-use super::{connection::ConnectionId, protocol::Ticks};
+use super::{connection::ConnectionId, protocol::TickEntry, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// The most ticks of one connection in one frame; what is beyond is counted, not told. At the default frame interval this
@@ -12,8 +12,10 @@ pub const TAPE_ENTRIES_MAX: usize = 10_000;
 pub struct Tape {
     /// Whose.
     pub connection_id: ConnectionId,
-    /// One entry a tick, except where the bus had to conflate: [`super::protocol::TickEntry::ticks`] says how many.
-    pub ticks: Ticks,
+    /// When the frame was made.
+    pub at: UnixMillis,
+    /// One entry a tick, except where the bus had to conflate: [`TickEntry::ticks`] says how many.
+    pub entries: Vec<TickEntry>,
     /// Ticks after the last entry that did not fit into the frame.
     pub skipped: u32,
 }

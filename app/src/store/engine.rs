@@ -5,7 +5,6 @@ use super::{
     arrangement::PageArrangement,
     clock::ServerClock,
     link::LinkState,
-    paint_delay::PaintDelays,
     side::{Rows, Sides},
     table::{Act, Table, members},
     view::{Column, FRESH_ERROR_MS, Totals, View, is_stale, set_if_changed},
@@ -53,9 +52,6 @@ pub struct Engine {
     lost: bool,
     now: Option<UnixMillis>,
     clock: ServerClock,
-    delays: PaintDelays,
-    /// When the frames were made that the next paint draws first.
-    undrawn: Vec<UnixMillis>,
     announcer: Announcer,
 }
 
@@ -136,9 +132,7 @@ impl Engine {
 
     /// What ticks tell beside prices: openings, how far behind a paused view is, how many stand behind a drawn price.
     fn count(&mut self, ticks: &Ticks) {
-        if self.undrawn.len() < BUFFER_FRAMES_MAX {
-            self.undrawn.push(ticks.at);
-        }
+        let received_at = UnixMillis(ticks.at.0.saturating_sub(ticks.waited_ms.into()));
         for entry in &ticks.entries {
             let place = entry.row as usize;
             let (Some(row), Some(side)) = (self.board.rows.get(place), self.sides.all.get_mut(place)) else { continue };
@@ -147,6 +141,9 @@ impl Engine {
             if let Some(table) = self.tables.iter_mut().find(|table| table.id == row.connection_id) {
                 table.conflation.ticks += u64::from(entry.ticks);
                 table.conflation.drawn += u64::from(drawn);
+                if !self.paused {
+                    table.screen_delays.await_drawing(received_at);
+                }
             }
             self.behind += if self.paused { u64::from(entry.ticks) } else { 0 };
         }
@@ -187,10 +184,6 @@ impl Engine {
     pub fn paint(&mut self, view: &View, local: UnixMillis) {
         self.fold();
         self.paints = self.paints.wrapping_add(1);
-        let drawn_at = self.clock.server_time(local);
-        for made_at in self.undrawn.drain(..) {
-            self.delays.note(drawn_at.millis_since(made_at));
-        }
         set_if_changed(&view.lag_ms, self.clock.lag_ms());
         set_if_changed(&view.behind, self.behind);
         let parts = if self.paused {
@@ -208,6 +201,8 @@ impl Engine {
             self.lay_out_tables();
         }
         self.paint_tables(view, parts.members, parts.members || parts.rows);
+        let drawn_at = self.clock.server_time(local);
+        self.tables.iter_mut().for_each(|table| table.screen_delays.drawn(drawn_at));
     }
 
     /// Columns come and go with the configuration only; those that stay keep their signals and their arrangement.
@@ -324,12 +319,12 @@ impl Engine {
         view.now.set(Some(clock));
         self.stale_parts.rows = true;
         self.sides.measure(&self.board.rows, local);
-        set_if_changed(&view.paint_delay, self.delays.percentiles());
         self.announce(view, local);
         self.paint_totals(view);
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
             set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
+            set_if_changed(&column.screen_delay, table.screen_delays.percentiles(clock));
             // A live order is made anew once a second and not with every tick, or nobody could read it.
             if table.beat() && !self.paused {
                 table.arrange(rows);
@@ -364,7 +359,7 @@ impl Engine {
     /// The page was out of sight and is seen again: what came meanwhile was never due on the screen.
     pub fn wake(&mut self) {
         self.fold();
-        self.undrawn.clear();
+        self.tables.iter_mut().for_each(|table| table.screen_delays.forget_undrawn());
     }
 
     /// Is what comes in the present? While it is not, ages stand still: nobody knows whether ticks flow. A screen reader is

@@ -7,6 +7,7 @@ use crate::{
     },
     store::{
         arrangement::{Arrangement, DataView, SortKey},
+        screen_delay::ScreenDelay,
         tape::TapeEvent,
         view::{Flash, RowView},
     },
@@ -35,7 +36,7 @@ fn snapshot(rows: &[Row]) -> Snapshot {
 fn ticks(at: i64, entries: &[(RowId, f64)]) -> Frame {
     let entries =
         entries.iter().map(|(row, price)| TickEntry { row: *row, price: *price, volume: 1, age_ms: 0, ticks: 3 });
-    Frame::Ticks(Ticks { at: UnixMillis(at), entries: entries.collect() })
+    Frame::Ticks(Ticks { at: UnixMillis(at), entries: entries.collect(), waited_ms: 10 })
 }
 
 fn shown(view: &View, column: usize) -> Vec<RowView> {
@@ -255,10 +256,34 @@ fn a_page_that_nobody_sees_measures_no_drawing() {
     engine.set_link(&view, LinkState::Live);
     for at in 0..3 * BUFFER_FRAMES_MAX as i64 {
         engine.receive(ticks(at, &[(0, 1.0)]), UnixMillis(at));
-        assert!(engine.undrawn.len() <= BUFFER_FRAMES_MAX);
     }
     engine.wake();
-    engine.paint(&view, UnixMillis(9_000_000));
-    engine.beat(&view, UnixMillis(9_000_000));
-    assert_eq!(view.paint_delay.get_untracked(), None);
+    engine.paint(&view, UnixMillis(10_000));
+    engine.beat(&view, UnixMillis(10_000));
+    assert_eq!(delays(&view), [None, None]);
+}
+
+#[test]
+fn each_connection_has_its_own_delay_from_received_to_drawn() {
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "A"), row(2, "B")])), View::default());
+    engine.paint(&view, LOCAL);
+    engine.set_link(&view, LinkState::Live);
+    engine.receive(ticks(1_000, &[(0, 1.0)]), UnixMillis(1_000));
+    engine.paint(&view, UnixMillis(1_015));
+    engine.receive(ticks(1_100, &[(1, 1.0)]), UnixMillis(1_100));
+    engine.paint(&view, UnixMillis(1_105));
+    engine.beat(&view, UnixMillis(1_200));
+    let p50s = delays(&view).map(|delay| delay.map(|delay| delay.p50_ms));
+    assert_eq!(p50s, [Some(25), Some(15)], "10 ms of waiting for the frame, and the drawing");
+
+    engine.toggle_pause(&view, UnixMillis(1_300));
+    engine.receive(ticks(1_400, &[(1, 2.0)]), UnixMillis(1_400));
+    engine.toggle_pause(&view, UnixMillis(9_000));
+    engine.beat(&view, UnixMillis(9_000));
+    assert_eq!(delays(&view)[1].map(|delay| delay.p99_ms), Some(15), "what a pause held back was not late");
+}
+
+fn delays(view: &View) -> [Option<ScreenDelay>; 2] {
+    let columns = view.columns.get_untracked();
+    [0, 1].map(|place: usize| columns[place].screen_delay.get_untracked())
 }

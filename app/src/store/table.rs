@@ -3,6 +3,7 @@
 use super::{
     arrangement::{Arrangement, DataView, Sort, SortKey},
     engine::SLOTS_MAX,
+    screen_delay::ScreenDelays,
     side::Rows,
     tape::TapeLog,
     view::{Column, RowView, Slot, set_if_changed},
@@ -60,6 +61,8 @@ pub struct Table {
     pub tape: TapeLog,
     /// What was drawn of what came.
     pub conflation: Conflation,
+    /// How long ticks take to the screen.
+    pub screen_delays: ScreenDelays,
     members: Vec<RowId>,
     shown: Vec<RowId>,
     first: usize,
@@ -94,6 +97,7 @@ impl Table {
             arrangement,
             tape: TapeLog::default(),
             conflation: Conflation::default(),
+            screen_delays: ScreenDelays::default(),
             members: Vec::new(),
             shown: Vec::new(),
             first: 0,

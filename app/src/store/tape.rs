@@ -75,18 +75,18 @@ impl TapeLog {
 
     /// Takes a frame. `price_before` answers the price before a tick and keeps the tick's, by row.
     pub fn take(&mut self, tape: &Tape, rows: &[Row], mut price_before: impl FnMut(usize, f64) -> Option<f64>) {
-        for entry in &tape.ticks.entries {
+        for entry in &tape.entries {
             let place = entry.row as usize;
             let Some(row) = rows.get(place) else { continue };
             let direction = Direction::of(price_before(place, entry.price), entry.price);
-            let at = UnixMillis(tape.ticks.at.0.saturating_sub(entry.age_ms));
+            let at = UnixMillis(tape.at.0.saturating_sub(entry.age_ms));
             let (symbol, price, volume, ticks) = (row.symbol, entry.price, entry.volume, entry.ticks);
             self.arrived += u64::from(ticks);
             self.push(at, TapeEvent::Tick { symbol, price, direction, volume, ticks });
         }
         if tape.skipped > 0 {
             self.arrived += u64::from(tape.skipped);
-            self.push(tape.ticks.at, TapeEvent::Skipped(tape.skipped));
+            self.push(tape.at, TapeEvent::Skipped(tape.skipped));
         }
     }
 
@@ -152,12 +152,12 @@ impl TapeLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::protocol::{TickEntry, Ticks};
+    use crate::model::protocol::TickEntry;
 
     fn frame(prices: impl IntoIterator<Item = f64>, skipped: u32) -> Tape {
         let entry = |price| TickEntry { row: 0, price, volume: 1, age_ms: 5, ticks: 1 };
-        let ticks = Ticks { at: UnixMillis(1_000), entries: prices.into_iter().map(entry).collect() };
-        Tape { connection_id: 1, ticks, skipped }
+        let entries = prices.into_iter().map(entry).collect();
+        Tape { connection_id: 1, at: UnixMillis(1_000), entries, skipped }
     }
 
     fn rows() -> [Row; 1] {

@@ -1,6 +1,6 @@
 //! What components read: signals, each as small as what it shows.
 
-use super::{arrangement::Arrangement, link::LinkState, paint_delay::PaintDelay, side::Side, tape::TapeLine};
+use super::{arrangement::Arrangement, link::LinkState, screen_delay::ScreenDelay, side::Side, tape::TapeLine};
 use crate::model::{
     connection::ConnectionId,
     protocol::Row,
@@ -30,8 +30,6 @@ pub struct View {
     pub link: ArcRwSignal<LinkState>,
     /// How late frames arrive, in milliseconds.
     pub lag_ms: ArcRwSignal<Option<i64>>,
-    /// How long it takes from a frame's making until it is drawn.
-    pub paint_delay: ArcRwSignal<Option<PaintDelay>>,
     /// The server's present; `None` until the page is hydrated.
     pub clock: ArcRwSignal<Option<UnixMillis>>,
     /// The moment that the numbers are of: [`View::clock`], standing still while not live.
@@ -86,6 +84,8 @@ pub struct Column {
     pub held: ArcRwSignal<bool>,
     /// One price was drawn of so many ticks, over the last second.
     pub one_of: ArcRwSignal<u64>,
+    /// How long ticks take from the server to the screen.
+    pub screen_delay: ArcRwSignal<Option<ScreenDelay>>,
     /// The ticks one by one.
     pub tape: TapeColumn,
 }
@@ -107,6 +107,7 @@ impl Column {
             cursor: ArcRwSignal::default(),
             held: ArcRwSignal::default(),
             one_of: ArcRwSignal::new(1),
+            screen_delay: ArcRwSignal::default(),
             tape: TapeColumn::new(0),
         }
     }

@@ -8,6 +8,7 @@ use app::model::{
     status::{BusStatus, StatusReport},
     symbol::Symbol,
     tick::Tick,
+    time::UnixMillis,
 };
 use foldhash::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ pub struct Delivery {
     pub ticks: Vec<Tick>,
     /// After them, the latest tick of each symbol that did not fit and how many ticks it stands for.
     pub conflated: Vec<(Tick, u32)>,
+    /// When the first of them was left here.
+    pub since: Option<UnixMillis>,
     /// The newest status.
     pub status: Option<Arc<StatusReport>>,
     /// The newest word on the bus itself.
@@ -50,6 +53,7 @@ impl Contents {
     }
 
     fn put_all(&mut self, ticks: &[Tick]) {
+        self.delivery.since.get_or_insert_with(UnixMillis::now);
         // Once something was conflated, order can only be kept by conflating on.
         let room = if self.delivery.conflated.is_empty() { TICKS_MAX - self.delivery.ticks.len() } else { 0 };
         let (fit, rest) = ticks.split_at(ticks.len().min(room));
@@ -145,7 +149,7 @@ impl Inbox {
     pub fn take_now(&mut self, delivery: &mut Delivery) -> bool {
         delivery.ticks.clear();
         delivery.conflated.clear();
-        (delivery.status, delivery.bus, delivery.lost) = (None, None, 0);
+        (delivery.since, delivery.status, delivery.bus, delivery.lost) = (None, None, None, 0);
         let mut contents = self.0.lock();
         if contents.is_empty() {
             return false;
@@ -159,7 +163,6 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use app::model::time::UnixMillis;
 
     fn tick(symbol: &str, price: f64) -> Tick {
         let symbol = Symbol::parse(symbol).expect("a symbol");
@@ -175,6 +178,22 @@ mod tests {
         assert_eq!(delivery.ticks.iter().map(|tick| tick.price).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
         assert!(!inbox.take_now(&mut delivery));
         assert!(delivery.ticks.is_empty());
+    }
+
+    #[test]
+    fn a_delivery_says_when_its_first_tick_came() {
+        let (outbox, mut inbox) = mailbox();
+        let before = UnixMillis::now();
+        outbox.put_ticks(&[tick("A", 1.0)]);
+        let after = UnixMillis::now();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        outbox.put_ticks(&[tick("A", 2.0)]);
+        let mut delivery = Delivery::default();
+        assert!(inbox.take_now(&mut delivery));
+        assert!(delivery.since.is_some_and(|since| (before..=after).contains(&since)));
+        outbox.put_bus(BusStatus::default());
+        assert!(inbox.take_now(&mut delivery));
+        assert_eq!(delivery.since, None, "no tick came");
     }
 
     #[test]

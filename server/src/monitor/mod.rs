@@ -51,6 +51,8 @@ pub struct Monitor {
     fresh: Vec<Fresh>,
     /// The rows that did.
     dirty: Vec<RowId>,
+    /// When the first of those ticks was received.
+    received: Option<UnixMillis>,
     tapes: Tapes,
     rows_flushed: usize,
     reconfigured: bool,
@@ -89,6 +91,7 @@ impl Monitor {
             carriers: Assignments::default(),
             fresh: Vec::new(),
             dirty: Vec::new(),
+            received: None,
             tapes: Tapes::default(),
             rows_flushed: 0,
             reconfigured: false,
@@ -123,6 +126,9 @@ impl Monitor {
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
         self.unassigned_ticks_total += delivery.lost;
+        if !self.dirty.is_empty() {
+            self.received = self.received.or(delivery.since);
+        }
     }
 
     /// The configuration is another one from now on. Where a connection manager runs here, its next report says the rest.
@@ -229,11 +235,14 @@ impl Monitor {
                 ticks: std::mem::take(&mut self.fresh[place as usize]).ticks,
             }
         });
-        Ticks { at: now, entries: entries.collect() }
+        let entries = entries.collect();
+        let waited_ms = self.received.take().map_or(0, |received| now.millis_since(received));
+        Ticks { at: now, entries, waited_ms: waited_ms.clamp(0, u16::MAX.into()) as u16 }
     }
 
     fn forget_news(&mut self) {
         self.dirty.clear();
+        self.received = None;
         self.fresh.fill(Fresh::default());
         self.rows_flushed = self.board.rows.len();
         self.changed = false;

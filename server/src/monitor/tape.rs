@@ -2,7 +2,7 @@
 
 use app::model::{
     connection::ConnectionId,
-    protocol::{RowId, TickEntry, Ticks},
+    protocol::{RowId, TickEntry},
     tape::{TAPE_ENTRIES_MAX, Tape, TapeSet},
     tick::Tick,
     time::UnixMillis,
@@ -55,10 +55,8 @@ impl Tapes {
         let recorded = self.recorded.iter_mut().filter(|(_, r)| r.skipped > 0 || !r.ticks.is_empty());
         recorded.map(move |(id, recorded)| Tape {
             connection_id: *id,
-            ticks: Ticks {
-                at: now,
-                entries: recorded.ticks.drain(..).map(|(row, tick, count)| entry(row, &tick, count, now)).collect(),
-            },
+            at: now,
+            entries: recorded.ticks.drain(..).map(|(row, tick, count)| entry(row, &tick, count, now)).collect(),
             skipped: std::mem::take(&mut recorded.skipped),
         })
     }

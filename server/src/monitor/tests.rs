@@ -50,6 +50,23 @@ fn many_ticks_of_a_symbol_are_one_entry_with_their_count() {
 }
 
 #[test]
+fn a_frame_says_how_long_the_first_of_its_ticks_waited() {
+    let mut monitor = monitor(Feed::Simulator);
+    let came = |since, symbol| Delivery { since: Some(since), ..ticks(vec![tick(None, symbol, 1.0)]) };
+    let waited_ms = |monitor: &mut Monitor, now| match monitor.flush(now).as_slice() {
+        [Frame::Ticks(frame)] => frame.waited_ms,
+        frames => panic!("one frame of ticks: {frames:?}"),
+    };
+    monitor.take(&came(later(-500), "NOBODYS"), NOW);
+    assert!(!monitor.has_news());
+    monitor.take(&came(later(3), "AAPL"), later(5));
+    monitor.take(&came(later(6), "MSFT"), later(8));
+    assert_eq!(waited_ms(&mut monitor, later(13)), 10);
+    monitor.take(&came(later(20), "MSFT"), later(21));
+    assert_eq!(waited_ms(&mut monitor, later(21)), 1, "and the next frame is its own");
+}
+
+#[test]
 fn a_browser_that_folds_the_frames_has_the_servers_board() {
     let mut monitor = monitor(Feed::Simulator);
     let mut browser = Board::from(monitor.snapshot(NOW));
@@ -313,9 +330,9 @@ fn an_open_tape_has_every_tick_in_order_and_a_closed_one_costs_nothing() {
     monitor.take(&delivery, NOW);
     let frames = monitor.flush(later(7));
     let [Frame::Tape(tape), Frame::Ticks(_)] = frames.as_slice() else { panic!("a tape, then prices: {frames:?}") };
-    let entries: Vec<_> = tape.ticks.entries.iter().map(|entry| (entry.row, entry.price, entry.ticks)).collect();
+    let entries: Vec<_> = tape.entries.iter().map(|entry| (entry.row, entry.price, entry.ticks)).collect();
     assert_eq!(entries, [(0, 1.0, 1), (0, 2.0, 1), (1, 9.0, 41)], "what the bus conflated says so");
-    assert_eq!((tape.connection_id, tape.skipped, tape.ticks.entries[0].age_ms), (1, 0, 7));
+    assert_eq!((tape.connection_id, tape.skipped, tape.entries[0].age_ms), (1, 0, 7));
 
     monitor.open_tapes([].into_iter().collect());
     monitor.take(&ticks(vec![tick(Some(1), "AAPL", 3.0)]), NOW);
@@ -330,9 +347,9 @@ fn a_tape_is_bounded_and_counts_what_does_not_fit() {
     monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0); TAPE_ENTRIES_MAX + 5]), NOW);
     let frames = monitor.flush(NOW);
     let Some(Frame::Tape(tape)) = frames.first() else { panic!("a tape: {frames:?}") };
-    assert_eq!((tape.ticks.entries.len(), tape.skipped), (TAPE_ENTRIES_MAX, 5));
+    assert_eq!((tape.entries.len(), tape.skipped), (TAPE_ENTRIES_MAX, 5));
     monitor.take(&ticks(vec![tick(Some(1), "AAPL", 2.0)]), NOW);
     let frames = monitor.flush(NOW);
     let Some(Frame::Tape(tape)) = frames.first() else { panic!("a tape: {frames:?}") };
-    assert_eq!((tape.ticks.entries.len(), tape.skipped), (1, 0), "and starts anew");
+    assert_eq!((tape.entries.len(), tape.skipped), (1, 0), "and starts anew");
 }

@@ -76,7 +76,7 @@ fn board(connections: Vec<ConnectionStatus>) -> Board {
             let price = 20.0 + f64::from(row) * 7.37 + f64::from(seed >> 28) / 20.0;
             TickEntry { row, price, volume: 100, age_ms: age_ms * 37 * i64::from(row % 5), ticks: 1 }
         });
-        let ticks = Ticks { at: AT, entries: entries.collect() };
+        let ticks = Ticks { at: AT, entries: entries.collect(), waited_ms: 0 };
         board.apply(&Frame::Ticks(ticks));
     }
     for sample in 0..300_u32 {

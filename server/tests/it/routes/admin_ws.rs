@@ -137,8 +137,8 @@ async fn a_tape_brings_every_tick_of_its_connection_and_of_no_other() {
         match &frame {
             Frame::Tape(tape) => {
                 assert_eq!((tape.connection_id, tape.skipped), (2, 0));
-                assert!(tape.ticks.entries.iter().all(|entry| board.rows[entry.row as usize].connection_id == 2));
-                told += tape.ticks.entries.iter().map(|entry| entry.ticks).sum::<u32>();
+                assert!(tape.entries.iter().all(|entry| board.rows[entry.row as usize].connection_id == 2));
+                told += tape.entries.iter().map(|entry| entry.ticks).sum::<u32>();
             }
             Frame::Ticks(ticks) if told > 0 => {
                 let of_two = ticks.entries.iter().filter(|entry| board.rows[entry.row as usize].connection_id == 2);
