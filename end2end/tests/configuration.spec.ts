@@ -1,5 +1,5 @@
 import { expectAccessible } from '../fixtures/axe';
-import { answered } from '../fixtures/errors';
+import { NETWORK_LOST, answered } from '../fixtures/errors';
 import { expect, test } from '../fixtures/test';
 
 test('without multi-connection only the first connection runs', async ({ openMonitor }) => {
@@ -71,6 +71,82 @@ test('a refresh takes over what changed while the rest runs on, and says what it
   await result.getByTestId('refresh-close').click();
   await expect(result).toHaveText('');
   await expect(page.getByTestId('refresh'), 'the keyboard goes on where it was').toBeFocused();
+});
+
+test('a refresh that changes nothing, one for the next start, and one that is not answered', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  const refresh = page.getByTestId('refresh');
+  const result = page.getByTestId('refresh-result');
+
+  await refresh.click();
+  await expect(result).toContainText('Nothing changed; connections 1, 2, 3 keep running');
+  monitor.server.writeEnv({ METRICS_INTERVAL_MS: '500' });
+  await refresh.click();
+  await expect(result).toContainText('Takes effect at the next start: METRICS_INTERVAL_MS');
+  await expect(result).toHaveAttribute('data-tone', 'info');
+
+  complaints.expect(NETWORK_LOST);
+  await page.route('**/config/refresh', async (route) => route.abort('connectionreset'));
+  await refresh.click();
+  await expect(result).toContainText('The monitor does not answer.');
+  await expect(result).toHaveAttribute('data-tone', 'bad');
+  await page.unroute('**/config/refresh');
+
+  await monitor.server.kill();
+  await expect(monitor.link).toHaveAttribute('data-state', 'lost', { timeout: 7_000 });
+  await expect(refresh, 'there is nobody to ask').toBeDisabled();
+  await monitor.server.startAgain();
+  await monitor.expectLive(20_000);
+  await refresh.click();
+  await expect(result, 'the next start was it').toContainText('Nothing changed');
+});
+
+test('a column tells where its symbols come from, who carries what is listed twice, and by which rule', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor({
+    USE_MULTI_CONNECTION: 'true',
+    WEBSOCKET_CONNECTION_1_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_1_SYMBOLS: 'JPM,AAPL,MSFT',
+    WEBSOCKET_CONNECTION_1_PRIORITY: 'low',
+    WEBSOCKET_CONNECTION_2_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_2_NAME: 'blue chips',
+    WEBSOCKET_CONNECTION_2_UNIVERSE_KEY: 'dow30',
+    WEBSOCKET_CONNECTION_2_PRIORITY: 'high',
+    WEBSOCKET_CONNECTION_2_CHANNELS: 'A,Q',
+    WEBSOCKET_CONNECTION_3_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_3_SYMBOLS: 'AMD,NFLX',
+  });
+  for (const id of [2, 3]) await monitor.expectTicking(id, 15_000);
+  await expect(monitor.column(2).getByRole('heading', { name: 'Connection 2: blue chips' })).toBeVisible();
+  for (const id of [1, 2, 3]) await page.getByTestId(`fold-configuration-${id}`).click();
+  const entry = (id: number, term: string) => monitor.config(id).locator('.config-list > div', { has: page.getByText(term, { exact: true }) }).locator('dd');
+
+  await expect(entry(1, 'Universe key')).toHaveText('none set');
+  await expect(entry(1, 'Symbols from')).toHaveText('the symbol list');
+  await expect(entry(1, 'Priority')).toHaveText(/low/);
+  await expect(entry(1, 'Routing')).toContainText('is carried by the highest tier alone');
+  await expect(entry(1, 'Duplicates')).toHaveText(/^3 listed here, carried elsewhere: (AAPL|JPM|MSFT) by 2, (AAPL|JPM|MSFT) by 2, (AAPL|JPM|MSFT) by 2$/);
+  await expect(monitor.rows(1), 'nothing is left to carry').toHaveCount(0);
+
+  await expect(entry(2, 'Universe key')).toHaveText('dow30');
+  await expect(entry(2, 'Symbols from')).toHaveText('the universe key');
+  await expect(entry(2, 'Priority')).toHaveText(/high/);
+  await expect(entry(2, 'Channels')).toHaveText('second bars (A), quotes (Q)');
+  await expect(monitor.config(2).getByText('Duplicates', { exact: true })).toBeHidden();
+  await expect(entry(3, 'Priority'), 'by default').toHaveText(/low/);
+
+  // Red, green and blue of the bar on top: 1 is blue, 2 green, 3 orange.
+  const bar = async (id: number) => {
+    const colour = await monitor.column(id).evaluate((column) => getComputedStyle(column).borderTopColor);
+    return (/(\d+), (\d+), (\d+)/.exec(colour) ?? []).slice(1).map(Number);
+  };
+  for (const scheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme: scheme });
+    const [blue, green, orange] = [await bar(1), await bar(2), await bar(3)];
+    expect(Math.max(...blue), `${scheme}: 1 is blue`).toBe(blue[2]);
+    expect(Math.max(...green), `${scheme}: 2 is green`).toBe(green[1]);
+    expect([...orange].sort((a, b) => b - a), `${scheme}: 3 is orange`).toEqual(orange);
+  }
 });
 
 test('switched off, page, API and socket are gone', async ({ page, request, complaints, startServer }) => {

@@ -86,3 +86,60 @@ test('a long list scrolls to its end with few rows in the document', async ({ op
     await expect(monitor.column(id).getByTestId(`row-${first}`)).toBeInViewport();
   }
 });
+
+test('the rate of the last minutes is a line that grows by the second', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  const corners = async () => {
+    const points = (await monitor.column(1).locator('.sparkline-line').getAttribute('points')) ?? '';
+    return points.trim().split(' ').map((corner) => corner.split(',').map(Number));
+  };
+  const before = (await corners()).length;
+  await expect.poll(async () => (await corners()).length).toBeGreaterThanOrEqual(before + 3);
+  const xs = (await corners()).map(([x]) => x);
+  expect(xs.at(-1), 'the present is at the right').toBe(300);
+  expect(xs).toEqual([...xs].sort((a, b) => (a ?? 0) - (b ?? 0)));
+  const heights = (await corners()).map(([, y]) => y ?? NaN);
+  expect(Math.min(...heights), 'the highest rate is at the top').toBe(2);
+  expect(Number(await page.getByTestId('rate-1').textContent())).toBeGreaterThan(0);
+});
+
+test('a change of state is announced, and the summary leads to who needs somebody', async ({ page, openMonitor }) => {
+  await page.setViewportSize({ width: 390, height: 800 });
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await expect(monitor.announcer).toHaveAttribute('aria-live', 'polite');
+  const told = await monitor.recordAnnouncements();
+  await monitor.server.control({ fault: 'refuse_key', connection: 3 });
+  await monitor.server.control({ fault: 'drop', connection: 3 });
+  await expect(monitor.state(3)).toHaveText('failed', { timeout: 15_000 });
+  await expect.poll(async () => (await told()).join('\n'), { timeout: 15_000 }).toMatch(/Connection 3, tertiary: failed, .*authentication failed/);
+  expect((await told()).join('\n'), 'the others said nothing').not.toMatch(/Connection [12]/);
+
+  const trouble = monitor.summary.getByRole('link', { name: 'connection 3 failed' });
+  await expect(monitor.state(3)).not.toBeInViewport();
+  await trouble.click();
+  await expect(monitor.state(3)).toBeInViewport();
+  await expect(monitor.column(3), 'and takes the keyboard there').toBeFocused();
+  await monitor.server.control({ fault: 'clear' });
+  await page.getByTestId('refresh').click();
+  await expect(trouble).toBeHidden({ timeout: 15_000 });
+});
+
+test('the first stop of the keyboard leads past the bar, and the help closes by its button', async ({ page, openMonitor }) => {
+  await openMonitor();
+  const skip = page.getByRole('link', { name: 'Skip to the connections' });
+  await expect(skip).not.toBeInViewport();
+  await page.keyboard.press('Tab');
+  await expect(skip).toBeFocused();
+  await expect(skip).toBeInViewport();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('main')).toBeFocused();
+
+  await page.getByTestId('help').click();
+  const help = page.getByRole('dialog', { name: 'Keys and signs' });
+  await expect(help).toBeVisible();
+  await help.getByRole('button', { name: 'Close' }).click();
+  await expect(help).toBeHidden();
+  await expect(page.getByTestId('help'), 'the keyboard goes on where it was').toBeFocused();
+});

@@ -60,6 +60,11 @@ test('pointer and keys read all charts at one moment, marks lead to entries and 
   await expect(metrics.freshness).toContainText('Live, as of');
   const newest = (await metrics.cursor.textContent()) ?? '';
 
+  await page.keyboard.press('Tab');
+  await page.getByRole('link', { name: 'Skip to the charts' }).press('Enter');
+  await page.keyboard.press('Tab');
+  await expect(page.locator('#charts :focus'), 'past the bar').toBeAttached();
+
   const plot = metrics.chart('latency').locator('.plot').first();
   await plot.hover({ position: { x: 5, y: 20 } });
   await expect(metrics.cursor, 'the left edge').not.toHaveText(newest);
@@ -85,6 +90,8 @@ test('pointer and keys read all charts at one moment, marks lead to entries and 
   await expect(page).toHaveURL(new RegExp(`${target}$`));
   const entry = page.locator(target);
   await expect(entry).toBeInViewport();
+  await page.keyboard.press('Tab');
+  await expect(entry.locator(':focus'), 'the keyboard is there too').toBeAttached();
   await entry.locator('.event-at').click();
   await expect(metrics.timeLine).toBeInViewport();
   const at = (await entry.locator('.event-at').textContent()) ?? '';

@@ -181,3 +181,22 @@ test('a status that nobody renews any more is said to be stale', async ({ page, 
   await expect(stale).toBeHidden({ timeout: 15_000 });
   await monitor.expectTicking(1, 15_000);
 });
+
+test('each connection tells how long its own ticks take to the screen, the wait for their frame included', async ({ page, startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor({ ...settings(redis), FRAME_INTERVAL_MS: '500' });
+  const client = redis.connect();
+  await redis.waitForSubscriber(client);
+  await expect(page.getByTestId('to-screen-1').getByRole('cell')).toHaveText('—');
+  // Ten ticks a frame: the first goes at once, those after it wait half a second for the next frame.
+  for (let price = 100; price < 160; price += 1) {
+    await client.publish({ symbol: 'AAPL', price });
+    await page.waitForTimeout(50);
+  }
+  await expect(monitor.price('AAPL')).toHaveText('159.00');
+  const [, , p99 = 0] = await monitor.expectLatency('to-screen-1');
+  expect(p99).toBeGreaterThan(350);
+  expect(p99).toBeLessThan(2_000);
+  await expect(page.getByTestId('to-screen-2').getByRole('cell'), 'nothing of connection 2 was drawn').toHaveText('—');
+  client.close();
+});

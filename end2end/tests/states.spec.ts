@@ -4,6 +4,7 @@
 import { expectAccessible } from '../fixtures/axe';
 import { startedAt } from '../fixtures/clock';
 import { NETWORK_LOST, answered } from '../fixtures/errors';
+import { MonitorPage } from '../fixtures/monitor_page';
 import { ADMIN } from '../fixtures/server';
 import { expect, test } from '../fixtures/test';
 
@@ -135,6 +136,41 @@ test('a server that says nothing is missed, though the socket is open', async ({
   await monitor.expectTicking(1, 20_000);
 });
 
+test('while the database cannot be written the page says what is not kept, and nobody else is let in', async ({ page, browser, complaints, openMonitor }) => {
+  test.setTimeout(120_000);
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  const unlock = await monitor.server.lockDatabase();
+  await expect(monitor.banner).toContainText(/History is not being kept\. Since \d\d:\d\d:\d\d UTC: the database is busy\. Ticks and states go on\./, { timeout: 40_000 });
+  await expectAccessible(page, 'history not kept');
+  for (const id of [1, 2, 3]) {
+    await monitor.expectTicking(id);
+    await monitor.expectPresent(id);
+  }
+
+  // What was not done before cannot be put on record, and is refused for that.
+  const late = new MonitorPage(await (await browser.newContext()).newPage(), monitor.server);
+  await late.submitLogin(ADMIN.email, ADMIN.password);
+  await expect(late.page.getByText('the record cannot be written now')).toBeVisible({ timeout: 15_000 });
+  await expectAccessible(late.page, 'signing in not on record');
+  const audit = await page.context().newPage();
+  await complaints.during(answered(503), async () => {
+    const answer = await audit.goto(`${monitor.server.url}/admin/audit`);
+    expect(answer?.status()).toBe(503);
+    await expect(audit.getByRole('heading', { name: 'Not on record' })).toBeVisible();
+    await expectAccessible(audit, 'not on record');
+  });
+
+  await unlock();
+  await audit.getByRole('link', { name: 'Try again' }).click();
+  await expect(audit).toHaveURL(/\/admin\/websockets$/);
+  await audit.close();
+  await late.open();
+  await late.expectTicking(1);
+  await late.page.context().close();
+  await expect(monitor.banner).toBeHidden({ timeout: 20_000 });
+});
+
 test('an account that loses its role sees at once that it may not see', async ({ page, complaints, openMonitor }) => {
   const monitor = await openMonitor();
   await monitor.expectDated([1, 2, 3]);
@@ -161,4 +197,27 @@ test('paused, a connection that fails is seen at once', async ({ page, openMonit
   for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
   expect(await monitor.prices(1), 'and the prices stand').toMatchObject(prices);
   await expectAccessible(page, 'paused and failed');
+});
+
+test('paused, a link that is lost and found again moves nothing', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await monitor.pause.click();
+  const label = page.getByText(/^Paused at /);
+  await expect(label).toHaveText(/^Paused at \d\d:\d\d:\d\d$/);
+  const pausedAt = (await label.textContent()) ?? '';
+  const prices = await monitor.prices(1);
+  await complaints.during(NETWORK_LOST, async () => {
+    await monitor.server.kill();
+    await expect(monitor.link).toHaveAttribute('data-state', 'lost', { timeout: 7_000 });
+    await expectAccessible(page, 'paused and lost');
+    await monitor.server.startAgain();
+    await monitor.expectLive(20_000);
+  });
+  await expect(monitor.pause).toHaveAttribute('aria-pressed', 'true');
+  await expect(label).toHaveText(pausedAt);
+  expect(await monitor.prices(1), 'what somebody reads stays').toEqual(prices);
+  await monitor.pause.click();
+  await expect(label).toBeHidden();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
 });

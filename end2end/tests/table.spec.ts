@@ -55,6 +55,16 @@ test('a table is filtered, sorted and pinned, and its address shows a colleague 
     await monitor.filter(1).fill('');
     await expect.poll(async () => (await monitor.symbols(1)).slice(0, 2)).toEqual(['MSFT', 'AAPL']);
     await expect(monitor.row('MSFT').getByRole('button', { name: 'Pin MSFT' })).toHaveAttribute('aria-pressed', 'true');
+
+    const pin = (symbol: string) => monitor.row(symbol).getByRole('button', { name: `Pin ${symbol}` });
+    for (const pressed of ['true', 'false']) {
+      await monitor.row('ADBE').hover();
+      await pin('ADBE').click();
+      await expect(pin('ADBE')).toHaveAttribute('aria-pressed', pressed);
+      const second = pressed === 'true' ? 'ADBE' : 'AAPL';
+      await expect.poll(async () => (await monitor.symbols(1)).slice(0, 2), `pinned: ${pressed}`).toEqual(['MSFT', second]);
+      expect(new URL(page.url()).searchParams.get('pin1')).toBe(pressed === 'true' ? 'MSFT,ADBE' : 'MSFT');
+    }
   });
 
   await test.step('the same for a colleague', async () => {
@@ -102,6 +112,20 @@ test('everything is done from the keyboard, where no field is in the way', async
   await page.keyboard.press('p');
   await page.keyboard.press('Home');
   await expect(monitor.row(last), 'pinned on top').toHaveAttribute('aria-rowindex', '2');
+  await page.keyboard.press('p');
+  await expect(monitor.row(last), 'let go, it is at the end again').toBeHidden();
+  const current = async () => Number(await monitor.column(2).locator('[aria-selected=true]').getAttribute('aria-rowindex'));
+  expect(await current()).toBe(2);
+  await page.keyboard.press('PageDown');
+  const below = await current();
+  expect(below, 'a page down').toBeGreaterThan(5);
+  await page.keyboard.press('PageDown');
+  await expect.poll(current).toBe(2 * below - 2);
+  await page.keyboard.press('PageUp');
+  await page.keyboard.press('PageUp');
+  await expect.poll(current).toBe(2);
+  await page.keyboard.press('Escape');
+  await expect(monitor.column(2).locator('[aria-selected=true]')).toHaveCount(0);
   await page.keyboard.press('Space');
   await expect(monitor.pause).toHaveAttribute('aria-pressed', 'true');
   await page.keyboard.press('Space');

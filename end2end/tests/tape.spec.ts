@@ -58,6 +58,21 @@ test('the tape follows its end until the reader scrolls up, and says how many ca
   await expect(page.getByTestId('unseen-1')).toBeHidden();
   await expect.poll(atEnd).toBe(true);
 
+  const follow = page.getByTestId('follow-1');
+  await follow.click();
+  await expect(follow, 'switched off').toHaveAttribute('aria-pressed', 'false');
+  const held = await monitor.tapeLines(1);
+  await expect(page.getByTestId('unseen-1')).toHaveText(/^[1-9][\d,]* since$/);
+  expect(await monitor.tapeLines(1), 'at its end it stands still too').toEqual(held);
+  await monitor.tape(1).hover();
+  await page.mouse.wheel(0, -300);
+  await expect.poll(atEnd).toBe(false);
+  await expect(follow).toHaveAttribute('aria-pressed', 'false');
+  await page.mouse.wheel(0, 1_000);
+  await expect(follow, 'whoever scrolls to the end follows again').toHaveAttribute('aria-pressed', 'true');
+  await expect.poll(end).not.toEqual(held.at(-1));
+  await expect.poll(atEnd).toBe(true);
+
   await monitor.pause.click();
   const frozen = await end();
   await expect(page.getByTestId('unseen-1')).toHaveText(/^[1-9][\d,]* since$/);

@@ -63,7 +63,8 @@ fn Troubles(
 ) -> impl IntoView {
     let link = |(id, state): (ConnectionId, &'static str)| {
         let id = id.to_string();
-        view! { <a class="trouble" href=["#column-", &id].concat()>{["connection ", &id, " ", state].concat()}</a> }
+        // The browser's own: the router would scroll and leave the focus behind.
+        view! { <a class="trouble" href=["#column-", &id].concat() rel="external">{["connection ", &id, " ", state].concat()}</a> }
     };
     view! {
         <div class="summary-item troubles" hidden=move || down.with(Vec::is_empty)>

@@ -100,7 +100,7 @@ pub fn Metrics(
     let context = ChartContext::new(view);
     view! {
         <div class="history" class:is-stale=move || failed.get().is_some()>
-            <a class="skip-link" href="#charts">"Skip to the charts"</a>
+            <a class="skip-link" href="#charts" rel="external">"Skip to the charts"</a>
             <OfficeBar email here=PATH/>
             <main class="page" tabindex="-1">
                 <h1 class="visually-hidden">"Full metrics"</h1>

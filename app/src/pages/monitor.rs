@@ -156,7 +156,8 @@ pub fn Monitor(
     view! {
         <Title text=tab_title/>
         <div class="monitor" class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
-            <a class="skip-link" href="#connections">"Skip to the connections"</a>
+            // Links within the page are the browser's own: the router would scroll and leave the focus behind.
+            <a class="skip-link" href="#connections" rel="external">"Skip to the connections"</a>
             <TopBar view=signals email=first.email refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
@@ -166,9 +167,6 @@ pub fn Monitor(
                 <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>
                     <For each=move || columns.get() key=|column| column.id children=show_column/>
                 </div>
-                <Show when=move || columns.with(Vec::is_empty)>
-                    <p class="table-empty">"No connection is configured. Set WEBSOCKET_CONNECTIONS_MAX to at least 1."</p>
-                </Show>
             </main>
             <p class="visually-hidden" role="status" aria-live="polite" data-testid="announcer">{move || announcement.get()}</p>
             <Help dialog keys_on=keys_on.into() on_keys/>

@@ -207,6 +207,8 @@ fn EventLane(context: ChartContext) -> impl IntoView {
             <a
                 class="mark"
                 href=["#", &mark.anchor].concat()
+                // The browser's own: the router would scroll and leave the focus behind.
+                rel="external"
                 title=mark.text.clone()
                 aria-label=mark.text
                 data-many=(mark.count > 1).then_some("")
