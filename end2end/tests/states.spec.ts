@@ -171,6 +171,28 @@ test('while the database cannot be written the page says what is not kept, and n
   await expect(monitor.banner).toBeHidden({ timeout: 20_000 });
 });
 
+test('when the server fails it says so, in words for people and for programs, and open pages go on', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  monitor.server.ruinDatabase();
+  const late = await page.context().newPage();
+  await complaints.during(answered(500), async () => {
+    const answer = await late.goto(`${monitor.server.url}/admin/websockets`);
+    expect(answer?.status()).toBe(500);
+    await expect(late.getByRole('heading', { name: 'Something failed' })).toBeVisible();
+    await expectAccessible(late, 'something failed');
+  });
+  const answer = await page.request.get(`${monitor.server.url}/api/admin/websocket-status`);
+  expect(answer.status()).toBe(500);
+  expect(await answer.json()).toMatchObject({ error: { code: 'internal' } });
+  complaints.expect(answered(500));
+  await expect(monitor.banner).toContainText('History is not being kept.', { timeout: 20_000 });
+  for (const id of [1, 2, 3]) {
+    await monitor.expectTicking(id);
+    await monitor.expectPresent(id);
+  }
+});
+
 test('an account that loses its role sees at once that it may not see', async ({ page, complaints, openMonitor }) => {
   const monitor = await openMonitor();
   await monitor.expectDated([1, 2, 3]);

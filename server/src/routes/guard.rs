@@ -78,7 +78,7 @@ where
 
 /// A body that is too large is refused before any route of the API has a say.
 async fn too_large(request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
+    let is_api = super::is_api(request.uri().path());
     let response = next.run(request).await;
     if is_api && response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return super::api_error(response.status(), "payload_too_large", "the request's body is too large");

@@ -6,6 +6,7 @@ mod audit;
 mod backend;
 mod config;
 pub(crate) mod csv;
+mod failure;
 mod files;
 pub mod guard;
 mod history;
@@ -78,7 +79,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .fallback_service(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(state.leptos.clone(), files::files));
-    guard::around(for_people.merge(for_machines()).fallback_service(files_and_errors), &access).with_state(state)
+    let all = failure::told(for_people.merge(for_machines()).fallback_service(files_and_errors));
+    guard::around(all, &access).with_state(state)
 }
 
 /// Signing in and out.
@@ -168,6 +170,11 @@ fn pages(wanted: impl Fn(&str) -> bool) -> Vec<AxumRouteListing> {
         generate_route_list_with_exclusions(App, Some(functions))
     });
     pages.iter().filter(|page| is_function(page.path()) || wanted(page.path())).cloned().collect()
+}
+
+/// Is it answered in the API's form?
+fn is_api(path: &str) -> bool {
+    path.starts_with("/api/") || path == SOCKET
 }
 
 /// An error of the API, in the form that contracts give it.

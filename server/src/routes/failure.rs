@@ -1,0 +1,66 @@
+//! What is answered when the server itself fails: a panic, or a layer that gives up without a word, as the session's does when
+//! the database cannot be read.
+
+use super::{api_error, plain_page::plain_page};
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header::CONTENT_TYPE},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+const FAILED: &str = r#"<p>The monitor could not answer: something in it failed, and its log says what. Dashboards that are open go
+on, and so does ingest.</p>
+<p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
+
+/// Every failure of these routes is told, in the API's form or as a page.
+pub(super) fn told<S>(routes: Router<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    // What a panic says is in the log, and no business of whoever asked.
+    let panicked = CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    routes.layer(panicked).layer(middleware::from_fn(put_into_words))
+}
+
+async fn put_into_words(request: Request, next: Next) -> Response {
+    let is_api = super::is_api(request.uri().path());
+    let response = next.run(request).await;
+    let says_nothing = !response.headers().contains_key(CONTENT_TYPE);
+    match response.status() {
+        StatusCode::INTERNAL_SERVER_ERROR if says_nothing && is_api => {
+            api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
+        }
+        StatusCode::INTERNAL_SERVER_ERROR if says_nothing => {
+            plain_page(StatusCode::INTERNAL_SERVER_ERROR, "Something failed", FAILED)
+        }
+        _ => response,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_and_its_words_stay_here() {
+        let broken = || async {
+            if true {
+                panic!("the key is 12345")
+            }
+        };
+        let routes = Router::new().route("/admin/x", get(broken)).route("/api/admin/x", get(broken));
+        for (path, told) in [("/admin/x", "<h1>Something failed</h1>"), ("/api/admin/x", r#""code":"internal""#)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = super::told(routes.clone()).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert!(body.contains(told) && !body.contains("12345"), "{path}: {body}");
+        }
+    }
+}
