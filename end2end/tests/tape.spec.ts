@@ -35,6 +35,20 @@ test('the tape has every tick in order, as it was published', async ({ startRedi
     seen.push(...lines.filter((price) => !seen.includes(price)));
   }
   expect(seen).toEqual(sent);
+
+  // Changes of state stand between the ticks, whatever the filter.
+  const ticks = async () => (await monitor.tapeLines(1)).filter(({ price }) => price !== '');
+  const symbols = async () => new Set((await ticks()).map(({ what }) => what));
+  await monitor.filter(1).fill('ms');
+  await expect.poll(symbols, { message: 'of what came before too' }).toEqual(new Set(['MSFT']));
+  await Promise.all(sent.map((price) => client.publish({ symbol: 'AAPL', price: Number(price) })));
+  await client.publish({ symbol: 'MSFT', price: 402 });
+  await expect.poll(async () => (await ticks()).at(-1)).toMatchObject({ what: 'MSFT', price: '402.00' });
+  expect(await symbols()).toEqual(new Set(['MSFT']));
+  await monitor.filter(1).fill('nvda');
+  await expect.poll(symbols).toEqual(new Set());
+  await monitor.filter(1).press('Escape');
+  await expect.poll(symbols).toContain('AAPL');
   client.close();
 });
 
@@ -54,8 +68,9 @@ test('the tape follows its end until the reader scrolls up, and says how many ca
   const read = await monitor.tapeLines(1);
   await expect(page.getByTestId('unseen-1')).toHaveText(/^[1-9][\d,]* since$/);
   expect(await monitor.tapeLines(1), 'what is read stands still').toEqual(read);
-  await page.getByTestId('follow-1').click();
+  await page.getByTestId('unseen-1').click();
   await expect(page.getByTestId('unseen-1')).toBeHidden();
+  await expect(monitor.tape(1), 'and the keyboard is where it was').toBeFocused();
   await expect.poll(atEnd).toBe(true);
 
   const follow = page.getByTestId('follow-1');

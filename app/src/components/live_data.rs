@@ -10,7 +10,8 @@ use super::{
 use crate::{
     model::{connection::ConnectionId, status::ConnectionLive, time::UnixMillis},
     store::{
-        arrangement::{Arrangement, DataView, FILTER_LENGTH_MAX},
+        arrangement::{Arrangement, DataView},
+        filter::FILTER_LENGTH_MAX,
         table::Act,
         view::{Column, RowView, Slot},
     },
@@ -32,6 +33,7 @@ pub fn LiveData(
     let id = column.id;
     let arrangement: Signal<Arrangement> = RwSignal::from(column.arrangement.clone()).into();
     let view = Memo::new(move |_| arrangement.with(|arrangement| arrangement.view));
+    let filtered = Memo::new(move |_| arrangement.with(|arrangement| !arrangement.filter.is_open()));
     let sort = Memo::new(move |_| arrangement.with(|arrangement| arrangement.sort));
     let row_count: Signal<usize> = RwSignal::from(column.row_count.clone()).into();
     let members: Signal<usize> = RwSignal::from(column.member_count.clone()).into();
@@ -54,7 +56,7 @@ pub fn LiveData(
         <Section id name="data" title="Live data" head>
             <Show
                 when=move || view.get() == DataView::Table
-                fallback=move || view! { <TapeList id tape=tape.clone() on_act/> }
+                fallback=move || view! { <TapeList id tape=tape.clone() filtered=filtered.into() on_act/> }
             >
                 <LiveTable id sort=sort.into() row_count first slots cursor empty on_act/>
             </Show>
@@ -92,8 +94,7 @@ fn Bar(
     let one_of: Signal<u64> = RwSignal::from(column.one_of).into();
     let held: Signal<bool> = RwSignal::from(column.held).into();
     let following: Signal<bool> = RwSignal::from(column.tape.following).into();
-    let unseen: Signal<u64> = RwSignal::from(column.tape.unseen).into();
-    let filter = Memo::new(move |_| arrangement.with(|arrangement| arrangement.filter.clone()));
+    let filter = Memo::new(move |_| arrangement.with(|arrangement| arrangement.filter.text().to_owned()));
     let count = move || {
         let all = format::count(members.get() as u64);
         if filter.with(String::is_empty) {
@@ -114,7 +115,7 @@ fn Bar(
                 <Segment id this=DataView::Table label="Table" view on_act/>
                 <Segment id this=DataView::Tape label="Tape" view on_act/>
             </div>
-            <label class="filter" hidden=is_tape>
+            <label class="filter">
                 <Icon path=SEARCH/>
                 <span class="visually-hidden">{format!("Filter the symbols of connection {id}")}</span>
                 <input
@@ -147,9 +148,6 @@ fn Bar(
             >
                 "Auto-scroll"
             </button>
-            <span class="bar-fact bar-unseen number" hidden=move || !is_tape() || unseen.get() == 0 data-testid=format!("unseen-{id}")>
-                {move || format::count(unseen.get())} " since"
-            </span>
         </div>
     }
 }

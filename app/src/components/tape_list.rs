@@ -24,12 +24,15 @@ pub fn TapeList(
     id: ConnectionId,
     /// Its signals.
     tape: TapeColumn,
+    /// Is a filter set?
+    filtered: Signal<bool>,
     /// What the reader does.
     on_act: Callback<Act>,
 ) -> impl IntoView {
     let length: Signal<usize> = RwSignal::from(tape.length).into();
     let first: Signal<usize> = RwSignal::from(tape.first).into();
     let following: Signal<bool> = RwSignal::from(tape.following).into();
+    let unseen: Signal<u64> = RwSignal::from(tape.unseen).into();
     let slots = RwSignal::from(tape.slots);
     let scroller = NodeRef::<html::Div>::new();
     let sizer = NodeRef::<html::Div>::new();
@@ -39,8 +42,10 @@ pub fn TapeList(
         let Some(element) = scroller.get_untracked() else { return };
         let (top, height) = (element.scroll_top(), element.client_height());
         let at_end = top + height + ROW_HEIGHT_PX.cast_signed() > element.scroll_height();
-        // Only going up is leaving the end: when lines were added below, nobody has moved.
-        let follows = at_end || (following.get_untracked() && top >= last_top.get_value());
+        // Only going up is leaving the end, and only going down comes back to it: when lines were added below, or the scroll
+        // that follows them is told late, nobody has moved.
+        let before = last_top.get_value();
+        let follows = if following.get_untracked() { at_end || top >= before } else { at_end && top > before };
         last_top.set_value(top);
         let span = Span::of_viewport(top, height);
         on_act.run(Act::TapeRows(span.first, span.count, follows));
@@ -49,6 +54,7 @@ pub fn TapeList(
         set_pixels(sizer, "height", length.get());
         if let (true, Some(element)) = (following.get(), scroller.get_untracked()) {
             element.set_scroll_top(element.scroll_height());
+            last_top.set_value(element.scroll_top());
         }
     });
     Effect::new(move |_| set_pixels(lines, "top", first.get()));
@@ -60,7 +66,20 @@ pub fn TapeList(
             on_act.run(Act::Follow(false));
         }
     };
+    let to_end = move |_| {
+        on_act.run(Act::Follow(true));
+        // The button goes, and must not take the keyboard with it.
+        #[cfg(feature = "hydrate")]
+        if let Some(element) = scroller.get_untracked() {
+            let _ = element.focus();
+        }
+    };
+    let empty = move || match filtered.get() {
+        true => "No tick of these symbols yet. The tape goes on with their next.",
+        false => "The tape starts with the next tick.",
+    };
     view! {
+        <div class="tape-frame">
         <div
             class="table-scroller tape"
             role="table"
@@ -87,8 +106,22 @@ pub fn TapeList(
                 </div>
             </div>
             <Show when=move || length.get() == 0>
-                <p class="table-empty">"The tape starts with the next tick."</p>
+                <p class="table-empty">{empty}</p>
             </Show>
+        </div>
+        // Over the newest lines and no part of the table; where it leads one is at the end.
+        <button
+            type="button"
+            class="button button-small tape-unseen number"
+            hidden=move || unseen.get() == 0
+            title="Ticks that came since the tape stands still; back to the newest"
+            data-testid=format!("unseen-{id}")
+            // Paused, there is no newest to go to.
+            disabled=move || following.get()
+            on:click=to_end
+        >
+            {move || format::count(unseen.get())} " since"
+        </button>
         </div>
     }
 }

@@ -131,7 +131,6 @@ pub fn Monitor(
             (Shortcut::Help, _) => on_help.run(()),
             (Shortcut::Column(id), _) => shortcuts::focus(&format!("column-{id}")),
             (Shortcut::Filter, Some(id)) => {
-                act.run((id, Act::View(DataView::Table)));
                 shortcuts::unfold_and_focus(&format!("fold-data-{id}"), format!("filter-{id}"));
             }
             (Shortcut::Tape, Some(id)) => {

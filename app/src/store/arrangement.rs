@@ -3,15 +3,10 @@
 //! `?paused=1&q1=nv&sort1=-rate&pin1=AAPL,MSFT&view2=tape`: the number is the connection's; what is as it always is at
 //! the start is left out.
 
-use crate::model::{
-    connection::ConnectionId,
-    symbol::{SYMBOL_LENGTH_MAX, Symbol},
-    tape::TapeSet,
-};
+use super::filter::Filter;
+use crate::model::{connection::ConnectionId, symbol::Symbol, tape::TapeSet};
 use leptos_router::params::ParamsMap;
 
-/// The longest filter taken from an address or a field: a few symbols.
-pub const FILTER_LENGTH_MAX: usize = 4 * SYMBOL_LENGTH_MAX;
 /// The most pinned rows a column: more than a screenful is a list of its own.
 pub const PINNED_MAX: usize = 50;
 
@@ -101,8 +96,8 @@ pub enum DataView {
 pub struct Arrangement {
     /// The order of the rows.
     pub sort: Sort,
-    /// Parts of symbols; empty shows all.
-    pub filter: String,
+    /// Which symbols are shown.
+    pub filter: Filter,
     /// Rows that stand on top, in the order in which they were pinned.
     pub pinned: Vec<Symbol>,
     /// Table or tape.
@@ -110,11 +105,6 @@ pub struct Arrangement {
 }
 
 impl Arrangement {
-    /// Takes a filter, cut to [`FILTER_LENGTH_MAX`].
-    pub fn set_filter(&mut self, text: &str) {
-        self.filter = text.trim_start().chars().take(FILTER_LENGTH_MAX).collect();
-    }
-
     /// Pins a symbol, or lets it go.
     pub fn toggle_pin(&mut self, symbol: Symbol) {
         match self.pinned.iter().position(|pinned| *pinned == symbol) {
@@ -125,18 +115,6 @@ impl Arrangement {
             None => {}
         }
     }
-
-    /// Does a symbol pass the filter? It does when it has any of the filter's words in it, whatever their case.
-    #[must_use]
-    pub fn admits(&self, symbol: &Symbol) -> bool {
-        let mut words = self.filter.split([' ', ',']).filter(|word| !word.is_empty()).peekable();
-        words.peek().is_none() || words.any(|word| contains(symbol, word))
-    }
-}
-
-/// ASCII only, as symbols are.
-fn contains(symbol: &str, word: &str) -> bool {
-    symbol.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// The whole page's arrangement.
@@ -156,10 +134,10 @@ impl PageArrangement {
         let columns = (1..=TapeSet::ID_MAX).map(|id| {
             let mut arrangement = Arrangement {
                 sort: get("sort", id).and_then(Sort::read).unwrap_or_default(),
+                filter: Filter::new(get("q", id).unwrap_or_default()),
                 view: if get("view", id) == Some("tape") { DataView::Tape } else { DataView::Table },
                 ..Arrangement::default()
             };
-            arrangement.set_filter(get("q", id).unwrap_or_default());
             let symbols = get("pin", id).unwrap_or_default().split(',').filter_map(|text| Symbol::parse(text).ok());
             symbols.for_each(|symbol| {
                 if !arrangement.pinned.contains(&symbol) {
@@ -187,8 +165,8 @@ impl PageArrangement {
         }
         for (id, arrangement) in &self.columns {
             let mut put = |name: &str, value: String| params.insert(name.to_owned() + &id.to_string(), value);
-            if !arrangement.filter.is_empty() {
-                put("q", arrangement.filter.clone());
+            if !arrangement.filter.text().is_empty() {
+                put("q", arrangement.filter.text().to_owned());
             }
             if arrangement.sort != Sort::default() {
                 put("sort", arrangement.sort.write());
@@ -215,7 +193,7 @@ mod tests {
     #[test]
     fn a_link_restores_what_was_seen() {
         let mut first = Arrangement { sort: Sort { key: SortKey::Rate, descending: true }, ..Arrangement::default() };
-        first.set_filter("nv, a&b=é");
+        first.filter = Filter::new("nv, a&b=é");
         first.toggle_pin(symbol("BRK.B"));
         first.toggle_pin(symbol("AAPL"));
         let third = Arrangement { view: DataView::Tape, ..Arrangement::default() };
@@ -246,17 +224,6 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_any_of_its_words_in_any_case() {
-        let admits = |filter: &str, text: &str| {
-            let mut arrangement = Arrangement::default();
-            arrangement.set_filter(filter);
-            arrangement.admits(&symbol(text))
-        };
-        assert!(admits("", "AAPL") && admits(" , ", "AAPL") && admits("apl", "AAPL") && admits("msft aapl", "AAPL"));
-        assert!(admits("bacpl", "BACpL") && !admits("x", "AAPL") && !admits("aaplx", "AAPL") && !admits("é", "AAPL"));
-    }
-
-    #[test]
     fn a_second_click_turns_the_order_round() {
         let by_rate = Sort::default().by(SortKey::Rate);
         assert_eq!(by_rate, Sort { key: SortKey::Rate, descending: true }, "the busiest first");
@@ -265,11 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn pins_and_filters_are_bounded() {
+    fn pins_are_bounded() {
         let mut arrangement = Arrangement::default();
         (0..2 * PINNED_MAX).for_each(|n| arrangement.toggle_pin(symbol(&format!("S{n}"))));
         assert_eq!(arrangement.pinned.len(), PINNED_MAX);
-        arrangement.set_filter(&"é".repeat(1000));
-        assert_eq!(arrangement.filter.chars().count(), FILTER_LENGTH_MAX);
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     },
     store::{
         arrangement::{Arrangement, DataView, SortKey},
+        filter::Filter,
         screen_delay::ScreenDelay,
         tape::TapeEvent,
         view::{Flash, RowView},
@@ -235,7 +236,7 @@ fn ticks_behind_a_drawn_price_are_told() {
 
 #[test]
 fn the_page_opens_as_its_address_asks() {
-    let arrangement = Arrangement { view: DataView::Tape, filter: "ms".into(), ..Arrangement::default() };
+    let arrangement = Arrangement { view: DataView::Tape, filter: Filter::new("ms"), ..Arrangement::default() };
     let opening = PageArrangement { paused: true, columns: vec![(1, arrangement)] };
     let (mut engine, view) =
         (Engine::new(snapshot(&[row(1, "AAPL"), row(1, "MSFT")]), opening.clone()), View::default());

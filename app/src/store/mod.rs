@@ -19,6 +19,7 @@ pub mod arrangement;
 pub mod backoff;
 pub mod clock;
 pub mod engine;
+pub mod filter;
 pub mod link;
 pub mod refresh;
 pub mod screen_delay;

@@ -3,6 +3,7 @@
 use super::{
     arrangement::{Arrangement, DataView, Sort, SortKey},
     engine::SLOTS_MAX,
+    filter::Filter,
     screen_delay::ScreenDelays,
     side::Rows,
     tape::TapeLog,
@@ -94,8 +95,8 @@ impl Table {
     pub fn new(id: ConnectionId, arrangement: Arrangement) -> Self {
         Self {
             id,
+            tape: TapeLog::new(arrangement.filter.clone()),
             arrangement,
-            tape: TapeLog::default(),
             conflation: Conflation::default(),
             screen_delays: ScreenDelays::default(),
             members: Vec::new(),
@@ -128,7 +129,10 @@ impl Table {
         let in_other_order = matches!(act, Act::Sort(_) | Act::Filter(_) | Act::Pin(_));
         match act {
             Act::Sort(key) => self.arrangement.sort = self.arrangement.sort.by(key),
-            Act::Filter(text) => self.arrangement.set_filter(&text),
+            Act::Filter(text) => {
+                self.arrangement.filter = Filter::new(&text);
+                self.tape.filter(self.arrangement.filter.clone());
+            }
             Act::Pin(place) => {
                 if let Some(row) = self.shown.get(place).and_then(|id| rows.rows.get(*id as usize)) {
                     self.arrangement.toggle_pin(row.symbol);
@@ -241,7 +245,8 @@ fn resize<T: Send + Sync + 'static>(slots: &ArcRwSignal<Vec<Slot<T>>>, count: us
 fn arrange(rows: Rows<'_>, members: &[RowId], arrangement: &Arrangement) -> Vec<RowId> {
     let Sort { key, descending } = arrangement.sort;
     let row = |id: RowId| rows.rows.get(id as usize);
-    let admitted = members.iter().copied().filter(|id| row(*id).is_some_and(|row| arrangement.admits(&row.symbol)));
+    let admitted =
+        members.iter().copied().filter(|id| row(*id).is_some_and(|row| arrangement.filter.admits(&row.symbol)));
     let mut shown: Vec<RowId> = admitted.collect();
     if key.is_live() {
         let keyed = shown.iter().map(|id| (value_of(rows, *id as usize, key), *id));
@@ -324,7 +329,7 @@ mod tests {
         assert_eq!(order(|arrangement| pin(arrangement, &["D", "B"])), "DBAC");
         let filtered = order(|arrangement| {
             pin(arrangement, &["D", "B"]);
-            arrangement.set_filter("b,c");
+            arrangement.filter = Filter::new("b,c");
         });
         assert_eq!(filtered, "BC");
     }

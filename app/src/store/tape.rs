@@ -3,14 +3,17 @@
 //! A reader who scrolls up, or pauses the page, reads a copy that stands still, while the tape goes on behind it and
 //! counts what came since.
 
-use super::view::{Slot, TapeColumn, set_if_changed};
+use super::{
+    filter::Filter,
+    view::{Slot, TapeColumn, set_if_changed},
+};
 use crate::model::{
     connection::ConnectionState, protocol::Row, symbol::Symbol, tape::Tape, tick::Direction, time::UnixMillis,
 };
 use leptos::prelude::*;
 use std::collections::VecDeque;
 
-/// The most lines a tape holds.
+/// The most lines a tape holds, and as many again that pass a filter.
 pub const TAPE_LINES_MAX: usize = 2_000;
 
 /// One line.
@@ -49,8 +52,10 @@ pub enum TapeEvent {
 /// The tape of one column.
 #[derive(Default)]
 pub struct TapeLog {
-    lines: VecDeque<TapeLine>,
+    filter: Filter,
+    lines: Lines,
     numbered: u64,
+    /// Ticks that passed the filter.
     arrived: u64,
     /// What a reader reads who does not follow the newest line.
     held: Option<Held>,
@@ -59,18 +64,78 @@ pub struct TapeLog {
     first: usize,
 }
 
+#[derive(Clone)]
 struct Held {
-    lines: VecDeque<TapeLine>,
+    lines: Lines,
     arrived: u64,
 }
 
-impl TapeLog {
-    fn push(&mut self, at: UnixMillis, event: TapeEvent) {
-        if self.lines.len() >= TAPE_LINES_MAX {
-            self.lines.pop_front();
+/// The newest lines, oldest first: of all, and while a filter is set of those that pass it. These are kept apart, or a symbol
+/// that ticks seldom would be gone from a busy tape before it is read.
+#[derive(Clone, Default)]
+struct Lines {
+    all: VecDeque<TapeLine>,
+    passed: VecDeque<TapeLine>,
+}
+
+impl Lines {
+    fn push(&mut self, line: TapeLine, filter: &Filter) {
+        if !filter.is_open() && line.passes(filter) {
+            push_bounded(&mut self.passed, line.clone());
         }
+        push_bounded(&mut self.all, line);
+    }
+
+    fn filter(&mut self, filter: &Filter) {
+        self.passed.clear();
+        if !filter.is_open() {
+            self.passed.extend(self.all.iter().filter(|line| line.passes(filter)).cloned());
+        }
+    }
+
+    fn shown(&self, filter: &Filter) -> &VecDeque<TapeLine> {
+        if filter.is_open() { &self.all } else { &self.passed }
+    }
+}
+
+fn push_bounded(lines: &mut VecDeque<TapeLine>, line: TapeLine) {
+    if lines.len() >= TAPE_LINES_MAX {
+        lines.pop_front();
+    }
+    lines.push_back(line);
+}
+
+impl TapeLine {
+    /// States are of all symbols; of what was not listed nobody knows the symbol.
+    fn passes(&self, filter: &Filter) -> bool {
+        match &self.event {
+            TapeEvent::Tick { symbol, .. } => filter.admits(symbol),
+            TapeEvent::Skipped(_) | TapeEvent::State(..) => true,
+        }
+    }
+}
+
+impl TapeLog {
+    /// An empty tape that will show what passes a filter.
+    #[must_use]
+    pub fn new(filter: Filter) -> Self {
+        Self { filter, ..Self::default() }
+    }
+
+    /// Shows what passes another filter, of the past as well. What came while a reader reads is counted anew.
+    pub fn filter(&mut self, filter: Filter) {
+        self.lines.filter(&filter);
+        if let Some(held) = &mut self.held {
+            held.lines.filter(&filter);
+            held.arrived = self.arrived;
+        }
+        self.filter = filter;
+    }
+
+    fn push(&mut self, at: UnixMillis, event: TapeEvent) {
         self.numbered += 1;
-        self.lines.push_back(TapeLine { number: self.numbered, at, event });
+        let line = TapeLine { number: self.numbered, at, event };
+        self.lines.push(line, &self.filter);
     }
 
     /// Takes a frame. `price_before` answers the price before a tick and keeps the tick's, by row.
@@ -81,7 +146,7 @@ impl TapeLog {
             let direction = Direction::of(price_before(place, entry.price), entry.price);
             let at = UnixMillis(tape.at.0.saturating_sub(entry.age_ms));
             let (symbol, price, volume, ticks) = (row.symbol, entry.price, entry.volume, entry.ticks);
-            self.arrived += u64::from(ticks);
+            self.arrived += if self.filter.admits(&symbol) { u64::from(ticks) } else { 0 };
             self.push(at, TapeEvent::Tick { symbol, price, direction, volume, ticks });
         }
         if tape.skipped > 0 {
@@ -124,7 +189,7 @@ impl TapeLog {
     }
 
     fn shown(&self) -> &VecDeque<TapeLine> {
-        self.held.as_ref().map_or(&self.lines, |held| &held.lines)
+        self.held.as_ref().map_or(&self.lines, |held| &held.lines).shown(&self.filter)
     }
 
     /// Writes what is in the document and changed.
@@ -215,6 +280,40 @@ mod tests {
         log.follow(true);
         assert!(shown(&mut log, &tape).iter().all(|line| line.number > 4));
         assert_eq!((tape.unseen.get_untracked(), tape.following.get_untracked()), (0, true));
+    }
+
+    #[test]
+    fn a_filter_shows_the_past_too_and_keeps_what_ticks_seldom() {
+        let rows = ["AAPL", "MSFT"].map(|text| Row::empty(1, Symbol::parse(text).expect("a symbol")));
+        let (mut log, tape) = (TapeLog::default(), TapeColumn::new(10));
+        let take = |log: &mut TapeLog, row, count: usize| {
+            let entry = TickEntry { row, price: 1.0, volume: 1, age_ms: 0, ticks: 1 };
+            let tape = Tape { connection_id: 1, at: UnixMillis(0), entries: vec![entry; count], skipped: 0 };
+            log.take(&tape, &rows, |_, _| None);
+        };
+        let numbers = |log: &mut TapeLog| shown(log, &tape).iter().map(|line| line.number).collect::<Vec<_>>();
+        take(&mut log, 0, 1);
+        take(&mut log, 1, 3);
+        log.note_state(UnixMillis(0), ConnectionState::Mute, None);
+        log.filter(Filter::new("aa"));
+        assert_eq!(numbers(&mut log), [1, 5], "a state is everybody's");
+        take(&mut log, 1, 2 * TAPE_LINES_MAX);
+        assert_eq!(numbers(&mut log), [1, 5]);
+
+        log.follow(false);
+        take(&mut log, 0, 2);
+        take(&mut log, 1, 2);
+        assert_eq!(
+            (numbers(&mut log), tape.unseen.get_untracked()),
+            (vec![1, 5], 2),
+            "what does not pass is not missed"
+        );
+        log.filter(Filter::new("aa, ms"));
+        assert_eq!((numbers(&mut log).len(), tape.unseen.get_untracked()), (10, 0));
+        log.filter(Filter::default());
+        log.follow(true);
+        assert_eq!(numbers(&mut log).last(), Some(&(2 * TAPE_LINES_MAX as u64 + 9)));
+        assert!(log.lines.passed.is_empty(), "nothing is kept twice without need");
     }
 
     #[test]
