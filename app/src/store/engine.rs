@@ -1,25 +1,23 @@
 //! Folds frames into the board and writes the signals whose value changed.
 
+mod paint;
+
 use super::{
     announcer::Announcer,
     arrangement::PageArrangement,
     clock::ServerClock,
     link::LinkState,
     side::{Rows, Sides},
-    table::{Act, Table, members},
-    view::{Column, FRESH_ERROR_MS, Totals, View, is_stale, set_if_changed},
+    table::{Act, Table},
+    view::{View, set_if_changed},
 };
-use crate::{
-    api::FIRST_ROWS_MAX,
-    model::{
-        board::{Board, Change},
-        connection::{ConnectionId, ConnectionState},
-        health::LayerState,
-        protocol::{Frame, Row, Snapshot, Ticks},
-        status::LiveReport,
-        tape::{Tape, TapeSet},
-        time::UnixMillis,
-    },
+use crate::model::{
+    board::{Board, Change},
+    connection::ConnectionId,
+    protocol::{Frame, Row, Snapshot, Ticks},
+    status::LiveReport,
+    tape::{Tape, TapeSet},
+    time::UnixMillis,
 };
 use leptos::prelude::*;
 
@@ -205,98 +203,6 @@ impl Engine {
         self.tables.iter_mut().for_each(|table| table.screen_delays.drawn(drawn_at));
     }
 
-    /// Columns come and go with the configuration only; those that stay keep their signals and their arrangement.
-    fn paint_columns(&mut self, view: &View) {
-        let connections = &self.board.report.connections;
-        let mut known = std::mem::take(&mut self.tables);
-        self.tables = connections
-            .iter()
-            .map(|connection| {
-                let id = connection.live.id;
-                let kept = known.iter().position(|table| table.id == id).map(|place| known.swap_remove(place));
-                kept.unwrap_or_else(|| Table::new(id, self.opening.of(id)))
-            })
-            .collect();
-        let old = view.columns.get_untracked();
-        let same = old.len() == connections.len() && old.iter().zip(connections).all(|(a, b)| a.id == b.live.id);
-        if !same {
-            let columns = connections.iter().map(|connection| {
-                let kept = old.iter().find(|column| column.id == connection.live.id).cloned();
-                kept.unwrap_or_else(|| Column::new(connection.live.id, FIRST_ROWS_MAX))
-            });
-            view.columns.set(columns.collect());
-        }
-        for (column, connection) in view.columns.get_untracked().iter().zip(connections) {
-            if column.config.with_untracked(|old| *old != connection.config) {
-                column.config.set(connection.config.clone());
-            }
-        }
-    }
-
-    fn paint_live(&mut self, view: &View, local: UnixMillis) {
-        let report = &self.board.report;
-        set_if_changed(&view.head, report.head.clone());
-        let columns = view.columns.get_untracked();
-        for (place, connection) in report.connections.iter().enumerate() {
-            // By number: while the view is paused its columns may be older than the report.
-            let Some(column) = columns.iter().find(|column| column.id == connection.live.id) else { continue };
-            set_if_changed(&column.live, connection.live.clone());
-            let rates = self.board.rates.get(place).map(|rates| rates.iter().copied().collect()).unwrap_or_default();
-            set_if_changed(&column.rates, rates);
-        }
-        self.announce(view, local);
-        self.paint_totals(view);
-    }
-
-    fn announce(&mut self, view: &View, local: UnixMillis) {
-        let connections = self.board.report.connections.iter().map(|connection| &connection.live);
-        if self.linked
-            && let Some(text) = self.announcer.listen(connections, local)
-        {
-            view.announcement.set(text);
-        }
-    }
-
-    fn paint_totals(&self, view: &View) {
-        let connections = &self.board.report.connections;
-        // Where silence is as it should be, no row is stale.
-        let quiet: Vec<_> =
-            connections.iter().filter(|c| c.live.health.data.state == LayerState::Quiet).map(|c| c.live.id).collect();
-        let stale = |row: &&Row| is_stale(row, self.now) && !quiet.contains(&row.connection_id);
-        let is_fresh = |at: UnixMillis| self.now.is_none_or(|now| now.millis_since(at) < FRESH_ERROR_MS);
-        let totals = Totals {
-            ticks_per_second: connections.iter().map(|c| c.live.metrics.ticks_per_second).sum(),
-            mute: connections.iter().filter(|c| c.live.state == ConnectionState::Mute).count() as u32,
-            stale: self.board.rows.iter().filter(stale).count() as u32,
-            fresh_errors: connections.iter().filter_map(|c| c.live.metrics.last_error.as_ref()).any(|e| is_fresh(e.at)),
-        };
-        set_if_changed(&view.totals, totals);
-    }
-
-    fn lay_out_tables(&mut self) {
-        let ids = self.tables.iter().map(|table| table.id);
-        let members = members(&self.board.rows, ids);
-        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
-        for (table, members) in self.tables.iter_mut().zip(members) {
-            table.set_members(members);
-            table.arrange(rows);
-        }
-    }
-
-    fn paint_tables(&mut self, view: &View, all: bool, rows_changed: bool) {
-        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
-        let columns = view.columns.get_untracked();
-        for (table, column) in self.tables.iter_mut().zip(&columns) {
-            if all {
-                table.paint(column);
-            }
-            if rows_changed {
-                table.paint_rows(column, rows);
-            }
-            table.paint_tape(column);
-        }
-    }
-
     /// A reader does something to a column; shown at once.
     pub fn act(&mut self, view: &View, id: ConnectionId, act: Act) {
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
@@ -410,5 +316,4 @@ fn rows<'a>(board: &'a Board, sides: &'a Sides, frozen: Option<&'a Frozen>, now:
 }
 
 #[cfg(test)]
-#[path = "engine_tests.rs"]
 mod tests;

@@ -104,8 +104,8 @@ pub async fn start_session(auth: &mut AuthSession, account: &Account, actor: &Ac
     Ok(())
 }
 
-/// What an open page asks for by itself: that is nobody's use of a session.
-const UNASKED: [&str; 2] = ["/api/admin/fn/reliability", "/api/admin/fn/history"];
+/// What an open page does by itself, such as coming back after a lost link: that is nobody's use of a session.
+const UNASKED: [&str; 3] = ["/admin-ws", "/api/admin/fn/reliability", "/api/admin/fn/history"];
 
 /// Moves the end of a session that is in use, after the request, which may have been the one to end it.
 async fn renew_session(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {

@@ -8,6 +8,7 @@
 //! Plain data with one owner, the hub's task: no lock, no clock of its own, no I/O.
 
 mod inference;
+mod reported;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -19,11 +20,11 @@ use crate::{
 };
 use app::model::{
     board::{Board, ROWS_MAX},
-    connection::{ConnectionId, ConnectionState},
+    connection::ConnectionId,
     history::HistoryTrouble,
     market::Calendar,
     protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
-    status::{ConnectionLive, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
+    status::{ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     symbol::Symbol,
     tape::TapeSet,
     tick::{Direction, Tick},
@@ -31,7 +32,7 @@ use app::model::{
 };
 use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+use std::{ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
 
 /// The numbers that a connection may have, configured here or reported by others.
@@ -294,64 +295,6 @@ impl Monitor {
         Some(place)
     }
 
-    fn adopt(&mut self, reported: &StatusReport, now: UnixMillis) {
-        let mut report = reported.clone();
-        report.connections = self.all_slots(report.connections, now);
-        report.head.feed = self.feed;
-        report.head.market = self.board.report.head.market;
-        report.head.bus = self.board.report.head.bus.clone();
-        report.head.history_trouble = self.board.report.head.history_trouble.take();
-        self.changed |= !same_states(&self.board.report, &report) || self.reported_at.is_none();
-        // As old as whoever made it says; from the future it cannot be.
-        self.reported_at = Some(now.min(reported.head.generated_at));
-        let reconfigured = !self.board.report.same_configuration(&report);
-        self.board.report = report;
-        if reconfigured {
-            self.lay_out_rows();
-        }
-        self.sum_up();
-    }
-
-    /// Every configured slot once, as reported where it was, and what was reported beyond them.
-    fn all_slots(&self, reported: Vec<ConnectionStatus>, now: UnixMillis) -> Vec<ConnectionStatus> {
-        let mut slots: BTreeMap<ConnectionId, ConnectionStatus> = BTreeMap::new();
-        for mut connection in reported.into_iter().filter(|connection| SLOTS.contains(&connection.live.id)) {
-            self.complete(&mut connection);
-            let live = &mut connection.live;
-            let observed = self.observed.get(&live.id).copied().unwrap_or_default();
-            if self.feed == Feed::Redis && inference::says_nothing_of_data(live) {
-                let before = self.board.report.connections.iter().map(|c| &c.live).find(|before| before.id == live.id);
-                inference::complete(live, &observed, now, &self.board.report.head.market, before);
-            }
-            let has_rates = inference::has_rates(&live.metrics);
-            inference::fill_in(live, &observed, has_rates);
-            slots.entry(connection.live.id).or_insert(connection);
-        }
-        for plan in &self.plans {
-            slots.entry(plan.id).or_insert_with(|| {
-                let mut live = upstream::report::idle(plan);
-                if live.enabled && !plan.config.symbols.is_empty() {
-                    live.state = ConnectionState::Failed;
-                    live.reason = Some("The connection manager does not report this connection".to_owned());
-                }
-                ConnectionStatus { live, config: plan.config.clone() }
-            });
-        }
-        slots.into_values().collect()
-    }
-
-    /// TickStock's own manager does not say which symbols a connection has: then our configuration does.
-    fn complete(&self, connection: &mut ConnectionStatus) {
-        let plan = self.plans.iter().find(|plan| plan.id == connection.live.id);
-        if let Some(plan) = plan.filter(|_| connection.config.symbols.is_empty()) {
-            let reported_count = connection.config.ticker_count;
-            connection.config = plan.config.clone();
-            if reported_count > 0 {
-                connection.config.ticker_count = reported_count;
-            }
-        }
-    }
-
     /// One row for each symbol of each enabled connection; what was known of it stays.
     fn lay_out_rows(&mut self) {
         let mut known: HashMap<_, _> =
@@ -390,22 +333,4 @@ impl Monitor {
         report.head.summary =
             Summary::of(report.connections.iter().map(|connection| &connection.live), self.unassigned_ticks_total);
     }
-}
-
-/// Do both say the same of every connection, numbers aside?
-fn same_states(one: &StatusReport, other: &StatusReport) -> bool {
-    let face = |live: &ConnectionLive| {
-        (
-            live.id,
-            live.enabled,
-            live.state,
-            live.state_since,
-            live.reason.clone(),
-            live.reconnect.clone(),
-            live.subscription.clone(),
-            live.health.clone(),
-        )
-    };
-    one.connections.len() == other.connections.len()
-        && one.connections.iter().zip(&other.connections).all(|(a, b)| face(&a.live) == face(&b.live))
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::{
+    api::FIRST_ROWS_MAX,
     model::{
+        connection::ConnectionState,
         protocol::{RowId, TickEntry},
         status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,

@@ -1,0 +1,89 @@
+//! The status as the connection manager reports it, here or elsewhere: completed where it says nothing, and taken over.
+
+use super::{Monitor, SLOTS, inference};
+use crate::upstream;
+use app::model::{
+    connection::{ConnectionId, ConnectionState},
+    status::{ConnectionLive, ConnectionStatus, Feed, StatusReport},
+    time::UnixMillis,
+};
+use std::collections::BTreeMap;
+
+impl Monitor {
+    /// A report came, or the configuration that completes it changed.
+    pub(super) fn adopt(&mut self, reported: &StatusReport, now: UnixMillis) {
+        let mut report = reported.clone();
+        report.connections = self.all_slots(report.connections, now);
+        report.head.feed = self.feed;
+        report.head.market = self.board.report.head.market;
+        report.head.bus = self.board.report.head.bus.clone();
+        report.head.history_trouble = self.board.report.head.history_trouble.take();
+        self.changed |= !same_states(&self.board.report, &report) || self.reported_at.is_none();
+        // As old as whoever made it says; from the future it cannot be.
+        self.reported_at = Some(now.min(reported.head.generated_at));
+        let reconfigured = !self.board.report.same_configuration(&report);
+        self.board.report = report;
+        if reconfigured {
+            self.lay_out_rows();
+        }
+        self.sum_up();
+    }
+
+    /// Every configured slot once, as reported where it was, and what was reported beyond them.
+    fn all_slots(&self, reported: Vec<ConnectionStatus>, now: UnixMillis) -> Vec<ConnectionStatus> {
+        let mut slots: BTreeMap<ConnectionId, ConnectionStatus> = BTreeMap::new();
+        for mut connection in reported.into_iter().filter(|connection| SLOTS.contains(&connection.live.id)) {
+            self.complete(&mut connection);
+            let live = &mut connection.live;
+            let observed = self.observed.get(&live.id).copied().unwrap_or_default();
+            if self.feed == Feed::Redis && inference::says_nothing_of_data(live) {
+                let before = self.board.report.connections.iter().map(|c| &c.live).find(|before| before.id == live.id);
+                inference::complete(live, &observed, now, &self.board.report.head.market, before);
+            }
+            let has_rates = inference::has_rates(&live.metrics);
+            inference::fill_in(live, &observed, has_rates);
+            slots.entry(connection.live.id).or_insert(connection);
+        }
+        for plan in &self.plans {
+            slots.entry(plan.id).or_insert_with(|| {
+                let mut live = upstream::report::idle(plan);
+                if live.enabled && !plan.config.symbols.is_empty() {
+                    live.state = ConnectionState::Failed;
+                    live.reason = Some("The connection manager does not report this connection".to_owned());
+                }
+                ConnectionStatus { live, config: plan.config.clone() }
+            });
+        }
+        slots.into_values().collect()
+    }
+
+    /// TickStock's own manager does not say which symbols a connection has: then our configuration does.
+    fn complete(&self, connection: &mut ConnectionStatus) {
+        let plan = self.plans.iter().find(|plan| plan.id == connection.live.id);
+        if let Some(plan) = plan.filter(|_| connection.config.symbols.is_empty()) {
+            let reported_count = connection.config.ticker_count;
+            connection.config = plan.config.clone();
+            if reported_count > 0 {
+                connection.config.ticker_count = reported_count;
+            }
+        }
+    }
+}
+
+/// Do both say the same of every connection, numbers aside?
+fn same_states(one: &StatusReport, other: &StatusReport) -> bool {
+    let face = |live: &ConnectionLive| {
+        (
+            live.id,
+            live.enabled,
+            live.state,
+            live.state_since,
+            live.reason.clone(),
+            live.reconnect.clone(),
+            live.subscription.clone(),
+            live.health.clone(),
+        )
+    };
+    one.connections.len() == other.connections.len()
+        && one.connections.iter().zip(&other.connections).all(|(a, b)| face(&a.live) == face(&b.live))
+}
