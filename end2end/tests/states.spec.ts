@@ -236,7 +236,7 @@ test('paused, a link that is lost and found again moves nothing', async ({ page,
     await monitor.server.startAgain();
     await monitor.expectLive(20_000);
   });
-  await expect(monitor.pause).toHaveAttribute('aria-pressed', 'true');
+  await expect(monitor.pause).toHaveAttribute('data-paused', 'true');
   await expect(label).toHaveText(pausedAt);
   expect(await monitor.prices(1), 'what somebody reads stays').toEqual(prices);
   await monitor.pause.click();

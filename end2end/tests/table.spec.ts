@@ -77,7 +77,7 @@ test('a table is filtered, sorted and pinned, and its address shows a colleague 
     await colleague.page.goto(address);
     await colleague.waitUntilHydrated();
     await colleague.expectLive();
-    await expect(colleague.pause).toHaveAttribute('aria-pressed', 'true');
+    await expect(colleague.pause).toHaveAttribute('data-paused', 'true');
     expect((await colleague.symbols(1))[0]).toBe('MSFT');
     await expect(colleague.table(2).getByRole('columnheader', { name: 'Rate' })).toHaveAttribute('aria-sort', 'descending');
     await expect(colleague.tape(3)).toBeVisible();
@@ -98,7 +98,7 @@ test('everything is done from the keyboard, where no field is in the way', async
   await expect(monitor.filter(2)).toBeFocused();
   await page.keyboard.type('t 2?');
   await expect(monitor.filter(2), 'in a field keys are text').toHaveValue('t 2?');
-  await expect(monitor.pause).toHaveAttribute('aria-pressed', 'false');
+  await expect(monitor.pause).toHaveAttribute('data-paused', 'false');
   await page.keyboard.press('Escape');
   await expect(monitor.filter(2)).toHaveValue('');
 
@@ -127,7 +127,7 @@ test('everything is done from the keyboard, where no field is in the way', async
   await page.keyboard.press('Escape');
   await expect(monitor.column(2).locator('[aria-selected=true]')).toHaveCount(0);
   await page.keyboard.press('Space');
-  await expect(monitor.pause).toHaveAttribute('aria-pressed', 'true');
+  await expect(monitor.pause).toHaveAttribute('data-paused', 'true');
   await page.keyboard.press('Space');
 
   await page.keyboard.press('t');

@@ -27,12 +27,13 @@ pub fn Configuration(
 ) -> impl IntoView {
     let source = move || config.with(source_text);
     let tickers = move || config.with(|config| format::count(config.ticker_count.into()));
+    let unit = move || config.with(|config| if config.ticker_count == 1 { " ticker" } else { " tickers" });
     let warnings = move || {
         config.with(|config| config.warnings.iter().map(|warning| warning_line(warning.clone())).collect_view())
     };
     let head = view! {
         <span class="config-source">{source}</span>
-        <span class="config-count number">{tickers}<span class="unit">" tickers"</span></span>
+        <span class="config-count number">{tickers}<span class="unit">{unit}</span></span>
     }
     .into_any();
     view! {

@@ -106,7 +106,7 @@ pub fn change_direction(part: Option<f64>) -> Direction {
 pub fn short_age(has_ticked: bool, seconds: Option<u64>) -> String {
     match seconds {
         _ if !has_ticked => "never".to_owned(),
-        Some(0) => "now".to_owned(),
+        Some(0..=1) => "now".to_owned(),
         Some(seconds) => format_seconds(seconds),
         None => String::new(),
     }
@@ -133,7 +133,8 @@ pub fn age_seconds(time: Option<UnixMillis>, now: Option<UnixMillis>) -> Option<
 #[must_use]
 pub fn age(time: Option<UnixMillis>, now: Option<UnixMillis>) -> String {
     match age_seconds(time, now) {
-        Some(0) => "now".to_owned(),
+        // What is told once a second is a second old at times, and of the present.
+        Some(0..=1) => "now".to_owned(),
         Some(seconds) => format_seconds(seconds) + " ago",
         None => clock(time),
     }

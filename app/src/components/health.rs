@@ -67,7 +67,9 @@ fn Facts(
     let id = live.with_untracked(|live| live.id);
     let since = move || {
         live.with(|live| {
-            live.state_since.map(|since| ["since ", &format::day_and_clock(since, now.get()), " UTC"].concat())
+            // The state's time, which is not the socket's.
+            let state = if live.state == ConnectionState::Connected { "" } else { live.state.label() };
+            live.state_since.map(|since| [state, " since ", &format::day_and_clock(since, now.get()), " UTC"].concat())
         })
     };
     let uptime = move || {

@@ -53,7 +53,12 @@ pub fn LatencyTable(
 
 fn to_server(live: &ConnectionLive) -> Percentiles {
     match &live.metrics.latency_ms {
-        Some(latency) => Ok([latency.p50, latency.p95, latency.p99].map(|ms| format::fixed(ms, 1))),
+        Some(latency) => {
+            let parts = [latency.p50, latency.p95, latency.p99];
+            // What this server measures is whole; others may tell more.
+            let decimals = u32::from(parts.iter().any(|ms| ms.fract() != 0.0));
+            Ok(parts.map(|ms| format::fixed(ms, decimals)))
+        }
         None => Err(live.metrics.latency_note.clone().unwrap_or_else(|| format::NOTHING.to_owned())),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::format;
 use crate::store::link::LinkState;
-use leptos::prelude::*;
+use leptos::{ev, html, prelude::*};
 
 /// The badge in the bar.
 #[component]
@@ -14,15 +14,32 @@ pub fn LinkBadge(
 ) -> impl IntoView {
     // Tens of milliseconds: a number that changes with every frame says nothing.
     let lag = Memo::new(move |_| link.get().is_live().then(|| lag_ms.get()).flatten().map(|lag| lag / 10 * 10));
+    let details = NodeRef::<html::Details>::new();
+    let close = move || {
+        if let Some(details) = details.get_untracked() {
+            details.set_open(false);
+        }
+    };
+    // Closed by Escape, and by whoever goes on elsewhere.
+    let on_key = move |event: ev::KeyboardEvent| {
+        if event.key() == "Escape" {
+            close();
+        }
+    };
+    let on_leave = move |event: ev::FocusEvent| {
+        if !is_within(details, &event) {
+            close();
+        }
+    };
     view! {
-        <details class="link popover" data-testid="link" data-state=move || link.get().name()>
+        <details class="link popover" data-testid="link" data-state=move || link.get().name() node_ref=details on:keydown=on_key on:focusout=on_leave>
             <summary>
                 <span class="link-dot" aria-hidden="true"></span>
                 <span class="visually-hidden">"Link: "</span>
                 <span class="link-label">{move || link.get().label()}</span>
                 <span class="link-lag unit number">{move || lag_text(lag.get())}</span>
             </summary>
-            <div class="popover-panel">
+            <div class="popover-panel" tabindex="-1">
                 <p>"This page's own connection to the monitor."</p>
                 <dl class="facts">
                     <div><dt>"Extra delay"</dt><dd class="number" data-testid="extra-delay">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
@@ -30,6 +47,22 @@ pub fn LinkBadge(
                 <p class="unit">"How much longer than the quickest the last message took. What a tick takes to the screen stands in the metrics of its connection."</p>
             </div>
         </details>
+    }
+}
+
+/// Does the focus stay inside of the element?
+fn is_within(details: NodeRef<html::Details>, event: &ev::FocusEvent) -> bool {
+    #[cfg(feature = "hydrate")]
+    {
+        use wasm_bindgen::JsCast;
+
+        let to = event.related_target().and_then(|target| target.dyn_into::<leptos::web_sys::Node>().ok());
+        details.get_untracked().is_some_and(|details| details.contains(to.as_ref()))
+    }
+    #[cfg(not(feature = "hydrate"))]
+    {
+        let _ = (details, event);
+        false
     }
 }
 

@@ -40,7 +40,9 @@ pub fn LiveData(
     let first: Signal<usize> = RwSignal::from(column.first.clone()).into();
     let slots: Signal<Vec<Slot<RowView>>> = RwSignal::from(column.slots.clone()).into();
     let cursor: Signal<Option<usize>> = RwSignal::from(column.cursor.clone()).into();
-    let as_of = move || match still_since.get().or_else(|| live.with(|live| live.metrics.last_update)) {
+    // A pause makes nothing younger that had stopped before.
+    let last = move || live.with(|live| live.metrics.last_update);
+    let as_of = move || match still_since.get().into_iter().chain(last()).min() {
         Some(at) => ["as of ", &at.clock(), " UTC"].concat(),
         None => "no tick yet".to_owned(),
     };
@@ -68,10 +70,29 @@ pub fn LiveData(
 fn empty_text(members: usize, connected: bool) -> String {
     match (members, connected) {
         (0, true) => "No symbols. Set this connection's universe key or symbol list, then refresh the configuration.",
-        (0, false) => "Symbols appear here once this connection has a universe key or a symbol list.",
+        (0, false) => {
+            "Symbols appear here once this connection has some to carry: from its universe key or symbol list."
+        }
         _ => "No symbol of this connection has that in its name.",
     }
     .to_owned()
+}
+
+/// Back from the field to its column, where keys of one character work again.
+fn leave(event: &leptos::ev::KeyboardEvent) {
+    #[cfg(feature = "hydrate")]
+    {
+        use leptos::web_sys::{Element, HtmlElement};
+        use wasm_bindgen::JsCast;
+
+        let field = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let column = field.and_then(|field| field.closest("[data-column]").ok().flatten());
+        if let Some(column) = column.and_then(|column| column.dyn_into::<HtmlElement>().ok()) {
+            let _ = column.focus();
+        }
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = event;
 }
 
 /// Which view, the filter, and what is not shown.
@@ -105,7 +126,9 @@ fn Bar(
     };
     let is_tape = move || view.get() == DataView::Tape;
     let filter_key = move |event: leptos::ev::KeyboardEvent| {
-        if event.key() == "Escape" {
+        if event.key() == "Escape" && filter.with_untracked(String::is_empty) {
+            leave(&event);
+        } else if event.key() == "Escape" {
             on_act.run(Act::Filter(String::new()));
         }
     };

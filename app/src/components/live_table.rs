@@ -240,7 +240,7 @@ fn TableRow(
                 {move || format::change(change.get())}
             </span>
             <span role="gridcell" class="cell-rate number" data-cell="rate">
-                {move || row.get().map(|row| if row.price.is_some() { format::fixed(row.rate.into(), 1) } else { format::NOTHING.into() })}
+                {move || row.get().map(|row| row.price.and(row.rate).map_or_else(|| format::NOTHING.into(), |rate| format::fixed(rate.into(), 1)))}
             </span>
             <span role="gridcell" class="cell-updated number" data-cell="time">
                 <span class="cell-time">{move || row.get().map(|row| format::clock(row.timestamp))}</span>

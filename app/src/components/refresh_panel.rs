@@ -37,18 +37,12 @@ pub fn RefreshPanel(
     }
 }
 
-/// The outcome, a line each: what changed first, then what needs somebody's hand.
+/// The outcome, a line each: what needs somebody's hand first, then what changed.
 fn outcome_lines(outcome: &RefreshOutcome) -> Vec<String> {
     let mut lines = Vec::new();
     let nothing_changed = outcome.changed.is_empty() && outcome.refused.is_empty() && outcome.needs_restart.is_empty();
     if nothing_changed && !outcome.unchanged.is_empty() {
-        return vec![["Nothing changed; ", &numbers(&outcome.unchanged), " keep running"].concat()];
-    }
-    for change in &outcome.changed {
-        lines.push(["Connection ", &change.connection.to_string(), ": ", &change.what.join(", ")].concat());
-    }
-    if !outcome.unchanged.is_empty() {
-        lines.push(["Keep running: ", &numbers(&outcome.unchanged)].concat());
+        return vec!["Nothing changed.".to_owned()];
     }
     for refusal in &outcome.refused {
         let value = refusal.value.as_ref().map(|value| ["=", value].concat()).unwrap_or_default();
@@ -56,6 +50,12 @@ fn outcome_lines(outcome: &RefreshOutcome) -> Vec<String> {
     }
     if !outcome.needs_restart.is_empty() {
         lines.push(["Takes effect at the next start: ", &outcome.needs_restart.join(", ")].concat());
+    }
+    for change in &outcome.changed {
+        lines.push(["Connection ", &change.connection.to_string(), ": ", &change.what.join(", ")].concat());
+    }
+    if !outcome.unchanged.is_empty() {
+        lines.push(["Unchanged: ", &numbers(&outcome.unchanged)].concat());
     }
     if lines.is_empty() {
         lines.push("Nothing changed.".to_owned());
@@ -88,14 +88,14 @@ mod tests {
         assert_eq!(
             outcome_lines(&outcome),
             [
-                "Connection 2: symbols: 1 → 2, priority",
-                "Keep running: connections 1, 3",
                 "Refused: WEBSOCKET_CONNECTION_3_PRIORITY=urgent — expected high, normal or low",
                 "Takes effect at the next start: REDIS_URL",
+                "Connection 2: symbols: 1 → 2, priority",
+                "Unchanged: connections 1, 3",
             ]
         );
         assert_eq!(outcome_lines(&RefreshOutcome::default()), ["Nothing changed."]);
         let same = RefreshOutcome { unchanged: vec![1, 2, 3], ..RefreshOutcome::default() };
-        assert_eq!(outcome_lines(&same), ["Nothing changed; connections 1, 2, 3 keep running"]);
+        assert_eq!(outcome_lines(&same), ["Nothing changed."]);
     }
 }

@@ -58,7 +58,12 @@ pub fn TapeList(
         }
     });
     Effect::new(move |_| set_pixels(lines, "top", first.get()));
-    observe_size(scroller, measure);
+    observe_size(scroller, move || {
+        if let (true, Some(element)) = (following.get_untracked(), scroller.get_untracked()) {
+            element.set_scroll_top(element.scroll_height());
+        }
+        measure();
+    });
     // The wheel scrolls beside the page's own thread: without this, lines that come in the same frame would scroll back to the
     // end before anybody hears of it, and a busy tape could not be left.
     let leave_end = move || {
@@ -74,9 +79,10 @@ pub fn TapeList(
             let _ = element.focus();
         }
     };
-    let empty = move || match filtered.get() {
-        true => "No tick of these symbols yet. The tape goes on with their next.",
-        false => "The tape starts with the next tick.",
+    let empty = move || match (unseen.get() > 0, filtered.get()) {
+        (true, _) => "Nothing was on the tape when it was stopped.",
+        (false, true) => "No tick of such a symbol yet.",
+        (false, false) => "The tape starts with the next tick.",
     };
     view! {
         <div class="tape-frame">
@@ -109,7 +115,7 @@ pub fn TapeList(
                 <p class="table-empty">{empty}</p>
             </Show>
         </div>
-        // Over the newest lines and no part of the table; where it leads one is at the end.
+        // No part of the table; where it leads one is at the end.
         <button
             type="button"
             class="button button-small tape-unseen number"

@@ -95,14 +95,12 @@ fn PauseButton(
             class="button button-pause"
             class:is-active=move || paused.get()
             data-testid="pause"
-            aria-pressed=move || paused.get().to_string()
+            data-paused=move || paused.get().to_string()
             title="Pause or resume the view (space)"
-            // One name with a state; what is seen names the act.
-            aria-label="Pause"
             on:click=move |_| on_pause.run(())
         >
             <Icon path/>
-            <span aria-hidden="true">{move || if paused.get() { "Resume" } else { "Pause" }}</span>
+            <span>{move || if paused.get() { "Resume" } else { "Pause" }}</span>
         </button>
     }
 }

@@ -16,8 +16,8 @@ const RATE_SECONDS: f32 = 10.0;
 pub struct Side {
     /// The first price that this page saw.
     pub opening: Option<f64>,
-    /// Ticks a second, averaged over the last seconds.
-    pub rate: f32,
+    /// Ticks a second, averaged over the last seconds; `None` before they were measured.
+    pub rate: Option<f32>,
     /// The price of the last tick on a tape.
     pub tape_price: Option<f64>,
     /// [`Row::ticks_total`] when the rate was measured last.
@@ -101,7 +101,7 @@ impl Sides {
         let weight = (seconds / RATE_SECONDS).max(1.0 / self.measurements as f32).min(1.0);
         for (side, row) in self.all.iter_mut().zip(rows) {
             let rate = row.ticks_total.saturating_sub(side.counted) as f32 / seconds;
-            side.rate += (rate - side.rate) * weight;
+            side.rate = Some(side.rate.map_or(rate, |before| before + (rate - before) * weight));
             side.counted = row.ticks_total;
         }
     }
@@ -139,11 +139,11 @@ mod tests {
             sides.measure(&rows, UnixMillis(second * 1000));
             rows[0].ticks_total += 20;
         }
-        assert_eq!(sides.all[0].rate, 20.0, "at once, and without what came before the page");
+        assert_eq!(sides.all[0].rate, Some(20.0), "at once, and without what came before the page");
         for second in 4..120 {
             sides.measure(&rows, UnixMillis(second * 1000));
         }
-        assert!(sides.all[0].rate < 0.01, "{}", sides.all[0].rate);
+        assert!(sides.all[0].rate.is_some_and(|rate| rate < 0.01), "{:?}", sides.all[0].rate);
     }
 
     #[test]
@@ -160,6 +160,6 @@ mod tests {
         assert_eq!(carried.all[0].opening, Some(10.0), "a server that was restarted opens no new view");
         carried.measure(&restarted, UnixMillis(0));
         carried.measure(&restarted, UnixMillis(1000));
-        assert_eq!(carried.all[0].rate, 0.0);
+        assert_eq!(carried.all[0].rate, Some(0.0));
     }
 }

@@ -159,7 +159,10 @@ impl Table {
             Act::Follow(follow) => self.tape.follow(follow),
         }
         if in_other_order {
+            // The row that the keyboard is at moves, and the keyboard with it.
+            let at = self.cursor.and_then(|place| self.shown.get(place).copied());
             self.arrange(rows);
+            self.cursor = at.and_then(|row| self.shown.iter().position(|shown| *shown == row));
         }
         self.paint(column);
         self.paint_rows(column, rows);
@@ -276,7 +279,7 @@ fn value_of(rows: Rows<'_>, id: usize, key: SortKey) -> Option<f64> {
         SortKey::Symbol => None,
         SortKey::Price => row.price,
         SortKey::Change => side.change(row),
-        SortKey::Rate => row.price.map(|_| f64::from(side.rate)),
+        SortKey::Rate => row.price.and(side.rate).map(f64::from),
         SortKey::Updated => row.price.map(|_| row.timestamp.0 as f64),
     }
 }
@@ -298,7 +301,7 @@ mod tests {
         let rows = vec![row("A", Some(5.0), 3), row("B", None, 0), row("C", Some(9.0), 1), row("D", Some(5.0), 2)];
         let side = |opening: f64, rate: f32| {
             let mut side = Side::default();
-            (side.opening, side.rate) = (Some(opening), rate);
+            (side.opening, side.rate) = (Some(opening), Some(rate));
             side
         };
         (rows, vec![side(10.0, 1.0), side(1.0, 0.0), side(9.0, 3.0), side(4.0, 2.0)])

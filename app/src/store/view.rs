@@ -172,8 +172,8 @@ pub struct RowView {
     pub direction: Direction,
     /// Against the price when the view was opened, as a part of it.
     pub change: Option<f64>,
-    /// Ticks a second.
-    pub rate: f32,
+    /// Ticks a second, once they are measured.
+    pub rate: Option<f32>,
     /// Time of the latest tick; `None` before the first.
     pub timestamp: Option<UnixMillis>,
     /// Whole seconds since then, once the page's clock runs.

@@ -108,8 +108,12 @@ fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettin
         Mode::Single if id == 1 => reader.text("SYMBOL_UNIVERSE_KEY"),
         Mode::Single | Mode::Multi => None,
     };
-    let symbols =
-        list(&mut reader, &name_of("SYMBOLS"), "ticker symbols separated by commas", |text| Symbol::parse(text).ok());
+    let symbols = list(
+        &mut reader,
+        &name_of("SYMBOLS"),
+        "ticker symbols separated by commas, each of at most 24 characters",
+        |text| Symbol::parse(text).ok(),
+    );
     let channels = channels(&mut reader, &name_of("CHANNELS"));
     let priority = reader.read(&name_of("PRIORITY"), default_priority, "high, normal or low", priority);
     let mut settings = ConnectionSettings {

@@ -62,10 +62,10 @@ impl Variables {
     fn read(source: Source) -> Result<Self, Problem> {
         let mut values = BTreeMap::new();
         if source.file.exists() {
-            let unreadable = |cause: String| Problem::new(".env", None, cause);
-            let lines = dotenvy::from_path_iter(&source.file).map_err(|error| unreadable(describe(&error)))?;
+            let unreadable = |error| Problem::new(".env", None, describe(&error, &source.file));
+            let lines = dotenvy::from_path_iter(&source.file).map_err(unreadable)?;
             for line in lines {
-                let (name, value) = line.map_err(|error| unreadable(describe(&error)))?;
+                let (name, value) = line.map_err(unreadable)?;
                 values.insert(name, value);
             }
         }
@@ -98,12 +98,16 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     }
 }
 
-fn describe(error: &dotenvy::Error) -> String {
+fn describe(error: &dotenvy::Error, file: &Path) -> String {
     match error {
         dotenvy::Error::LineParse(line, column) => {
             // What stands before the sign is a name, which is no secret; the rest may be one.
-            let name = line.split_once('=').map_or("a line", |(name, _)| name.trim());
-            format!("lines of the form NAME=value, values with blanks in quotes ({name}: stopped at column {column})")
+            let name = line.split_once('=').map_or("no name", |(name, _)| name.trim());
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let number = text.lines().position(|other| other.trim() == line.trim()).map_or(0, |place| place + 1);
+            format!(
+                "lines of the form NAME=value, values with blanks in quotes (line {number}, {name}: stopped at column {column})"
+            )
         }
         other => format!("a readable file ({other})"),
     }

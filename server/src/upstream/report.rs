@@ -136,7 +136,10 @@ pub(crate) fn idle(plan: &ConnectionPlan) -> ConnectionLive {
         name: plan.name.clone(),
         enabled: plan.enabled,
         state: if starved { ConnectionState::Failed } else { ConnectionState::Disabled },
-        reason: starved.then(|| "No symbols are configured for it".to_owned()),
+        reason: starved.then(|| match plan.carried_elsewhere.len() {
+            0 => "No symbols are configured for it".to_owned(),
+            _ => "Other connections carry all of its symbols".to_owned(),
+        }),
         health: Health { transport: off.clone(), subscription: off.clone(), data: off },
         ..ConnectionLive::default()
     }
