@@ -127,7 +127,7 @@ test('a change of state is announced, and the summary leads to who needs somebod
 });
 
 test('the first stop of the keyboard leads past the bar, and the help closes by its button', async ({ page, openMonitor }) => {
-  await openMonitor();
+  const { link } = await openMonitor();
   const skip = page.getByRole('link', { name: 'Skip to the connections' });
   await expect(skip).not.toBeInViewport();
   await page.keyboard.press('Tab');
@@ -142,4 +142,13 @@ test('the first stop of the keyboard leads past the bar, and the help closes by 
   await help.getByRole('button', { name: 'Close' }).click();
   await expect(help).toBeHidden();
   await expect(page.getByTestId('help'), 'the keyboard goes on where it was').toBeFocused();
+
+  for (const close of [() => page.keyboard.press('Escape'), () => page.getByTestId('state-3').click()]) {
+    await link.locator('summary').click();
+    await expect(page.getByTestId('extra-delay')).toBeVisible();
+    await page.getByTestId('extra-delay').click();
+    await expect(page.getByTestId('extra-delay'), 'its figures may be selected').toBeVisible();
+    await close();
+    await expect(page.getByTestId('extra-delay')).toBeHidden();
+  }
 });
