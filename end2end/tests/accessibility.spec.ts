@@ -24,6 +24,7 @@ test('all live, paused, folded, filtered, on a tape scrolled up, with the help a
   await page.keyboard.press('p');
   await monitor.link.locator('summary').click();
   await expect(page.getByTestId('extra-delay')).toHaveText(/^lag (< 10|\d+) ms$/);
+  await expectAccessible(page, 'the link’s figures');
   await monitor.pause.click();
   await expect(page.getByTestId('unseen-3')).toBeVisible();
   await expectAccessible(page, 'arranged and paused');

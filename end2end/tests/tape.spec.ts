@@ -70,6 +70,10 @@ test('the tape follows its end until the reader scrolls up, and says how many ca
   const [read, already] = [await monitor.tapeLines(1), await since()];
   await expect.poll(since).toBeGreaterThan(already + 100);
   expect(await monitor.tapeLines(1), 'what is read stands still').toEqual(read);
+  await monitor.filter(1).fill('zzz');
+  await expect.poll(async () => (await monitor.tapeLines(1)).filter(({ price }) => price !== '')).toEqual([]);
+  await monitor.filter(1).press('Escape');
+  await expect.poll(() => monitor.tapeLines(1), { message: 'without the filter one is where one was' }).toContainEqual(read[0]);
   await page.getByTestId('unseen-1').click();
   await expect(page.getByTestId('unseen-1')).toBeHidden();
   await expect(monitor.tape(1), 'and the keyboard is where it was').toBeFocused();

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// The most rows of a connection that are rendered on the server; the socket's snapshot brings the rest.
 pub const FIRST_ROWS_MAX: usize = 40;
 
+/// Where an open page asks by itself whether it still may: the status, in so many words not as somebody's use of a session.
+pub const STATUS_UNASKED: &str = "/api/admin/websocket-status?unasked";
+
 /// What the dashboard starts from: the same on the server and in the browser, so that hydration finds what was rendered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FirstView {

@@ -102,29 +102,25 @@ fn DisabledNote(
     id: ConnectionId,
     /// Why it is switched off, when somebody said.
     reason: Signal<Option<String>>,
-    /// Is there a warning, which says more than a recipe?
+    /// Is there a warning?
     warned: Signal<bool>,
 ) -> impl IntoView {
-    let recipe = move || {
-        view! {
-                <p>"To enable it, set"</p>
-                <ul>
-                    {(id > 1).then(|| view! { <li><code>"USE_MULTI_CONNECTION=true"</code></li> })}
-                    <li><code>{format!("WEBSOCKET_CONNECTION_{id}_ENABLED=true")}</code></li>
-                    <li>
-                        <code>{format!("WEBSOCKET_CONNECTION_{id}_UNIVERSE_KEY")}</code>
-                        " or " <code>{format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS")}</code>
-                    </li>
-                </ul>
-                <p>"and refresh the configuration."</p>
-        }
-    };
     view! {
         <div class="disabled-note">
             <p>{move || reason.get().unwrap_or_else(|| "This connection is switched off by configuration.".to_owned())}</p>
-            <Show when=move || warned.get() fallback=recipe>
-                <p>"Correct what the warning below names, then refresh the configuration."</p>
+            <Show when=move || warned.get()>
+                <p>"Correct what the warning below names."</p>
             </Show>
+            <p>"It runs when these are set"</p>
+            <ul>
+                {(id > 1).then(|| view! { <li><code>"USE_MULTI_CONNECTION=true"</code></li> })}
+                <li><code>{format!("WEBSOCKET_CONNECTION_{id}_ENABLED=true")}</code></li>
+                <li>
+                    <code>{format!("WEBSOCKET_CONNECTION_{id}_UNIVERSE_KEY")}</code>
+                    " or " <code>{format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS")}</code>
+                </li>
+            </ul>
+            <p>"and the configuration is refreshed."</p>
         </div>
     }
 }

@@ -42,7 +42,7 @@ pub fn LatencyTable(
                     {move || cells(to_server.get())}
                 </tr>
                 <tr data-testid=format!("to-screen-{id}")>
-                    <th scope="row" title="From a tick's receipt here until this browser has drawn it: the last 600 frames">"Server to screen"</th>
+                    <th scope="row" title="From the receipt of a frame's first tick until this browser has drawn it: the last 600 frames with ticks of this connection">"Server to screen"</th>
                     {move || cells(to_screen.get())}
                 </tr>
             </tbody>

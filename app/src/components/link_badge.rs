@@ -15,6 +15,7 @@ pub fn LinkBadge(
     // Tens of milliseconds: a number that changes with every frame says nothing.
     let lag = Memo::new(move |_| link.get().is_live().then(|| lag_ms.get()).flatten().map(|lag| lag / 10 * 10));
     let details = NodeRef::<html::Details>::new();
+    let summary = NodeRef::<html::Summary>::new();
     let close = move || {
         if let Some(details) = details.get_untracked() {
             details.set_open(false);
@@ -24,16 +25,19 @@ pub fn LinkBadge(
     let on_key = move |event: ev::KeyboardEvent| {
         if event.key() == "Escape" {
             close();
+            if let Some(summary) = summary.get_untracked() {
+                let _ = summary.focus();
+            }
         }
     };
     let on_leave = move |event: ev::FocusEvent| {
-        if !is_within(details, &event) {
+        if !stays_within(details, &event) {
             close();
         }
     };
     view! {
         <details class="link popover" data-testid="link" data-state=move || link.get().name() node_ref=details on:keydown=on_key on:focusout=on_leave>
-            <summary>
+            <summary node_ref=summary>
                 <span class="link-dot" aria-hidden="true"></span>
                 <span class="visually-hidden">"Link: "</span>
                 <span class="link-label">{move || link.get().label()}</span>
@@ -50,14 +54,15 @@ pub fn LinkBadge(
     }
 }
 
-/// Does the focus stay inside of the element?
-fn is_within(details: NodeRef<html::Details>, event: &ev::FocusEvent) -> bool {
+/// Does the focus stay inside of the element, or leave the page as a whole?
+fn stays_within(details: NodeRef<html::Details>, event: &ev::FocusEvent) -> bool {
     #[cfg(feature = "hydrate")]
     {
         use wasm_bindgen::JsCast;
 
         let to = event.related_target().and_then(|target| target.dyn_into::<leptos::web_sys::Node>().ok());
-        details.get_untracked().is_some_and(|details| details.contains(to.as_ref()))
+        let leaves_page = !document().has_focus().unwrap_or(true);
+        leaves_page || details.get_untracked().is_some_and(|details| details.contains(to.as_ref()))
     }
     #[cfg(not(feature = "hydrate"))]
     {

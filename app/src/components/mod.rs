@@ -9,7 +9,7 @@
 //!         ├─ HealthSection     ┐
 //!         ├─ Configuration     │ each a Section, which folds
 //!         ├─ LiveData ─────────┤── LiveTable or TapeList, each in a viewport
-//!         └─ MetricsPanel      ┘── Sparkline
+//!         └─ MetricsPanel      ┘── Sparkline, LatencyTable
 //!  Help
 //! ```
 //!

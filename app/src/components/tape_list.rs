@@ -5,7 +5,7 @@ use super::{
     format,
     icon::{Icon, direction_path},
     live_table::direction_name,
-    viewport::{ROW_HEIGHT_PX, Span, observe_size, set_pixels},
+    viewport::{OVERSCAN_ROWS, ROW_HEIGHT_PX, Span, observe_size, set_pixels},
 };
 use crate::{
     model::connection::ConnectionId,
@@ -33,6 +33,7 @@ pub fn TapeList(
     let first: Signal<usize> = RwSignal::from(tape.first).into();
     let following: Signal<bool> = RwSignal::from(tape.following).into();
     let unseen: Signal<u64> = RwSignal::from(tape.unseen).into();
+    let scroll_to = RwSignal::from(tape.scroll_to);
     let slots = RwSignal::from(tape.slots);
     let scroller = NodeRef::<html::Div>::new();
     let sizer = NodeRef::<html::Div>::new();
@@ -41,6 +42,10 @@ pub fn TapeList(
     let measure = move || {
         let Some(element) = scroller.get_untracked() else { return };
         let (top, height) = (element.scroll_top(), element.client_height());
+        // Folded away, it is nowhere.
+        if height == 0 {
+            return;
+        }
         let at_end = top + height + ROW_HEIGHT_PX.cast_signed() > element.scroll_height();
         // Only going up is leaving the end, and only going down comes back to it: when lines were added below, or the scroll
         // that follows them is told late, nobody has moved.
@@ -56,6 +61,16 @@ pub fn TapeList(
             element.set_scroll_top(element.scroll_height());
             last_top.set_value(element.scroll_top());
         }
+    });
+    Effect::new(move |_| {
+        let Some(place) = scroll_to.get() else { return };
+        if let (false, Some(element)) = (following.get_untracked(), scroller.get_untracked()) {
+            // The first row in the document stands so many above the first in sight.
+            let top = if place > 0 { place + OVERSCAN_ROWS } else { 0 };
+            element.set_scroll_top((top as u32 * ROW_HEIGHT_PX).cast_signed());
+            last_top.set_value(element.scroll_top());
+        }
+        scroll_to.set(None);
     });
     Effect::new(move |_| set_pixels(lines, "top", first.get()));
     observe_size(scroller, move || {
@@ -79,9 +94,9 @@ pub fn TapeList(
             let _ = element.focus();
         }
     };
-    let empty = move || match (unseen.get() > 0, filtered.get()) {
-        (true, _) => "Nothing was on the tape when it was stopped.",
-        (false, true) => "No tick of such a symbol yet.",
+    let empty = move || match (filtered.get(), unseen.get() > 0) {
+        (true, _) => "No tick of such a symbol here.",
+        (false, true) => "Nothing was on the tape when it was stopped.",
         (false, false) => "The tape starts with the next tick.",
     };
     view! {
@@ -95,7 +110,8 @@ pub fn TapeList(
             data-testid=format!("tape-{id}")
             node_ref=scroller
             on:scroll=move |_| measure()
-            on:wheel=move |event| if event.delta_y() < 0.0 { leave_end() }
+            on:wheel=move |event| if event.delta_y() < 0.0 && !event.ctrl_key() { leave_end() }
+            on:keydown=move |event| if matches!(event.key().as_str(), "ArrowUp" | "PageUp" | "Home") { leave_end() }
         >
             <div class="table-row tape-row table-head" role="row" aria-rowindex="1">
                 <span role="columnheader" title="UTC">"Time"</span>

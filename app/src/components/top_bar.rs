@@ -50,7 +50,8 @@ pub fn TopBar(
                 <span class="paused-at number" hidden=move || !paused.get()>
                     "Paused at " {move || super::format::clock(frozen_at.get())}
                 </span>
-                <span class="behind number" data-testid="behind" hidden=move || !paused.get()>
+                // Over a lost link nobody knows.
+                <span class="behind number" data-testid="behind" hidden=move || !paused.get() || link.get().is_stale()>
                     {move || super::format::count(behind.get())} " ticks behind"
                 </span>
                 <PauseButton paused on_pause/>

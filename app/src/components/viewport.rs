@@ -13,7 +13,7 @@ use leptos::{html, prelude::*};
 /// The height of a row in CSS pixels; `--row-height` in `style/tokens.css` is the same, and a test compares them.
 pub const ROW_HEIGHT_PX: u32 = 26;
 /// Rows kept in the document above and below the visible ones, so that scrolling never shows a gap.
-const OVERSCAN_ROWS: usize = 6;
+pub const OVERSCAN_ROWS: usize = 6;
 
 /// Which rows a list should hold in the document: the first and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

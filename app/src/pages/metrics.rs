@@ -229,7 +229,7 @@ enum Failure {
 /// The answer of a server function does not tell a lost session from a lost server: a request does whose status can be read.
 #[cfg(feature = "hydrate")]
 async fn why_not() -> Failure {
-    let answer = gloo_net::http::Request::get("/api/admin/websocket-status").send().await;
+    let answer = gloo_net::http::Request::get(crate::api::STATUS_UNASKED).send().await;
     answer.ok().and_then(|answer| Ended::of_http(answer.status())).map_or(Failure::Silent, Failure::Ended)
 }
 

@@ -199,6 +199,11 @@ impl Engine {
             self.lay_out_tables();
         }
         self.paint_tables(view, parts.members, parts.members || parts.rows);
+        self.tables.iter_mut().for_each(|table| table.screen_delays.draw());
+    }
+
+    /// What the last animation frame wrote is on the screen, as far as the page's own thread has a share in that.
+    pub fn drawn(&mut self, local: UnixMillis) {
         let drawn_at = self.clock.server_time(local);
         self.tables.iter_mut().for_each(|table| table.screen_delays.drawn(drawn_at));
     }

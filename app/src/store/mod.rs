@@ -78,6 +78,11 @@ impl Store {
         self.engine().paint(&self.view, local);
     }
 
+    /// What that wrote is drawn.
+    pub fn drawn(&self, local: UnixMillis) {
+        self.engine().drawn(local);
+    }
+
     /// The page is seen again.
     pub fn wake(&self) {
         self.engine().wake();

@@ -1,8 +1,9 @@
 //! How long a connection's ticks take from their receipt by the server until they are drawn (spec M2).
 //!
-//! A frame says when it was made and how long the first of its ticks had waited for that, by the server's clock; the page
-//! knows the offset of the two clocks (see [`super::clock`]) and when it drew. What is measured is therefore the wait for
-//! the frame, the network beyond its quickest, the wait for the animation frame, and the drawing.
+//! A frame says when it was made and how long the first of its ticks, whoever's, had waited for that, by the server's clock;
+//! the page knows the offset of the two clocks (see [`super::clock`]) and when its thread had drawn. What is measured is
+//! therefore the wait for the frame (at most one frame interval too much), the network beyond its quickest, the wait for the
+//! animation frame, and the drawing.
 
 use crate::model::time::UnixMillis;
 
@@ -21,6 +22,8 @@ pub struct ScreenDelays {
     drawn_at: UnixMillis,
     /// When the ticks were received that the next paint draws first.
     undrawn: Vec<UnixMillis>,
+    /// The same of those that it draws now.
+    drawing: Vec<UnixMillis>,
 }
 
 /// Percentiles, in milliseconds.
@@ -42,10 +45,20 @@ impl ScreenDelays {
         }
     }
 
-    /// What waited for it was drawn.
+    /// What waits is being drawn.
+    pub fn draw(&mut self) {
+        self.drawing.append(&mut self.undrawn);
+        self.drawing.truncate(UNDRAWN_MAX);
+    }
+
+    /// It was drawn. What took minutes was a machine that slept, or a clock that was set.
     pub fn drawn(&mut self, now: UnixMillis) {
-        for received_at in self.undrawn.drain(..) {
-            let delay = now.millis_since(received_at).clamp(0, i64::from(u16::MAX)) as u16;
+        for received_at in self.drawing.drain(..) {
+            let delay = now.millis_since(received_at);
+            if delay > FRESH_MS {
+                continue;
+            }
+            let delay = delay.max(0) as u16;
             self.drawn_at = now;
             if self.samples_ms.len() < SAMPLES {
                 self.samples_ms.push(delay);
@@ -69,9 +82,9 @@ impl ScreenDelays {
         }
         let mut sorted = self.samples_ms.clone();
         sorted.sort_unstable();
-        let last = sorted.len().checked_sub(1)?;
-        let at = |percent: usize| sorted[last * percent / 100];
-        Some(ScreenDelay { p50_ms: at(50), p95_ms: at(95), p99_ms: at(99) })
+        // Rounded up: of a few samples, the last percentile is the worst.
+        let at = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied();
+        Some(ScreenDelay { p50_ms: at(50)?, p95_ms: at(95)?, p99_ms: at(99)? })
     }
 }
 
@@ -81,6 +94,7 @@ mod tests {
 
     fn draw(delays: &mut ScreenDelays, delay_ms: i64) {
         delays.await_drawing(UnixMillis(100_000 - delay_ms));
+        delays.draw();
         delays.drawn(UnixMillis(100_000));
     }
 
@@ -89,7 +103,7 @@ mod tests {
         let mut delays = ScreenDelays::default();
         let now = UnixMillis(100_000);
         assert_eq!(delays.percentiles(now), None);
-        (0..2 * SAMPLES).for_each(|_| draw(&mut delays, 99_000));
+        (0..2 * SAMPLES).for_each(|_| draw(&mut delays, 59_000));
         (1..=SAMPLES as i64).for_each(|delay| draw(&mut delays, delay));
         let percentiles = Some(ScreenDelay { p50_ms: 300, p95_ms: 570, p99_ms: 594 });
         assert_eq!(delays.percentiles(now), percentiles);
@@ -99,6 +113,13 @@ mod tests {
         );
         draw(&mut delays, -5);
         assert_eq!(delays.samples_ms.len(), SAMPLES);
+
+        let mut few = ScreenDelays::default();
+        draw(&mut few, 60_001);
+        assert_eq!(few.percentiles(now), None, "a machine that slept");
+        (0..59).for_each(|_| draw(&mut few, 10));
+        draw(&mut few, 5_000);
+        assert_eq!(few.percentiles(now), Some(ScreenDelay { p50_ms: 10, p95_ms: 10, p99_ms: 5_000 }));
     }
 
     #[test]
@@ -107,6 +128,7 @@ mod tests {
         (0..1_000).for_each(|at| delays.await_drawing(UnixMillis(at)));
         assert_eq!(delays.undrawn.len(), UNDRAWN_MAX);
         delays.forget_undrawn();
+        delays.draw();
         delays.drawn(UnixMillis(2_000));
         assert!(delays.samples_ms.is_empty());
     }

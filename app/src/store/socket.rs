@@ -37,6 +37,7 @@ mod absent {
 #[cfg(feature = "hydrate")]
 mod browser {
     use crate::{
+        api::STATUS_UNASKED,
         model::{
             protocol::{CloseReason, ComeBack, Frame, SUBPROTOCOL_BINARY},
             tape::TapeSet,
@@ -59,7 +60,6 @@ mod browser {
     const SILENCE_MS_MAX: i64 = 5_000;
     const BEAT_MS: i32 = 1_000;
     const PATH: &str = "/admin-ws";
-    const STATUS_PATH: &str = "/api/admin/websocket-status";
     /// How often a page that cannot come back asks whether it may: at the second failure, then at every sixth.
     const STATUS_EVERY_ATTEMPTS: u32 = 6;
 
@@ -113,6 +113,7 @@ mod browser {
         retry: Closure<dyn FnMut()>,
         beat: Closure<dyn FnMut()>,
         draw: Closure<dyn FnMut()>,
+        drawn: Closure<dyn FnMut()>,
         wake: Closure<dyn FnMut()>,
     }
 
@@ -176,7 +177,13 @@ mod browser {
                 draw: guarded(link, |link| {
                     link.frame.set(None);
                     link.store.animation_frame(now());
+                    // The next task comes when the browser has laid out and painted what this one wrote.
+                    link.with_callbacks(|callbacks| {
+                        let drawn = callbacks.drawn.as_ref().unchecked_ref();
+                        link.window.set_timeout_with_callback(drawn).ok()
+                    });
                 }),
+                drawn: guarded(link, |link| link.store.drawn(now())),
                 wake: guarded(link, Link::wake),
             }
         }
@@ -335,7 +342,7 @@ mod browser {
                     link.take_status(&response);
                 }
             });
-            let _ = self.window.fetch_with_str(STATUS_PATH).then2(&answer, &answer);
+            let _ = self.window.fetch_with_str(STATUS_UNASKED).then2(&answer, &answer);
             // Called once and then empty; it may outlive the page, so nobody else can hold it.
             answer.forget();
         }

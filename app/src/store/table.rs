@@ -126,7 +126,8 @@ impl Table {
 
     /// The reader does something; shown at once.
     pub fn act(&mut self, column: &Column, rows: Rows<'_>, act: Act) {
-        let in_other_order = matches!(act, Act::Sort(_) | Act::Filter(_) | Act::Pin(_));
+        let is_pin = matches!(act, Act::Pin(_));
+        let in_other_order = is_pin || matches!(act, Act::Sort(_) | Act::Filter(_));
         match act {
             Act::Sort(key) => self.arrangement.sort = self.arrangement.sort.by(key),
             Act::Filter(text) => {
@@ -159,10 +160,10 @@ impl Table {
             Act::Follow(follow) => self.tape.follow(follow),
         }
         if in_other_order {
-            // The row that the keyboard is at moves, and the keyboard with it.
-            let at = self.cursor.and_then(|place| self.shown.get(place).copied());
+            let at = self.cursor.filter(|_| is_pin).and_then(|place| self.shown.get(place).copied());
             self.arrange(rows);
-            self.cursor = at.and_then(|row| self.shown.iter().position(|shown| *shown == row));
+            // A row that is pinned by a key moves, and the keyboard with it.
+            self.cursor = at.map_or(self.cursor, |row| self.shown.iter().position(|shown| *shown == row));
         }
         self.paint(column);
         self.paint_rows(column, rows);

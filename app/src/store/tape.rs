@@ -55,19 +55,22 @@ pub struct TapeLog {
     filter: Filter,
     lines: Lines,
     numbered: u64,
-    /// Ticks that passed the filter.
-    arrived: u64,
     /// What a reader reads who does not follow the newest line.
     held: Option<Held>,
     unfollowed: bool,
     paused: bool,
     first: usize,
+    /// The line that a reader was at before a filter was set: its number.
+    reading: Option<u64>,
+    /// Whereto the document has to scroll for that.
+    scroll_to: Option<usize>,
 }
 
 #[derive(Clone)]
 struct Held {
     lines: Lines,
-    arrived: u64,
+    /// Ticks that came since and passed the filter.
+    unseen: u64,
 }
 
 /// The newest lines, oldest first: of all, and while a filter is set of those that pass it. These are kept apart, or a symbol
@@ -86,10 +89,13 @@ impl Lines {
         push_bounded(&mut self.all, line);
     }
 
+    /// Of what is kept, older lines of the filter before included.
     fn filter(&mut self, filter: &Filter) {
-        self.passed.clear();
+        let oldest = self.all.front().map_or(u64::MAX, |line| line.number);
+        let older: Vec<_> = self.passed.drain(..).take_while(|line| line.number < oldest).collect();
         if !filter.is_open() {
-            self.passed.extend(self.all.iter().filter(|line| line.passes(filter)).cloned());
+            let lines = older.into_iter().chain(self.all.iter().cloned()).filter(|line| line.passes(filter));
+            lines.for_each(|line| push_bounded(&mut self.passed, line));
         }
     }
 
@@ -106,6 +112,13 @@ fn push_bounded(lines: &mut VecDeque<TapeLine>, line: TapeLine) {
 }
 
 impl TapeLine {
+    fn ticks(&self) -> u64 {
+        match self.event {
+            TapeEvent::Tick { ticks, .. } | TapeEvent::Skipped(ticks) => ticks.into(),
+            TapeEvent::State(..) => 0,
+        }
+    }
+
     /// States are of all symbols; of what was not listed nobody knows the symbol.
     fn passes(&self, filter: &Filter) -> bool {
         match &self.event {
@@ -122,19 +135,31 @@ impl TapeLog {
         Self { filter, ..Self::default() }
     }
 
-    /// Shows what passes another filter, of the past as well. What came while a reader reads is counted anew.
+    /// Shows what passes another filter, of the past as well.
     pub fn filter(&mut self, filter: Filter) {
+        if self.filter.is_open() {
+            self.reading = self.shown().get(self.first).map(|line| line.number);
+        }
         self.lines.filter(&filter);
         if let Some(held) = &mut self.held {
             held.lines.filter(&filter);
-            held.arrived = self.arrived;
+            let last = held.lines.all.back().map_or(0, |line| line.number);
+            let since = self.lines.shown(&filter).iter().rev().take_while(|line| line.number > last);
+            held.unseen = since.map(TapeLine::ticks).sum();
         }
         self.filter = filter;
+        if let (true, Some(number)) = (self.unfollowed, self.reading) {
+            self.first = self.shown().partition_point(|line| line.number < number);
+            self.scroll_to = Some(self.first);
+        }
     }
 
     fn push(&mut self, at: UnixMillis, event: TapeEvent) {
         self.numbered += 1;
         let line = TapeLine { number: self.numbered, at, event };
+        if let Some(held) = self.held.as_mut().filter(|_| line.passes(&self.filter)) {
+            held.unseen += line.ticks();
+        }
         self.lines.push(line, &self.filter);
     }
 
@@ -146,11 +171,9 @@ impl TapeLog {
             let direction = Direction::of(price_before(place, entry.price), entry.price);
             let at = UnixMillis(tape.at.0.saturating_sub(entry.age_ms));
             let (symbol, price, volume, ticks) = (row.symbol, entry.price, entry.volume, entry.ticks);
-            self.arrived += if self.filter.admits(&symbol) { u64::from(ticks) } else { 0 };
             self.push(at, TapeEvent::Tick { symbol, price, direction, volume, ticks });
         }
         if tape.skipped > 0 {
-            self.arrived += u64::from(tape.skipped);
             self.push(tape.at, TapeEvent::Skipped(tape.skipped));
         }
     }
@@ -176,7 +199,7 @@ impl TapeLog {
         if !self.paused && !self.unfollowed {
             self.held = None;
         } else if self.held.is_none() {
-            self.held = Some(Held { lines: self.lines.clone(), arrived: self.arrived });
+            self.held = Some(Held { lines: self.lines.clone(), unseen: 0 });
         }
     }
 
@@ -199,9 +222,12 @@ impl TapeLog {
         let last = length.saturating_sub(count);
         self.first = if self.unfollowed { self.first.min(last) } else { last };
         set_if_changed(&tape.length, length);
+        if let Some(place) = self.scroll_to.take() {
+            tape.scroll_to.set(Some(place));
+        }
         set_if_changed(&tape.first, self.first);
         set_if_changed(&tape.following, !self.unfollowed);
-        set_if_changed(&tape.unseen, self.held.as_ref().map_or(0, |held| self.arrived - held.arrived));
+        set_if_changed(&tape.unseen, self.held.as_ref().map_or(0, |held| held.unseen));
         let lines = self.shown();
         tape.slots.with_untracked(|slots| {
             for Slot { place, row } in slots {
@@ -299,6 +325,8 @@ mod tests {
         assert_eq!(numbers(&mut log), [1, 5], "a state is everybody's");
         take(&mut log, 1, 2 * TAPE_LINES_MAX);
         assert_eq!(numbers(&mut log), [1, 5]);
+        log.filter(Filter::new("aap"));
+        assert_eq!(numbers(&mut log), [1, 5], "whoever types on loses nothing");
 
         log.follow(false);
         take(&mut log, 0, 2);
@@ -309,8 +337,15 @@ mod tests {
             "what does not pass is not missed"
         );
         log.filter(Filter::new("aa, ms"));
-        assert_eq!((numbers(&mut log).len(), tape.unseen.get_untracked()), (10, 0));
+        assert_eq!((numbers(&mut log).len(), tape.unseen.get_untracked()), (10, 4), "with what passes now");
         log.filter(Filter::default());
+        log.scroll(4, false);
+        let reading = numbers(&mut log)[0];
+        log.filter(Filter::new("zzz"));
+        numbers(&mut log);
+        log.filter(Filter::default());
+        assert_eq!(numbers(&mut log)[0], reading, "one is where one was");
+        assert!(tape.scroll_to.get_untracked().is_some());
         log.follow(true);
         assert_eq!(numbers(&mut log).last(), Some(&(2 * TAPE_LINES_MAX as u64 + 9)));
         assert!(log.lines.passed.is_empty(), "nothing is kept twice without need");

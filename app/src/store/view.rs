@@ -126,6 +126,8 @@ pub struct TapeColumn {
     pub following: ArcRwSignal<bool>,
     /// Ticks that came since it is not, or since the pause.
     pub unseen: ArcRwSignal<u64>,
+    /// The line to scroll to, once, when others than before passed the filter.
+    pub scroll_to: ArcRwSignal<Option<usize>>,
 }
 
 impl TapeColumn {
@@ -138,6 +140,7 @@ impl TapeColumn {
             slots: ArcRwSignal::new((0..count).map(Slot::new).collect()),
             following: ArcRwSignal::new(true),
             unseen: ArcRwSignal::default(),
+            scroll_to: ArcRwSignal::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     audit::Actor,
     database::{Database, QueryError, SessionStore},
 };
+use app::api::STATUS_UNASKED;
 use axum::{
     Router,
     extract::{Request, State},
@@ -105,11 +106,11 @@ pub async fn start_session(auth: &mut AuthSession, account: &Account, actor: &Ac
 }
 
 /// What an open page does by itself, such as coming back after a lost link: that is nobody's use of a session.
-const UNASKED: [&str; 3] = ["/admin-ws", "/api/admin/fn/reliability", "/api/admin/fn/history"];
+const UNASKED: [&str; 4] = ["/admin-ws", "/api/admin/fn/reliability", "/api/admin/fn/history", STATUS_UNASKED];
 
 /// Moves the end of a session that is in use, after the request, which may have been the one to end it.
 async fn renew_session(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {
-    if UNASKED.contains(&request.uri().path()) {
+    if request.uri().path_and_query().is_some_and(|asked| UNASKED.contains(&asked.as_str())) {
         return next.run(request).await;
     }
     let in_use = request.extensions().get::<AuthSession>().and_then(|auth| {

@@ -104,9 +104,12 @@ fn describe(error: &dotenvy::Error, file: &Path) -> String {
             // What stands before the sign is a name, which is no secret; the rest may be one.
             let name = line.split_once('=').map_or("no name", |(name, _)| name.trim());
             let text = std::fs::read_to_string(file).unwrap_or_default();
-            let number = text.lines().position(|other| other.trim() == line.trim()).map_or(0, |place| place + 1);
+            // An open quote runs on to the end of the file.
+            let first = line.trim().lines().next().unwrap_or_default();
+            let place = text.lines().position(|other| other.trim() == first);
+            let number = place.map_or_else(String::new, |place| format!("line {}, ", place + 1));
             format!(
-                "lines of the form NAME=value, values with blanks in quotes (line {number}, {name}: stopped at column {column})"
+                "lines of the form NAME=value, values with blanks in quotes ({number}{name}: stopped at column {column})"
             )
         }
         other => format!("a readable file ({other})"),

@@ -15,7 +15,7 @@ const FAILED: &str = r#"<p>The monitor could not answer: something in it failed,
 on, and so does ingest.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
-/// Every failure of these routes is told, in the API's form or as a page.
+/// Failures of these routes before their answer begins are told, in the API's form or as a page.
 pub(super) fn told<S>(routes: Router<S>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,

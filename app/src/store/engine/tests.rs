@@ -262,6 +262,7 @@ fn a_page_that_nobody_sees_measures_no_drawing() {
     }
     engine.wake();
     engine.paint(&view, UnixMillis(10_000));
+    engine.drawn(UnixMillis(10_000));
     engine.beat(&view, UnixMillis(10_000));
     assert_eq!(delays(&view), [None, None]);
 }
@@ -272,9 +273,11 @@ fn each_connection_has_its_own_delay_from_received_to_drawn() {
     engine.paint(&view, LOCAL);
     engine.set_link(&view, LinkState::Live);
     engine.receive(ticks(1_000, &[(0, 1.0)]), UnixMillis(1_000));
-    engine.paint(&view, UnixMillis(1_015));
+    engine.paint(&view, UnixMillis(1_005));
+    engine.drawn(UnixMillis(1_015));
     engine.receive(ticks(1_100, &[(1, 1.0)]), UnixMillis(1_100));
-    engine.paint(&view, UnixMillis(1_105));
+    engine.paint(&view, UnixMillis(1_103));
+    engine.drawn(UnixMillis(1_105));
     engine.beat(&view, UnixMillis(1_200));
     let p50s = delays(&view).map(|delay| delay.map(|delay| delay.p50_ms));
     assert_eq!(p50s, [Some(25), Some(15)], "10 ms of waiting for the frame, and the drawing");
@@ -282,6 +285,7 @@ fn each_connection_has_its_own_delay_from_received_to_drawn() {
     engine.toggle_pause(&view, UnixMillis(1_300));
     engine.receive(ticks(1_400, &[(1, 2.0)]), UnixMillis(1_400));
     engine.toggle_pause(&view, UnixMillis(9_000));
+    engine.drawn(UnixMillis(9_000));
     engine.beat(&view, UnixMillis(9_000));
     assert_eq!(delays(&view)[1].map(|delay| delay.p99_ms), Some(15), "what a pause held back was not late");
 }
