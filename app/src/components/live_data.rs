@@ -162,7 +162,7 @@ fn Bar(
             </span>
             <button
                 type="button"
-                class="button button-small button-follow"
+                class="button button-small"
                 hidden=move || !is_tape()
                 class:is-active=move || following.get()
                 aria-pressed=move || following.get().to_string()

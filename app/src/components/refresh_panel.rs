@@ -40,10 +40,6 @@ pub fn RefreshPanel(
 /// The outcome, a line each: what needs somebody's hand first, then what changed.
 fn outcome_lines(outcome: &RefreshOutcome) -> Vec<String> {
     let mut lines = Vec::new();
-    let nothing_changed = outcome.changed.is_empty() && outcome.refused.is_empty() && outcome.needs_restart.is_empty();
-    if nothing_changed && !outcome.unchanged.is_empty() {
-        return vec!["Nothing changed.".to_owned()];
-    }
     for refusal in &outcome.refused {
         let value = refusal.value.as_ref().map(|value| ["=", value].concat()).unwrap_or_default();
         lines.push(["Refused: ", &refusal.variable, &value, " — expected ", &refusal.accepted].concat());
@@ -54,11 +50,10 @@ fn outcome_lines(outcome: &RefreshOutcome) -> Vec<String> {
     for change in &outcome.changed {
         lines.push(["Connection ", &change.connection.to_string(), ": ", &change.what.join(", ")].concat());
     }
-    if !outcome.unchanged.is_empty() {
-        lines.push(["Unchanged: ", &numbers(&outcome.unchanged)].concat());
-    }
     if lines.is_empty() {
         lines.push("Nothing changed.".to_owned());
+    } else if !outcome.unchanged.is_empty() {
+        lines.push(["Unchanged: ", &numbers(&outcome.unchanged)].concat());
     }
     lines
 }
