@@ -90,6 +90,7 @@ pub async fn serve(
         // Without a place it is hung up on at once. In the system's line nobody could tell strangers from a health check.
         if let Some(place) = places.take(peer.ip()) {
             connections.spawn(door.clone().serve(socket, peer, place));
+            places.caught_up().await;
         }
     }
     connections.close();

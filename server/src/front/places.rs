@@ -17,7 +17,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,6 +30,10 @@ const CONNECTIONS_MAX: usize = 4_096;
 const NETWORK_CONNECTIONS_MAX: usize = 512;
 /// Descriptors that connections leave to everything else: upstream, Redis, the database, the simulated market.
 const RESERVED_DESCRIPTORS: u64 = 192;
+/// Who was let go and has not hung up yet, at most: each still has its descriptor.
+const LEAVING_MAX: usize = 32;
+/// How long newcomers wait for those.
+const LEAVING_TIMEOUT: Duration = Duration::from_secs(1);
 /// There are strangers and others, and a connection may have a file open that it is sent.
 const DESCRIPTORS_PER_PLACE: u64 = 4;
 
@@ -39,12 +46,15 @@ struct Hall {
     proxies: TrustedProxies,
     started: Instant,
     taken: Mutex<Taken>,
+    /// Told when somebody who was let go has hung up.
+    left: Notify,
 }
 
 #[derive(Debug)]
 struct Taken {
     strangers: Rows,
     trusted: Rows,
+    leaving: usize,
     /// Since the last report.
     let_go: u64,
     turned_away: u64,
@@ -94,10 +104,11 @@ impl Places {
         let taken = Taken {
             strangers: Rows::new(max, NETWORK_CONNECTIONS_MAX.min(max / 2)),
             trusted: Rows::new(max, max),
+            leaving: 0,
             let_go: 0,
             turned_away: 0,
         };
-        Self(Arc::new(Hall { proxies, started: Instant::now(), taken: Mutex::new(taken) }))
+        Self(Arc::new(Hall { proxies, started: Instant::now(), taken: Mutex::new(taken), left: Notify::new() }))
     }
 
     /// A place for a connection from this address, somebody else's if need be; `None` where nobody can be let go.
@@ -131,12 +142,23 @@ impl Places {
                 rows.remove(&victim);
                 victim.let_go.cancel();
                 taken.let_go += 1;
+                taken.leaving += 1;
             }
             None => {}
         }
         taken.rows(&seat).insert(Arc::clone(&seat));
         drop(taken);
         Some(Place { hall: Arc::clone(hall), seat })
+    }
+
+    /// Ends when all but a few of those who were let go have hung up.
+    pub(super) async fn caught_up(&self) {
+        let all_but_a_few = async {
+            while self.0.taken().leaving >= LEAVING_MAX {
+                self.0.left.notified().await;
+            }
+        };
+        let _ = timeout(LEAVING_TIMEOUT, all_but_a_few).await;
     }
 
     /// Says in the log that places ran out, if they did since the last time.
@@ -177,7 +199,6 @@ impl Rows {
         self.count += 1;
     }
 
-    /// Does nothing for one that was let go before.
     fn remove(&mut self, seat: &Arc<Seat>) {
         let Some(seats) = self.seats.get_mut(&seat.network) else { return };
         let Some(at) = seats.iter().position(|other| Arc::ptr_eq(other, seat)) else { return };
@@ -209,7 +230,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.hall.taken().rows(&self.seat).remove(&self.seat);
+        let mut taken = self.hall.taken();
+        if self.seat.let_go.is_cancelled() {
+            taken.leaving -= 1;
+            self.hall.left.notify_one();
+        } else {
+            taken.rows(&self.seat).remove(&self.seat);
+        }
     }
 }
 
@@ -234,10 +261,10 @@ impl Seat {
         }
     }
 
-    async fn stalled(&self, timeout: Duration) {
+    async fn stalled(&self, limit: Duration) {
         loop {
             let moved = self.started + Duration::from_millis(self.moved_ms.load(Relaxed));
-            let left = timeout.saturating_sub(moved.elapsed());
+            let left = limit.saturating_sub(moved.elapsed());
             if left.is_zero() {
                 return;
             }

@@ -206,8 +206,8 @@ async fn a_network_takes_its_own_places_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_bodies_from_one_address_hold_nobody_up() {
-    let count = if is_full() { 4_200 } else { 600 };
-    let program = Program::start(if is_full() { 20_000 } else { 2_192 }).await;
+    let (count, descriptors, places) = if is_full() { (4_200, 20_000, 4_096) } else { (600, 2_192, 500) };
+    let program = Program::start(descriptors).await;
     let since = Instant::now();
     let bodies = crowd(program.local(), count, SILENT_BODY).await;
     println!("{} silent bodies within {:?}, {} of them open", bodies.len(), since.elapsed(), open(&bodies));
@@ -215,6 +215,7 @@ async fn silent_bodies_from_one_address_hold_nobody_up() {
     let health = program.health().await;
     println!("/healthz after {health:?}");
     assert!(health < Duration::from_secs(1), "{health:?}");
+    eventually("so many places", || async { (open(&bodies) <= places).then_some(()) }).await;
     program.drop_and_return().await;
     if is_full() {
         all_let_go(&[&bodies], since).await;
