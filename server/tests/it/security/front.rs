@@ -242,6 +242,33 @@ async fn answers_that_nobody_reads_are_let_go() {
     assert!(end.is_ok(), "it is still held");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_socket_that_nobody_reads_is_let_go() {
+    if !is_full() {
+        return;
+    }
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut unread = socket.connect(server.address).await.unwrap();
+    let handshake = format!(
+        "GET /admin-ws HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\ncookie: {1}\r\n\r\n",
+        server.address,
+        admin.cookie.as_ref().unwrap()
+    );
+    unread.write_all(handshake.as_bytes()).await.unwrap();
+    let is_open = async || admin.get("/metrics", 200).await.contains("tickstock_admin_sockets 1");
+    eventually("the socket is open", || async { is_open().await.then_some(()) }).await;
+    let since = Instant::now();
+    while is_open().await {
+        assert!(since.elapsed() < Duration::from_secs(45), "it is still held");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    println!("the unread socket was let go after {:?}", since.elapsed());
+}
+
 async fn status(server: &TestServer, request: &str) -> String {
     let answer = try_ask(server.address, request).await.expect("an answer");
     answer.get(9..12).map_or_else(|| format!("no status: {answer:?}"), str::to_owned)
