@@ -5,6 +5,7 @@ mod attacks;
 mod audit;
 mod canary;
 mod flood;
+mod front;
 mod limits;
 mod sessions;
 mod tls;
