@@ -73,6 +73,7 @@ pub fn Monitor(
     let head: Signal<StatusHead> = RwSignal::from(signals.head.clone()).into();
     let now: Signal<Option<UnixMillis>> = RwSignal::from(signals.now.clone()).into();
     let clock: Signal<Option<UnixMillis>> = RwSignal::from(signals.clock.clone()).into();
+    let altered: Signal<bool> = RwSignal::from(signals.altered.clone()).into();
     let paused: Signal<bool> = RwSignal::from(signals.paused.clone()).into();
     let frozen_at: Signal<Option<UnixMillis>> = RwSignal::from(signals.frozen_at.clone()).into();
     let columns = RwSignal::from(signals.columns.clone());
@@ -160,7 +161,7 @@ pub fn Monitor(
             <TopBar view=signals email=first.email refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
-                <Banners head link now clock/>
+                <Banners head link now clock altered/>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
                 <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
                 <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>

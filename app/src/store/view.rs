@@ -40,6 +40,8 @@ pub struct View {
     pub frozen_at: ArcRwSignal<Option<UnixMillis>>,
     /// Ticks that came since it was.
     pub behind: ArcRwSignal<u64>,
+    /// Did somebody else, a translator or an extension, rewrite what this page writes to?
+    pub altered: ArcRwSignal<bool>,
     /// What a screen reader should say: changes of state.
     pub announcement: ArcRwSignal<String>,
 }
