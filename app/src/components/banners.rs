@@ -55,7 +55,8 @@ pub fn Banners(
 }
 
 fn line(trouble: Trouble) -> impl IntoView {
-    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> });
+    // This page's own address: who asks for it without a session is led to sign in, and back.
+    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> });
     view! {
         <p class="banner" data-tone=trouble.tone>
             <Icon path=WARNING/>

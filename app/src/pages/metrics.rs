@@ -141,7 +141,7 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
         view! {
             <p class="banner" data-tone="bad" role="alert" data-testid="not-live"><Icon path=WARNING/>
                 <span><b>{title}</b> " " <span class="banner-detail number">"What is shown does not move: it is as of " {at} " UTC."</span></span>
-                {sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> })}
+                {sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> })}
             </p>
         }
     };

@@ -49,7 +49,81 @@ async fn wrong_password_unknown_and_disabled_account_are_one_answer() {
 }
 
 #[tokio::test]
-async fn the_form_cannot_say_where_to_go() {
+async fn a_sign_in_leads_back_to_the_page_that_was_asked_for() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let mut browser = Browser::new(&database);
+    let led = browser.get("/admin/websockets?paused=1&c2=tape").await;
+    let there = location(&led);
+    assert_eq!(there, "/login?next=%2Fadmin%2Fwebsockets%3Fpaused%3D1%26c2%3Dtape");
+    let next = there.split_once("next=").unwrap().1;
+    let form = |password: &str| format!("email=ann%40x&password={}&next={next}", password.replace(' ', "+"));
+    let refused = browser.post("/login", &form("wrong")).await;
+    assert_eq!(location(&refused), format!("/login?error=credentials&next={next}"), "a wrong password forgets nothing");
+    let answer = browser.post("/login", &form(PASSWORD)).await;
+    assert_eq!(location(&answer), "/admin/websockets?paused=1&c2=tape");
+}
+
+#[tokio::test]
+async fn a_link_from_elsewhere_is_asked_for_again_by_our_own_page_which_brings_the_cookie() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let link = |headers: &[(&str, &str)]| {
+        let request =
+            Request::get("/admin/websockets?c2=tape").header("host", "h").header("sec-fetch-mode", "navigate");
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .body(Body::empty())
+            .unwrap()
+    };
+    // The browser leaves a strict cookie out of what another site began.
+    let mut browser = Browser::new(&database);
+    let answer = browser.send(link(&[("sec-fetch-site", "cross-site"), ("referer", "https://chat.example/")])).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["refresh"], "0; url=/admin/websockets?c2=tape");
+    assert!(!text(answer).await.contains("c2=tape"), "nothing of the request is in the page");
+    // Once only: if the browser still calls it another site's, there is no session.
+    let answer =
+        browser.send(link(&[("sec-fetch-site", "cross-site"), ("referer", "http://h/admin/websockets")])).await;
+    assert_eq!(location(&answer), "/login?next=%2Fadmin%2Fwebsockets%3Fc2%3Dtape");
+    let answer = browser.send(link(&[("sec-fetch-site", "same-origin")])).await;
+    assert_eq!(location(&answer), "/login?next=%2Fadmin%2Fwebsockets%3Fc2%3Dtape");
+    let mut ann = Browser::signed_in(&database, "ann@x").await;
+    assert_eq!(ann.send(link(&[("sec-fetch-site", "cross-site")])).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nothing_but_a_page_of_ours_is_led_back_to() {
+    for address in [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/admin/\\evil.example",
+        "javascript:alert(1)",
+        "",
+        "/",
+        "/login",
+        "/logout",
+        "/api/admin/audit",
+        "/admin",
+        "admin/websockets",
+        " /admin/websockets",
+        "/admin/web sockets",
+        "/admin/\r\nx: y",
+        "/admin/\u{2028}",
+        "/pkg/app.js",
+        &format!("/admin/{}", "x".repeat(3000)),
+    ] {
+        assert_eq!(super::destination(Some(address)), super::DASHBOARD, "{address}");
+    }
+    for address in ["/admin/metrics?range=6h&connection=2", "/admin/audit", "/admin/websockets?next=//evil.example"] {
+        assert_eq!(super::destination(Some(address)), address);
+    }
+}
+
+#[tokio::test]
+async fn the_form_cannot_lead_elsewhere() {
     let (_folder, database) = testing::database().await;
     account(&database, "ann@x", Role::Admin).await;
     let mut browser = Browser::new(&database);
