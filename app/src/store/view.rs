@@ -53,6 +53,10 @@ pub struct Totals {
     pub ticks_per_second: f64,
     /// Rows that have ticked, and not for [`ROW_STALE_MS`].
     pub stale: u32,
+    /// Connections that are as they should be: connected, and nothing is wrong.
+    pub healthy: u32,
+    /// Connections that are up and not all of what they should be.
+    pub degraded: u32,
     /// Connections that are up and silent where ticks would be usual.
     pub mute: u32,
     /// Was the last error within [`FRESH_ERROR_MS`]?
@@ -68,7 +72,7 @@ pub struct Column {
     pub live: ArcRwSignal<ConnectionLive>,
     /// What it is set to.
     pub config: ArcRwSignal<ConnectionConfig>,
-    /// Messages a second, oldest first.
+    /// Ticks a second, oldest first.
     pub rates: ArcRwSignal<Vec<f32>>,
     /// How the reader arranged it.
     pub arrangement: ArcRwSignal<Arrangement>,
