@@ -3,7 +3,7 @@
 //! that was ended stays ended whatever request was still under way.
 
 use super::{Change, Database, QueryError};
-use crate::audit::Actor;
+use crate::{audit::Actor, limits::network_of};
 use app::model::{account::AccountSession, time::UnixMillis};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -109,7 +109,7 @@ impl Database {
         Ok(end.map(time_of))
     }
 
-    /// Notes who a new session belongs to, and from where it was started.
+    /// Notes who a new session belongs to, and from where it was started: that network is known from now on.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -127,7 +127,10 @@ impl Database {
         .bind(id_hash(id))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        match actor.address {
+            Some(address) => self.note_network(account_id, network_of(address)).await,
+            None => Ok(()),
+        }
     }
 
     /// When somebody signed in with a session; `None` when that is not known.
@@ -179,16 +182,6 @@ impl Database {
             })
         };
         Ok(rows.iter().map(session).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// Has this account ever been signed in with from this address, as far as the audit log goes back?
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn has_signed_in(&self, email: &str, address: &str) -> Result<bool, QueryError> {
-        let query = "SELECT EXISTS (SELECT 1 FROM audit WHERE actor = ? AND address = ? AND action = 'sign_in' \
-                     AND outcome = 'ok')";
-        Ok(sqlx::query_scalar(query).bind(email).bind(address).fetch_one(&self.pool).await?)
     }
 
     /// Deletes expired sessions now and then until stopped. They are refused without it too; this keeps the file small.

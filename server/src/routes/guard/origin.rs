@@ -1,7 +1,7 @@
 //! Requests that another site makes a browser send.
 
 use super::{Access, Client};
-use crate::audit::Action;
+use crate::{audit::Action, routes::SOCKET};
 use axum::{
     Json,
     extract::{Request, State},
@@ -21,7 +21,7 @@ use serde_json::json;
 /// Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and pass. A proxy in front has to hand on the
 /// `Host` that the browser sent.
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let matters = !request.method().is_safe() || opens_socket(request.headers());
+    let matters = !request.method().is_safe() || opens_socket(&request);
     if matters && !comes_from_here(request.headers(), request.uri(), access.sessions.secure) {
         tracing::warn!(
             method = %request.method(),
@@ -39,8 +39,14 @@ pub async fn same_origin(State(access): State<Access>, request: Request, next: N
     next.run(request).await
 }
 
-fn opens_socket(headers: &HeaderMap) -> bool {
-    headers.get_all(UPGRADE).iter().any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
+/// By its address as well: what asks for the socket without opening it would count among its session's handshakes.
+fn opens_socket(request: &Request) -> bool {
+    request.uri().path() == SOCKET
+        || request
+            .headers()
+            .get_all(UPGRADE)
+            .iter()
+            .any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
 }
 
 fn comes_from_here(headers: &HeaderMap, uri: &Uri, secure: bool) -> bool {
