@@ -118,11 +118,8 @@ mod tests {
         let name =
             async |database: &Database, typed: &str| database.attempted(typed, network(HOME)).await.unwrap().name;
         assert_eq!(name(&database, " Ann@X ").await, "ann@x");
-        for typed in ["bob@x", "correct horse battery", "P@ssw0rd-of-ann", "", "ann@x\n"] {
+        for typed in ["bob@x", "correct horse battery", "P@ssw0rd-of-ann", ""] {
             let said = name(&database, typed).await;
-            if typed.trim() == "ann@x" {
-                continue;
-            }
             let hash = said.strip_prefix("unknown #").expect("a hash");
             assert!(hash.len() == 12 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{said}");
             assert_eq!(name(&database, typed).await, said, "the same again");
