@@ -21,7 +21,7 @@ fn hashing_max() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 4)
 }
 
-/// How many sign-ins are being checked or wait for it.
+/// How many sign-ins of a line are being checked or wait for it.
 const WAITING_MAX: usize = 64;
 
 const GENERATED_LENGTH: usize = 20;
@@ -127,18 +127,31 @@ pub(super) enum Verdict {
     },
 }
 
-/// Compares passwords with hashes, a bounded number at once.
+/// Compares passwords with hashes, a bounded number at once, in two lines: a flood of strangers fills its own, and who comes from
+/// where the account is known goes past it.
 #[derive(Clone, Debug)]
 pub(super) struct Verifier {
+    strangers: Line,
+    known: Line,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
     /// A place in the line; without one the sign-in is turned away.
     waiting: Arc<Semaphore>,
     /// One of the few that are computing.
     hashing: Arc<Semaphore>,
 }
 
+impl Line {
+    fn new(hashing: usize) -> Self {
+        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(hashing)) }
+    }
+}
+
 impl Verifier {
     pub(super) fn new() -> Self {
-        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(hashing_max())) }
+        Self { strangers: Line::new(hashing_max()), known: Line::new(1) }
     }
 
     /// Does the password belong to the hash? Without a hash the answer is no, and takes as long.
@@ -146,11 +159,13 @@ impl Verifier {
         &self,
         password: SecretString,
         hash: Option<PasswordHash>,
+        from_known_network: bool,
     ) -> Result<Verdict, NotVerified> {
-        let _place = self.waiting.try_acquire().map_err(|_| NotVerified::Busy)?;
+        let line = if from_known_network { &self.known } else { &self.strangers };
+        let _place = line.waiting.try_acquire().map_err(|_| NotVerified::Busy)?;
         // Owned, and moved into the computation: a client that hangs up frees neither core nor memory, so it must not
         // free the permit.
-        let permit = self.hashing.clone().acquire_owned().await.map_err(|_| NotVerified::Stopping)?;
+        let permit = line.hashing.clone().acquire_owned().await.map_err(|_| NotVerified::Stopping)?;
         let compare = move || {
             let _permit = permit;
             // Made at the first sign-in, whichever it is, so that the first one does not tell either.
@@ -224,7 +239,7 @@ mod tests {
         let hash = hash_password("correct horse battery".into()).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$"));
         let verify = async |password: &str, hash: Option<PasswordHash>| {
-            matches!(verifier.verify(password.into(), hash).await.unwrap(), Verdict::Right { fresh: None })
+            matches!(verifier.verify(password.into(), hash, false).await.unwrap(), Verdict::Right { fresh: None })
         };
         assert!(verify("correct horse battery", Some(hash.clone())).await);
         assert!(!verify("Correct horse battery", Some(hash.clone())).await);
@@ -236,22 +251,24 @@ mod tests {
     #[tokio::test]
     async fn a_flood_waits_in_a_short_line_and_the_rest_is_turned_away() {
         let verifier = Verifier::new();
-        let held = verifier.hashing.clone().acquire_many_owned(u32::try_from(hashing_max()).unwrap()).await.unwrap();
+        let held =
+            verifier.strangers.hashing.clone().acquire_many_owned(u32::try_from(hashing_max()).unwrap()).await.unwrap();
         let line: Vec<_> = (0..WAITING_MAX)
             .map(|_| {
                 let verifier = verifier.clone();
-                tokio::spawn(async move { verifier.verify("x".into(), None).await })
+                tokio::spawn(async move { verifier.verify("x".into(), None, false).await })
             })
             .collect();
-        while verifier.waiting.available_permits() > 0 {
+        while verifier.strangers.waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(verifier.verify("x".into(), None).await, Err(NotVerified::Busy)));
+        assert!(matches!(verifier.verify("x".into(), None, false).await, Err(NotVerified::Busy)));
+        assert!(matches!(verifier.verify("x".into(), None, true).await, Ok(Verdict::Wrong)), "past the flood");
         for waiting in line {
             waiting.abort();
             drop(waiting.await);
         }
         drop(held);
-        assert!(matches!(verifier.verify("x".into(), None).await, Ok(Verdict::Wrong)));
+        assert!(matches!(verifier.verify("x".into(), None, false).await, Ok(Verdict::Wrong)));
     }
 }

@@ -1,8 +1,7 @@
 //! Sessions: an opaque random id in a cookie, everything else in the database.
 //!
 //! A session ends when it was not used for a while, and a while after the sign-in in any case. Its end is moved at most every
-//! quarter of an hour, so that a request is not a write; and by an `UPDATE` of our own, as saving through the session layer
-//! would bring back a session that a request beside this one has just ended.
+//! quarter of an hour, so that a request is not a write.
 
 use super::{Account, Accounts, AuthSession};
 use crate::{
@@ -61,7 +60,10 @@ pub fn with_sessions<S>(routes: Router<S>, accounts: &Accounts, rules: SessionRu
 where
     S: Clone + Send + Sync + 'static,
 {
-    routes.layer(middleware::from_fn_with_state(rules, renew_session)).layer(session_layer(accounts, rules))
+    routes
+        .layer(middleware::from_fn_with_state(rules, renew_session))
+        .layer(session_layer(accounts, rules))
+        .layer(middleware::from_fn_with_state(rules, remove_cookie))
 }
 
 fn session_layer(accounts: &Accounts, rules: SessionRules) -> AuthManagerLayer<Accounts, SessionStore> {
@@ -127,6 +129,25 @@ async fn renew_session(State(rules): State<SessionRules>, request: Request, next
     response
 }
 
+/// Gives the removal of the cookie the attributes that the cookie was set with. The session layer's own lacks `Secure`, and
+/// browsers ignore whatever is said of a `__Host-` name without it: the id would stay on the disk after signing out.
+async fn remove_cookie(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let removal = format!("{}=;", rules.cookie_name());
+    let removes = |value: &HeaderValue| value.as_bytes().starts_with(removal.as_bytes());
+    if response.headers().get_all(SET_COOKIE).iter().any(removes)
+        && let Ok(removed) = HeaderValue::try_from(removed(rules))
+    {
+        let kept: Vec<_> =
+            response.headers().get_all(SET_COOKIE).iter().filter(|value| !removes(value)).cloned().collect();
+        response.headers_mut().insert(SET_COOKIE, removed);
+        for value in kept {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
+    }
+    response
+}
+
 /// Answers whether the session was renewed: not when that was done lately, nor when it ended meanwhile.
 async fn renew(database: &Database, id: &Id, rules: SessionRules) -> bool {
     let renewal = async {
@@ -152,12 +173,21 @@ fn time_of(at: app::model::time::UnixMillis) -> OffsetDateTime {
 
 /// The same cookie as the session layer's own.
 fn cookie(id: &Id, rules: SessionRules) -> String {
-    Cookie::build((rules.cookie_name(), id.to_string()))
+    with_attributes(id.to_string(), rules.idle(), rules)
+}
+
+/// What ends it.
+fn removed(rules: SessionRules) -> String {
+    with_attributes(String::new(), Duration::ZERO, rules)
+}
+
+fn with_attributes(value: String, max_age: Duration, rules: SessionRules) -> String {
+    Cookie::build((rules.cookie_name(), value))
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(rules.secure)
         .path("/")
-        .max_age(rules.idle())
+        .max_age(max_age)
         .to_string()
 }
 
@@ -242,7 +272,7 @@ mod tests {
         let almost_over = OffsetDateTime::now_utc() + Duration::hours(1);
         database.prolong_session(&id, almost_over).await.unwrap();
         // Signed in 20 hours ago, of 24.
-        let query = "UPDATE account_sessions SET signed_in_at_ms = signed_in_at_ms - 72000000";
+        let query = "UPDATE sessions SET signed_in_at_ms = signed_in_at_ms - 72000000";
         database.tamper(query).await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::OK);
         let end = database.session_end(&id).await.unwrap().unwrap();
@@ -250,7 +280,7 @@ mod tests {
         assert!(left > Duration::minutes(239) && left <= Duration::hours(4), "{left}");
 
         // And 24 hours ago: it is used, and not prolonged.
-        database.tamper("UPDATE account_sessions SET signed_in_at_ms = signed_in_at_ms - 14400000").await.unwrap();
+        database.tamper("UPDATE sessions SET signed_in_at_ms = signed_in_at_ms - 14400000").await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::OK);
         assert_eq!(database.session_end(&id).await.unwrap(), Some(end));
     }

@@ -140,14 +140,11 @@ pub async fn api_for_admins(
 ) -> Response {
     let is_socket = request.uri().path() == super::SOCKET;
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
-    let too_often = match (is_socket, &admin, request.extensions().get::<Client>()) {
-        // Before anything else: a handshake costs more than it looks like.
-        (true, _, Some(client)) => {
-            let network = client.network().to_string();
-            access.limits.take(limits::SOCKET_CONNECTS, &network).await.err()
-        }
-        (false, Ok(admin), _) => access.limits.take(limits::API_CALLS, &admin.session_name()).await.err(),
-        _ => None,
+    // By session: nobody spends what belongs to somebody else, be it from the same network or without being signed in.
+    let rate = if is_socket { limits::SOCKET_CONNECTS } else { limits::API_CALLS };
+    let too_often = match &admin {
+        Ok(admin) => access.limits.take(rate, &admin.session_name()).await.err(),
+        Err(_) => None,
     };
     if let Some(wait) = too_often {
         let act = act(actor(&request).is_refused(action, "too often"), &request);

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     audit::Action,
-    auth::{AuthError, AuthSession, Credentials, Email, start_session},
-    limits::Wait,
+    auth::{AuthError, AuthSession, Credentials, start_session},
+    database::Attempted,
+    limits::{Wait, network_of},
 };
 use app::model::time::format_seconds;
 use axum::{
@@ -93,32 +94,37 @@ async fn sign_in(
         Err(rejection) => return bad_form(&rejection),
     };
     let destination = destination(next.as_deref());
-    // Who types a password into the wrong field must not find it on record: only what can be an email is.
-    let name = email.parse::<Email>().map_or_else(|_| "not an email".to_owned(), |email| email.to_string());
-    let refused = |reason: &str| client.stranger().is_refused(Action::SignIn, reason).to(name.as_str());
     let database = auth.backend.database().clone();
-    let is_known = async || {
-        let known = database.has_signed_in(&name, &client.address.to_string()).await;
-        known.unwrap_or(false)
+    let Attempted { name, from_known_network } = match database.attempted(&email, network_of(client.address)).await {
+        Ok(attempted) => attempted,
+        Err(error) => return broken("A sign-in could not be checked", &error),
     };
-    if let Err(wait) = access.limits.attempt_sign_in(client.network(), &name, is_known).await {
-        // Without the email: who tries thousands of them is one record a minute.
-        access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, "too many attempts")).await;
-        return too_many_attempts(wait);
-    }
-    let account = match auth.authenticate(Credentials { email, password: password.into() }).await {
+    let refused = |reason: &str| client.stranger().is_refused(Action::SignIn, reason).to(name.as_str());
+    let attempt = match access.limits.attempt_sign_in(client.address, &name, from_known_network).await {
+        Ok(attempt) => attempt,
+        Err(wait) => {
+            // Without the name: who tries thousands of them is one record a minute.
+            access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, "too many attempts")).await;
+            return too_many_attempts(wait);
+        }
+    };
+    let account = match auth.authenticate(Credentials { email, password: password.into(), from_known_network }).await {
         Ok(Some(account)) => account,
         Ok(None) => {
             access.audit.record_refusal(refused("unknown or disabled account, or wrong password")).await;
             return Redirect::to(&login_page(Some("credentials"), destination)).into_response();
         }
-        Err(axum_login::Error::Backend(AuthError::Busy)) => {
-            access.audit.record_refusal(refused("too many sign-ins are being checked at once")).await;
+        Err(error) => {
+            access.limits.take_back(attempt).await;
+            let axum_login::Error::Backend(AuthError::Busy) = error else {
+                return broken("A sign-in could not be checked", &error);
+            };
+            let reason = "too many sign-ins are being checked at once";
+            access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, reason)).await;
             return unavailable("Too many sign-ins are being checked at once.");
         }
-        Err(error) => return broken("A sign-in could not be checked", &error),
     };
-    access.limits.signed_in(client.network(), &name).await;
+    access.limits.signed_in(attempt).await;
     let actor = client.account(&account);
     if access.audit.record(actor.does(Action::SignIn).to(account.email.as_str())).await.is_err() {
         return unavailable("Signing in is put on record, and the record cannot be written now.");

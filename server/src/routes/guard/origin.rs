@@ -3,7 +3,7 @@
 use super::{Access, Client};
 use crate::{
     audit::Action,
-    routes::{api_error, is_api, plain_page::plain_page},
+    routes::{SOCKET, api_error, is_api, plain_page::plain_page},
 };
 use axum::{
     extract::{Request, State},
@@ -62,7 +62,7 @@ another site's. Nothing was done.</p>
 /// Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and pass. A proxy in front has to hand on the
 /// `Host` that the browser sent.
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let matters = !request.method().is_safe() || opens_socket(request.headers());
+    let matters = !request.method().is_safe() || opens_socket(&request);
     let checked = if matters { check(request.headers(), request.uri(), access.sessions.secure) } else { Ok(()) };
     let Err(foreign) = checked else { return next.run(request).await };
     tracing::warn!(
@@ -83,8 +83,14 @@ pub async fn same_origin(State(access): State<Access>, request: Request, next: N
     plain_page(StatusCode::FORBIDDEN, "From another origin", foreign.advice())
 }
 
-fn opens_socket(headers: &HeaderMap) -> bool {
-    headers.get_all(UPGRADE).iter().any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
+/// By its address as well: what asks for the socket without opening it would count among its session's handshakes.
+fn opens_socket(request: &Request) -> bool {
+    request.uri().path() == SOCKET
+        || request
+            .headers()
+            .get_all(UPGRADE)
+            .iter()
+            .any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
 }
 
 /// Did somebody follow a link to here on another site's page? The page of ours that then asks again is its `Referer`.

@@ -91,3 +91,28 @@ async fn a_change_of_role_counts_at_the_next_request() {
         admin.get("/admin/websockets", status).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_database_file_signs_nobody_in() {
+    let mut server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    admin.status().await;
+    admin.get("/admin/account", 200).await;
+    let id = admin.cookie.as_ref().unwrap().split_once('=').unwrap().1.to_owned();
+    let file = server.database_file();
+    let look = || {
+        let folder = file.parent().unwrap();
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let bytes: Vec<u8> = files.flat_map(|path| std::fs::read(path).unwrap()).collect();
+        assert!(bytes.windows(b"admin@example.com".len()).any(|window| window == b"admin@example.com"));
+        assert!(!bytes.windows(id.len()).any(|window| window == id.as_bytes()), "the id is in the database's files");
+        let raw = id.parse::<tower_sessions::session::Id>().unwrap().0;
+        for spelling in [raw.to_le_bytes(), raw.to_be_bytes()] {
+            assert!(!bytes.windows(16).any(|window| window == spelling), "its bits are in the database's files");
+        }
+    };
+    look();
+    // The write-ahead log is folded into the file.
+    server.stop().await;
+    look();
+}

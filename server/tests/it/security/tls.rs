@@ -79,6 +79,7 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_browsers_are_told_to_use_n
 
     // The live socket, over the same door.
     let pair = cookie.split(';').next().unwrap();
+    let signed_in = pair.to_owned();
     let mut handshake = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!(
         "wss://localhost:{}/admin-ws",
         server.address.port()
@@ -89,6 +90,25 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_browsers_are_told_to_use_n
     let (mut socket, _) = tokio_tungstenite::client_async(handshake, stream).await.unwrap();
     let first = timeout(PATIENCE, socket.next()).await.expect("in time").unwrap().unwrap();
     assert!(first.to_text().unwrap().contains("connection_status_update"), "{first}");
+
+    // A browser ignores a removal of a `__Host-` cookie that is not itself fit to be one.
+    let sign_out = |cookie: &str| {
+        format!(
+            "POST /logout HTTP/1.1\r\nhost: localhost\r\norigin: https://localhost\r\nconnection: close\r\n\
+             cookie: {cookie}\r\ncontent-length: 0\r\n\r\n"
+        )
+    };
+    let forgotten = format!("__Host-tickstock_session={}", "A".repeat(22));
+    for cookie in [signed_in, forgotten] {
+        let answer = ask(connect(server.address, &trusted).await, &sign_out(&cookie)).await;
+        let mut removals = answer.split("set-cookie: ").skip(1).map(|rest| rest.split("\r\n").next().unwrap());
+        let removal = removals.next().expect(&answer);
+        assert_eq!(
+            removal, "__Host-tickstock_session=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0",
+            "whoever's it is"
+        );
+        assert_eq!(removals.next(), None);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
