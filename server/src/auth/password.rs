@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 /// The fewest characters of a password.
 pub const PASSWORD_MIN: usize = 12;
@@ -97,13 +98,46 @@ pub fn generate_password() -> SecretString {
     (0..GENERATED_LENGTH).map(letter).collect::<String>().into()
 }
 
+/// A password in the one form that is hashed, composed (NFC, as RFC 8265 asks): systems and keyboards write an `é` as one character
+/// or as two, and nobody can see which.
+fn composed(password: &str) -> String {
+    password.nfc().collect()
+}
+
+/// Compares a password with a hash in every form that it may have been hashed in; those from before only one form was hashed
+/// may be of another.
+fn matches(password: &str, hash: &str) -> Option<Form> {
+    let (composed, decomposed) = (composed(password), password.nfd().collect::<String>());
+    let is = |form: &str| password_auth::verify_password(form, hash).is_ok();
+    if is(&composed) {
+        Some(Form::Composed)
+    } else if (password != composed && is(password))
+        || (decomposed != composed && decomposed != password && is(&decomposed))
+    {
+        Some(Form::Other)
+    } else {
+        None
+    }
+}
+
+/// In which form a password was hashed.
+#[derive(PartialEq, Eq)]
+enum Form {
+    Composed,
+    Other,
+}
+
 /// Hashes a password, on a thread where it keeps nobody waiting.
 ///
 /// # Errors
 /// When the runtime is being shut down.
 pub async fn hash_password(password: SecretString) -> Result<PasswordHash, tokio::task::JoinError> {
-    let hash = move || PasswordHash(password_auth::generate_hash(password.expose_secret()).into());
+    let hash = move || hash_now(&password);
     tokio::task::spawn_blocking(hash).await
+}
+
+fn hash_now(password: &SecretString) -> PasswordHash {
+    PasswordHash(password_auth::generate_hash(composed(password.expose_secret())).into())
 }
 
 /// Why a password was not compared.
@@ -171,15 +205,11 @@ impl Verifier {
             // Made at the first sign-in, whichever it is, so that the first one does not tell either.
             let decoy = DECOY.as_str();
             let against = hash.as_ref().map_or(decoy, PasswordHash::expose);
-            let matches = password_auth::verify_password(password.expose_secret(), against).is_ok();
-            if !matches || hash.is_none() {
-                return Verdict::Wrong;
-            }
+            let matched = matches(password.expose_secret(), against);
+            let (Some(form), true) = (matched, hash.is_some()) else { return Verdict::Wrong };
             // Parameters that were good years ago: the password is at hand now, and only now.
-            let is_obsolete = password_auth::is_hash_obsolete(against).unwrap_or(false);
-            Verdict::Right {
-                fresh: is_obsolete.then(|| PasswordHash(password_auth::generate_hash(password.expose_secret()).into())),
-            }
+            let is_obsolete = form == Form::Other || password_auth::is_hash_obsolete(against).unwrap_or(false);
+            Verdict::Right { fresh: is_obsolete.then(|| hash_now(&password)) }
         };
         tokio::task::spawn_blocking(compare).await.map_err(|_| NotVerified::Stopping)
     }
@@ -246,6 +276,31 @@ mod tests {
         assert!(!verify("nobody's password", None).await);
         assert!(!verify("x", Some(PasswordHash::from_stored("rubbish".into()))).await);
         assert!(!format!("{hash:?}").contains("argon2id"));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_in_whichever_form_its_characters_are_written() {
+        // The é as one character, and as an e with an accent.
+        let forms = ["caf\u{e9} correct horse", "cafe\u{301} correct horse"];
+        let verifier = Verifier::new();
+        let verify = async |password: &str, hash: &PasswordHash| match verifier
+            .verify(password.into(), Some(hash.clone()), false)
+            .await
+            .unwrap()
+        {
+            Verdict::Wrong => None,
+            Verdict::Right { fresh } => Some(fresh.is_some()),
+        };
+        for set in forms {
+            let hash = hash_password(set.into()).await.unwrap();
+            let hash_of_before = PasswordHash(password_auth::generate_hash(set).into());
+            for typed in forms {
+                assert_eq!(verify(typed, &hash).await, Some(false));
+                let is_replaced = set == forms[1];
+                assert_eq!(verify(typed, &hash_of_before).await, Some(is_replaced), "old hashes still work");
+            }
+            assert_eq!(verify("cafe correct horse", &hash).await, None);
+        }
     }
 
     #[tokio::test]

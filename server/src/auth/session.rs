@@ -12,7 +12,10 @@ use app::api::STATUS_UNASKED;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, header::SET_COOKIE},
+    http::{
+        HeaderValue,
+        header::{COOKIE, SET_COOKIE},
+    },
     middleware::{self, Next},
     response::Response,
 };
@@ -24,6 +27,9 @@ use tower_sessions::{
     session::Id,
 };
 
+/// Where one signs out.
+pub(crate) const LOGOUT: &str = "/logout";
+
 const RENEW_AFTER: Duration = Duration::minutes(15);
 
 /// How sessions are kept.
@@ -31,6 +37,8 @@ const RENEW_AFTER: Duration = Duration::minutes(15);
 pub struct SessionRules {
     /// Browsers speak TLS to us, or to the proxy before us.
     pub secure: bool,
+    /// The port that browsers ask for. Cookies know hosts and no ports: two monitors on one host would sign each other out.
+    pub port: u16,
     /// Without a request for so long, a session ends.
     pub idle: std::time::Duration,
     /// So long after the sign-in, it ends in any case.
@@ -41,8 +49,9 @@ impl SessionRules {
     /// The name of the cookie that holds the session's id. With the prefix `__Host-` a browser takes it over TLS alone, for
     /// this host alone: neither a neighbour on the domain nor who sits on the line can plant one (RFC 6265bis, 4.1.3.2).
     #[must_use]
-    pub fn cookie_name(self) -> &'static str {
-        if self.secure { "__Host-tickstock_session" } else { "tickstock_session" }
+    pub fn cookie_name(self) -> String {
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{prefix}tickstock_session_{}", self.port)
     }
 
     fn idle(self) -> Duration {
@@ -64,6 +73,7 @@ where
         .layer(middleware::from_fn_with_state(rules, renew_session))
         .layer(session_layer(accounts, rules))
         .layer(middleware::from_fn_with_state(rules, remove_cookie))
+        .layer(middleware::from_fn_with_state((accounts.database().clone(), rules), pick_cookie))
 }
 
 fn session_layer(accounts: &Accounts, rules: SessionRules) -> AuthManagerLayer<Accounts, SessionStore> {
@@ -129,19 +139,53 @@ async fn renew_session(State(rules): State<SessionRules>, request: Request, next
     response
 }
 
-/// Gives the removal of the cookie the attributes that the cookie was set with. The session layer's own lacks `Secure`, and
+/// Of several cookies of our name the one whose session lives is taken: a browser may have another one for a longer path, or
+/// one that a neighbour on the domain planted. The session layer would take the last, whichever that is.
+async fn pick_cookie(
+    State((database, rules)): State<(Database, SessionRules)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    /// More than this nobody has by accident; each costs a query.
+    const COOKIES_MAX: usize = 8;
+    let name = rules.cookie_name();
+    let cookies = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let ids: Vec<_> = cookies
+        .flat_map(Cookie::split_parse)
+        .filter_map(Result::ok)
+        .filter(|cookie| cookie.name() == name)
+        .map(|cookie| cookie.value().to_owned())
+        .take(COOKIES_MAX)
+        .collect();
+    if ids.len() > 1 {
+        for value in ids {
+            let Ok(id) = value.parse::<Id>() else { continue };
+            // A database that does not answer is the session layer's to deal with.
+            if matches!(database.session_end(&id).await, Ok(Some(_)))
+                && let Ok(cookie) = HeaderValue::try_from(format!("{name}={value}"))
+            {
+                request.headers_mut().insert(COOKIE, cookie);
+                break;
+            }
+        }
+    }
+    next.run(request).await
+}
+
+/// Lets nothing but a sign-out remove the cookie: the session layer does it whenever it does not know an id. And gives the
+/// removal the attributes that the cookie was set with. The session layer's own lacks `Secure`, and
 /// browsers ignore whatever is said of a `__Host-` name without it: the id would stay on the disk after signing out.
 async fn remove_cookie(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {
+    let is_sign_out = request.uri().path() == LOGOUT;
     let mut response = next.run(request).await;
     let removal = format!("{}=;", rules.cookie_name());
     let removes = |value: &HeaderValue| value.as_bytes().starts_with(removal.as_bytes());
-    if response.headers().get_all(SET_COOKIE).iter().any(removes)
-        && let Ok(removed) = HeaderValue::try_from(removed(rules))
-    {
+    if response.headers().get_all(SET_COOKIE).iter().any(removes) {
         let kept: Vec<_> =
             response.headers().get_all(SET_COOKIE).iter().filter(|value| !removes(value)).cloned().collect();
-        response.headers_mut().insert(SET_COOKIE, removed);
-        for value in kept {
+        response.headers_mut().remove(SET_COOKIE);
+        let removed = is_sign_out.then(|| HeaderValue::try_from(removed(rules)).ok()).flatten();
+        for value in removed.into_iter().chain(kept) {
             response.headers_mut().append(SET_COOKIE, value);
         }
     }
@@ -256,7 +300,7 @@ mod tests {
         }
         let answer = browser.get("/admin/websockets").await;
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
-        assert_eq!(cookie, format!("tickstock_session={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200"));
+        assert_eq!(cookie, format!("tickstock_session_3000={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200"));
         assert!(database.session_end(&id).await.unwrap().unwrap() > fresh);
 
         database.prolong_session(&id, OffsetDateTime::now_utc() - Duration::seconds(1)).await.unwrap();

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::Action,
-    auth::{AuthError, AuthSession, Credentials, start_session},
+    auth::{AuthError, AuthSession, Credentials, LOGOUT, start_session},
     database::Attempted,
     limits::{Wait, network_of},
 };
@@ -44,7 +44,7 @@ where
     Router::new()
         .route("/", get(|| async { Redirect::to(DASHBOARD) }))
         .route(LOGIN, post(sign_in))
-        .route("/logout", post(sign_out))
+        .route(LOGOUT, post(sign_out))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(access.clone())
 }

@@ -20,14 +20,17 @@ async fn the_right_password_leads_to_the_dashboard_with_a_guarded_cookie() {
     assert_eq!(location(&answer), "/admin/websockets");
     let cookie = set_cookie(&answer);
     let (pair, flags) = cookie.split_once("; ").unwrap();
-    assert!(pair.starts_with("tickstock_session=") && pair.len() == "tickstock_session=".len() + 22, "{cookie}");
+    assert!(
+        pair.starts_with("tickstock_session_3000=") && pair.len() == "tickstock_session_3000=".len() + 22,
+        "{cookie}"
+    );
     assert_eq!(flags, "HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
     assert_eq!(text(browser.get("/admin/websockets").await).await, "ann@x admin");
 
     browser.site = testing::site(&database, true);
     let answer = browser.sign_in("ann@x", PASSWORD).await;
     let cookie = set_cookie(&answer);
-    assert!(cookie.starts_with("__Host-tickstock_session=") && cookie.contains("; Secure; Path=/;"), "{cookie}");
+    assert!(cookie.starts_with("__Host-tickstock_session_3000=") && cookie.contains("; Secure; Path=/;"), "{cookie}");
     assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000; includeSubDomains");
 }
 
@@ -160,7 +163,7 @@ async fn the_session_id_changes_at_every_sign_in_and_the_old_one_is_worthless() 
 
     // An id that the server never gave.
     let mut browser = Browser::new(&database);
-    let planted = "tickstock_session=AAAAAAAAAAAAAAAAAAAAAA".to_owned();
+    let planted = "tickstock_session_3000=AAAAAAAAAAAAAAAAAAAAAA".to_owned();
     browser.cookie = Some(planted.clone());
     browser.sign_in("ann@x", PASSWORD).await;
     assert_ne!(browser.cookie.as_ref(), Some(&planted));
@@ -195,4 +198,28 @@ async fn signing_out_deletes_the_session_on_the_server() {
     assert_eq!(browser.cookie, None);
     assert_eq!(thief.api_status().await, StatusCode::UNAUTHORIZED);
     assert_eq!(location(&browser.post("/logout", "").await), "/login", "again, signed in or not");
+}
+
+#[tokio::test]
+async fn of_several_cookies_the_living_one_counts_and_a_strangers_is_left_alone() {
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let mut ann = Browser::signed_in(&database, "ann@x").await;
+    let living = ann.cookie.clone().unwrap();
+    let dead = "tickstock_session_3000=AAAAAAAAAAAAAAAAAAAAAA";
+    // Of another monitor on this host, on another port.
+    let neighbour = "tickstock_session_3001=BBBBBBBBBBBBBBBBBBBBBB";
+    for cookies in [
+        format!("{dead}; {living}"),
+        format!("{living}; {dead}"),
+        format!("{neighbour}; {dead}; theme=dark; {living}; tickstock_session_3000="),
+    ] {
+        ann.cookie = Some(cookies.clone());
+        assert_eq!(ann.api_status().await, StatusCode::OK, "{cookies}");
+    }
+    let mut stranger = Browser::new(&database);
+    stranger.cookie = Some(format!("{neighbour}; {dead}"));
+    let answer = stranger.get("/admin/websockets").await;
+    assert_eq!(location(&answer), "/login");
+    assert!(answer.headers().get(SET_COOKIE).is_none(), "no cookie is removed but by signing out");
 }

@@ -163,7 +163,7 @@ async fn the_page_shows_the_log_with_filters_and_without_running_what_strangers_
     assert!(admin.get("/admin/audit?actor=nobody@x", 200).await.contains("No record fits"));
     let attack = admin.get("/admin/audit?actor=%22%3E%3Cscript%3Ealert(2)%3C/script%3E", 200).await;
     assert!(!attack.contains("<script>alert(2)"), "{attack}");
-    assert_eq!(server.stranger().redirect("/admin/audit").await, "/login");
+    assert_eq!(server.stranger().redirect("/admin/audit").await, "/login?next=%2Fadmin%2Faudit");
     server.sign_in(Role::User).await.get("/admin/audit", 403).await;
 }
 
