@@ -100,7 +100,8 @@ pub async fn run(
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     tasks.tracker().spawn(keeper.keep(hub.reports(), shutdown.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, shutdown.clone()));
-    let access = access(&config, &database, &tasks);
+    let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
+    let access = access(&config, port, &database, &tasks);
     let tls = match &config.dashboard.tls {
         None => None,
         Some(files) => {
@@ -176,7 +177,7 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
 }
 
 /// What the guards need, and the tasks that keep it.
-fn access(config: &Config, database: &Database, tasks: &Tasks) -> Access {
+fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Access {
     let stop = tasks.shutdown();
     let (audit, revocations) = (Audit::new(database.clone()), Revocations::default());
     tasks.tracker().spawn(audit.clone().keep(config.accounts.audit_retention_days, stop.clone()));
@@ -187,6 +188,7 @@ fn access(config: &Config, database: &Database, tasks: &Tasks) -> Access {
         revocations,
         sessions: SessionRules {
             secure: config.dashboard.secure,
+            port,
             idle: config.accounts.session_idle,
             lifetime: config.accounts.session_lifetime,
         },

@@ -34,11 +34,14 @@ pub fn Banners(
     now: Signal<Option<UnixMillis>>,
     /// The server's present.
     clock: Signal<Option<UnixMillis>>,
+    /// Did somebody else rewrite the document?
+    altered: Signal<bool>,
 ) -> impl IntoView {
     let troubles = Memo::new(move |_| {
         let of_link = link_trouble(link.get(), || clock.get(), || now.get());
         let of_head = head.with(|head| [bus_trouble(head), source_trouble(head), history_trouble(head)]);
-        of_link.into_iter().chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
+        let of_document = altered.get().then(altered_document);
+        of_document.into_iter().chain(of_link).chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
     });
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
     view! {
@@ -52,13 +55,24 @@ pub fn Banners(
 }
 
 fn line(trouble: Trouble) -> impl IntoView {
-    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> });
+    // This page's own address: who asks for it without a session is led to sign in, and back.
+    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> });
     view! {
         <p class="banner" data-tone=trouble.tone>
             <Icon path=WARNING/>
             <span><b>{trouble.title}</b> " " <span class="banner-detail number">{trouble.detail}</span></span>
             {sign_in}
         </p>
+    }
+}
+
+fn altered_document() -> Trouble {
+    Trouble {
+        tone: "bad",
+        title: "Something in this browser has changed the page.",
+        detail: "Numbers may stand still. Switch off translation and extensions for this page, then reload it."
+            .to_owned(),
+        sign_in: false,
     }
 }
 
@@ -134,7 +148,9 @@ pub fn StillPage(
     view! {
         <p class="banner still-page" data-tone="warn" role="note">
             <Icon path=WARNING/>
-            <span><b>"The live view does not run."</b> " " <span class="banner-detail number">{text}</span></span>
+            <span><b>"The live view is not running."</b> " " <span class="banner-detail number">{text}</span></span>
+            // The page's own address. A plain link: no code of ours may be left to do it.
+            <a class="button" href="" rel="external">"Reload"</a>
         </p>
     }
 }

@@ -203,7 +203,7 @@ mod tests {
     }
 
     async fn signs_in(database: &Database, email: &str, password: &str) -> bool {
-        let credentials = Credentials { email: email.into(), password: password.into() };
+        let credentials = Credentials { email: email.into(), password: password.into(), from_known_network: false };
         Accounts::new(database.clone()).authenticate(credentials).await.unwrap().is_some()
     }
 

@@ -81,7 +81,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     async fn role_after_sign_in(database: &Database, email: &str, password: SecretString) -> Option<Role> {
-        let credentials = Credentials { email: email.into(), password };
+        let credentials = Credentials { email: email.into(), password, from_known_network: false };
         Accounts::new(database.clone()).authenticate(credentials).await.unwrap().map(|account| account.role)
     }
 

@@ -30,4 +30,5 @@ pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use password::{BadPassword, PASSWORD_MIN, PasswordHash, check_password, generate_password, hash_password};
 pub use revocation::Revocations;
 pub use role::{Role, UnknownRole};
+pub(crate) use session::LOGOUT;
 pub use session::{SessionRules, StartError, start_session, with_sessions};

@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 /// The fewest characters of a password.
 pub const PASSWORD_MIN: usize = 12;
@@ -21,7 +22,7 @@ fn hashing_max() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 4)
 }
 
-/// How many sign-ins are being checked or wait for it.
+/// How many sign-ins of a line are being checked or wait for it.
 const WAITING_MAX: usize = 64;
 
 const GENERATED_LENGTH: usize = 20;
@@ -97,13 +98,46 @@ pub fn generate_password() -> SecretString {
     (0..GENERATED_LENGTH).map(letter).collect::<String>().into()
 }
 
+/// A password in the one form that is hashed, composed (NFC, as RFC 8265 asks): systems and keyboards write an `é` as one character
+/// or as two, and nobody can see which.
+fn composed(password: &str) -> String {
+    password.nfc().collect()
+}
+
+/// Compares a password with a hash in every form that it may have been hashed in; those from before only one form was hashed
+/// may be of another.
+fn matches(password: &str, hash: &str) -> Option<Form> {
+    let (composed, decomposed) = (composed(password), password.nfd().collect::<String>());
+    let is = |form: &str| password_auth::verify_password(form, hash).is_ok();
+    if is(&composed) {
+        Some(Form::Composed)
+    } else if (password != composed && is(password))
+        || (decomposed != composed && decomposed != password && is(&decomposed))
+    {
+        Some(Form::Other)
+    } else {
+        None
+    }
+}
+
+/// In which form a password was hashed.
+#[derive(PartialEq, Eq)]
+enum Form {
+    Composed,
+    Other,
+}
+
 /// Hashes a password, on a thread where it keeps nobody waiting.
 ///
 /// # Errors
 /// When the runtime is being shut down.
 pub async fn hash_password(password: SecretString) -> Result<PasswordHash, tokio::task::JoinError> {
-    let hash = move || PasswordHash(password_auth::generate_hash(password.expose_secret()).into());
+    let hash = move || hash_now(&password);
     tokio::task::spawn_blocking(hash).await
+}
+
+fn hash_now(password: &SecretString) -> PasswordHash {
+    PasswordHash(password_auth::generate_hash(composed(password.expose_secret())).into())
 }
 
 /// Why a password was not compared.
@@ -127,18 +161,31 @@ pub(super) enum Verdict {
     },
 }
 
-/// Compares passwords with hashes, a bounded number at once.
+/// Compares passwords with hashes, a bounded number at once, in two lines: a flood of strangers fills its own, and who comes from
+/// where the account is known goes past it.
 #[derive(Clone, Debug)]
 pub(super) struct Verifier {
+    strangers: Line,
+    known: Line,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
     /// A place in the line; without one the sign-in is turned away.
     waiting: Arc<Semaphore>,
     /// One of the few that are computing.
     hashing: Arc<Semaphore>,
 }
 
+impl Line {
+    fn new(hashing: usize) -> Self {
+        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(hashing)) }
+    }
+}
+
 impl Verifier {
     pub(super) fn new() -> Self {
-        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), hashing: Arc::new(Semaphore::new(hashing_max())) }
+        Self { strangers: Line::new(hashing_max()), known: Line::new(1) }
     }
 
     /// Does the password belong to the hash? Without a hash the answer is no, and takes as long.
@@ -146,25 +193,23 @@ impl Verifier {
         &self,
         password: SecretString,
         hash: Option<PasswordHash>,
+        from_known_network: bool,
     ) -> Result<Verdict, NotVerified> {
-        let _place = self.waiting.try_acquire().map_err(|_| NotVerified::Busy)?;
+        let line = if from_known_network { &self.known } else { &self.strangers };
+        let _place = line.waiting.try_acquire().map_err(|_| NotVerified::Busy)?;
         // Owned, and moved into the computation: a client that hangs up frees neither core nor memory, so it must not
         // free the permit.
-        let permit = self.hashing.clone().acquire_owned().await.map_err(|_| NotVerified::Stopping)?;
+        let permit = line.hashing.clone().acquire_owned().await.map_err(|_| NotVerified::Stopping)?;
         let compare = move || {
             let _permit = permit;
             // Made at the first sign-in, whichever it is, so that the first one does not tell either.
             let decoy = DECOY.as_str();
             let against = hash.as_ref().map_or(decoy, PasswordHash::expose);
-            let matches = password_auth::verify_password(password.expose_secret(), against).is_ok();
-            if !matches || hash.is_none() {
-                return Verdict::Wrong;
-            }
+            let matched = matches(password.expose_secret(), against);
+            let (Some(form), true) = (matched, hash.is_some()) else { return Verdict::Wrong };
             // Parameters that were good years ago: the password is at hand now, and only now.
-            let is_obsolete = password_auth::is_hash_obsolete(against).unwrap_or(false);
-            Verdict::Right {
-                fresh: is_obsolete.then(|| PasswordHash(password_auth::generate_hash(password.expose_secret()).into())),
-            }
+            let is_obsolete = form == Form::Other || password_auth::is_hash_obsolete(against).unwrap_or(false);
+            Verdict::Right { fresh: is_obsolete.then(|| hash_now(&password)) }
         };
         tokio::task::spawn_blocking(compare).await.map_err(|_| NotVerified::Stopping)
     }
@@ -224,7 +269,7 @@ mod tests {
         let hash = hash_password("correct horse battery".into()).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$"));
         let verify = async |password: &str, hash: Option<PasswordHash>| {
-            matches!(verifier.verify(password.into(), hash).await.unwrap(), Verdict::Right { fresh: None })
+            matches!(verifier.verify(password.into(), hash, false).await.unwrap(), Verdict::Right { fresh: None })
         };
         assert!(verify("correct horse battery", Some(hash.clone())).await);
         assert!(!verify("Correct horse battery", Some(hash.clone())).await);
@@ -234,24 +279,51 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_password_is_the_same_in_whichever_form_its_characters_are_written() {
+        // The é as one character, and as an e with an accent.
+        let forms = ["caf\u{e9} correct horse", "cafe\u{301} correct horse"];
+        let verifier = Verifier::new();
+        let verify = async |password: &str, hash: &PasswordHash| match verifier
+            .verify(password.into(), Some(hash.clone()), false)
+            .await
+            .unwrap()
+        {
+            Verdict::Wrong => None,
+            Verdict::Right { fresh } => Some(fresh.is_some()),
+        };
+        for set in forms {
+            let hash = hash_password(set.into()).await.unwrap();
+            let hash_of_before = PasswordHash(password_auth::generate_hash(set).into());
+            for typed in forms {
+                assert_eq!(verify(typed, &hash).await, Some(false));
+                let is_replaced = set == forms[1];
+                assert_eq!(verify(typed, &hash_of_before).await, Some(is_replaced), "old hashes still work");
+            }
+            assert_eq!(verify("cafe correct horse", &hash).await, None);
+        }
+    }
+
+    #[tokio::test]
     async fn a_flood_waits_in_a_short_line_and_the_rest_is_turned_away() {
         let verifier = Verifier::new();
-        let held = verifier.hashing.clone().acquire_many_owned(u32::try_from(hashing_max()).unwrap()).await.unwrap();
+        let held =
+            verifier.strangers.hashing.clone().acquire_many_owned(u32::try_from(hashing_max()).unwrap()).await.unwrap();
         let line: Vec<_> = (0..WAITING_MAX)
             .map(|_| {
                 let verifier = verifier.clone();
-                tokio::spawn(async move { verifier.verify("x".into(), None).await })
+                tokio::spawn(async move { verifier.verify("x".into(), None, false).await })
             })
             .collect();
-        while verifier.waiting.available_permits() > 0 {
+        while verifier.strangers.waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(verifier.verify("x".into(), None).await, Err(NotVerified::Busy)));
+        assert!(matches!(verifier.verify("x".into(), None, false).await, Err(NotVerified::Busy)));
+        assert!(matches!(verifier.verify("x".into(), None, true).await, Ok(Verdict::Wrong)), "past the flood");
         for waiting in line {
             waiting.abort();
             drop(waiting.await);
         }
         drop(held);
-        assert!(matches!(verifier.verify("x".into(), None).await, Ok(Verdict::Wrong)));
+        assert!(matches!(verifier.verify("x".into(), None, false).await, Ok(Verdict::Wrong)));
     }
 }

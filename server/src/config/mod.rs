@@ -325,6 +325,18 @@ fn tls(reader: &mut Reader<'_>) -> Option<TlsConfig> {
     }
 }
 
+impl DashboardConfig {
+    /// The port that people's browsers ask for, where `PUBLIC_URL` says.
+    #[must_use]
+    pub fn public_port(&self) -> Option<u16> {
+        let url: Uri = self.public_url.as_deref()?.parse().ok()?;
+        url.port_u16().or(match url.scheme_str() {
+            Some("https") => Some(443),
+            _ => Some(80),
+        })
+    }
+}
+
 fn public_url(reader: &mut Reader<'_>) -> Option<Uri> {
     const ACCEPTED: &str = "the address that people type, as in https://monitor.example.com, without a path";
     reader.read("PUBLIC_URL", None, ACCEPTED, |value| {

@@ -115,6 +115,7 @@ fn the_public_address_is_an_allowed_host_and_has_no_path() {
     let dashboard =
         read([("PUBLIC_URL", "https://monitor.example.com:8443/"), ("ALLOWED_HOSTS", "monitor, 10.0.0.7")]).dashboard;
     assert_eq!(dashboard.public_url.as_deref(), Some("https://monitor.example.com:8443"));
+    assert_eq!(dashboard.public_port(), Some(8443));
     assert_eq!(dashboard.allowed_hosts, ["monitor", "10.0.0.7", "monitor.example.com"]);
     assert!(read([]).dashboard.allowed_hosts.is_empty());
     for url in [

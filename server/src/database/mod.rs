@@ -18,12 +18,14 @@ mod change;
 pub mod history;
 mod open;
 mod sessions;
+mod sign_in;
 
 pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
 pub use change::Change;
 pub use open::DatabaseError;
 pub use sessions::{SessionStore, SessionsToEnd};
+pub use sign_in::Attempted;
 
 use open::Place;
 use sqlx::SqlitePool;

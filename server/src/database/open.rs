@@ -12,7 +12,6 @@ use std::{
     str::FromStr,
     time::Duration,
 };
-use tower_sessions_sqlx_store::SqliteStore;
 
 /// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often.
 const CONNECTIONS_MAX: u32 = 8;
@@ -136,7 +135,6 @@ pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError
         .map_err(|cause| refused(&path, cause))?;
 
     sqlx::migrate!().run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
-    SqliteStore::new(pool.clone()).migrate().await.map_err(|cause| refused(&path, cause))?;
     Ok((pool, Place::of(&path)))
 }
 

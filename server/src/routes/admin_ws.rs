@@ -9,8 +9,14 @@ use crate::{
 use app::model::protocol::CloseReason;
 use axum::{
     Extension,
-    extract::{State, ws::WebSocketUpgrade},
-    http::StatusCode,
+    extract::{
+        State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{
+        HeaderMap, StatusCode,
+        header::{SEC_WEBSOCKET_KEY, UPGRADE},
+    },
     response::Response,
 };
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
@@ -26,8 +32,13 @@ pub(super) async fn admin_ws(
     State(state): State<AppState>,
     Extension(admin): Extension<Admin>,
     Extension(actor): Extension<Actor>,
-    upgrade: WebSocketUpgrade,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return no_handshake(&headers, &rejection),
+    };
     if state.hub.counters().sockets.load(Relaxed) >= SOCKETS_MAX {
         return api_error(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "all sockets of this server are taken");
     }
@@ -50,6 +61,19 @@ pub(super) async fn admin_ws(
         }
         info!(account.id = admin.id, "A socket of {} ended", admin.email);
     })
+}
+
+/// What comes here is no handshake; half of one comes from a proxy that keeps the other half to itself.
+fn no_handshake(headers: &HeaderMap, rejection: &WebSocketUpgradeRejection) -> Response {
+    let message = if headers.contains_key(SEC_WEBSOCKET_KEY) && !headers.contains_key(UPGRADE) {
+        const MESSAGE: &str = "a proxy in front does not hand on the upgrade to a WebSocket; in nginx: proxy_http_version 1.1; \
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;";
+        warn!("A dashboard cannot open its socket: {MESSAGE}");
+        MESSAGE.to_owned()
+    } else {
+        format!("this address takes WebSocket handshakes: {}", rejection.body_text())
+    };
+    api_error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", &message)
 }
 
 /// Ends when the administrator may no longer be here, with the reason.

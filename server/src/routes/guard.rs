@@ -15,13 +15,12 @@ mod headers;
 mod hosts;
 mod origin;
 
-pub(crate) use client::network;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
 pub use hosts::AllowedHosts;
 pub use origin::same_origin;
 
-use super::{login::LOGIN, plain_page::plain_page};
+use super::{login, plain_page::plain_page};
 use crate::{
     audit::{Act, Action, Actor, Audit, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
@@ -31,7 +30,7 @@ use app::api::CurrentAdmin;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderValue, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
 };
@@ -97,15 +96,35 @@ pub async fn pages_for_admins(
             .await
             .unwrap_or_else(|NotRecorded| plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not on record", NOT_RECORDED)),
         Err(denied) => {
+            if denied == Denied::Unauthorized && origin::is_link_from_elsewhere(&request) {
+                return ask_again(&request);
+            }
             let act = refusal(Action::PageView, denied, &request);
             access.audit.record_refusal(act).await;
             match denied {
-                Denied::Unauthorized => Redirect::to(LOGIN).into_response(),
+                Denied::Unauthorized => Redirect::to(&login::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
                 Denied::NoSessionLayer => denied.into_response(),
             }
         }
     }
+}
+
+/// A browser leaves a strict cookie out of what another site began, such as a link in a chat. Asked for again by a page of
+/// ours, the same address comes with the cookie, if there is one.
+fn ask_again(request: &Request) -> Response {
+    const PAGE: &str = r#"<p>One moment, please.</p><p><a class="button button-primary" href="">Open the page</a></p>"#;
+    let mut response = plain_page(StatusCode::OK, "Opening", PAGE);
+    if let Ok(refresh) = HeaderValue::try_from(format!("0; url={}", address(request))) {
+        response.headers_mut().insert(REFRESH, refresh);
+    }
+    response
+}
+
+/// Path and query; of a request that is read again when somebody comes back from signing in, which only a GET can be.
+fn address(request: &Request) -> &str {
+    let asked = request.uri().path_and_query().filter(|_| request.method().is_safe());
+    asked.map_or(login::DASHBOARD, PathAndQuery::as_str)
 }
 
 /// Lets administrators through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the
@@ -118,14 +137,11 @@ pub async fn api_for_admins(
 ) -> Response {
     let is_socket = request.uri().path() == super::SOCKET;
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
-    let too_often = match (is_socket, &admin, request.extensions().get::<Client>()) {
-        // Before anything else: a handshake costs more than it looks like.
-        (true, _, Some(client)) => {
-            let network = client.network().to_string();
-            access.limits.take(limits::SOCKET_CONNECTS, &network).await.err()
-        }
-        (false, Ok(admin), _) => access.limits.take(limits::API_CALLS, &admin.session_name()).await.err(),
-        _ => None,
+    // By session: nobody spends what belongs to somebody else, be it from the same network or without being signed in.
+    let rate = if is_socket { limits::SOCKET_CONNECTS } else { limits::API_CALLS };
+    let too_often = match &admin {
+        Ok(admin) => access.limits.take(rate, &admin.session_name()).await.err(),
+        Err(_) => None,
     };
     if let Some(wait) = too_often {
         let act = act(actor(&request).is_refused(action, "too often"), &request);

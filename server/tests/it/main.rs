@@ -11,6 +11,7 @@ mod history;
 mod massive;
 mod parsers;
 mod program;
+mod proxies;
 mod redis_feed;
 mod refresh;
 mod routes;

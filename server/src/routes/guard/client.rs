@@ -49,20 +49,6 @@ impl Client {
     pub fn account(&self, account: &Account) -> Actor {
         Actor { name: Some(account.email.to_string()), role: Some(account.role), ..self.stranger() }
     }
-
-    /// The network that limits are counted by: an IPv6 customer has 2^64 addresses.
-    #[must_use]
-    pub fn network(&self) -> IpAddr {
-        network(self.address)
-    }
-}
-
-/// An IPv4 address, or the first 64 bits of an IPv6 address: what is counted as one.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
-    }
 }
 
 impl TrustedProxies {
@@ -149,13 +135,5 @@ mod tests {
         }
         assert_eq!(client(&proxies, "10.0.0.2", &[]), "10.0.0.2");
         assert_eq!(client(&proxies, "10.0.0.2", &["10.0.0.3"]), "10.0.0.3", "all of them proxies");
-    }
-
-    #[test]
-    fn a_customers_ipv6_network_is_one() {
-        let network =
-            |address: &str| Client { address: address.parse().unwrap(), user_agent: None }.network().to_string();
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(network("192.0.2.9"), "192.0.2.9");
     }
 }
