@@ -5,7 +5,7 @@ mod shortcuts;
 use crate::{
     api::{ApiError, FirstView, load_first_view},
     components::{
-        banners::{Banners, StillPage},
+        banners::{Banners, StillPage, Warnings},
         column::ConnectionColumn,
         help::{self, Help},
         refresh_panel::RefreshPanel,
@@ -161,6 +161,7 @@ pub fn Monitor(
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
                 <Banners head link now clock/>
+                <Warnings texts=first.warnings/>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
                 <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
                 <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>

@@ -13,6 +13,7 @@ mod client;
 mod headers;
 mod origin;
 
+pub(super) use client::is_proxied;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
 pub use origin::same_origin;
@@ -148,6 +149,9 @@ async fn pass(
     mut request: Request,
     next: Next,
 ) -> Result<Response, NotRecorded> {
+    if let Some(client) = request.extensions().get::<Client>() {
+        access.proxies.met_by_administrator(client);
+    }
     let actor = actor(&request);
     let act = act(actor.does(action), &request);
     access.audit.record_often(act).await?;
