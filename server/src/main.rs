@@ -57,16 +57,19 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(read_config(unusable_files)?).await,
         Command::Simulator(args) => run_simulator(args).await,
-        Command::User(command) => auth::cli::run(command, &open_database().await?).await,
-        Command::Audit(command) => audit::cli::run(command, &open_database().await?).await,
+        Command::User(command) => {
+            let (database, config) = open_database().await?;
+            auth::cli::run(command, &database, &config.accounts.names).await
+        }
+        Command::Audit(command) => audit::cli::run(command, &open_database().await?.0).await,
         Command::CheckConfig => check_config(&read_config(unusable_files)?).await,
     }
 }
 
-async fn open_database() -> anyhow::Result<Database> {
+async fn open_database() -> anyhow::Result<(Database, Config)> {
     // Neither certificates nor universes play a part.
     let config = read_config(|_| Vec::new())?;
-    Ok(Database::open(&config.accounts.database_url).await?)
+    Ok((Database::open(&config.accounts.database_url).await?, config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -75,7 +78,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         TcpListener::bind(address).await.with_context(|| format!("LEPTOS_SITE_ADDR={address}: cannot listen there"))?;
     let database = Database::open(&config.accounts.database_url).await?;
     let accounts = &config.accounts;
-    let first = auth::first_account(&database, accounts.admin_email.clone(), accounts.admin_password.clone()).await?;
+    let (email, password) = (accounts.admin_email.clone(), accounts.admin_password.clone());
+    let first = auth::first_account(&database, email, password, &accounts.names).await?;
     greet(&listener, &config.dashboard, &first)?;
     server::run(config, database, listener, until_told_to_stop()).await
 }

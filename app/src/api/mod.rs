@@ -31,6 +31,8 @@ pub struct FirstView {
     pub reliability: Vec<Reliability>,
     /// Who is signed in.
     pub email: String,
+    /// What is wrong with how the server is set up, a sentence or two each.
+    pub warnings: Vec<String>,
 }
 
 /// Why a server function did not answer.
@@ -63,6 +65,9 @@ impl FromServerFnError for ApiError {
 pub trait Backend: Send + Sync {
     /// The present, with at most [`FIRST_ROWS_MAX`] rows a connection; `None` while the server is going away.
     fn first_view(&self) -> Answer<'_, Option<Snapshot>>;
+
+    /// What is wrong with how the server is set up, as far as it shows.
+    fn warnings(&self) -> Vec<String>;
 
     /// A page of the audit log, or what is wrong with the question.
     fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>>;
@@ -108,5 +113,6 @@ pub async fn load_first_view() -> Result<FirstView, ApiError> {
     let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     let snapshot = backend.first_view().await.ok_or(ApiError::Unavailable)?;
-    Ok(FirstView { snapshot, reliability: backend.reliability().await, email: admin.email })
+    let reliability = backend.reliability().await;
+    Ok(FirstView { snapshot, reliability, email: admin.email, warnings: backend.warnings() })
 }

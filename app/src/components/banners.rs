@@ -132,6 +132,27 @@ fn history_trouble(head: &StatusHead) -> Option<Trouble> {
     Some(Trouble { tone: "warn", title: "History is not being kept.", detail, sign_in: false })
 }
 
+/// What is wrong with how the server is set up: stays until it is put right and the page is loaded anew.
+#[component]
+pub fn Warnings(
+    /// A sentence or two each.
+    texts: Vec<String>,
+) -> impl IntoView {
+    (!texts.is_empty()).then(|| {
+        let warning = |text| {
+            view! {
+                <p class="banner" data-tone="warn">
+                    <Icon path=WARNING/>
+                    <span><b>"The server is not set up right."</b> " " <span class="banner-detail">{text}</span></span>
+                </p>
+            }
+        };
+        view! {
+            <div class="banners" data-testid="warnings">{texts.into_iter().map(warning).collect_view()}</div>
+        }
+    })
+}
+
 /// Shown by the style sheet when the browser's side did not start, not yet or not at all, when it broke, and without
 /// JavaScript. `at` is when the page was made.
 #[component]

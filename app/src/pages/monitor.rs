@@ -5,7 +5,7 @@ mod shortcuts;
 use crate::{
     api::{ApiError, FirstView, load_first_view},
     components::{
-        banners::{Banners, StillPage},
+        banners::{Banners, StillPage, Warnings},
         column::ConnectionColumn,
         help::{self, Help},
         overview::Overview,
@@ -172,6 +172,7 @@ pub fn Monitor(
                 <StillPage at=rendered_at/>
                 <div class="page-top">
                     <Banners head link now clock altered/>
+                    <Warnings texts=first.warnings/>
                     <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
                 </div>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>

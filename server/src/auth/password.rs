@@ -3,18 +3,25 @@
 //! One hash takes 19 MiB and tens of milliseconds of a core. A flood of sign-ins therefore waits in a short line, off the
 //! runtime's own threads, and what does not fit into the line is turned away at once.
 
-use super::Email;
+use super::{
+    Email,
+    guessable::{Names, OUR_WORDS, is_guessable, words_in},
+};
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use std::{
     fmt,
     sync::{Arc, LazyLock},
 };
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
 /// The fewest characters of a password.
 pub const PASSWORD_MIN: usize = 12;
+/// The fewest characters of a token for machines.
+pub const TOKEN_MIN: usize = 16;
 /// The most bytes of a password; a longer one would not fit into the sign-in form's limit.
 const PASSWORD_BYTES_MAX: usize = 1024;
 /// How many hashes are computed at once: on half of the cores, so that a flood of sign-ins leaves the other half to ticks.
@@ -38,9 +45,6 @@ pub struct PasswordHash(SecretString);
 
 /// zxcvbn's "safely unguessable": more than a hundred million tries, where sign-in allows a few dozen an hour.
 const SCORE_MIN: zxcvbn::Score = zxcvbn::Score::Three;
-/// What an attacker who knows us would try first.
-const OUR_WORDS: [&str; 5] = ["tickstock", "monitor", "massive", "polygon", "administrator"];
-
 /// Why a password is not accepted for an account.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPassword {
@@ -51,7 +55,10 @@ pub enum BadPassword {
     #[error("the password is too long; at most {PASSWORD_BYTES_MAX} bytes are accepted")]
     TooLong,
     /// Among the first that an attacker tries.
-    #[error("the password is too easy to guess; take several words that have nothing to do with one another")]
+    #[error(
+        "the password is too easy to guess; take several words that have nothing to do with one another, nor with the \
+         account, this installation or a date"
+    )]
     TooCommon,
 }
 
@@ -73,21 +80,34 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Is the password good enough for the account with this email? Long enough, and neither a common one nor made of common
-/// ones, of rows of keys, of repetitions, of the email or of our own name. What it is made of otherwise is not asked.
+/// Is the password good enough for the account with this email, in an installation with these names? Long enough, neither a
+/// common one nor made of common ones, of rows of keys or of repetitions, and not of what is known of the account, of us and of the
+/// calendar. What it is made of otherwise is not asked.
 ///
 /// # Errors
 /// [`BadPassword`] says what is wrong and what would do.
-pub fn check_password(password: &SecretString, email: &Email) -> Result<(), BadPassword> {
+pub fn check_password(password: &SecretString, email: &Email, names: &Names) -> Result<(), BadPassword> {
     let text = password.expose_secret();
-    let email = email.as_str();
-    let known: Vec<_> = email.split(['@', '.', '-', '_', '+']).chain([email]).chain(OUR_WORDS).collect();
+    let known: Vec<_> = words_in(email.as_str()).chain([email.as_str()]).chain(names.iter()).chain(OUR_WORDS).collect();
     match text.chars().count() {
         short if short < PASSWORD_MIN => Err(BadPassword::TooShort(short)),
         _ if text.len() > PASSWORD_BYTES_MAX => Err(BadPassword::TooLong),
         _ if zxcvbn::zxcvbn(text, &known).score() < SCORE_MIN => Err(BadPassword::TooCommon),
+        _ if is_guessable(text, email, names) => Err(BadPassword::TooCommon),
         _ => Ok(()),
     }
+}
+
+/// Is it fit to be the one secret that opens something to machines? Those do not mind how it is to be typed.
+#[must_use]
+pub fn is_good_token(token: &str) -> bool {
+    token.len() >= TOKEN_MIN && zxcvbn::zxcvbn(token, &[]).score() >= zxcvbn::Score::Four
+}
+
+/// Are the two the same? Takes as long whatever they are.
+#[must_use]
+pub fn is_same_secret(one: &str, other: &str) -> bool {
+    Sha256::digest(one).ct_eq(&Sha256::digest(other)).into()
 }
 
 /// A password that is easy to read and type: 20 letters and digits, 116 bits.
@@ -222,7 +242,7 @@ mod tests {
     #[test]
     fn a_password_has_at_least_twelve_characters() {
         let email = "ann.lee@example.com".parse().unwrap();
-        let check = |password: &str| check_password(&password.into(), &email);
+        let check = |password: &str| check_password(&password.into(), &email, &Names::default());
         assert_eq!(check("elf zeichen"), Err(BadPassword::TooShort(11)));
         assert_eq!(check("zwölfzeichen"), Ok(()));
         assert_eq!(check(&"x".repeat(1025)), Err(BadPassword::TooLong));
@@ -233,7 +253,7 @@ mod tests {
     #[test]
     fn a_password_that_is_tried_first_is_refused() {
         let email = "ann.lee@example.com".parse().unwrap();
-        let check = |password: &str| check_password(&password.into(), &email);
+        let check = |password: &str| check_password(&password.into(), &email, &Names::default());
         for common in [
             "passwordpassword",
             "Password1234!",
@@ -245,6 +265,10 @@ mod tests {
             "ann.lee@example.com",
             "tickstockmonitor",
             "TickStock2026!",
+            "monitor@example.com",
+            "Summer2026!!",
+            "Winter2026Winter",
+            "ExampleCorp2026",
         ] {
             assert_eq!(check(common), Err(BadPassword::TooCommon), "{common}");
         }
@@ -255,12 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn a_token_for_machines_is_long_and_no_word() {
+        for bad in ["x", "scrape-me", "metrics", "0123456789abcdef", "aaaaaaaaaaaaaaaaaaaaaaaa", "passwordpassword"] {
+            assert!(!is_good_token(bad), "{bad}");
+        }
+        for good in ["3f9ac1d2e8b4570611aa93cd2b7e4f10", "kT26Xw9fQz-r7LmP", "correct-horse-battery-staple"] {
+            assert!(is_good_token(good), "{good}");
+        }
+        assert!(is_same_secret("one", "one") && !is_same_secret("one", "onf") && !is_same_secret("one", "one "));
+    }
+
+    #[test]
     fn generated_passwords_differ_and_have_no_ambiguous_letters() {
         let (one, two) = (generate_password(), generate_password());
         assert_ne!(one.expose_secret(), two.expose_secret());
         assert_eq!(one.expose_secret().len(), 20);
         assert!(!one.expose_secret().contains(['0', 'O', 'o', '1', 'l', 'I']));
-        assert!(check_password(&one, &"a@x".parse().unwrap()).is_ok());
+        assert!(check_password(&one, &"a@x".parse().unwrap(), &Names::default()).is_ok());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
 pub use reader::{Problem, Variables};
 
 use crate::{
-    auth::{Email, check_password},
+    auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
     universe::Universes,
@@ -87,6 +87,8 @@ pub struct AccountsConfig {
     pub admin_email: Option<Email>,
     /// `ADMIN_PASSWORD` of the first account.
     pub admin_password: Option<SecretString>,
+    /// The machine's name and those in `PUBLIC_URL` and `ALLOWED_HOSTS`: no password is to be made of them.
+    pub names: Names,
     /// `SESSION_IDLE_HOURS`: without a request for so long, a session ends.
     pub session_idle: Duration,
     /// `SESSION_LIFETIME_HOURS`: so long after the sign-in, a session ends in any case.
@@ -127,7 +129,7 @@ pub struct DashboardConfig {
     pub metrics_interval: Duration,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed, networks separated by commas.
     pub trusted_proxies: Vec<IpNet>,
-    /// `METRICS_TOKEN`: opens `/metrics` to other machines.
+    /// `METRICS_TOKEN`: what `/metrics` asks everybody for; without it, it answers to this machine alone.
     pub metrics_token: Option<SecretString>,
 }
 
@@ -264,8 +266,9 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let admin_email =
         reader.read("ADMIN_EMAIL", None, "an email, as in ann@example.com", |value| value.parse().ok().map(Some));
     let admin_password = reader.secret("ADMIN_PASSWORD");
+    let names = Names::of_installation(&[reader.text("PUBLIC_URL"), reader.text("ALLOWED_HOSTS")]);
     if let Some(password) = &admin_password
-        && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()))
+        && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()), &names)
     {
         reader.problems.push(Problem::new("ADMIN_PASSWORD", None, format!("a better one: {why}")));
     }
@@ -273,6 +276,7 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         database_url,
         admin_email,
         admin_password,
+        names,
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
         audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
@@ -305,8 +309,18 @@ fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
         frame_interval: Duration::from_millis(reader.number("FRAME_INTERVAL_MS", 10, 1..=1000)),
         metrics_interval: Duration::from_millis(reader.number("METRICS_INTERVAL_MS", 1000, 100..=4000)),
         trusted_proxies: networks(reader),
-        metrics_token: reader.secret("METRICS_TOKEN"),
+        metrics_token: metrics_token(reader),
     }
+}
+
+fn metrics_token(reader: &mut Reader<'_>) -> Option<SecretString> {
+    let token = reader.text("METRICS_TOKEN")?;
+    if !is_good_token(token) {
+        let accepted =
+            format!("{TOKEN_MIN} characters or more that cannot be guessed, as `openssl rand -hex 32` makes them");
+        reader.problems.push(Problem::new("METRICS_TOKEN", None, accepted));
+    }
+    Some(token.into())
 }
 
 /// Both or neither: one alone would be a server without TLS that looks as if it had it.

@@ -144,3 +144,17 @@ fn tls_takes_both_files_and_makes_cookies_secure() {
         assert_eq!(problems[0].to_string(), format!("{other}: expected a PEM file, because {one} is set"));
     }
 }
+
+#[test]
+fn a_token_or_a_password_that_can_be_guessed_is_refused() {
+    for token in ["x", "scrape-me", "aaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let problems = Config::read(&[("METRICS_TOKEN", token)].into()).expect_err(token);
+        let text = problems[0].to_string();
+        assert!(text.starts_with("METRICS_TOKEN: expected 16 characters or more"), "{text}");
+    }
+    assert!(read([("METRICS_TOKEN", "3f9ac1d2e8b4570611aa93cd2b7e4f10")]).dashboard.metrics_token.is_some());
+
+    let password = ("ADMIN_PASSWORD", "AcmeTrading2026");
+    assert!(Config::read(&[password, ("PUBLIC_URL", "https://ticks.acmetrading.example")].into()).is_err());
+    assert!(Config::read(&[password, ("ALLOWED_HOSTS", "desk.example, acmetrading.example")].into()).is_err());
+}

@@ -3,7 +3,7 @@
 //! that was ended stays ended whatever request was still under way.
 
 use super::{Change, Database, QueryError};
-use crate::{audit::Actor, limits::network_of};
+use crate::{audit::Actor, limits};
 use app::model::{account::AccountSession, time::UnixMillis};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -128,7 +128,7 @@ impl Database {
         .execute(&self.pool)
         .await?;
         match actor.address {
-            Some(address) => self.note_network(account_id, network_of(address)).await,
+            Some(address) => self.note_network(account_id, limits::network(address)).await,
             None => Ok(()),
         }
     }

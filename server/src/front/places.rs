@@ -6,7 +6,7 @@
 //! which do nothing cost a place only as long as nobody else wants it. An open WebSocket is not let go: it has limits of its
 //! own, and rules for when it ends.
 
-use crate::{limits::network_of, routes::guard::TrustedProxies};
+use crate::{limits::network, routes::guard::TrustedProxies};
 use std::{
     cmp::Reverse,
     collections::HashMap,
@@ -116,7 +116,7 @@ impl Places {
         let hall = &self.0;
         let address = peer.to_canonical();
         let seat = Arc::new(Seat {
-            network: network_of(address),
+            network: network(address),
             is_trusted: address.is_loopback() || hall.proxies.trusts(address),
             started: hall.started,
             moved_ms: AtomicU64::new(millis(hall.started.elapsed())),

@@ -14,7 +14,7 @@ mod memory;
 mod redis;
 mod sign_in;
 
-pub use sign_in::{Attempt, network_of};
+pub use sign_in::{Attempt, network};
 
 use crate::config::RedisConfig;
 use memory::Memory;

@@ -39,7 +39,7 @@ pub struct Attempt {
 
 /// The network that an address is known and counted by: the address itself, or the first 64 bits of an IPv6 address.
 #[must_use]
-pub fn network_of(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => prefix(address, IPV6_PREFIXES[0]).into(),
@@ -56,11 +56,11 @@ fn networks(address: IpAddr, delay: Delay) -> Vec<(Delay, String)> {
     match address {
         IpAddr::V4(address) => vec![(delay, address.to_string())],
         IpAddr::V6(address) => {
-            let network = |(step, bits)| {
+            let around = |(step, bits)| {
                 let wider = Delay { free: delay.free << step, ..delay };
                 (wider, format!("{}/{bits}", prefix(address, bits)))
             };
-            (0..).zip(IPV6_PREFIXES).map(network).collect()
+            (0..).zip(IPV6_PREFIXES).map(around).collect()
         }
     }
 }
@@ -146,8 +146,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_customer_is_one_network() {
-        assert_eq!(network_of(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
-        assert_eq!(network_of(address("192.0.2.9")), address("192.0.2.9"));
+        assert_eq!(network(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
+        assert_eq!(network(address("192.0.2.9")), address("192.0.2.9"));
     }
 
     #[tokio::test]

@@ -65,7 +65,7 @@ async fn change_password(
         Ok(attempt) => attempt,
         Err(wait) => return too_many_attempts(access, &actor, wait).await,
     };
-    match try_change(&state.database, &mut auth, &account, &actor, form).await {
+    match try_change(&state, &mut auth, &account, &actor, form).await {
         Ok(Ok(())) => {
             access.limits.signed_in(attempt).await;
             access.revocations.tell();
@@ -95,7 +95,7 @@ async fn too_many_attempts(access: &Access, actor: &Actor, wait: Wait) -> Respon
 
 /// All sessions of the account end; this browser gets a new one.
 async fn try_change(
-    database: &Database,
+    AppState { database, config, .. }: &AppState,
     auth: &mut AuthSession,
     account: &Account,
     actor: &Actor,
@@ -116,7 +116,7 @@ async fn try_change(
     if form.new.expose_secret() == form.current.expose_secret() {
         return refused("same", "the new password is the old one");
     }
-    match check_password(&form.new, &account.email) {
+    match check_password(&form.new, &account.email, &config.accounts.names) {
         Ok(()) => {}
         Err(BadPassword::TooShort(_)) => return refused("short", "the new password is too short"),
         Err(BadPassword::TooLong) => return refused("long", "the new password is too long"),

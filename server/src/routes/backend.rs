@@ -36,6 +36,10 @@ impl Backend for Behind {
         Box::pin(self.state.hub.first_view())
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.state.access.proxies.warning().into_iter().collect()
+    }
+
     fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>> {
         Box::pin(async move {
             let filter = audit::filter(&form, UnixMillis::now()).map_err(|bad| bad.to_string())?;

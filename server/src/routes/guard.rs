@@ -15,6 +15,7 @@ mod headers;
 mod hosts;
 mod origin;
 
+pub(super) use client::is_proxied;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
 pub use hosts::AllowedHosts;
@@ -165,6 +166,9 @@ async fn pass(
     mut request: Request,
     next: Next,
 ) -> Result<Response, NotRecorded> {
+    if let Some(client) = request.extensions().get::<Client>() {
+        access.proxies.met_by_administrator(client);
+    }
     let actor = actor(&request);
     let act = act(actor.does(action), &request);
     access.audit.record_often(act).await?;

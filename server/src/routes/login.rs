@@ -12,7 +12,7 @@ use crate::{
     audit::Action,
     auth::{AuthError, AuthSession, Credentials, LOGOUT, start_session},
     database::Attempted,
-    limits::{Wait, network_of},
+    limits::{self, Wait},
 };
 use app::model::time::format_seconds;
 use axum::{
@@ -95,7 +95,8 @@ async fn sign_in(
     };
     let destination = destination(next.as_deref());
     let database = auth.backend.database().clone();
-    let Attempted { name, from_known_network } = match database.attempted(&email, network_of(client.address)).await {
+    let Attempted { name, from_known_network } = match database.attempted(&email, limits::network(client.address)).await
+    {
         Ok(attempted) => attempted,
         Err(error) => return broken("A sign-in could not be checked", &error),
     };

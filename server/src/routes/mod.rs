@@ -26,7 +26,7 @@ use crate::{
 };
 use app::{App, api::Backend};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{FromRef, Request, State},
     http::{StatusCode, header::RETRY_AFTER},
     middleware::{self, Next},
@@ -74,7 +74,8 @@ pub(crate) fn router(state: AppState) -> Router {
     let accounts = Accounts::new(state.database.clone());
     let access = state.access.clone();
     let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
-    let for_people = with_sessions(for_everybody(&state, &access).merge(dashboard), &accounts, access.sessions);
+    let for_people =
+        with_sessions(for_everybody(&state, &access).merge(dashboard).merge(readiness()), &accounts, access.sessions);
     let files_and_errors = Router::new()
         .fallback_service(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
@@ -136,10 +137,12 @@ fn for_nobody() -> Router<AppState> {
 
 /// Health and metrics, for machines that have no session.
 fn for_machines() -> Router<AppState> {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(machines::readyz))
-        .route("/metrics", get(machines::metrics))
+    Router::new().route("/healthz", get(|| async { "alive\n" })).route("/metrics", get(machines::metrics))
+}
+
+/// For machines too, which are told the less; administrators are told why.
+fn readiness() -> Router<AppState> {
+    Router::new().route("/readyz", get(machines::readyz)).layer(Extension(machines::LastAnswer::default()))
 }
 
 /// Middleware: renders a page to its end, also for who has left meanwhile. Leptos waits for a page's data in a task beside the

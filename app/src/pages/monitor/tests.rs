@@ -177,6 +177,18 @@ fn a_dead_bus_is_said_before_anything_else() {
 }
 
 #[test]
+fn what_is_wrong_with_the_server_s_setup_is_said_steadily() {
+    let html = Owner::new().with(|| {
+        let snapshot = board(three(ConnectionState::Connected)).snapshot();
+        let first = FirstView { snapshot, warnings: vec!["Set TRUSTED_PROXIES.".into()], ..FirstView::default() };
+        view! { <Monitor first opening=PageArrangement::default()/> }.to_html()
+    });
+    assert!(html.contains("data-testid=\"warnings\"") && html.contains("Set TRUSTED_PROXIES."));
+    let fine = render(board(three(ConnectionState::Connected)).snapshot());
+    assert!(!fine.contains("data-testid=\"warnings\""));
+}
+
+#[test]
 fn an_empty_table_says_what_would_fill_it() {
     let html = render(board(vec![connection(1, "primary", ConnectionState::Connected, "")]).snapshot());
     assert!(html.contains("universe key or symbol list"));

@@ -182,6 +182,34 @@ async fn a_header_from_nobody_in_particular_changes_no_address() {
     assert!(records.iter().all(|record| record.address.as_deref() == Some("127.0.0.1")), "{records:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_nobody_named_is_shown_to_administrators_who_come_through_it() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let page = async |headers: &[(&str, &str)]| {
+        let mut request = admin.http.get(server.url("/admin/websockets"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    let forged = [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")];
+    server.stranger().try_sign_in("bob@x", "guess", &forged).await;
+    let before = page(&[]).await;
+    assert!(before.contains("</html>") && !before.contains("TRUSTED_PROXIES"), "strangers write no warnings");
+    for headers in [&[("x-real-ip", "198.51.100.7")][..], &[]] {
+        let warned = page(headers).await;
+        assert!(
+            warned.contains("data-testid=\"warnings\"") && warned.contains("TRUSTED_PROXIES=127.0.0.1"),
+            "{warned}"
+        );
+    }
+    let named = TestServer::start(BEHIND_A_PROXY).await;
+    let admin = named.admin().await;
+    let answer = admin.http.get(named.url("/admin/websockets")).header("x-forwarded-for", "198.51.100.7").send().await;
+    assert!(!answer.unwrap().text().await.unwrap().contains("TRUSTED_PROXIES"));
+}
+
 /// How long an unknown account takes against a known one, best of several each, as a machine that is busy makes both slow.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_account_and_a_wrong_password_take_the_same_time_and_get_the_same_answer() {
