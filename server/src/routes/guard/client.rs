@@ -85,8 +85,8 @@ impl TrustedProxies {
         if untrusted.said_at.is_none_or(|said_at| said_at.elapsed() > UNTRUSTED_PAUSE) {
             untrusted.said_at = Some(Instant::now());
             tracing::warn!(
-                "{peer} sends a proxy's headers and is not in TRUSTED_PROXIES: everybody behind it is one address, for limits and \
-                 for the audit log. If it is your proxy, set TRUSTED_PROXIES={peer}"
+                "{peer} sends a proxy's headers and is not in TRUSTED_PROXIES. If it is your proxy, name it there: until then \
+                 everybody behind it is one address, for limits and in the audit log. If it is not, somebody made the headers up"
             );
         }
         Some(peer)
@@ -105,7 +105,8 @@ impl TrustedProxies {
         let proxy = self.untrusted.lock().unwrap_or_else(PoisonError::into_inner).before_administrators?;
         Some(format!(
             "Requests come through a proxy at {proxy} that TRUSTED_PROXIES does not name. Everybody behind it counts as one \
-             address, for the limits of sign-in and in the audit log. Set TRUSTED_PROXIES={proxy} and restart."
+             address, for the limits of sign-in and in the audit log. If the proxy is yours, set TRUSTED_PROXIES={proxy} and \
+             restart."
         ))
     }
 
