@@ -125,26 +125,22 @@ impl Places {
         });
         let mut taken = hall.taken();
         let rows = taken.rows(&seat);
-        let others = rows.seats.get(&seat.network);
-        let victim = if others.is_some_and(|others| others.len() >= rows.network_max) {
-            Some(others.and_then(|others| longest_still(others)))
+        let of_network = rows.seats.get(&seat.network).map_or(&[][..], Vec::as_slice);
+        let (is_full, idle) = if of_network.len() >= rows.network_max {
+            (true, longest_still(of_network))
         } else if rows.count >= rows.max {
-            Some(rows.longest_still_of_the_fullest())
+            (true, rows.longest_still_of_the_fullest())
         } else {
-            None
+            (false, None)
         };
-        match victim {
-            Some(None) => {
-                taken.turned_away += 1;
-                return None;
-            }
-            Some(Some(victim)) => {
-                rows.remove(&victim);
-                victim.let_go.cancel();
-                taken.let_go += 1;
-                taken.leaving += 1;
-            }
-            None => {}
+        if let Some(idle) = idle {
+            rows.remove(&idle);
+            idle.let_go.cancel();
+            taken.let_go += 1;
+            taken.leaving += 1;
+        } else if is_full {
+            taken.turned_away += 1;
+            return None;
         }
         taken.rows(&seat).insert(Arc::clone(&seat));
         drop(taken);
