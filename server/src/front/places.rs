@@ -58,6 +58,8 @@ struct Taken {
     /// Since the last report.
     let_go: u64,
     turned_away: u64,
+    /// Where the last of them came from.
+    last: Option<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Places {
             leaving: 0,
             let_go: 0,
             turned_away: 0,
+            last: None,
         };
         Self(Arc::new(Hall { proxies, started: Instant::now(), taken: Mutex::new(taken), left: Notify::new() }))
     }
@@ -125,26 +128,24 @@ impl Places {
         });
         let mut taken = hall.taken();
         let rows = taken.rows(&seat);
-        let others = rows.seats.get(&seat.network);
-        let victim = if others.is_some_and(|others| others.len() >= rows.network_max) {
-            Some(others.and_then(|others| longest_still(others)))
+        let of_network = rows.seats.get(&seat.network).map_or(&[][..], Vec::as_slice);
+        let (is_full, idle) = if of_network.len() >= rows.network_max {
+            (true, longest_still(of_network))
         } else if rows.count >= rows.max {
-            Some(rows.longest_still_of_the_fullest())
+            (true, rows.longest_still_of_the_fullest())
         } else {
-            None
+            (false, None)
         };
-        match victim {
-            Some(None) => {
-                taken.turned_away += 1;
-                return None;
-            }
-            Some(Some(victim)) => {
-                rows.remove(&victim);
-                victim.let_go.cancel();
-                taken.let_go += 1;
-                taken.leaving += 1;
-            }
-            None => {}
+        if let Some(idle) = idle {
+            rows.remove(&idle);
+            idle.let_go.cancel();
+            taken.let_go += 1;
+            taken.leaving += 1;
+            taken.last = Some(idle.network);
+        } else if is_full {
+            taken.turned_away += 1;
+            taken.last = Some(seat.network);
+            return None;
         }
         taken.rows(&seat).insert(Arc::clone(&seat));
         drop(taken);
@@ -165,15 +166,14 @@ impl Places {
     pub(super) fn report(&self) {
         let mut taken = self.0.taken();
         let (let_go, turned_away) = (std::mem::take(&mut taken.let_go), std::mem::take(&mut taken.turned_away));
-        let networks = [&taken.strangers, &taken.trusted].into_iter().flat_map(|rows| &rows.seats);
-        let fullest = networks.max_by_key(|(_, seats)| seats.len()).map(|(network, seats)| (*network, seats.len()));
+        let Some(network) = taken.last.take() else { return };
+        let of_network = |rows: &Rows| rows.seats.get(&network).map_or(0, Vec::len);
+        let count = of_network(&taken.strangers) + of_network(&taken.trusted);
         drop(taken);
-        if let (1.., Some((network, count))) = (let_go + turned_away, fullest) {
-            warn!(
-                "Places for connections ran out: {let_go} idle connections were let go for new ones, and {turned_away} new ones \
-                 turned away. Most, {count} at the moment, come from {network}"
-            );
-        }
+        warn!(
+            "Places for connections ran out: {let_go} idle connections were let go for new ones, and {turned_away} new ones \
+             turned away, the last from {network}, which has {count} now"
+        );
     }
 }
 
