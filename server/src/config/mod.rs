@@ -213,13 +213,9 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
     if feed == Feed::Massive && api_key.is_none() {
         reader.problems.push(Problem::new("MASSIVE_API_KEY", None, "a key, because MARKET_FEED is massive"));
     }
-    let default_url = "wss://socket.massive.com/stocks".to_owned();
-    let massive_url = reader.read("MASSIVE_WEBSOCKET_URL", default_url, "a ws:// or wss:// address", |value| {
-        (value.starts_with("wss://") || value.starts_with("ws://")).then(|| value.to_owned())
-    });
     MarketConfig {
         api_key,
-        massive_url,
+        massive_url: reader.url("MASSIVE_WEBSOCKET_URL", "wss://socket.massive.com/stocks", ["ws", "wss"]),
         simulator_listen: reader.parse(
             "SIMULATOR_LISTEN",
             SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -4,12 +4,12 @@ use super::{AppState, api_error};
 use crate::{
     audit::{Action, Actor},
     auth::{Admin, Standing, still_admin},
-    hub::{self, Encoding},
+    hub::{self, Handshake},
 };
 use app::model::protocol::CloseReason;
 use axum::{
     Extension,
-    extract::{State, ws::WebSocketUpgrade},
+    extract::{Request, State},
     http::StatusCode,
     response::Response,
 };
@@ -26,8 +26,12 @@ pub(super) async fn admin_ws(
     State(state): State<AppState>,
     Extension(admin): Extension<Admin>,
     Extension(actor): Extension<Actor>,
-    upgrade: WebSocketUpgrade,
+    mut request: Request,
 ) -> Response {
+    let handshake = match Handshake::read(&mut request) {
+        Ok(handshake) => handshake,
+        Err(error) => return api_error(error.status(), "bad_request", &error.to_string()),
+    };
     if state.hub.counters().sockets.load(Relaxed) >= SOCKETS_MAX {
         return api_error(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "all sockets of this server are taken");
     }
@@ -37,9 +41,10 @@ pub(super) async fn admin_ws(
         let message = "all sockets of this account are taken; close a page of it";
         return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
     };
-    let upgrade = hub::prepare(upgrade);
-    let encoding = Encoding::of(upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()));
-    upgrade.on_upgrade(move |socket| async move {
+    let encoding = handshake.encoding();
+    let (answer, socket) = handshake.accept();
+    tokio::spawn(async move {
+        let Some(socket) = socket.await else { return };
         info!(account.id = admin.id, "{} opened a socket", admin.email);
         let revoked = revoked(&state, &admin, &actor);
         let served = hub::serve(socket, state.hub.clone(), encoding, revoked, state.shutdown.clone());
@@ -49,7 +54,8 @@ pub(super) async fn admin_ws(
             () = place.keep() => {}
         }
         info!(account.id = admin.id, "A socket of {} ended", admin.email);
-    })
+    });
+    answer
 }
 
 /// Ends when the administrator may no longer be here, with the reason.

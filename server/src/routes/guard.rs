@@ -17,7 +17,7 @@ pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
 pub use origin::same_origin;
 
-use super::{login::LOGIN, plain_page::plain_page};
+use super::{login::LOGIN, plain_page::plain_page, query};
 use crate::{
     audit::{Act, Action, Actor, Audit, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
@@ -71,6 +71,7 @@ where
     routes
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(middleware::from_fn(too_large))
+        .layer(middleware::from_fn(query::each_once))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
         .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))

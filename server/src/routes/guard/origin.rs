@@ -1,7 +1,7 @@
 //! Requests that another site makes a browser send.
 
 use super::{Access, Client};
-use crate::audit::Action;
+use crate::{audit::Action, text::tidy};
 use axum::{
     Json,
     extract::{Request, State},
@@ -15,6 +15,9 @@ use axum::{
 };
 use serde_json::json;
 
+/// As much of a refused request as the log shows.
+const LOGGED_BYTES_MAX: usize = 200;
+
 /// Middleware: refuses what changes something, or opens a socket, when a browser says that another origin asked for it.
 /// Beside `SameSite=Strict` cookies, as a neighbour on the same domain or on another port is the same *site*.
 ///
@@ -23,10 +26,11 @@ use serde_json::json;
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
     let matters = !request.method().is_safe() || opens_socket(request.headers());
     if matters && !comes_from_here(request.headers(), request.uri(), access.sessions.secure) {
+        let origin = request.headers().get(ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
         tracing::warn!(
-            method = %request.method(),
-            path = request.uri().path(),
-            origin = ?request.headers().get(ORIGIN),
+            method = tidy(request.method().as_str(), LOGGED_BYTES_MAX),
+            path = tidy(request.uri().path(), LOGGED_BYTES_MAX),
+            origin = origin.map(|origin| tidy(&origin, LOGGED_BYTES_MAX)),
             "Refused a request from another origin"
         );
         let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
