@@ -247,7 +247,7 @@ fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
 
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let database_url = reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned();
-    if !crate::database::is_database_url(&database_url) {
+    if !crate::database::is_database_url(&database_url) || names_somebody(&database_url) {
         // The value may hold a password.
         let accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported";
         reader.problems.push(Problem::new("DATABASE_URL", None, accepted));
@@ -295,6 +295,12 @@ fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
         trusted_proxies: networks(reader),
         metrics_token: reader.secret("METRICS_TOKEN"),
     }
+}
+
+/// `scheme://ann:secret@host/…`: another database's address, which as the name of a file would be shown.
+fn names_somebody(url: &str) -> bool {
+    let host = url.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    host.and_then(|host| host.split_once('@')).is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Both or neither: one alone would be a server without TLS that looks as if it had it.

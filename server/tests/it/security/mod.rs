@@ -5,6 +5,8 @@ mod attacks;
 mod audit;
 mod canary;
 mod flood;
+mod frames;
 mod limits;
 mod sessions;
 mod tls;
+mod words;
