@@ -33,7 +33,7 @@ async fn provider() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        for n in 0.. {
+        for n in 0_u32..=u32::MAX {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 if n % 4 == 3 {
