@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use server::{
     bus::{self, Role, TickBus},
     config::{Config, RedisConfig, Variables},
-    front,
+    front::{self, Places},
     hub::{self, Encoding, Handshake, Hub, Pace},
     monitor::Monitor,
+    routes::guard::TrustedProxies,
     tasks::Tasks,
     thread::Thread,
     universe::{ConnectionPlan, Universes, plan},
@@ -125,7 +126,8 @@ async fn serve(hub: Hub, shutdown: &CancellationToken) -> anyhow::Result<SocketA
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let routes = Router::new().route("/admin-ws", get(upgrade));
-    tokio::spawn(front::serve(listener, None, routes, shutdown.clone()));
+    let places = Places::new(front::raise_descriptor_limit(), TrustedProxies::default());
+    tokio::spawn(front::serve(listener, None, routes, places, shutdown.clone()));
     Ok(address)
 }
 

@@ -34,7 +34,7 @@ use auth::{Revocations, SessionRules};
 use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
-use front::TlsKeys;
+use front::{Places, TlsKeys};
 use history::Keeper;
 use leptos::config::LeptosOptions;
 use limits::Limits;
@@ -66,6 +66,8 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // Before anything is opened.
+    let descriptors = front::raise_descriptor_limit();
     let universes = Universes::gather(&config).await?;
     let plans = universe::plan(&config.connections, &universes);
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -113,6 +115,7 @@ pub async fn run(
         Refresher::new(config.clone(), (plans, &universes), (manager, simulator), hub.clone(), access.audit.clone());
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
 
+    let places = Places::new(descriptors, access.proxies.clone());
     let state = AppState {
         access,
         leptos: leptos_options(&config),
@@ -123,7 +126,7 @@ pub async fn run(
         sockets: tasks.tracker().clone(),
         shutdown: shutdown.clone(),
     };
-    serve(state, listener, tls, shutdown).await;
+    serve(state, listener, tls, places, shutdown).await;
     tasks.tracker().close();
     if timeout(FAREWELL, tasks.tracker().wait()).await.is_err() {
         warn!("Some tasks did not end in time");
@@ -189,11 +192,18 @@ fn access(config: &Config, database: &Database, tasks: &Tasks) -> Access {
             lifetime: config.accounts.session_lifetime,
         },
         proxies: config.dashboard.trusted_proxies.clone().into(),
+        hosts: config.dashboard.allowed_hosts.clone().into(),
     }
 }
 
-async fn serve(state: AppState, listener: TcpListener, tls: Option<TlsKeys>, shutdown: CancellationToken) {
-    let serving = front::serve(listener, tls, routes::router(state), shutdown.clone());
+async fn serve(
+    state: AppState,
+    listener: TcpListener,
+    tls: Option<TlsKeys>,
+    places: Places,
+    shutdown: CancellationToken,
+) {
+    let serving = front::serve(listener, tls, routes::router(state), places, shutdown.clone());
     tokio::select! {
         () = serving => {}
         () = async { shutdown.cancelled().await; tokio::time::sleep(FAREWELL).await } => {

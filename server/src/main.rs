@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use server::{
     audit::{self, cli::AuditCommand},
     auth::{self, FirstAccount, cli::UserCommand},
-    config::{Config, Variables, unusable_files},
+    config::{Config, DashboardConfig, Variables, unusable_files},
     database::Database,
     simulator::{self, SimulatorArgs},
 };
@@ -76,14 +76,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let database = Database::open(&config.accounts.database_url).await?;
     let accounts = &config.accounts;
     let first = auth::first_account(&database, accounts.admin_email.clone(), accounts.admin_password.clone()).await?;
-    greet(&listener, config.dashboard.tls.is_some(), &first)?;
+    greet(&listener, &config.dashboard, &first)?;
     server::run(config, database, listener, until_told_to_stop()).await
 }
 
 /// The address, and the account when it was made now: its password is printed once and kept nowhere.
-fn greet(listener: &TcpListener, with_tls: bool, first: &FirstAccount) -> anyhow::Result<()> {
-    let scheme = if with_tls { "https" } else { "http" };
-    println!("\n  TickStock Monitor   {scheme}://{}/admin/websockets", listener.local_addr()?);
+fn greet(listener: &TcpListener, dashboard: &DashboardConfig, first: &FirstAccount) -> anyhow::Result<()> {
+    let scheme = if dashboard.tls.is_some() { "https" } else { "http" };
+    let address = format!("{scheme}://{}", listener.local_addr()?);
+    println!("\n  TickStock Monitor   {}/admin/websockets", dashboard.public_url.as_ref().unwrap_or(&address));
     match first {
         FirstAccount::Made { email, generated_password: Some(password) } => {
             println!("  Sign in as          {}", email.as_str());

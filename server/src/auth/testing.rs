@@ -91,6 +91,7 @@ pub(crate) fn access(database: &Database, secure: bool) -> guard::Access {
         revocations: Revocations::default(),
         sessions: SessionRules { secure, idle: hours(12), lifetime: hours(24) },
         proxies: guard::TrustedProxies::default(),
+        hosts: vec!["h".to_owned()].into(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     universe::Universes,
 };
 use app::model::status::Feed;
+use axum::http::Uri;
 use ipnet::IpNet;
 use reader::Reader;
 use secrecy::SecretString;
@@ -110,6 +111,10 @@ pub struct DashboardConfig {
     pub site_root: String,
     /// `LEPTOS_SITE_ADDR`.
     pub listen: SocketAddr,
+    /// `PUBLIC_URL`: the address that people type, scheme and host and perhaps a port, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Names that the server answers to beside `localhost` and IP addresses: `ALLOWED_HOSTS`, and that of `PUBLIC_URL`.
+    pub allowed_hosts: Vec<String>,
     /// `TLS_CERT` and `TLS_KEY`: the server speaks TLS itself.
     pub tls: Option<TlsConfig>,
     /// Browsers speak TLS, to us or (`COOKIE_SECURE`) to a proxy in front.
@@ -284,7 +289,10 @@ fn history(reader: &mut Reader<'_>) -> Retention {
 fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 3000));
     let tls = tls(reader);
+    let public_url = public_url(reader);
     DashboardConfig {
+        allowed_hosts: allowed_hosts(reader, public_url.as_ref()),
+        public_url: public_url.map(|url| url.to_string().trim_end_matches('/').to_owned()),
         secure: reader.flag("COOKIE_SECURE", tls.is_some()) || tls.is_some(),
         tls,
         site_root: reader.text("LEPTOS_SITE_ROOT").unwrap_or("target/site").to_owned(),
@@ -317,6 +325,26 @@ fn tls(reader: &mut Reader<'_>) -> Option<TlsConfig> {
             None
         }
     }
+}
+
+fn public_url(reader: &mut Reader<'_>) -> Option<Uri> {
+    const ACCEPTED: &str = "the address that people type, as in https://monitor.example.com, without a path";
+    reader.read("PUBLIC_URL", None, ACCEPTED, |value| {
+        let url: Uri = value.parse().ok()?;
+        let has_host = url.authority().is_some_and(|host| !host.host().is_empty() && !host.as_str().contains('@'));
+        let is_whole = has_host && matches!(url.scheme_str(), Some("http" | "https"));
+        (is_whole && url.path() == "/" && url.query().is_none()).then_some(Some(url))
+    })
+}
+
+fn allowed_hosts(reader: &mut Reader<'_>, public_url: Option<&Uri>) -> Vec<String> {
+    const ACCEPTED: &str = "names separated by commas, without ports, as in monitor.example.com,monitor";
+    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let one = |text: &str| (is_name(text) || text.parse::<IpAddr>().is_ok()).then(|| text.to_owned());
+    let all = |value: &str| value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(one).collect();
+    let mut names: Vec<String> = reader.read("ALLOWED_HOSTS", Vec::new(), ACCEPTED, all);
+    names.extend(public_url.and_then(Uri::host).map(str::to_owned));
+    names
 }
 
 fn hours(count: u64) -> Duration {

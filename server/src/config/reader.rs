@@ -129,8 +129,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Puts a problem together.
+    /// Puts a problem together. An address that may have a password or a key in it is not repeated.
     pub fn new(variable: impl Into<String>, value: Option<&str>, accepted: impl Into<String>) -> Self {
+        let may_hold_secret = |value: &str| value.contains(':') && value.contains(['@', '?']);
+        let value = value.filter(|value| !may_hold_secret(value));
         Self { variable: variable.into(), value: value.map(str::to_owned), accepted: accepted.into() }
     }
 }
@@ -183,8 +185,7 @@ impl<'a> Reader<'a> {
         self.read(name, default, accepted, |value| value.parse().ok())
     }
 
-    /// An address with one of two schemes and a host. A user name or a password in it is refused, as addresses are shown; so is
-    /// one that would be repeated in a problem.
+    /// An address with one of two schemes and a host. A user name or a password in it is refused, as addresses are shown.
     pub(super) fn url(&mut self, name: &str, default: &str, schemes: [&str; 2]) -> String {
         let Some(value) = self.text(name) else { return default.to_owned() };
         let url = value.parse::<Uri>().ok();
@@ -196,8 +197,7 @@ impl<'a> Reader<'a> {
             let [first, second] = schemes;
             let accepted =
                 format!("a {first}:// or {second}:// address, without a user name or password in front of the host");
-            let shown = Some(value).filter(|value| !value.contains(['@', '?']));
-            self.problems.push(Problem::new(name, shown, accepted));
+            self.problem(name, value, &accepted);
         }
         value.to_owned()
     }

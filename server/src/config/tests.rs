@@ -111,6 +111,29 @@ fn trusted_proxies_are_addresses_and_networks() {
 }
 
 #[test]
+fn the_public_address_is_an_allowed_host_and_has_no_path() {
+    let dashboard =
+        read([("PUBLIC_URL", "https://monitor.example.com:8443/"), ("ALLOWED_HOSTS", "monitor, 10.0.0.7")]).dashboard;
+    assert_eq!(dashboard.public_url.as_deref(), Some("https://monitor.example.com:8443"));
+    assert_eq!(dashboard.allowed_hosts, ["monitor", "10.0.0.7", "monitor.example.com"]);
+    assert!(read([]).dashboard.allowed_hosts.is_empty());
+    for url in [
+        "monitor.example.com",
+        "ftp://monitor.example.com",
+        "https://monitor.example.com/tick",
+        "https://ann@monitor",
+        "https://",
+    ] {
+        let problems = Config::read(&[("PUBLIC_URL", url)].into()).expect_err(url);
+        assert!(problems[0].to_string().contains("expected the address that people type"), "{}", problems[0]);
+    }
+    for hosts in ["monitor:3000", "http://monitor", "*", "a b", "ann@monitor"] {
+        let problems = Config::read(&[("ALLOWED_HOSTS", hosts)].into()).expect_err(hosts);
+        assert!(problems[0].to_string().contains("expected names separated by commas"), "{}", problems[0]);
+    }
+}
+
+#[test]
 fn tls_takes_both_files_and_makes_cookies_secure() {
     let config = read([("TLS_CERT", "cert.pem"), ("TLS_KEY", "key.pem")]);
     assert!(config.dashboard.tls.is_some() && config.dashboard.secure);
@@ -130,6 +153,8 @@ fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
         ("MASSIVE_WEBSOCKET_URL", "wss:/ann:hunter2@socket.massive.com"),
         ("MASSIVE_WEBSOCKET_URL", "https://socket.massive.com/stocks?key=hunter2"),
         ("REDIS_URL", "http://:hunter2@127.0.0.1"),
+        ("PUBLIC_URL", "https://ann:hunter2@monitor.example.com"),
+        ("LEPTOS_SITE_ADDR", "http://ann:hunter2@127.0.0.1:3000"),
         ("DATABASE_URL", "postgres://ann:hunter2@db/monitor"),
         ("DATABASE_URL", "sqlite://ann:hunter2@db/monitor"),
     ] {

@@ -1,20 +1,24 @@
 //! Middleware between the network and the handlers.
 //!
 //! ```text
-//! everything ─ headers ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
-//!                                                │            ├─ api_for_admins ── API, socket, server functions
-//!                                                │            └─ /login, /logout
-//!                                                └─ /healthz, /pkg, …
+//! everything ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
+//!                                                              │            ├─ api_for_admins ── API, socket, server functions
+//!                                                              │            └─ /login, /logout
+//!                                                              └─ /healthz, /pkg, …
 //! ```
 //!
 //! Whom a guard lets through, and whom it does not, is on record before the handler is called.
 
+mod bodies;
 mod client;
 mod headers;
+mod hosts;
 mod origin;
 
+pub(crate) use client::network;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
+pub use hosts::AllowedHosts;
 pub use origin::same_origin;
 
 use super::{login::LOGIN, plain_page::plain_page, query};
@@ -61,6 +65,8 @@ pub struct Access {
     pub sessions: SessionRules,
     /// Whose word on addresses is believed.
     pub proxies: TrustedProxies,
+    /// Which names the server answers to.
+    pub hosts: AllowedHosts,
 }
 
 /// What stands around every route, whoever may call it.
@@ -70,21 +76,13 @@ where
 {
     routes
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(too_large))
+        .layer(middleware::from_fn(bodies::too_large))
         .layer(middleware::from_fn(query::each_once))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
+        .layer(middleware::from_fn_with_state(bodies::TIMEOUT, bodies::in_time))
+        .layer(middleware::from_fn_with_state(access.hosts.clone(), hosts::allowed_host))
         .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))
-}
-
-/// A body that is too large is refused before any route of the API has a say.
-async fn too_large(request: Request, next: Next) -> Response {
-    let is_api = super::is_api(request.uri().path());
-    let response = next.run(request).await;
-    if is_api && response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return super::api_error(response.status(), "payload_too_large", "the request's body is too large");
-    }
-    response
 }
 
 /// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no

@@ -35,7 +35,7 @@ async fn metrics_count_per_connection_and_want_a_token_through_a_proxy() {
         async move { request.bearer_auth(token).send().await.unwrap().status().as_u16() }
     };
     let lured = reqwest::Client::new().get(server.url("/metrics")).header("host", "evil.example");
-    assert_eq!(lured.send().await.unwrap().status().as_u16(), 403);
+    assert_eq!(lured.send().await.unwrap().status().as_u16(), 421);
     assert_eq!(proxied("scrape-me").await, 200);
     assert_eq!(proxied("scrape-you").await, 403);
 }

@@ -6,6 +6,7 @@ mod audit;
 mod canary;
 mod flood;
 mod frames;
+mod front;
 mod limits;
 mod sessions;
 mod tls;
