@@ -22,6 +22,7 @@ pub mod refresh;
 pub mod routes;
 pub mod simulator;
 pub mod tasks;
+pub mod text;
 pub mod thread;
 pub mod universe;
 pub mod upstream;

@@ -157,7 +157,11 @@ fn start_logging() {
     let no_frames = filter_fn(|line| {
         line.target() != AUDIT && (!line.target().starts_with("tungstenite") || *line.level() <= tracing::Level::WARN)
     });
-    let text = fmt::layer().with_writer(std::io::stderr).with_filter(no_frames).with_filter(chosen);
+    let text = fmt::layer()
+        .fmt_fields(server::text::OneLine)
+        .with_writer(std::io::stderr)
+        .with_filter(no_frames)
+        .with_filter(chosen);
     let records = fmt::layer()
         .json()
         .flatten_event(true)

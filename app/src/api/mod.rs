@@ -47,6 +47,9 @@ pub enum ApiError {
     /// What was asked for is not possible, and why.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for cannot be done at the moment, and why.
+    #[error("{0}")]
+    NotNow(String),
     /// The request did not arrive, or not whole.
     #[error("{0}")]
     Transport(ServerFnErrorErr),
@@ -84,8 +87,8 @@ pub trait Backend: Send + Sync {
     /// Notes that the administrator of the current request has seen a gap.
     ///
     /// # Errors
-    /// Why not, in words.
-    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), String>>;
+    /// Why not.
+    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), ApiError>>;
 }
 
 /// An answer that is on its way: what an `async fn` of an object-safe trait returns.

@@ -259,7 +259,7 @@ fn Unavailable(
 ) -> impl IntoView {
     let (text, there, name) = match error {
         ApiError::NotAllowed => ("Only administrators see this page.", "/login", "Sign in"),
-        ApiError::Unavailable | ApiError::Refused(_) | ApiError::Transport(_) => {
+        ApiError::Unavailable | ApiError::Refused(_) | ApiError::NotNow(_) | ApiError::Transport(_) => {
             ("The monitor does not answer now. Try again in a moment.", "/admin/websockets", "Try again")
         }
     };

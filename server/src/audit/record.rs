@@ -1,12 +1,10 @@
 //! What is recorded, and the hash that chains it to what was recorded before.
 
-use crate::auth::Role;
+use crate::{auth::Role, text};
 use app::model::{audit::AuditRecord, time::UnixMillis};
 use sha2::{Digest, Sha256};
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// The longest text of one field, in bytes; what is beyond is cut off.
-const TEXT_BYTES_MAX: usize = 512;
 /// Starts what is hashed, so that no other program's hash is ever one of ours.
 const DOMAIN: &[u8] = b"tickstock-monitor audit v1";
 
@@ -236,13 +234,9 @@ impl Act {
     }
 }
 
-/// Text from outside, cut to a length and without what would move a terminal's cursor or start a line of a log.
+/// Text from outside as it is kept.
 fn tidy(text: &str) -> String {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text::tidy(text, text::BYTES_MAX)
 }
 
 /// SHA-256 over the domain, the hash of the record before, and every field with its length in front, in a fixed order:
@@ -332,7 +326,7 @@ mod tests {
         let long = record(|act| act.target = Some("é".repeat(600)));
         assert_eq!(long.target.unwrap().len(), 512);
         let odd = record(|act| act.reason = Some("a\n{\"forged\":1}\u{1b}[2J".into()));
-        assert_eq!(odd.reason.as_deref(), Some("a\u{fffd}{\"forged\":1}\u{fffd}[2J"));
+        assert_eq!(odd.reason.as_deref(), Some(r#"a\u{a}{"forged":1}\u{1b}[2J"#));
     }
 
     #[test]

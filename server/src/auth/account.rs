@@ -1,6 +1,7 @@
 //! An account, and the email that names it.
 
 use super::{PasswordHash, Role};
+use crate::text::is_unseen;
 use app::model::time::UnixMillis;
 use axum_login::AuthUser;
 use std::{fmt, str::FromStr};
@@ -78,7 +79,7 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, BadEmail> {
         let email = text.trim().to_lowercase();
         let well_formed = email.len() <= EMAIL_BYTES_MAX
-            && !email.contains(|c: char| c.is_whitespace() || c.is_control())
+            && !email.contains(|c: char| c.is_whitespace() || is_unseen(c))
             && matches!(email.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@'));
         if well_formed { Ok(Self(email)) } else { Err(BadEmail(text.chars().take(EMAIL_BYTES_MAX).collect())) }
     }
@@ -99,7 +100,8 @@ mod tests {
     #[test]
     fn what_is_no_email_is_refused() {
         let long = format!("{}@x", "a".repeat(300));
-        for text in ["", "ann", "@x", "ann@", "a@b@c", "a b@c", "a@b\u{7}", long.as_str()] {
+        for text in ["", "ann", "@x", "ann@", "a@b@c", "a b@c", "a@b\u{7}", "a\u{202e}@b", "a\u{200b}@b", long.as_str()]
+        {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
         }
         assert_eq!(

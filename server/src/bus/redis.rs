@@ -14,7 +14,11 @@ use super::{
     mailbox::{Delivery, Inbox, Outbox, mailbox},
     wire,
 };
-use crate::{config::RedisConfig, tasks::Tasks};
+use crate::{
+    config::RedisConfig,
+    tasks::Tasks,
+    text::{self, tidy},
+};
 use app::model::{
     status::{BusKind, BusStatus, RejectionCount, StatusReport},
     tick::Tick,
@@ -162,11 +166,11 @@ impl Health {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rejected(&self, reason: &'static str, why: String) {
+    fn rejected(&self, reason: &'static str, why: &str) {
         self.change(|known| {
             known.rejected_total += 1;
             *known.rejections.entry(reason).or_default() += 1;
-            known.last_rejection = Some(why);
+            known.last_rejection = Some(tidy(why, text::BYTES_MAX));
         });
     }
 }
@@ -204,7 +208,7 @@ impl Publisher {
                 }
                 Err(error) => error,
             };
-            let why = format!("Redis does not take ticks: {error}");
+            let why = tidy(&format!("Redis does not take ticks: {error}"), text::BYTES_MAX);
             warn!("{why}");
             self.health.change(|known| known.publishing = Some(why));
             retry.wait().await;
@@ -316,7 +320,7 @@ impl Subscriber {
                 Ok(()) => "the connection ended".to_owned(),
                 Err(error) => error.to_string(),
             };
-            let why = format!("Redis delivers no ticks: {why}");
+            let why = tidy(&format!("Redis delivers no ticks: {why}"), text::BYTES_MAX);
             warn!("{why}");
             self.health.change(|known| known.subscribed = Some(why));
             if subscribed.elapsed() > RETRY_LONGEST * 2 {
@@ -379,14 +383,14 @@ impl Subscriber {
         }
         match wire::read_tick(payload) {
             Ok(tick) => ticks.push(tick),
-            Err(why) => self.health.rejected(why.reason(), why.to_string()),
+            Err(why) => self.health.rejected(why.reason(), &why.to_string()),
         }
     }
 
     fn read_status(&self, payload: &[u8]) {
         match wire::read_status(payload) {
             Ok(report) => self.outbox.put_status(Arc::new(report)),
-            Err(why) => self.health.rejected("status", why),
+            Err(why) => self.health.rejected("status", &why),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Universes that are sets on Redis, `tickstock:universe:{key}`: read when the configuration is.
 
 use super::redis::{answered, client};
-use crate::config::RedisConfig;
+use crate::{
+    config::RedisConfig,
+    text::{self, tidy},
+};
 use app::model::{board::ROWS_MAX, symbol::Symbol};
 use secrecy::ExposeSecret;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,20 +25,25 @@ pub(super) async fn read(
         let mut connection = client.get_multiplexed_async_connection().await?;
         pipeline.query_async::<Vec<redis::RedisResult<Vec<String>>>>(&mut connection).await
     };
-    let answers = answered(asked).await.map_err(|error| error.to_string())?;
+    let answers = answered(asked).await.map_err(|error| words(&error))?;
     let mut universes = BTreeMap::new();
     for (key, answer) in keys.iter().zip(answers) {
         match answer {
             Ok(members) if members.is_empty() => {}
             Ok(members) => drop(universes.insert(key.clone(), symbols_of(key, &members))),
             Err(error) if error.code() == Some("WRONGTYPE") => {
-                warn!("The universe {key:?} on Redis cannot be read: {error}");
+                warn!("The universe {key:?} on Redis cannot be read: {}", words(&error));
             }
             // It is loading, say: what it holds is not known, and nothing is.
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(words(&error)),
         }
     }
     Ok(universes)
+}
+
+/// What Redis said.
+fn words(error: &redis::RedisError) -> String {
+    tidy(&error.to_string(), text::BYTES_MAX)
 }
 
 fn symbols_of(key: &str, members: &[String]) -> BTreeSet<Symbol> {

@@ -1,6 +1,7 @@
 //! Ticks and status as they travel over Redis (`contracts.md`, Redis). Ours are written in one form; others' are read
 //! with tolerance, and what cannot be read is dropped with its reason.
 
+use crate::text::tidy_json;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     status::{ConnectionStatus, StatusReport, Summary},
@@ -9,7 +10,7 @@ use app::model::{
     time::UnixMillis,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
 /// Larger messages are dropped unread.
@@ -129,16 +130,19 @@ fn connection(raw: &str) -> Option<ConnectionId> {
     raw.trim_matches('"').trim_start_matches("connection_").parse().ok().filter(|id| *id > 0)
 }
 
-/// Reads a status: ours, or the shape that TickStockAppV2's own manager returns.
+/// Reads a status: ours, or the shape that TickStockAppV2's own manager returns. Its words come from whoever may publish.
 pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
     if bytes.len() > STATUS_BYTES_MAX {
         return Err(format!("a status of {} bytes is larger than 4 MiB", bytes.len()));
     }
-    match serde_json::from_slice::<StatusReport>(bytes) {
+    let unreadable = |why: String| format!("a status that cannot be read: {why}");
+    let mut status: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
+    tidy_json(&mut status);
+    match StatusReport::deserialize(&status) {
         Ok(report) => Ok(report),
-        Err(ours) => match serde_json::from_slice::<TickStockStatus>(bytes) {
+        Err(ours) => match TickStockStatus::deserialize(&status) {
             Ok(status) => Ok(status.into()),
-            Err(theirs) => Err(format!("a status that cannot be read: {ours}; as TickStock's: {theirs}")),
+            Err(theirs) => Err(unreadable(format!("{ours}; as TickStock's: {theirs}"))),
         },
     }
 }
@@ -272,6 +276,24 @@ mod tests {
         assert!(read_status(b"{}").is_err());
         let json = br#"{"connections":{"connection_1":{"name":"primary","status":"resting"}}}"#;
         assert_eq!(read_status(json).expect("reads").connections[0].live.state, ConnectionState::Connecting);
+    }
+
+    #[test]
+    fn the_words_of_a_status_are_tidied_whoever_sent_it() {
+        let mut report = StatusReport::default();
+        report.connections.push(ConnectionStatus::default());
+        let live = &mut report.connections[0].live;
+        live.name = "primary\n{\"target\":\"audit\"}".into();
+        live.reason = Some("\u{1b}[2J\u{202e}".into());
+        live.subscription.missing = vec!["T.\0".into(), "x".repeat(100_000)];
+        let read = read_status(&serde_json::to_vec(&report).expect("serialises")).expect("reads");
+        let live = &read.connections[0].live;
+        assert_eq!(live.name, r#"primary\u{a}{"target":"audit"}"#);
+        assert_eq!(live.reason.as_deref(), Some(r"\u{1b}[2J\u{202e}"));
+        assert_eq!((&*live.subscription.missing[0], live.subscription.missing[1].len()), (r"T.\u{0}", 512));
+
+        let theirs = br#"{"connections":{"connection_1":{"name":"a\u202eb","status":"connected"}}}"#;
+        assert_eq!(read_status(theirs).expect("reads").connections[0].live.name, r"a\u{202e}b");
     }
 
     #[test]

@@ -220,13 +220,9 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
     if feed == Feed::Massive && api_key.is_none() {
         reader.problems.push(Problem::new("MASSIVE_API_KEY", None, "a key, because MARKET_FEED is massive"));
     }
-    let default_url = "wss://socket.massive.com/stocks".to_owned();
-    let massive_url = reader.read("MASSIVE_WEBSOCKET_URL", default_url, "a ws:// or wss:// address", |value| {
-        (value.starts_with("wss://") || value.starts_with("ws://")).then(|| value.to_owned())
-    });
     MarketConfig {
         api_key,
-        massive_url,
+        massive_url: reader.url("MASSIVE_WEBSOCKET_URL", "wss://socket.massive.com/stocks", ["ws", "wss"]),
         simulator_listen: reader.parse(
             "SIMULATOR_LISTEN",
             SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -258,7 +254,7 @@ fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
 
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let database_url = reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned();
-    if !crate::database::is_database_url(&database_url) {
+    if !crate::database::is_database_url(&database_url) || names_somebody(&database_url) {
         // The value may hold a password.
         let accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported";
         reader.problems.push(Problem::new("DATABASE_URL", None, accepted));
@@ -321,6 +317,12 @@ fn metrics_token(reader: &mut Reader<'_>) -> Option<SecretString> {
         reader.problems.push(Problem::new("METRICS_TOKEN", None, accepted));
     }
     Some(token.into())
+}
+
+/// `scheme://ann:secret@host/…`: another database's address, which as the name of a file would be shown.
+fn names_somebody(url: &str) -> bool {
+    let host = url.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    host.and_then(|host| host.split_once('@')).is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Both or neither: one alone would be a server without TLS that looks as if it had it.

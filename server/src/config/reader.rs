@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
+use tokio_tungstenite::tungstenite::http::Uri;
 
 /// The variables that configure the program: a `.env` file's, overridden by the process environment's.
 #[derive(Clone, Default)]
@@ -128,8 +129,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Puts a problem together.
+    /// Puts a problem together. An address that may have a password or a key in it is not repeated.
     pub fn new(variable: impl Into<String>, value: Option<&str>, accepted: impl Into<String>) -> Self {
+        let may_hold_secret = |value: &str| value.contains(':') && value.contains(['@', '?']);
+        let value = value.filter(|value| !may_hold_secret(value));
         Self { variable: variable.into(), value: value.map(str::to_owned), accepted: accepted.into() }
     }
 }
@@ -180,6 +183,23 @@ impl<'a> Reader<'a> {
 
     pub(super) fn parse<T: FromStr>(&mut self, name: &str, default: T, accepted: &str) -> T {
         self.read(name, default, accepted, |value| value.parse().ok())
+    }
+
+    /// An address with one of two schemes and a host. A user name or a password in it is refused, as addresses are shown.
+    pub(super) fn url(&mut self, name: &str, default: &str, schemes: [&str; 2]) -> String {
+        let Some(value) = self.text(name) else { return default.to_owned() };
+        let url = value.parse::<Uri>().ok();
+        let is_good = url.as_ref().is_some_and(|url| {
+            let has_host = url.authority().is_some_and(|to| !to.host().is_empty() && !to.as_str().contains('@'));
+            has_host && url.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
+        });
+        if !is_good {
+            let [first, second] = schemes;
+            let accepted =
+                format!("a {first}:// or {second}:// address, without a user name or password in front of the host");
+            self.problem(name, value, &accepted);
+        }
+        value.to_owned()
     }
 
     /// A whole number within bounds, both included.

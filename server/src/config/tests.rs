@@ -158,3 +158,32 @@ fn a_token_or_a_password_that_can_be_guessed_is_refused() {
     assert!(Config::read(&[password, ("PUBLIC_URL", "https://ticks.acmetrading.example")].into()).is_err());
     assert!(Config::read(&[password, ("ALLOWED_HOSTS", "desk.example, acmetrading.example")].into()).is_err());
 }
+
+#[test]
+fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
+    for (name, address) in [
+        ("MASSIVE_WEBSOCKET_URL", "wss://ann:hunter2@socket.massive.com/stocks"),
+        ("MASSIVE_WEBSOCKET_URL", "wss://hunter2@socket.massive.com/stocks"),
+        ("MASSIVE_WEBSOCKET_URL", "https://ann:hunter2@socket.massive.com/stocks"),
+        ("MASSIVE_WEBSOCKET_URL", "wss:/ann:hunter2@socket.massive.com"),
+        ("MASSIVE_WEBSOCKET_URL", "https://socket.massive.com/stocks?key=hunter2"),
+        ("REDIS_URL", "http://:hunter2@127.0.0.1"),
+        ("PUBLIC_URL", "https://ann:hunter2@monitor.example.com"),
+        ("LEPTOS_SITE_ADDR", "http://ann:hunter2@127.0.0.1:3000"),
+        ("DATABASE_URL", "postgres://ann:hunter2@db/monitor"),
+        ("DATABASE_URL", "sqlite://ann:hunter2@db/monitor"),
+    ] {
+        let problems = Config::read(&[(name, address)].into()).expect_err(address);
+        let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(text.starts_with(&format!("{name}: expected ")) && !text.contains("hunter2"), "{text}");
+        assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
+    }
+    for address in ["ws://127.0.0.1:9100/stocks", "wss://socket.massive.com/stocks?x=1", "ws://[::1]:1"] {
+        assert_eq!(read([("MASSIVE_WEBSOCKET_URL", address)]).market.massive_url, address);
+    }
+    for address in ["socket.massive.com", "ws://", "http://socket.massive.com"] {
+        let problems = Config::read(&[("MASSIVE_WEBSOCKET_URL", address)].into()).expect_err(address);
+        assert!(problems[0].to_string().starts_with(&format!("MASSIVE_WEBSOCKET_URL={address:?}: expected a ws://")));
+    }
+    assert!(Config::read(&[("DATABASE_URL", "sqlite://data/monitor@home.db")].into()).is_ok());
+}

@@ -7,7 +7,7 @@ use crate::{
     history::query,
 };
 use app::{
-    api::{Answer, Backend},
+    api::{Answer, ApiError, Backend},
     model::{
         account::AccountSession,
         audit::{AuditForm, AuditPage},
@@ -84,16 +84,16 @@ impl Backend for Behind {
         })
     }
 
-    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), String>> {
+    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), ApiError>> {
         // Asked for here, as the context is gone once the answer is on its way.
         let parts = use_context::<Parts>();
         Box::pin(async move {
             let extensions = parts.as_ref().map(|parts| &parts.extensions);
             let admin = extensions.and_then(|extensions| extensions.get::<Admin>());
             let actor = extensions.and_then(|extensions| extensions.get::<Actor>());
-            let (Some(admin), Some(actor)) = (admin, actor) else { return Err("sign in as an administrator".into()) };
+            let (Some(admin), Some(actor)) = (admin, actor) else { return Err(ApiError::NotAllowed) };
             let done = history::acknowledge_gap(&self.state, &admin.email, actor, id, &note).await;
-            done.map(drop).map_err(|refused| refused.to_string())
+            done.map(drop).map_err(ApiError::from)
         })
     }
 }

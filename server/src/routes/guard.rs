@@ -21,7 +21,7 @@ pub use headers::security_headers;
 pub use hosts::AllowedHosts;
 pub use origin::same_origin;
 
-use super::{login, plain_page::plain_page};
+use super::{login, plain_page::plain_page, query};
 use crate::{
     audit::{Act, Action, Actor, Audit, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
@@ -77,6 +77,7 @@ where
     routes
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(middleware::from_fn(bodies::too_large))
+        .layer(middleware::from_fn(query::each_once))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
         .layer(middleware::from_fn_with_state(bodies::TIMEOUT, bodies::in_time))

@@ -8,6 +8,7 @@ mod config;
 pub(crate) mod csv;
 mod failure;
 mod files;
+mod functions;
 pub mod guard;
 mod history;
 pub(crate) mod login;
@@ -109,7 +110,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
         .layer(CompressionLayer::new());
-    let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
+    let server_functions = move |request| functions::call(context.clone(), request);
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
         .route("/api/admin/config/refresh", post(config::refresh))

@@ -1,7 +1,7 @@
 //! Where a request comes from. Behind a proxy every socket comes from the proxy, and what its headers say is believed only
 //! when the proxy is one that the configuration names: anybody can write a header.
 
-use crate::{audit::Actor, auth::Account};
+use crate::{audit::Actor, auth::Account, text::tidy};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header::USER_AGENT},
@@ -21,7 +21,7 @@ const PROXY_HEADERS: [&str; 3] = [FORWARDED_FOR, "x-real-ip", "forwarded"];
 /// How often the log says that a proxy is not trusted.
 const UNTRUSTED_PAUSE: Duration = Duration::from_secs(3600);
 /// The longest name of a browser that is kept.
-const USER_AGENT_CHARS_MAX: usize = 200;
+const USER_AGENT_BYTES_MAX: usize = 200;
 
 /// Proxies whose `X-Forwarded-For` is believed (`TRUSTED_PROXIES`).
 #[derive(Clone, Debug, Default)]
@@ -148,7 +148,7 @@ pub(super) async fn identify(State(proxies): State<TrustedProxies>, mut request:
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let client = Client {
         address: proxies.client(peer, request.headers()),
-        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_CHARS_MAX).collect()),
+        user_agent: user_agent.map(|text| tidy(text, USER_AGENT_BYTES_MAX)),
         untrusted_proxy: proxies.untrusted(peer, request.headers()),
     };
     request.extensions_mut().insert(client);

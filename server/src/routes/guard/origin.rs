@@ -4,6 +4,7 @@ use super::{Access, Client};
 use crate::{
     audit::Action,
     routes::{SOCKET, api_error, is_api, plain_page::plain_page},
+    text::tidy,
 };
 use axum::{
     extract::{Request, State},
@@ -56,6 +57,9 @@ another site's. Nothing was done.</p>
     }
 }
 
+/// As much of a refused request as the log shows.
+const LOGGED_BYTES_MAX: usize = 200;
+
 /// Middleware: refuses what changes something, or opens a socket, when a browser says that another origin asked for it.
 /// Beside `SameSite=Strict` cookies, as a neighbour on the same domain or on another port is the same *site*.
 ///
@@ -65,14 +69,7 @@ pub async fn same_origin(State(access): State<Access>, request: Request, next: N
     let matters = !request.method().is_safe() || opens_socket(&request);
     let checked = if matters { check(request.headers(), request.uri(), access.sessions.secure) } else { Ok(()) };
     let Err(foreign) = checked else { return next.run(request).await };
-    tracing::warn!(
-        method = %request.method(),
-        path = request.uri().path(),
-        origin = ?request.headers().get(ORIGIN),
-        host = ?request.headers().get(HOST),
-        "Refused a request from another origin: {}",
-        foreign.reason()
-    );
+    log(&request, foreign);
     let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
     let act = super::act(stranger.is_refused(Action::CrossOrigin, foreign.reason()), &request);
     access.audit.record_refusal(act).await;
@@ -81,6 +78,21 @@ pub async fn same_origin(State(access): State<Access>, request: Request, next: N
         return api_error(StatusCode::FORBIDDEN, "forbidden", &message);
     }
     plain_page(StatusCode::FORBIDDEN, "From another origin", foreign.advice())
+}
+
+fn log(request: &Request, foreign: Foreign) {
+    let header = |name| {
+        let value = request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        value.map(|value| tidy(&value, LOGGED_BYTES_MAX))
+    };
+    tracing::warn!(
+        method = tidy(request.method().as_str(), LOGGED_BYTES_MAX),
+        path = tidy(request.uri().path(), LOGGED_BYTES_MAX),
+        origin = header(ORIGIN),
+        host = header(HOST),
+        "Refused a request from another origin: {}",
+        foreign.reason()
+    );
 }
 
 /// By its address as well: what asks for the socket without opening it would count among its session's handshakes.
