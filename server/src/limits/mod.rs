@@ -65,6 +65,15 @@ struct Delay {
     forget: Duration,
 }
 
+/// The network that an address counts to: an IPv6 customer has 2^64 addresses.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
+    }
+}
+
 /// Too often: come back after this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; come back in {} s", self.seconds())]

@@ -1,7 +1,7 @@
 //! Where a request comes from. Behind a proxy every socket comes from the proxy, and what its headers say is believed only
 //! when the proxy is one that the configuration names: anybody can write a header.
 
-use crate::{audit::Actor, auth::Account};
+use crate::{audit::Actor, auth::Account, limits};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header::USER_AGENT},
@@ -50,13 +50,10 @@ impl Client {
         Actor { name: Some(account.email.to_string()), role: Some(account.role), ..self.stranger() }
     }
 
-    /// The network that limits are counted by: an IPv6 customer has 2^64 addresses.
+    /// The network that limits are counted by.
     #[must_use]
     pub fn network(&self) -> IpAddr {
-        match self.address {
-            IpAddr::V4(_) => self.address,
-            IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
-        }
+        limits::network(self.address)
     }
 }
 

@@ -29,6 +29,9 @@ async fn metrics_count_per_connection_and_want_a_token_through_a_proxy() {
     admin.wait_for_state(1, "connected").await;
     let text = admin.get("/metrics", 200).await;
     assert!(text.contains(r#"tickstock_connection_up{connection="1",name="primary"} 1"#), "{text}");
+    assert!(
+        text.contains("tickstock_audit_over_size 0") && text.contains("tickstock_audit_refusals_unrecorded_total 0")
+    );
 
     let proxied = |token: &'static str| {
         let request = reqwest::Client::new().get(server.url("/metrics")).header("x-forwarded-for", "192.0.2.1");

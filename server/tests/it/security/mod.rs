@@ -6,5 +6,6 @@ mod audit;
 mod canary;
 mod flood;
 mod limits;
+mod refusals;
 mod sessions;
 mod tls;
