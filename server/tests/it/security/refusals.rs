@@ -1,6 +1,6 @@
 //! A flood of refusals from strangers: it fills no disk, holds up no administrator, hides nothing and deletes nothing.
 
-use crate::util::{Client, TestServer};
+use crate::util::{Client, TestServer, eventually};
 use app::model::time::UnixMillis;
 use reqwest::Method;
 use server::{audit::verify, database::AuditFilter};
@@ -115,7 +115,11 @@ async fn a_flood_of_refusals_fills_no_disk_holds_nobody_up_and_deletes_no_histor
     let seconds = ended.millis_since(began) / 1_000;
     let (bytes, own) = (server.database.bytes_used().await.unwrap() - bytes_before, own_acts().await - own_before);
     let of_strangers = records(&server).await - records_before - own;
-    let samples = server.database.history_samples(1, began..ended, Some(1), None, 10_000).await.unwrap();
+    let samples = eventually("the last second is written", || async {
+        let samples = server.database.history_samples(1, began..ended, Some(1), None, 10_000).await.unwrap();
+        samples.last().is_some_and(|sample| ended.millis_since(sample.at) < 2_000).then_some(samples)
+    })
+    .await;
     println!(
         "{refused} refusals in {seconds} s: {of_strangers} records of them, {own} of the administrator, database {bytes} bytes \
          larger; {} calls p50/p99/worst: quiet {}/{}/{} ms, attacked {}/{}/{} ms; {} samples of connection 1",
@@ -138,7 +142,7 @@ async fn a_flood_of_refusals_fills_no_disk_holds_nobody_up_and_deletes_no_histor
     assert!(at(&attacked, 0.99) < 100.max(5 * at(&quiet, 0.99)), "{} ms", at(&attacked, 0.99));
     let missing = samples.windows(2).filter(|pair| pair[1].at.millis_since(pair[0].at) != 1_000).count();
     assert_eq!(missing, 0, "a second without a sample");
-    assert!(samples.len() as i64 >= seconds.min(3_590) - 2, "{} samples", samples.len());
+    assert!(samples.len() as i64 >= seconds.min(3_590) - 1, "{} samples", samples.len());
     let whole = verify(&server.database, &[]).await.unwrap();
     assert!(whole.is_ok(), "{whole:?}");
 }
@@ -182,7 +186,14 @@ async fn after_a_flood_what_administrators_do_is_on_record_with_address_target_a
     let refused = log.audit_records(&one_by_one, 10_000).await.unwrap();
     assert_eq!(refused.iter().map(|record| record.occurrences).sum::<i64>(), 1_100, "none is forgotten");
     assert_eq!(counted.len(), 1);
-    assert!(counted[0].reason.as_deref().unwrap().contains("of 192.0.2.1,"), "{:?}", counted[0].reason);
+    let reason = counted[0].reason.as_deref().unwrap();
+    assert!(reason.contains("1 of 2001:db8:0:") && reason.ends_with(" of others"), "{reason}");
+    let many = refused.iter().find(|record| record.occurrences > 50 && record.action == "api_call").unwrap();
+    assert_eq!(
+        many.address.as_deref(),
+        Some("192.0.2.1"),
+        "one network that repeats itself is no reason to forget where"
+    );
     assert!(refused.iter().any(|record| record.target.as_deref() == Some("OTHER /api/admin/audit")));
     assert!(refused.iter().all(|record| record.target.as_ref().is_none_or(|target| !target.starts_with('X'))));
 }
