@@ -1,5 +1,6 @@
 //! How many refusals are put on record one by one. Refusals cost whoever causes them nothing, so their number has to be
-//! bounded here: for each network or account, and for all strangers together.
+//! bounded here: for each network or account, and for all strangers together. Each action has a budget of its own, so that
+//! calls of the API, which are free, cannot crowd out sign-ins, which are not.
 
 use super::{Action, Actor};
 use crate::limits;
@@ -15,8 +16,7 @@ const MINUTE_MS: i64 = 60_000;
 const NETWORK: Rate = Rate { burst: 20, interval_ms: MINUTE_MS };
 /// Of one account.
 const ACCOUNT: Rate = Rate { burst: 60, interval_ms: MINUTE_MS };
-/// Of one action by strangers, wherever they come from. By action, so that calls of the API, which are free, cannot crowd out
-/// sign-ins, which are not.
+/// Of strangers, wherever they come from.
 const STRANGERS: Rate = Rate { burst: 60, interval_ms: MINUTE_MS };
 
 /// So many at once, then one more each interval.
@@ -83,7 +83,7 @@ impl Spent {
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     /// Those who took something that is not paid back yet: as many networks as strangers' own budget lets in, and accounts.
-    parties: HashMap<Party, Spent>,
+    parties: HashMap<(Party, Action), Spent>,
     strangers: HashMap<Action, Spent>,
 }
 
@@ -91,7 +91,8 @@ impl Budget {
     /// May one more refusal be a record? If so, it is taken.
     pub(super) fn take(&mut self, party: &Party, action: Action, now: UnixMillis) -> bool {
         let rate = party.rate();
-        let mut own = self.parties.get(party).copied().unwrap_or_default().as_of(rate, now);
+        let key = (party.clone(), action);
+        let mut own = self.parties.get(&key).copied().unwrap_or_default().as_of(rate, now);
         if !own.has_room(rate, now) {
             return false;
         }
@@ -104,7 +105,7 @@ impl Budget {
             all.take(STRANGERS);
         }
         own.take(rate);
-        self.parties.insert(party.clone(), own);
+        self.parties.insert(key, own);
         true
     }
 
@@ -132,6 +133,7 @@ mod tests {
         assert_eq!(taken(240_000), 3);
         assert_eq!(taken(200_000), 0, "a clock that goes back");
         assert_eq!(taken(1 << 40), 20);
+        assert!(budget.take(&network(1), Action::SignIn, UnixMillis(0)), "calls of the API hide no sign-in");
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Gathered {
         let has_place = !is_stranger || (!self.is_full && self.waiting.len() < WAITING_MAX);
         if !has_place || !self.budget.take(&party, act.action, now) {
             self.unrecorded_total += 1;
-            self.unrecorded.count(party, 1, now);
+            self.unrecorded.count(party, act.action, 1, now);
             return None;
         }
         self.refused.begin(key, now);
@@ -118,7 +118,7 @@ impl Gathered {
             let has_place = places > 0;
             places = places.saturating_sub(1);
             if !has_place {
-                unrecorded.count(Party::of(&entry.act.actor), entry.occurrences, entry.at);
+                unrecorded.count(Party::of(&entry.act.actor), entry.act.action, entry.occurrences, entry.at);
             }
             has_place
         });
@@ -130,22 +130,23 @@ impl Gathered {
     }
 }
 
-/// Refusals beyond the budget: how many, and whose.
+/// Refusals beyond the budget: how many, of what, and whose.
 #[derive(Debug, Default)]
 struct Unrecorded {
     since: Option<UnixMillis>,
     last: UnixMillis,
     total: i64,
-    parties: HashMap<Party, i64>,
+    parties: HashMap<(Party, Action), i64>,
 }
 
 impl Unrecorded {
-    fn count(&mut self, party: Party, times: i64, now: UnixMillis) {
+    fn count(&mut self, party: Party, action: Action, times: i64, now: UnixMillis) {
         self.since.get_or_insert(now);
         self.last = now;
         self.total += times;
-        if self.parties.len() < PARTIES_MAX || self.parties.contains_key(&party) {
-            *self.parties.entry(party).or_default() += times;
+        let key = (party, action);
+        if self.parties.len() < PARTIES_MAX || self.parties.contains_key(&key) {
+            *self.parties.entry(key).or_default() += times;
         }
     }
 
@@ -154,9 +155,10 @@ impl Unrecorded {
         self.since.filter(|since| now.millis_since(*since) >= UNRECORDED_MS)?;
         let Self { last, total, parties, .. } = std::mem::take(self);
         let mut parties: Vec<_> = parties.into_iter().collect();
-        parties.sort_unstable_by_key(|(party, times)| (Reverse(*times), party.to_string()));
+        parties.sort_unstable_by_key(|((party, action), times)| (Reverse(*times), party.to_string(), *action));
         let named = &parties[..parties.len().min(NAMED_MAX)];
-        let mut list: Vec<_> = named.iter().map(|(party, times)| format!("{times} of {party}")).collect();
+        let mut list: Vec<_> =
+            named.iter().map(|((party, action), times)| format!("{times} {} of {party}", action.as_str())).collect();
         let rest = total - named.iter().map(|(_, times)| times).sum::<i64>();
         if rest > 0 {
             list.push(format!("{rest} of others"));

@@ -218,7 +218,7 @@ async fn a_strangers_refusal_waits_for_no_transaction_and_is_before_the_act_that
     audit.flush(UnixMillis(i64::MAX)).await;
     let count = &self::records(&database).await[0];
     assert_eq!((count.action.as_str(), count.occurrences), ("refusals_counted", 980));
-    assert_eq!(count.reason.as_deref(), Some("too many to be records: 980 of 192.0.2.7"));
+    assert_eq!(count.reason.as_deref(), Some("too many to be records: 980 api_call of 192.0.2.7"));
     assert_eq!(audit.unrecorded_total(), 980);
 }
 
