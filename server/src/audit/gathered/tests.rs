@@ -64,11 +64,7 @@ fn no_flood_of_strangers_takes_anything_from_what_administrators_do() {
     assert!(!gathered.is_again(&act, SOON));
     assert!(gathered.is_again(&act, SOON));
     let refused = refusal(&ann(), "GET /x");
-    assert_eq!(
-        gathered.refused(refused.clone(), SOON),
-        Some(refused.clone()),
-        "written at once, whoever else is refused"
-    );
+    assert_eq!(gathered.refused(refused.clone(), SOON), Some(refused), "written at once, whoever else is refused");
     let due = gathered.take_due(LATER);
     assert!(due.contains(&Entry { act, at: SOON, occurrences: 1 }), "with address, target and browser");
 }
