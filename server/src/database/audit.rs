@@ -121,10 +121,11 @@ impl Database {
         self.table_bytes("tbl_name = 'audit'").await
     }
 
-    /// Bytes of the pages of tables and their indexes, counted by SQLite's own list of pages. Reads each of those pages.
+    /// Bytes of the pages of tables and their indexes, counted by SQLite's own list of pages. Reads each of those pages, and
+    /// because of the order that `CROSS JOIN` prescribes, no others.
     pub(super) async fn table_bytes(&self, which: &str) -> Result<u64, QueryError> {
         let query = format!(
-            "SELECT COALESCE(SUM(pages.pgsize), 0) FROM sqlite_schema AS part JOIN dbstat AS pages \
+            "SELECT COALESCE(SUM(pages.pgsize), 0) FROM sqlite_schema AS part CROSS JOIN dbstat AS pages \
              ON pages.name = part.name WHERE part.rootpage > 0 AND pages.aggregate = TRUE AND part.{which}"
         );
         let bytes: i64 = sqlx::query_scalar(&query).fetch_one(&self.pool).await?;
