@@ -181,7 +181,7 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
 fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Access {
     let stop = tasks.shutdown();
     let (audit, revocations) = (Audit::new(database.clone()), Revocations::default());
-    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit_retention_days, stop.clone()));
+    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit, stop.clone()));
     tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
     Access {
         audit,

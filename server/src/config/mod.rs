@@ -12,6 +12,7 @@ pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
 pub use reader::{Problem, Variables};
 
 use crate::{
+    audit,
     auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
@@ -93,8 +94,8 @@ pub struct AccountsConfig {
     pub session_idle: Duration,
     /// `SESSION_LIFETIME_HOURS`: so long after the sign-in, a session ends in any case.
     pub session_lifetime: Duration,
-    /// `AUDIT_RETENTION_DAYS`: how long records of the audit log are kept.
-    pub audit_retention_days: u64,
+    /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
+    pub audit: audit::Retention,
 }
 
 /// Files in PEM form, from which the server speaks TLS.
@@ -275,7 +276,10 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         names,
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
-        audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
+        audit: audit::Retention {
+            days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
+            bytes_max: reader.number("AUDIT_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,
+        },
     }
 }
 

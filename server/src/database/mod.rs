@@ -14,6 +14,7 @@
 
 mod accounts;
 mod audit;
+mod audit_check;
 mod change;
 pub mod history;
 mod open;
@@ -22,6 +23,7 @@ mod sign_in;
 
 pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
+pub(crate) use audit_check::AuditReading;
 pub use change::Change;
 pub use open::DatabaseError;
 pub use sessions::{SessionStore, SessionsToEnd};
@@ -30,7 +32,7 @@ pub use sign_in::Attempted;
 use open::Place;
 use sqlx::SqlitePool;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Where the database is when `DATABASE_URL` does not say.
 pub const DEFAULT_URL: &str = "sqlite://data/monitor.db";
@@ -50,6 +52,8 @@ pub struct Database {
     pool: SqlitePool,
     /// Whose turn it is to change something: one at a time, see [`Database::change`].
     turn: Arc<Semaphore>,
+    /// Told whenever this process has continued the audit log.
+    audit_appended: Arc<Notify>,
     place: Arc<Place>,
 }
 
@@ -79,7 +83,7 @@ impl Database {
     /// [`DatabaseError`] names the path and what is wrong with it.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
         let (pool, place) = open::open(url).await?;
-        Ok(Self { pool, turn: Arc::new(Semaphore::new(1)), place: Arc::new(place) })
+        Ok(Self { pool, turn: Arc::new(Semaphore::new(1)), audit_appended: Arc::default(), place: Arc::new(place) })
     }
 
     /// Does the database answer a query on one of its tables, and soon?

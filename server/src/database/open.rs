@@ -2,7 +2,7 @@
 
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -19,6 +19,9 @@ const CONNECTIONS_MAX: u32 = 8;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The tables, as every version since the first has made them.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Why the database could not be opened. The URL itself is never repeated: one of another kind may hold a password.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +137,7 @@ pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError
         .await
         .map_err(|cause| refused(&path, cause))?;
 
-    sqlx::migrate!().run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
+    MIGRATIONS.run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
     Ok((pool, Place::of(&path)))
 }
 

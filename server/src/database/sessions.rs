@@ -320,7 +320,7 @@ mod tests {
     /// A database of the version before sessions were hashed: its sessions end, and who signed in from where is taken over.
     #[tokio::test]
     async fn older_sessions_end_and_where_people_signed_in_from_is_known() {
-        use crate::audit::{Action, Actor};
+        use crate::audit::{Action, Actor, Entry};
         use app::model::time::UnixMillis;
         use sqlx::Row;
 
@@ -343,7 +343,9 @@ mod tests {
             let ann = Actor { name: Some("ann@x".into()), address: address.parse().ok(), ..Actor::default() };
             let act = if outcome { ann.does(Action::SignIn) } else { ann.is_refused(Action::SignIn, "no") };
             let mut connection = pool.acquire().await.unwrap();
-            crate::database::audit::append(&mut connection, &act, UnixMillis(7), 1).await.unwrap();
+            crate::database::audit::append(&mut connection, &Entry { act, at: UnixMillis(7), occurrences: 1 })
+                .await
+                .unwrap();
         }
         sqlx::raw_sql(include_str!("../../migrations/0006_sign_in.sql")).execute(&pool).await.unwrap();
 

@@ -51,7 +51,8 @@ impl Backend for Behind {
             let is_last = records.len() <= AUDIT_PAGE as usize;
             records.truncate(AUDIT_PAGE as usize);
             let next_cursor = records.last().filter(|_| !is_last).map(|record| record.seq.to_string());
-            Ok(AuditPage { records, next_cursor, actions: Action::ALL.map(Action::as_str).to_vec() })
+            let alarm = self.state.access.audit.size().alarm();
+            Ok(AuditPage { records, next_cursor, alarm, actions: Action::ALL.map(Action::as_str).to_vec() })
         })
     }
 

@@ -31,7 +31,7 @@ use app::api::CurrentAdmin;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
+    http::{HeaderValue, Method, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
 };
@@ -172,10 +172,17 @@ async fn pass(
     }
     let actor = actor(&request);
     let act = act(actor.does(action), &request);
-    access.audit.record_often(act).await?;
+    access.audit.record_often(act.clone()).await?;
     request.extensions_mut().insert(admin);
     request.extensions_mut().insert(actor);
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    let status = response.status();
+    // Allowed, and not done after all. Who came too often is on record as refused where that was said.
+    let is_failure = status.is_client_error() || status.is_server_error();
+    if is_failure && status != StatusCode::TOO_MANY_REQUESTS {
+        access.audit.record_outcome(act.failed(format!("answered {status}")));
+    }
+    Ok(response)
 }
 
 /// Whoever sends the request, as far as is known.
@@ -192,12 +199,27 @@ fn refusal(action: Action, denied: Denied, request: &Request) -> Act {
     act(actor(request).is_refused(action, denied.to_string()), request)
 }
 
-/// By the route, not by the address: a stranger can think of any number of addresses.
+/// By the route, not by the address, and by the usual methods: a stranger can think of any number of others.
 fn act(act: Act, request: &Request) -> Act {
     let route = request.extensions().get::<MatchedPath>().map_or("elsewhere", MatchedPath::as_str);
     // A server function is known by its own name.
     let function = server_fn_paths().map(|(path, _)| path).find(|path| *path == request.uri().path());
-    act.to(format!("{} {}", request.method(), function.unwrap_or(route)))
+    act.to(format!("{} {}", method_name(request.method()), function.unwrap_or(route)))
+}
+
+fn method_name(method: &Method) -> &str {
+    const USUAL: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if USUAL.contains(method) { method.as_str() } else { "OTHER" }
 }
 
 /// Provides [`CurrentAdmin`] to pages and server functions, when a guard let the request through as an administrator's.

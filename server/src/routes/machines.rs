@@ -156,6 +156,11 @@ fn render(state: &AppState) -> String {
         metrics::gauge!("tickstock_admin_sockets").set(hub.sockets.load(Relaxed) as f64);
         metrics::counter!("tickstock_admin_frames_total").absolute(hub.frames_total.load(Relaxed));
         metrics::counter!("tickstock_admin_lags_total").absolute(hub.lags_total.load(Relaxed));
+        let audit = state.access.audit.size();
+        metrics::gauge!("tickstock_audit_bytes").set(audit.bytes as f64);
+        metrics::gauge!("tickstock_audit_over_size").set(f64::from(u8::from(audit.is_over())));
+        let unrecorded = state.access.audit.unrecorded_total();
+        metrics::counter!("tickstock_audit_refusals_unrecorded_total").absolute(unrecorded);
     });
     recorder.handle().render()
 }

@@ -63,6 +63,9 @@ async fn metrics_count_per_connection_and_are_for_this_machine_without_a_token()
     admin.wait_for_state(1, "connected").await;
     let text = admin.get("/metrics", 200).await;
     assert!(text.contains(r#"tickstock_connection_up{connection="1",name="primary"} 1"#), "{text}");
+    assert!(
+        text.contains("tickstock_audit_over_size 0") && text.contains("tickstock_audit_refusals_unrecorded_total 0")
+    );
     let lured = reqwest::Client::new().get(server.url("/metrics")).header("host", "evil.example");
     assert_eq!(lured.send().await.unwrap().status().as_u16(), 421);
     assert_eq!(through_a_proxy(&server, "/metrics", NOTHING).await.0, 403);

@@ -4,7 +4,7 @@ use crate::util::{PASSWORD, TestServer, email_of, eventually};
 use app::model::audit::AuditRecord;
 use serde_json::Value;
 use server::{
-    audit::Chain,
+    audit::verify,
     auth::Role,
     database::{AuditFilter, Database},
 };
@@ -61,6 +61,7 @@ async fn what_an_administrator_does_and_what_is_refused_is_on_record() {
             "admin@example.com api_call GET /api/admin/websocket-status ok",
             "admin@example.com socket_open GET /admin-ws ok",
             "admin@example.com api_call GET /api/admin/{*rest} ok",
+            "admin@example.com api_call GET /api/admin/{*rest} failed",
             "admin@example.com sign_out - ok",
         ]
     );
@@ -73,10 +74,7 @@ async fn what_an_administrator_does_and_what_is_refused_is_on_record() {
     let other = server.other_process().await;
     let records = other.audit_records(&AuditFilter::default(), 1_000).await.unwrap();
     assert_eq!((records[0].action.as_str(), records[0].occurrences), ("api_call", 1));
-    let (anchor, records) = other.audit_start(1_000).await.unwrap();
-    let mut chain = Chain::new(anchor);
-    records.iter().for_each(|record| chain.take(record).unwrap());
-    assert_eq!(chain.end().unwrap().records, 15);
+    assert_eq!(verify(&other, &[]).await.unwrap().unwrap().records, 16);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +122,9 @@ async fn the_api_filters_pages_and_exports() {
     assert!(lines[0].starts_with("seq,at,actor,role,address,user_agent,action"), "{csv}");
     assert_eq!(lines.len(), 3, "{csv}");
     assert!(lines[2].contains("\"'=1+1\"") && !csv.contains("=cmd|calc@x"), "no formula: {csv}");
-    let exports = get("action=export").await;
+    let exports = get("action=export&limit=77").await;
+    let reasons: Vec<_> = exports["records"].as_array().unwrap().iter().map(|record| &record["reason"]).collect();
+    assert_eq!(reasons[..2], [&"json, at most 77 records", &"csv, at most 10000 records"], "whatever the form");
     assert_eq!((&exports["records"][0]["target"], &exports["records"][0]["outcome"]), (&"audit".into(), &"ok".into()));
 
     for (query, word) in [
@@ -195,4 +195,27 @@ async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ing
         (answer.status().as_u16() == 404).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_allowed_and_not_done_does_not_read_as_done() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    admin.get("/api/admin/config/refresh", 405).await;
+    admin.post("/api/admin/history/gaps/7/acknowledge", "{}", 400).await;
+    admin.get("/api/admin/audit?limit=0", 400).await;
+    admin.form("/admin/websockets", "", &[]).await;
+    admin.form("/logout", "", &[]).await;
+    let failed = AuditFilter { outcome: "failed".parse().ok(), ..AuditFilter::default() };
+    let records = server.database.audit_records(&failed, 9).await.unwrap();
+    let lines: Vec<_> = records.iter().rev().map(|r| (r.target.as_deref(), r.reason.as_deref())).collect();
+    assert_eq!(
+        lines,
+        [
+            (Some("GET /api/admin/config/refresh"), Some("answered 405 Method Not Allowed")),
+            (Some("POST /api/admin/history/gaps/{id}/acknowledge"), Some("answered 400 Bad Request")),
+            (Some("GET /api/admin/audit"), Some("answered 400 Bad Request")),
+            (Some("POST /admin/websockets"), Some("answered 405 Method Not Allowed")),
+        ]
+    );
 }

@@ -8,6 +8,7 @@ mod flood;
 mod frames;
 mod front;
 mod limits;
+mod refusals;
 mod sessions;
 mod tls;
 mod words;
