@@ -4,11 +4,14 @@
 //! at the environment.
 
 mod connections;
+mod env_file;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod url;
 
 pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
+pub use env_file::read_env_file;
 pub use reader::{Problem, Variables};
 
 use crate::{
@@ -214,9 +217,10 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
         reader.problems.push(Problem::new("MASSIVE_API_KEY", None, "a key, because MARKET_FEED is massive"));
     }
     let default_url = "wss://socket.massive.com/stocks".to_owned();
-    let massive_url = reader.read("MASSIVE_WEBSOCKET_URL", default_url, "a ws:// or wss:// address", |value| {
-        (value.starts_with("wss://") || value.starts_with("ws://")).then(|| value.to_owned())
-    });
+    let massive_url = reader.text("MASSIVE_WEBSOCKET_URL").map_or(default_url, str::to_owned);
+    if let Some(problem) = url::problem_of_websocket(&massive_url) {
+        reader.problems.push(problem);
+    }
     MarketConfig {
         api_key,
         massive_url,
@@ -233,29 +237,21 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
 }
 
 fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
-    let accepted = "a redis://, rediss:// or redis+unix:// address";
     let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or("tickstock:").to_owned();
     let Some(url) = reader.text("REDIS_URL") else {
         if feed == Feed::Redis {
-            let accepted = format!("{accepted}, because MARKET_FEED is redis");
+            let accepted = format!("{}, because MARKET_FEED is redis", url::REDIS);
             reader.problems.push(Problem::new("REDIS_URL", None, accepted));
         }
         return None;
     };
-    if !crate::bus::is_redis_address(url) {
-        // The value may hold a password.
-        reader.problems.push(Problem::new("REDIS_URL", None, accepted));
-    }
+    reader.problems.extend(url::problem_of_redis(url));
     Some(RedisConfig { url: url.into(), key_prefix })
 }
 
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let database_url = reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned();
-    if !crate::database::is_database_url(&database_url) {
-        // The value may hold a password.
-        let accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported";
-        reader.problems.push(Problem::new("DATABASE_URL", None, accepted));
-    }
+    reader.problems.extend(url::problem_of_database(&database_url));
     let admin_email =
         reader.read("ADMIN_EMAIL", None, "an email, as in ann@example.com", |value| value.parse().ok().map(Some));
     let admin_password = reader.secret("ADMIN_PASSWORD");

@@ -23,10 +23,10 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 
-/// 200 when ingest is up and the database answers, else 503; the JSON says which is not.
+/// 200 when ingest is up and the database can be read and written, else 503; the JSON says which is not.
 pub(super) async fn readyz(State(state): State<AppState>) -> Response {
     let ingest = ingest_trouble(&state.hub.report());
-    let database = (!state.database.is_reachable().await).then(|| "the database does not answer".to_owned());
+    let database = state.database.trouble().await.map(str::to_owned);
     let status = if ingest.is_none() && database.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let part = |trouble: Option<String>| json!({"ok": trouble.is_none(), "reason": trouble});
     (status, Json(json!({"ready": status == StatusCode::OK, "ingest": part(ingest), "database": part(database)})))
