@@ -117,11 +117,18 @@ impl Monitor {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 
-    /// A request whose body never comes.
+    /// A request whose body never comes, and which is waiting for it.
     fn stuck_request(&self) -> TcpStream {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let head = "POST /login HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-        socket.write_all(format!("{head}Content-Length: 8000\r\n\r\nemail=").as_bytes()).unwrap();
+        let head = format!(
+            "POST /login HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: 8000\r\nExpect: 100-continue\r\n\r\n",
+            self.port
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(&socket).read_line(&mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
         socket
     }
 
