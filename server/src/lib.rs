@@ -17,9 +17,11 @@ pub mod front;
 pub mod history;
 pub mod hub;
 pub mod limits;
+pub mod logging;
 pub mod monitor;
 pub mod refresh;
 pub mod routes;
+pub mod signals;
 pub mod simulator;
 pub mod tasks;
 pub mod text;
@@ -35,7 +37,7 @@ use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
 use front::{Places, TlsKeys};
-use history::Keeper;
+use history::Opening;
 use leptos::config::LeptosOptions;
 use limits::Limits;
 use refresh::Refresher;
@@ -45,17 +47,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
 use thread::Thread;
 use tokio::{net::TcpListener, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 use universe::{ConnectionPlan, Universes};
 use upstream::Manager;
 
-/// The time that sockets and requests get to end after `shutdown`.
+/// The time that sockets and requests get to end after `shutdown`, and then the tasks.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// The time that the database gets to fold its log into its file. A request that is stuck may still hold a connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Runs everything until `shutdown`: the connection manager or its absence, the bus, the hub, the web server on
-/// `listener`.
+/// `listener`. At the end requests and sockets come first, whose readers may be stuck; ingest, publishing and history go on
+/// meanwhile and end together, and then history's last write is done.
 ///
 /// # Errors
 /// When something cannot be started that the configuration asks for: a universe file that cannot be read, an address
@@ -75,7 +80,8 @@ pub async fn run(
         plan.config.warnings.iter().for_each(|warning| warn!("Connection {}: {warning}", plan.id));
     }
 
-    let tasks = Tasks::new(shutdown.clone());
+    let end = CancellationToken::new();
+    let tasks = Tasks::new(end.clone()).with_alarm(shutdown.clone());
     let role = match config.feed {
         Feed::Simulator => Role::Collector { source: "simulator" },
         Feed::Massive => Role::Collector { source: "massive" },
@@ -95,18 +101,18 @@ pub async fn run(
         frame_interval: config.dashboard.frame_interval,
         metrics_interval: config.dashboard.metrics_interval,
     };
-    let keeper = Keeper::open(database.clone(), config.history, config.feed).await.context("history cannot be read")?;
+    let history = Opening::new(database.clone(), config.history, config.feed);
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace, keeper.trouble(), hub_thread.runtime().clone());
+    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.trouble(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
-    tasks.tracker().spawn(keeper.keep(hub.reports(), shutdown.clone()));
-    tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, shutdown.clone()));
+    tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
+    tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
     let access = access(&config, port, &database, &tasks);
     let tls = match &config.dashboard.tls {
         None => None,
         Some(files) => {
-            let (keys, renewal) = TlsKeys::load(files, shutdown.clone())?;
+            let (keys, renewal) = TlsKeys::load(files, end.clone())?;
             tasks.tracker().spawn(renewal);
             Some(keys)
         }
@@ -115,6 +121,7 @@ pub async fn run(
     let refresher =
         Refresher::new(config.clone(), (plans, &universes), (manager, simulator), hub.clone(), access.audit.clone());
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
+    tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
     let places = Places::new(descriptors, access.proxies.clone());
     let state = AppState {
@@ -124,15 +131,18 @@ pub async fn run(
         database: database.clone(),
         hub,
         refresher,
-        sockets: tasks.tracker().clone(),
+        sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
     serve(state, listener, tls, places, shutdown).await;
+    end.cancel();
     tasks.tracker().close();
     if timeout(FAREWELL, tasks.tracker().wait()).await.is_err() {
         warn!("Some tasks did not end in time");
     }
-    database.close().await;
+    if timeout(CLOSE_TIMEOUT, database.close()).await.is_err() {
+        warn!("The database was still in use at the end");
+    }
     match tasks.broken() {
         Some(task) => anyhow::bail!("the {task} ended unexpectedly"),
         None => Ok(()),
@@ -198,6 +208,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
     }
 }
 
+/// Serves until `shutdown`, and then until requests and sockets have ended, within [`FAREWELL`].
 async fn serve(
     state: AppState,
     listener: TcpListener,
@@ -205,11 +216,17 @@ async fn serve(
     places: Places,
     shutdown: CancellationToken,
 ) {
+    let sockets = state.sockets.clone();
     let serving = front::serve(listener, tls, routes::router(state), places, shutdown.clone());
+    let to_the_end = async {
+        serving.await;
+        sockets.close();
+        sockets.wait().await;
+    };
     tokio::select! {
-        () = serving => {}
+        () = to_the_end => {}
         () = async { shutdown.cancelled().await; tokio::time::sleep(FAREWELL).await } => {
-            warn!("Some requests did not end in time");
+            warn!("Some requests or sockets did not end in time");
         }
     }
 }

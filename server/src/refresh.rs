@@ -151,7 +151,7 @@ impl Inner {
 
     /// The configuration as it is now, and what of it cannot be used.
     async fn read(&self, current: &Current) -> Result<(Config, Universes, Vec<Problem>), Vec<Problem>> {
-        let variables = current.config.variables.read_again().map_err(|problem| vec![problem])?;
+        let variables = current.config.variables.read_again()?;
         let mut config = Config::read(&variables)?;
         let mut refused = config.warnings.clone();
         for settings in config.connections.iter_mut().filter(|settings| !settings.problems.is_empty()) {

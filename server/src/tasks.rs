@@ -6,10 +6,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
 /// Where tasks are started and ended together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// Cancelled when a task ends that must not.
+    alarm: CancellationToken,
     broken: Arc<OnceLock<&'static str>>,
     /// Where they run; `None`: where they are started.
     runtime: Option<Handle>,
@@ -19,7 +21,14 @@ impl Tasks {
     /// Tasks that end with `shutdown`.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), shutdown, ..Self::default() }
+        Self { tracker: TaskTracker::new(), alarm: shutdown.clone(), shutdown, broken: Arc::default(), runtime: None }
+    }
+
+    /// The same tasks; when one of them ends unexpectedly, `alarm` is cancelled instead of the shutdown, for an end in an
+    /// order of its own.
+    #[must_use]
+    pub fn with_alarm(self, alarm: CancellationToken) -> Self {
+        Self { alarm, ..self }
     }
 
     /// The same tasks; those that are started through this run on `runtime`.
@@ -55,12 +64,12 @@ impl Tasks {
         let running = self.spawn(async move {
             shutdown.run_until_cancelled_owned(task).await;
         });
-        let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
+        let (broken, shutdown, alarm) = (Arc::clone(&self.broken), self.shutdown.clone(), self.alarm.clone());
         self.tracker.spawn(async move {
             if running.await.is_err() || !shutdown.is_cancelled() {
                 error!("The {name} ended unexpectedly; stopping");
                 let _ = broken.set(name);
-                shutdown.cancel();
+                alarm.cancel();
             }
         });
     }
@@ -74,12 +83,12 @@ impl Tasks {
         task: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
         let running = self.spawn(task);
-        let (broken, shutdown) = (Arc::clone(&self.broken), self.shutdown.clone());
+        let (broken, shutdown, alarm) = (Arc::clone(&self.broken), self.shutdown.clone(), self.alarm.clone());
         self.tracker.spawn(async move {
             if running.await.is_err() || !(stop.is_cancelled() || shutdown.is_cancelled()) {
                 error!("The {name} ended unexpectedly; stopping");
                 let _ = broken.set(name);
-                shutdown.cancel();
+                alarm.cancel();
             }
         })
     }
@@ -88,6 +97,12 @@ impl Tasks {
     #[must_use]
     pub fn broken(&self) -> Option<&'static str> {
         self.broken.get().copied()
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new(CancellationToken::new())
     }
 }
 
@@ -103,6 +118,15 @@ mod tests {
         tasks.tracker().close();
         tasks.tracker().wait().await;
         assert_eq!(tasks.broken(), Some("clockwork"));
+    }
+
+    #[tokio::test]
+    async fn with_an_alarm_the_others_go_on_until_the_end() {
+        let alarm = CancellationToken::new();
+        let tasks = Tasks::default().with_alarm(alarm.clone());
+        tasks.spawn_vital("clockwork", async {});
+        alarm.cancelled().await;
+        assert_eq!((tasks.broken(), tasks.shutdown().is_cancelled()), (Some("clockwork"), false));
     }
 
     #[tokio::test]

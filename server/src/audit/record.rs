@@ -169,6 +169,12 @@ impl Actor {
         Self { name: Some("server".into()), ..Self::default() }
     }
 
+    /// Whoever sent the server a signal: the system does not say who.
+    #[must_use]
+    pub fn signal(name: &str) -> Self {
+        Self { name: Some(format!("server:{name}")), ..Self::default() }
+    }
+
     /// Whoever runs the program on the command line, as far as the environment tells.
     #[must_use]
     pub fn command_line() -> Self {

@@ -18,14 +18,12 @@ mod universes;
 mod wire;
 
 pub use mailbox::{Delivery, Inbox};
+pub use universes::UniversesOnRedis;
 pub use wire::{Rejection, read_tick, write_tick};
 
 use crate::{config::RedisConfig, tasks::Tasks};
-use app::model::{status::StatusReport, symbol::Symbol, tick::Tick};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use app::model::{status::StatusReport, tick::Tick};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The publishing side.
 pub trait TickBus: Send + Sync {
@@ -59,15 +57,12 @@ pub fn open(redis: Option<&RedisConfig>, role: Role, tasks: &Tasks) -> Result<(A
     }
 }
 
-/// The universes among `keys` that are sets on Redis, with their symbols.
+/// The universes among `keys` that are on Redis.
 ///
 /// # Errors
 /// Why Redis could not be asked; never its address.
-pub async fn read_universes(
-    redis: &RedisConfig,
-    keys: &BTreeSet<String>,
-) -> Result<BTreeMap<String, BTreeSet<Symbol>>, String> {
-    if keys.is_empty() { Ok(BTreeMap::new()) } else { universes::read(redis, keys).await }
+pub async fn read_universes(redis: &RedisConfig, keys: &BTreeSet<String>) -> Result<UniversesOnRedis, String> {
+    if keys.is_empty() { Ok(UniversesOnRedis::default()) } else { universes::read(redis, keys).await }
 }
 
 /// Why a bus cannot be opened.

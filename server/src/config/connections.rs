@@ -8,6 +8,7 @@ use app::model::{
     status::Feed,
     symbol::Symbol,
 };
+use std::{collections::HashSet, hash::Hash};
 
 /// What one slot is set to, before universes are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,14 +109,11 @@ fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettin
         Mode::Single if id == 1 => reader.text("SYMBOL_UNIVERSE_KEY"),
         Mode::Single | Mode::Multi => None,
     };
-    let symbols = list(
-        &mut reader,
-        &name_of("SYMBOLS"),
-        "ticker symbols separated by commas, each of at most 24 characters",
-        |text| Symbol::parse(text).ok(),
-    );
+    let mut warnings = Vec::new();
+    let symbols = symbols(&mut reader, &name_of("SYMBOLS"), &mut warnings);
     let channels = channels(&mut reader, &name_of("CHANNELS"));
     let priority = reader.read(&name_of("PRIORITY"), default_priority, "high, normal or low", priority);
+    warnings.extend(reader.problems.iter().map(|problem| format!("switched off: {problem}")));
     let mut settings = ConnectionSettings {
         id,
         name: reader.text(&name_of("NAME")).map_or(default_name, str::to_owned),
@@ -124,11 +122,34 @@ fn slot(variables: &Variables, id: ConnectionId, mode: Mode) -> ConnectionSettin
         symbols,
         priority,
         channels: if channels.is_empty() { vec![Channel::SecondBars] } else { channels },
-        warnings: reader.problems.iter().map(|problem| format!("switched off: {problem}")).collect(),
+        warnings,
         problems: reader.problems,
     };
     settings.enabled &= settings.problems.is_empty();
     settings
+}
+
+/// Symbols. A list in brackets or with quotes, as in JSON, has one meaning and is taken with a warning.
+fn symbols(reader: &mut Reader<'_>, name: &str, warnings: &mut Vec<String>) -> Vec<Symbol> {
+    const ACCEPTED: &str = "ticker symbols separated by commas, each of at most 24 characters";
+    let bare =
+        |text: &str| text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '"' | '\'')).to_owned();
+    let mut is_bare = true;
+    let symbols = list(reader, name, ACCEPTED, |text| {
+        let meant = bare(text);
+        is_bare &= meant == text;
+        Symbol::parse(&meant).ok()
+    });
+    if !is_bare && !symbols.is_empty() {
+        let mut read: Vec<_> = symbols.iter().take(3).map(ToString::to_string).collect();
+        if symbols.len() > read.len() {
+            read.push("…".to_owned());
+        }
+        let read = read.join(",");
+        warnings
+            .push(format!("{name}: read as {read}: expected symbols separated by commas, without brackets or quotes"));
+    }
+    symbols
 }
 
 /// Channels; one that carries no prices cannot be the only one.
@@ -142,12 +163,17 @@ fn channels(reader: &mut Reader<'_>, name: &str) -> Vec<Channel> {
 }
 
 /// A list separated by commas; blanks around entries are allowed, repeated entries count once.
-fn list<T: PartialEq>(reader: &mut Reader<'_>, name: &str, accepted: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+fn list<T: Copy + Eq + Hash>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    accepted: &str,
+    mut read: impl FnMut(&str) -> Option<T>,
+) -> Vec<T> {
     let Some(value) = reader.text(name) else { return Vec::new() };
-    let mut entries = Vec::new();
+    let (mut entries, mut known) = (Vec::new(), HashSet::new());
     for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
         match read(text) {
-            Some(entry) if !entries.contains(&entry) => entries.push(entry),
+            Some(entry) if known.insert(entry) => entries.push(entry),
             Some(_) => {}
             None => reader.problem(name, text, accepted),
         }

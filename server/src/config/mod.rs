@@ -4,11 +4,14 @@
 //! at the environment.
 
 mod connections;
+mod env_file;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod url;
 
 pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
+pub use env_file::read_env_file;
 pub use reader::{Problem, Variables};
 
 use crate::{
@@ -221,9 +224,14 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
     if feed == Feed::Massive && api_key.is_none() {
         reader.problems.push(Problem::new("MASSIVE_API_KEY", None, "a key, because MARKET_FEED is massive"));
     }
+    let default_url = "wss://socket.massive.com/stocks".to_owned();
+    let massive_url = reader.text("MASSIVE_WEBSOCKET_URL").map_or(default_url, str::to_owned);
+    if let Some(problem) = url::problem_of_websocket(&massive_url) {
+        reader.problems.push(problem);
+    }
     MarketConfig {
         api_key,
-        massive_url: reader.url("MASSIVE_WEBSOCKET_URL", "wss://socket.massive.com/stocks", ["ws", "wss"]),
+        massive_url,
         simulator_listen: reader.parse(
             "SIMULATOR_LISTEN",
             SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -237,29 +245,21 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
 }
 
 fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
-    let accepted = "a redis://, rediss:// or redis+unix:// address";
     let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or("tickstock:").to_owned();
     let Some(url) = reader.text("REDIS_URL") else {
         if feed == Feed::Redis {
-            let accepted = format!("{accepted}, because MARKET_FEED is redis");
+            let accepted = format!("{}, because MARKET_FEED is redis", url::REDIS);
             reader.problems.push(Problem::new("REDIS_URL", None, accepted));
         }
         return None;
     };
-    if !crate::bus::is_redis_address(url) {
-        // The value may hold a password.
-        reader.problems.push(Problem::new("REDIS_URL", None, accepted));
-    }
+    reader.problems.extend(url::problem_of_redis(url));
     Some(RedisConfig { url: url.into(), key_prefix })
 }
 
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let database_url = reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned();
-    if !crate::database::is_database_url(&database_url) || names_somebody(&database_url) {
-        // The value may hold a password.
-        let accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported";
-        reader.problems.push(Problem::new("DATABASE_URL", None, accepted));
-    }
+    reader.problems.extend(url::problem_of_database(&database_url));
     let admin_email =
         reader.read("ADMIN_EMAIL", None, "an email, as in ann@example.com", |value| value.parse().ok().map(Some));
     let admin_password = reader.secret("ADMIN_PASSWORD");
@@ -321,12 +321,6 @@ fn metrics_token(reader: &mut Reader<'_>) -> Option<SecretString> {
         reader.problems.push(Problem::new("METRICS_TOKEN", None, accepted));
     }
     Some(token.into())
-}
-
-/// `scheme://ann:secret@host/…`: another database's address, which as the name of a file would be shown.
-fn names_somebody(url: &str) -> bool {
-    let host = url.split_once("://").and_then(|(_, rest)| rest.split('/').next());
-    host.and_then(|host| host.split_once('@')).is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Both or neither: one alone would be a server without TLS that looks as if it had it.

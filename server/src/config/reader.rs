@@ -1,5 +1,6 @@
 //! Reads variables one by one and remembers every problem, so that all are reported at once.
 
+use super::env_file::read_env_file;
 use secrecy::SecretString;
 use std::{
     cell::RefCell,
@@ -8,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
-use tokio_tungstenite::tungstenite::http::Uri;
 
 /// The variables that configure the program: a `.env` file's, overridden by the process environment's.
 #[derive(Clone, Default)]
@@ -36,8 +36,8 @@ impl Variables {
     /// The process environment over the `.env` file in the working directory, if there is one.
     ///
     /// # Errors
-    /// When `.env` is there and a line of it cannot be read. The line is not quoted: it may hold a secret.
-    pub fn from_process() -> Result<Self, Problem> {
+    /// When `.env` is there and lines of it cannot be read. They are not quoted: they may hold secrets.
+    pub fn from_process() -> Result<Self, Vec<Problem>> {
         // A value that is no text belongs to somebody else; one of ours would be missed where it is read.
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -47,8 +47,8 @@ impl Variables {
     /// An environment over a file, if there is one.
     ///
     /// # Errors
-    /// When the file is there and a line of it cannot be read. The line is not quoted: it may hold a secret.
-    pub fn over(environment: impl IntoIterator<Item = (String, String)>, file: &Path) -> Result<Self, Problem> {
+    /// When the file is there and lines of it cannot be read. They are not quoted: they may hold secrets.
+    pub fn over(environment: impl IntoIterator<Item = (String, String)>, file: &Path) -> Result<Self, Vec<Problem>> {
         Self::read(Source { environment: environment.into_iter().collect(), file: file.into() })
     }
 
@@ -56,20 +56,16 @@ impl Variables {
     ///
     /// # Errors
     /// As [`over`](Self::over).
-    pub fn read_again(&self) -> Result<Self, Problem> {
+    pub fn read_again(&self) -> Result<Self, Vec<Problem>> {
         self.source.clone().map_or_else(|| Ok(self.clone()), Self::read)
     }
 
-    fn read(source: Source) -> Result<Self, Problem> {
-        let mut values = BTreeMap::new();
-        if source.file.exists() {
-            let unreadable = |error| Problem::new(".env", None, describe(&error, &source.file));
-            let lines = dotenvy::from_path_iter(&source.file).map_err(unreadable)?;
-            for line in lines {
-                let (name, value) = line.map_err(unreadable)?;
-                values.insert(name, value);
-            }
-        }
+    fn read(source: Source) -> Result<Self, Vec<Problem>> {
+        let mut values = match std::fs::read(&source.file) {
+            Ok(bytes) => read_env_file(&bytes, &source.environment)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(vec![Problem::new(".env", None, format!("a readable file ({error})"))]),
+        };
         values.extend(source.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
         Ok(Self { values, source: Some(source) })
     }
@@ -96,24 +92,6 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { values, source: None }
-    }
-}
-
-fn describe(error: &dotenvy::Error, file: &Path) -> String {
-    match error {
-        dotenvy::Error::LineParse(line, column) => {
-            // What stands before the sign is a name, which is no secret; the rest may be one.
-            let name = line.split_once('=').map_or("no name", |(name, _)| name.trim());
-            let text = std::fs::read_to_string(file).unwrap_or_default();
-            // An open quote runs on to the end of the file.
-            let first = line.trim().lines().next().unwrap_or_default();
-            let place = text.lines().position(|other| other.trim() == first);
-            let number = place.map_or_else(String::new, |place| format!("line {}, ", place + 1));
-            format!(
-                "lines of the form NAME=value, values with blanks in quotes ({number}{name}: stopped at column {column})"
-            )
-        }
-        other => format!("a readable file ({other})"),
     }
 }
 
@@ -183,23 +161,6 @@ impl<'a> Reader<'a> {
 
     pub(super) fn parse<T: FromStr>(&mut self, name: &str, default: T, accepted: &str) -> T {
         self.read(name, default, accepted, |value| value.parse().ok())
-    }
-
-    /// An address with one of two schemes and a host. A user name or a password in it is refused, as addresses are shown.
-    pub(super) fn url(&mut self, name: &str, default: &str, schemes: [&str; 2]) -> String {
-        let Some(value) = self.text(name) else { return default.to_owned() };
-        let url = value.parse::<Uri>().ok();
-        let is_good = url.as_ref().is_some_and(|url| {
-            let has_host = url.authority().is_some_and(|to| !to.host().is_empty() && !to.as_str().contains('@'));
-            has_host && url.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
-        });
-        if !is_good {
-            let [first, second] = schemes;
-            let accepted =
-                format!("a {first}:// or {second}:// address, without a user name or password in front of the host");
-            self.problem(name, value, &accepted);
-        }
-        value.to_owned()
     }
 
     /// A whole number within bounds, both included.

@@ -31,7 +31,7 @@ impl Database {
     /// When the database does not answer, or is not to be had within three seconds.
     pub async fn change(&self) -> Result<Change, QueryError> {
         // A record in a file that was deleted is none.
-        self.check_in_place()?;
+        self.check_in_place().await?;
         let begin = async {
             // In line here, not in SQLite: who waits there holds a connection that readers need.
             let turn = self.turn.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;

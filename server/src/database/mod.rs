@@ -6,8 +6,11 @@
 //!                 file,        │    ├──▶ audit      what was done
 //!                 migrations)  │    ├──▶ history    samples, events, gaps
 //!                              │    └──▶ change     one writer at a time: a change and its record
-//!                              └───────▶ is_reachable, for /readyz
+//!                              └───────▶ trouble, for /readyz
 //! ```
+//!
+//! [`Claim`] sees to it that one server at a time has it. A server starts without it when the disk fails or is full, and
+//! tries again.
 //!
 //! One SQLite file in WAL mode: readers never wait for the writer, and what the `user` command changes in another process is
 //! seen by the next query here. Ticks never come near it: history is written from summaries, once a second.
@@ -16,6 +19,8 @@ mod accounts;
 mod audit;
 mod audit_check;
 mod change;
+mod claim;
+mod files;
 pub mod history;
 mod open;
 mod sessions;
@@ -25,14 +30,22 @@ pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
 pub(crate) use audit_check::AuditReading;
 pub use change::Change;
+pub use claim::Claim;
 pub use open::DatabaseError;
 pub use sessions::{SessionStore, SessionsToEnd};
 pub use sign_in::Attempted;
 
-use open::Place;
-use sqlx::SqlitePool;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::{Notify, Semaphore};
+use files::Files;
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{sync, time::timeout};
 
 /// Where the database is when `DATABASE_URL` does not say.
 pub const DEFAULT_URL: &str = "sqlite://data/monitor.db";
@@ -45,16 +58,32 @@ pub fn is_database_url(url: &str) -> bool {
 
 /// How long [`Database::is_reachable`] waits for an answer.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(1);
+/// How long it may take to save what is in a log that was removed.
+const SAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A handle to the database; cheap to clone, all clones share one pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: SqlitePool,
     /// Whose turn it is to change something: one at a time, see [`Database::change`].
-    turn: Arc<Semaphore>,
+    turn: Arc<sync::Semaphore>,
     /// Told whenever this process has continued the audit log.
-    audit_appended: Arc<Notify>,
-    place: Arc<Place>,
+    audit_appended: Arc<sync::Notify>,
+    opened: Arc<Opened>,
+}
+
+/// What is known since the file was opened, and before that.
+#[derive(Debug, Default)]
+struct Opened {
+    files: OnceLock<Files>,
+    /// Keeps the files the same ones, whatever the pool does with its connections.
+    kept: sync::Mutex<Option<SqliteConnection>>,
+    /// Why it could not be opened yet.
+    why_not: Mutex<String>,
+    /// The log was removed, and what was in it has been saved as far as possible.
+    is_saved: AtomicBool,
+    /// The last thing that history had to write could not be written.
+    is_unwritable: AtomicBool,
 }
 
 /// A query that the database did not answer.
@@ -82,25 +111,96 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`] names the path and what is wrong with it.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        let (pool, place) = open::open(url).await?;
-        Ok(Self { pool, turn: Arc::new(Semaphore::new(1)), audit_appended: Arc::default(), place: Arc::new(place) })
+        match Self::open_or_later(url).await? {
+            (database, None) => Ok(database),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// The same for a server, which goes on when the disk is full or fails: then the database answers nothing until
+    /// [`prepare`](Self::prepare) succeeds.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] names the path and what is wrong with it, where waiting would not help.
+    pub async fn open_or_later(url: &str) -> Result<(Self, Option<DatabaseError>), DatabaseError> {
+        let (pool, turn) = (open::pool(url)?, Arc::new(sync::Semaphore::new(1)));
+        let database = Self { pool, turn, audit_appended: Arc::default(), opened: Arc::default() };
+        match database.prepare().await {
+            Ok(()) => Ok((database, None)),
+            Err(error) if error.may_pass() => Ok((database, Some(error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes what is missing and brings the tables up to date, unless that is done.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] names the path and what is wrong with it.
+    pub async fn prepare(&self) -> Result<(), DatabaseError> {
+        let mut kept = self.opened.kept.lock().await;
+        if self.opened.files.get().is_some() {
+            return Ok(());
+        }
+        match open::prepare(&self.pool).await {
+            Ok((connection, files)) => {
+                *kept = Some(connection);
+                self.opened.files.get_or_init(|| files);
+                Ok(())
+            }
+            Err(error) => {
+                *self.opened.why_not.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                Err(error)
+            }
+        }
+    }
+
+    /// What is wrong with it, in words for everybody: it says nothing of how or where. Neither waits long nor writes.
+    pub async fn trouble(&self) -> Option<&'static str> {
+        if !self.is_reachable().await {
+            return Some("the database does not answer");
+        }
+        self.opened.is_unwritable.load(Relaxed).then_some("the database cannot be written")
     }
 
     /// Does the database answer a query on one of its tables, and soon?
     pub async fn is_reachable(&self) -> bool {
         let query = sqlx::query("SELECT id FROM accounts LIMIT 1").fetch_optional(&self.pool);
-        self.check_in_place().is_ok() && matches!(tokio::time::timeout(REACHABLE_WITHIN, query).await, Ok(Ok(_)))
+        self.check_in_place().await.is_ok() && matches!(timeout(REACHABLE_WITHIN, query).await, Ok(Ok(_)))
     }
 
-    /// SQLite writes on into a file that was deleted or replaced, and everything is lost at the next start: is it where it
-    /// was opened?
-    fn check_in_place(&self) -> Result<(), QueryError> {
-        self.place.check().map_err(|error| QueryError(sqlx::Error::Io(error)))
+    /// SQLite writes on into files that were deleted or replaced, and everything is lost at the next start: are they where
+    /// they were opened?
+    async fn check_in_place(&self) -> Result<(), QueryError> {
+        let Some(files) = self.opened.files.get() else {
+            let why = self.opened.why_not.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(QueryError(sqlx::Error::Io(io::Error::other(why))));
+        };
+        let Err(moved) = files.check().map_err(sqlx::Error::Io)? else { return Ok(()) };
+        if files.can_be_saved() && !self.opened.is_saved.swap(true, Relaxed) {
+            self.save_log().await;
+        }
+        Err(QueryError(sqlx::Error::Io(io::Error::new(io::ErrorKind::NotFound, moved.to_string()))))
+    }
+
+    /// Folds the write-ahead log into the database file while it is still open: its name is gone, and nobody else will find
+    /// what is in it.
+    async fn save_log(&self) {
+        let mut kept = self.opened.kept.lock().await;
+        let Some(connection) = kept.as_mut() else { return };
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(FULL)").execute(connection);
+        match timeout(SAVE_WITHIN, checkpoint).await {
+            Ok(Ok(_)) => tracing::warn!("The database's side files were removed; what was in them is saved"),
+            Ok(Err(error)) => tracing::error!("What was in the database's removed files could not be saved: {error}"),
+            Err(_) => tracing::error!("What was in the database's removed files could not be saved in time"),
+        }
     }
 
     /// Ends every connection, so that SQLite folds its write-ahead log into the file.
     pub async fn close(&self) {
         self.pool.close().await;
+        if let Some(connection) = self.opened.kept.lock().await.take() {
+            let _ = connection.close().await;
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Opening the database: every way it can fail is told with the path and the cause.
 
+use super::files::{Files, close_to_others, make_folder};
 use sqlx::{
-    Connection, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -70,6 +71,17 @@ pub enum DatabaseError {
         /// What SQLite said.
         cause: sqlx::Error,
     },
+    /// Another server has it.
+    #[error(
+        "the database {} is in use by another server ({holder}): stop that one, or set DATABASE_URL to another file",
+        .path.display()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// Who has it, since when, and where it is to be found.
+        holder: String,
+    },
     /// The tables could not be brought up to date.
     #[error("the tables of the database {} cannot be brought up to date: {cause}", .path.display())]
     Migrate {
@@ -80,49 +92,41 @@ pub enum DatabaseError {
     },
 }
 
-/// Where the file was when it was opened, and which file it was.
-#[derive(Debug)]
-pub(super) struct Place {
-    path: PathBuf,
-    identity: Option<(u64, u64)>,
-}
-
-impl Place {
-    fn of(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), identity: identity(path).ok() }
-    }
-
-    /// Is the same file still there?
-    pub(super) fn check(&self) -> io::Result<()> {
-        let text = match identity(&self.path) {
-            Ok(identity) if Some(identity) == self.identity => return Ok(()),
-            Ok(_) => "was replaced by another file: restart the server",
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed: put it back or restart the server",
-            Err(error) => return Err(error),
-        };
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("the database file {text}")))
+impl DatabaseError {
+    /// May it be otherwise in a while, with the same configuration? A full disk, one that fails, a file that another program
+    /// holds or that is damaged: a server is better without its database than not running at all.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Folder { cause, .. } | Self::File { cause, .. } => matches!(
+                cause.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Open { cause, .. } => is_of_the_disk(cause),
+            Self::Migrate {
+                cause: MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _), ..
+            } => is_of_the_disk(cause),
+            _ => false,
+        }
     }
 }
 
-/// Device and inode: a file keeps them under whatever name.
-#[cfg(unix)]
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+/// SQLite's codes for busy, locked, read-only, I/O error, corrupt, full, cannot open, locking protocol; their variants are
+/// in the higher bytes.
+fn is_of_the_disk(error: &sqlx::Error) -> bool {
+    const CODES: [i32; 8] = [5, 6, 8, 10, 11, 13, 14, 15];
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => {
+            error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| CODES.contains(&(code & 0xff)))
+        }
+        _ => false,
+    }
 }
 
-/// Elsewhere an open file cannot be removed or replaced.
-#[cfg(not(unix))]
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|_| (0, 0))
-}
-
-pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError> {
-    let options = parse(url)?;
-    let path = options.get_filename().to_path_buf();
-    prepare_file(&path)?;
-
-    let options = options
+/// A pool over the file that a URL names; nothing is opened yet.
+pub(super) fn pool(url: &str) -> Result<SqlitePool, DatabaseError> {
+    let options = parse(url)?
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -132,13 +136,26 @@ pub(super) async fn open(url: &str) -> Result<(SqlitePool, Place), DatabaseError
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
-        .connect_with(options)
-        .await
-        .map_err(|cause| refused(&path, cause))?;
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)));
+    Ok(pool.connect_lazy_with(options))
+}
 
-    MIGRATIONS.run(&pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
-    Ok((pool, Place::of(&path)))
+/// Makes what is missing, brings the tables up to date, and answers a connection to keep: as long as it is open, the files
+/// stay the same ones.
+pub(super) async fn prepare(pool: &SqlitePool) -> Result<(SqliteConnection, Files), DatabaseError> {
+    let options = pool.connect_options();
+    let path = options.get_filename().to_path_buf();
+    // Not when it is open already: closing a file gives up all locks that the process has on it.
+    if pool.size() == 0 {
+        prepare_file(&path)?;
+    }
+    close_to_others(&path);
+    let mut connection = options.connect().await.map_err(|cause| refused(&path, cause))?;
+    MIGRATIONS.run(pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
+    // With this it has opened the log, too.
+    let tables = sqlx::query("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut connection).await;
+    tables.map_err(|cause| refused(&path, cause))?;
+    Ok((connection, Files::of(&path)))
 }
 
 /// May a connection be lent again? sqlx counts for itself how deep in transactions a connection is, and counts down only
@@ -167,12 +184,12 @@ pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {
 
 /// Makes the folder and the file, so that what is wrong with them is told in the operating system's words: SQLite says
 /// no more than "unable to open database file".
-fn prepare_file(path: &Path) -> Result<(), DatabaseError> {
+pub(super) fn prepare_file(path: &Path) -> Result<(), DatabaseError> {
     if path.is_dir() {
         return Err(DatabaseError::IsFolder(path.to_path_buf()));
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(|cause| DatabaseError::Folder { folder: folder.to_path_buf(), cause })?;
+        make_folder(folder).map_err(|cause| DatabaseError::Folder { folder: folder.to_path_buf(), cause })?;
     }
     let mut file = OpenOptions::new();
     file.create(true).append(true);
@@ -195,6 +212,7 @@ fn refused(path: &Path, cause: sqlx::Error) -> DatabaseError {
 mod tests {
     use super::*;
     use crate::database::Database;
+    use std::fs;
 
     async fn message(url: &str) -> String {
         Database::open(url).await.expect_err("opened").to_string()
@@ -202,15 +220,22 @@ mod tests {
 
     #[tokio::test]
     async fn folder_and_file_are_made_and_open_to_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/monitor.db");
         let database = Database::open(&format!("sqlite://{}", path.display())).await.unwrap();
         assert!(database.is_reachable().await);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode("a"), mode("a/b")], [0o700; 2]);
+        assert_eq!(["", "-wal", "-shm"].map(|suffix| mode(&format!("a/b/monitor.db{suffix}"))), [0o600; 3]);
+
+        // As an older version, or a backup that was put back, left them.
+        for suffix in ["", "-wal", "-shm"] {
+            let readable = fs::Permissions::from_mode(0o644);
+            fs::set_permissions(folder.path().join(format!("a/b/monitor.db{suffix}")), readable).unwrap();
         }
+        Database::open(&format!("sqlite://{}", path.display())).await.unwrap().close().await;
+        assert_eq!(["", "-wal", "-shm"].map(|suffix| mode(&format!("a/b/monitor.db{suffix}"))), [0o600; 3]);
         database.close().await;
         assert!(!database.is_reachable().await);
     }

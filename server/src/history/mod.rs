@@ -15,10 +15,13 @@
 
 mod backlog;
 mod ledger;
+mod opening;
 pub mod query;
 mod recorder;
 #[cfg(test)]
 mod tests;
+
+pub use opening::Opening;
 
 use crate::database::{
     Database, QueryError,

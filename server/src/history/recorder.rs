@@ -112,6 +112,12 @@ impl Recorder {
         false
     }
 
+    /// Nothing was kept for a while: what was counted meanwhile belongs to no sample.
+    pub(super) fn pass_over(&mut self) {
+        self.watched.clear();
+        (self.observed_at, self.sampled_at) = (None, None);
+    }
+
     /// A sample of whatever time went by since the last one.
     pub(super) fn sample(&mut self, now: UnixMillis) {
         self.sampled_at = Some(now);

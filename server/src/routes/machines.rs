@@ -47,7 +47,7 @@ impl LastAnswer {
     }
 }
 
-/// 200 when ingest is up and the database answers, else 503. The JSON says which is not; and why, to administrators, to this
+/// 200 when ingest is up and the database can be read and written, else 503. The JSON says which is not; and why, to administrators, to this
 /// machine and to who has the token: what Redis or SQLite say may name what is inside.
 pub(super) async fn readyz(
     State(state): State<AppState>,
@@ -57,7 +57,7 @@ pub(super) async fn readyz(
     headers: HeaderMap,
 ) -> Response {
     let ingest = ingest_trouble(&state.hub.report());
-    let database = (!state.database.is_reachable().await).then(|| "the database does not answer".to_owned());
+    let database = state.database.trouble().await.map(str::to_owned);
     let troubles = [ingest, database];
     last.tell(&troubles);
     let ready = troubles.iter().all(Option::is_none);

@@ -2,11 +2,15 @@
 //! universes that ship with the server (`shipped.json`, real US tickers). What comes out is checked symbols in
 //! alphabetical order.
 
+mod plausible;
 mod routing;
 
 pub use routing::{Assignments, ConnectionPlan, plan};
 
-use crate::{bus, config::Config};
+use crate::{
+    bus::{self, UniversesOnRedis},
+    config::Config,
+};
 use app::model::symbol::Symbol;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +24,8 @@ pub struct Universes {
     by_key: Arc<BTreeMap<String, BTreeSet<Symbol>>>,
     /// Why Redis could not be asked, where it should have been.
     unasked: Option<String>,
+    /// What is wrong with keys on Redis, for people.
+    warnings: BTreeMap<String, String>,
 }
 
 /// The most parts of a key that are looked up on Redis, one by one and in every union.
@@ -73,24 +79,30 @@ impl Universes {
         self.unasked.as_deref()
     }
 
+    /// What is wrong with whatever a key may mean, for people.
+    pub fn warnings_of(&self, key: &str) -> impl Iterator<Item = &str> {
+        let parts: BTreeSet<_> = parts_of(key).into_iter().collect();
+        self.warnings.iter().filter(move |(part, _)| parts.contains(*part)).map(|(_, warning)| warning.as_str())
+    }
+
     /// The universes that ship with the server, and over them those of a file.
     ///
     /// # Errors
     /// When the file is not there or not what it should be.
     pub fn load(file: Option<&Path>) -> Result<Self, UniversesError> {
-        Self::merge(file, BTreeMap::new())
+        Self::merge(file, UniversesOnRedis::default())
     }
 
-    fn merge(file: Option<&Path>, on_redis: BTreeMap<String, BTreeSet<Symbol>>) -> Result<Self, UniversesError> {
+    fn merge(file: Option<&Path>, on_redis: UniversesOnRedis) -> Result<Self, UniversesError> {
         let mut by_key = shipped();
-        by_key.extend(on_redis);
+        by_key.extend(on_redis.by_key);
         if let Some(path) = file {
             let text = std::fs::read(path).map_err(|cause| UniversesError::Unreadable { path: path.into(), cause })?;
             let own: BTreeMap<String, BTreeSet<Symbol>> = serde_json::from_slice(&text)
                 .map_err(|cause| UniversesError::Malformed { path: path.into(), cause })?;
             by_key.extend(own);
         }
-        Ok(Self { by_key: Arc::new(by_key), unasked: None })
+        Ok(Self { by_key: Arc::new(by_key), unasked: None, warnings: on_redis.warnings })
     }
 
     /// The symbols of a key: the whole key's, or else, where it has colons, the union of its parts' (`dow30:nasdaq100`).
@@ -184,7 +196,8 @@ mod tests {
         let symbols = |text: &str| -> BTreeSet<Symbol> { [Symbol::parse(text).expect("a symbol")].into() };
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), r#"{"mine": ["AAPL"]}"#).expect("written");
-        let on_redis = [("mine".to_owned(), symbols("MSFT")), ("dow30".to_owned(), symbols("TSLA"))].into();
+        let by_key = [("mine".to_owned(), symbols("MSFT")), ("dow30".to_owned(), symbols("TSLA"))].into();
+        let on_redis = UniversesOnRedis { by_key, ..UniversesOnRedis::default() };
         let universes = Universes::merge(Some(file.path()), on_redis).expect("reads");
         assert_eq!(universes.resolve("mine"), Some(symbols("AAPL")));
         assert_eq!(universes.resolve("dow30"), Some(symbols("TSLA")));

@@ -1,8 +1,9 @@
 //! Which connection carries which symbol: universe or list (spec C2), then the priority tier (spec C8).
 
-use super::Universes;
+use super::{Universes, plausible};
 use crate::config::ConnectionSettings;
 use app::model::{
+    board::ROWS_MAX,
     connection::ConnectionId,
     health::NAMES_MAX,
     status::{ConnectionConfig, Duplicate, Routing, SymbolSource},
@@ -110,6 +111,7 @@ impl Assignments {
 
 fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionPlan {
     let mut warnings = settings.warnings.clone();
+    warnings.extend(settings.universe_key.iter().flat_map(|key| universes.warnings_of(key)).map(str::to_owned));
     let from_universe = settings.universe_key.as_deref().and_then(|key| {
         let symbols = universes.resolve(key).filter(|symbols| !symbols.is_empty());
         if symbols.is_none() {
@@ -139,6 +141,15 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
             "no symbols: set WEBSOCKET_CONNECTION_{id}_UNIVERSE_KEY or WEBSOCKET_CONNECTION_{id}_SYMBOLS"
         ));
     }
+    let mut symbols: Vec<_> = symbols.into_iter().collect();
+    warnings.extend(plausible::warning(&symbols));
+    if let Some(first) = symbols.get(ROWS_MAX) {
+        let others = symbols.len() - ROWS_MAX;
+        warnings.push(format!(
+            "a connection follows {ROWS_MAX} symbols; the last {others}, from {first} on, are not carried"
+        ));
+        symbols.truncate(ROWS_MAX);
+    }
     ConnectionPlan {
         id: settings.id,
         name: settings.name.clone(),
@@ -146,7 +157,7 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
         config: ConnectionConfig {
             universe_key: settings.universe_key.clone(),
             ticker_count: symbols.len() as u32,
-            symbols: symbols.into_iter().collect(),
+            symbols,
             priority: settings.priority,
             source,
             channels: settings.channels.clone(),
@@ -223,6 +234,28 @@ mod tests {
             (plans[0].config.source, &plans[0].config.warnings[..]),
             (SymbolSource::Universe, &[said.to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_symbol_that_looks_like_none_is_a_warning_with_what_was_meant() {
+        let plans = plan_of([
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "[AAPL,MSFT]"),
+            ("WEBSOCKET_CONNECTION_2_SYMBOLS", "nvda, TSLA;AMD"),
+        ]);
+        let read = "WEBSOCKET_CONNECTION_1_SYMBOLS: read as AAPL,MSFT: expected symbols separated by commas, without brackets or quotes";
+        assert_eq!((symbols(&plans[0]), &plans[0].config.warnings[..]), (vec!["AAPL", "MSFT"], &[read.to_owned()][..]));
+        let strange =
+            r#"2 symbols look like none of the provider's: "TSLA;AMD" (meant: TSLA, AMD?), "nvda" (meant: NVDA?)"#;
+        assert_eq!(plans[1].config.warnings, [strange]);
+    }
+
+    #[test]
+    fn more_symbols_than_a_connection_follows_are_a_warning() {
+        let list: Vec<_> = (0..ROWS_MAX + 5).map(|number| format!("S{number:06}")).collect();
+        let plans = plan_of([("WEBSOCKET_CONNECTION_1_SYMBOLS", &list.join(","))]);
+        assert_eq!((symbols(&plans[0]).len(), plans[0].config.ticker_count), (ROWS_MAX, ROWS_MAX as u32));
+        let said = "a connection follows 100000 symbols; the last 5, from S100000 on, are not carried";
+        assert_eq!(plans[0].config.warnings, [said]);
     }
 
     #[test]

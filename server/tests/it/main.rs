@@ -10,6 +10,7 @@ mod connections;
 mod history;
 mod massive;
 mod parsers;
+mod process;
 mod program;
 mod proxies;
 mod redis_feed;

@@ -180,6 +180,40 @@ async fn a_universe_on_redis_resolves_and_follows_when_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_universe_on_redis_is_a_warning_of_its_connection() {
+    let redis = RedisServer::start().await;
+    redis.add_bytes("tickstock:universe:bad:members", &[b"AAPL", b"no symbol", b"\xff\xfe"]).await;
+    redis.set("tickstock:universe:bad:kind", "AAPL,MSFT").await;
+    let server = TestServer::start([
+        ("REDIS_URL", redis.url.as_str()),
+        ("USE_MULTI_CONNECTION", "true"),
+        ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_1_UNIVERSE_KEY", "bad:members"),
+        ("WEBSOCKET_CONNECTION_2_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_2_UNIVERSE_KEY", "bad:kind"),
+        ("WEBSOCKET_CONNECTION_2_SYMBOLS", "MSFT"),
+    ])
+    .await;
+    let admin = server.admin().await;
+    let status = admin.wait_for_state(1, "connected").await;
+    assert_eq!(
+        of(&status, 1)["config"]["warnings"],
+        json!([
+            r#"the universe "bad:members" on Redis has 2 members that are no symbols ("no symbol", "\u{fffd}\u{fffd}")"#
+        ])
+    );
+    assert_eq!(
+        of(&status, 2)["config"]["warnings"],
+        json!([
+            r#"the universe "bad:kind" on Redis is no set and is not read"#,
+            r#"universe key "bad:kind" is unknown or empty; the symbol list is used instead"#
+        ])
+    );
+    let page = admin.get("/admin/websockets", 200).await;
+    assert!(page.contains("on Redis is no set and is not read"), "on the page too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_universe_on_a_redis_that_is_down_at_the_start_comes_when_redis_does() {
     let mut redis = RedisServer::start().await;
     redis.kill();

@@ -28,7 +28,7 @@ use app::model::{
     time::UnixMillis,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::ops::Range;
+use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
 /// What one connection did over one span.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -136,6 +136,13 @@ impl Database {
     /// # Errors
     /// When the database does not take it; then nothing of it is written.
     pub async fn write_history(&self, batch: &Batch) -> Result<(), QueryError> {
+        let written = self.try_write_history(batch).await;
+        // Once a second, so it says whether anything can be written at the moment.
+        self.opened.is_unwritable.store(written.is_err(), Relaxed);
+        written
+    }
+
+    async fn try_write_history(&self, batch: &Batch) -> Result<(), QueryError> {
         let mut change = self.change().await?;
         let transaction = &mut change.transaction;
         let run = &batch.run;

@@ -173,8 +173,6 @@ async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ing
     let admin = server.admin().await;
     admin.wait_for_state(1, "connected").await;
     let mut socket = admin.socket(None).await;
-    let ticks = async || admin.http.get(server.url("/readyz")).send().await.unwrap().status();
-
     let other = server.other_process().await;
     let lock = other.change().await.unwrap();
     let error: Value = serde_json::from_str(&admin.get("/api/admin/nonesuch", 503).await).unwrap();
@@ -185,7 +183,13 @@ async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ing
     assert_eq!(sign_in.status().as_u16(), 503);
     assert!(sign_in.headers().get("set-cookie").is_none());
     assert_eq!(admin.try_socket(Some("tickstock.v1.json"), &server.url("")).await.err(), None, "counted this minute");
-    assert!(ticks().await.is_success(), "ingest is up, and the database can be read");
+    eventually("/readyz says which part is not ready", || async {
+        let answer = admin.http.get(server.url("/readyz")).send().await.unwrap();
+        let ready: Value = answer.json().await.unwrap();
+        assert_eq!(ready["ingest"]["ok"], true, "{ready}");
+        (ready["database"]["reason"] == "the database cannot be written" && ready["ready"] == false).then_some(())
+    })
+    .await;
     for _ in 0..50 {
         socket.event_named("tick_update").await;
     }
@@ -193,6 +197,11 @@ async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ing
     eventually("the door is open again", || async {
         let answer = admin.http.get(server.url("/api/admin/nonesuch")).send().await.unwrap();
         (answer.status().as_u16() == 404).then_some(())
+    })
+    .await;
+    eventually("all of it is ready again", || async {
+        let answer = admin.http.get(server.url("/readyz")).send().await.unwrap();
+        answer.status().is_success().then_some(())
     })
     .await;
 }

@@ -79,6 +79,18 @@ impl RedisServer {
         let _: () = connection.sadd(key, members).await.unwrap();
     }
 
+    /// Adds members that are no text to a set.
+    pub(crate) async fn add_bytes(&self, key: &str, members: &[&[u8]]) {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let _: () = connection.sadd(key, members).await.unwrap();
+    }
+
+    /// Puts a text under a key.
+    pub(crate) async fn set(&self, key: &str, text: &str) {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let _: () = connection.set(key, text).await.unwrap();
+    }
+
     /// Everything that is published on a channel from now on.
     pub(crate) async fn listen(&self, channel: &str) -> Listener {
         let mut pubsub = self.client().get_async_pubsub().await.unwrap();

@@ -1,0 +1,23 @@
+//! `tickstock-monitor check-config`: every problem of the configuration, and what would run.
+
+use server::{
+    config::unusable_files,
+    universe::{self, Universes},
+};
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let config = super::read_config(unusable_files)?;
+    let universes = Universes::gather(&config).await?;
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    println!("feed: {}", config.feed.label());
+    for plan in universe::plan(&config.connections, &universes) {
+        let state = if plan.enabled { "enabled" } else { "disabled" };
+        println!("connection {} ({}): {state}, {} tickers", plan.id, plan.name, plan.config.ticker_count);
+        for warning in &plan.config.warnings {
+            println!("  warning: {warning}");
+        }
+    }
+    Ok(())
+}

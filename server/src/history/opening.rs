@@ -1,0 +1,111 @@
+//! History that begins as soon as the database answers: a server starts without it.
+
+use super::{Keeper, WRITE_INTERVAL};
+use crate::database::{
+    Database,
+    history::{Past, Retention},
+};
+use app::model::{
+    connection::ConnectionId,
+    history::{EventKind, HistoryTrouble},
+    status::{Feed, StatusReport},
+    time::UnixMillis,
+};
+use std::sync::Arc;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// A keeper of history that has not read yet what earlier runs left.
+pub struct Opening {
+    database: Database,
+    retention: Retention,
+    feed: Feed,
+    started_at: UnixMillis,
+    trouble: watch::Sender<Option<HistoryTrouble>>,
+}
+
+/// What was seen before history could begin.
+#[derive(Default)]
+struct Unkept {
+    /// The first report, and for each connection the first in which it had ticked: the gap since the last run ended there.
+    first: Vec<(UnixMillis, Arc<StatusReport>)>,
+    ticking: Vec<ConnectionId>,
+    reason: Option<String>,
+}
+
+impl Opening {
+    /// From now on. Whoever wants to know whether history is being kept watches [`Opening::trouble`].
+    #[must_use]
+    pub fn new(database: Database, retention: Retention, feed: Feed) -> Self {
+        Self { database, retention, feed, started_at: UnixMillis::now(), trouble: watch::Sender::default() }
+    }
+
+    /// Why history is not being kept; `None` while it is.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<HistoryTrouble>> {
+        self.trouble.subscribe()
+    }
+
+    /// Records reports until `stop`, see [`Keeper::keep`].
+    pub async fn keep(self, mut reports: watch::Receiver<Arc<StatusReport>>, stop: CancellationToken) {
+        let mut unkept = Unkept::default();
+        let Some(Some(past)) = stop.run_until_cancelled(self.past(&mut reports, &mut unkept)).await else { return };
+        let mut keeper = Keeper::start(self.database, self.retention, self.feed, past, self.started_at);
+        keeper.trouble = self.trouble;
+        if let Some(reason) = unkept.reason {
+            let now = UnixMillis::now();
+            for (at, report) in unkept.first {
+                keeper.recorder.observe(&report, at);
+            }
+            keeper.recorder.pass_over();
+            let text = format!("Not kept from {} to {now}, the start of the server on: {reason}", self.started_at);
+            keeper.recorder.tell(now, None, EventKind::History, None, &text);
+            info!("History is being kept from now on");
+        }
+        keeper.keep(reports, stop).await;
+    }
+
+    /// What earlier runs left, as soon as the database tells; `None` when there is nothing more to keep.
+    async fn past(&self, reports: &mut watch::Receiver<Arc<StatusReport>>, unkept: &mut Unkept) -> Option<Past> {
+        let mut attempts = interval(WRITE_INTERVAL);
+        attempts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = attempts.tick() => match self.database.history_past().await {
+                    Ok(past) => return Some(past),
+                    Err(error) => self.note(unkept, error.reason()),
+                },
+                changed = reports.changed() => {
+                    changed.ok()?;
+                    let report = Arc::clone(&reports.borrow_and_update());
+                    unkept.observe(report, UnixMillis::now());
+                }
+            }
+        }
+    }
+
+    fn note(&self, unkept: &mut Unkept, reason: String) {
+        if unkept.reason.as_ref() != Some(&reason) {
+            warn!("History cannot be kept: {reason}");
+            self.trouble.send_replace(Some(HistoryTrouble { since: self.started_at, reason: reason.clone() }));
+            unkept.reason = Some(reason);
+        }
+    }
+}
+
+impl Unkept {
+    fn observe(&mut self, report: Arc<StatusReport>, now: UnixMillis) {
+        let ticks =
+            |id: &ConnectionId| report.connections.iter().any(|c| c.live.id == *id && c.live.metrics.ticks_total > 0);
+        let new: Vec<_> = report.connections.iter().map(|connection| connection.live.id).filter(ticks).collect();
+        let new: Vec<_> = new.into_iter().filter(|id| !self.ticking.contains(id)).collect();
+        if self.first.is_empty() || !new.is_empty() {
+            self.ticking.extend(new);
+            self.first.push((now, report));
+        }
+    }
+}

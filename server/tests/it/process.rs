@@ -1,0 +1,352 @@
+//! The program as a process: its outputs, its signals, its database on a disk that is full.
+
+use crate::util::{PATIENCE, eventually, free_port};
+use serde_json::Value;
+use server::{
+    audit::Action,
+    database::{AuditFilter, Database},
+};
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tickstock-monitor");
+const PASSWORD: &str = "seven purple lanterns drift";
+
+/// A monitor that runs until it is dropped; its simulated market listens on a port of its own.
+struct Monitor {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+    simulator: u16,
+}
+
+impl Monitor {
+    fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), Command::new(BINARY), variables)
+    }
+
+    fn start_in(folder: TempDir, mut command: Command, variables: &[(&str, &str)]) -> Self {
+        let (port, simulator) = (free_port(), free_port());
+        let child = command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LEPTOS_SITE_ADDR", format!("127.0.0.1:{port}"))
+            .env("SIMULATOR_LISTEN", format!("127.0.0.1:{simulator}"))
+            .env("METRICS_INTERVAL_MS", "200")
+            .env("ADMIN_PASSWORD", PASSWORD)
+            .envs(variables.iter().copied())
+            .current_dir(folder.path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, folder, port, simulator }
+    }
+
+    async fn get(&self, path: &str) -> Option<String> {
+        let answer = reqwest::get(format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
+        answer.text().await.ok()
+    }
+
+    async fn ready(&self) -> Value {
+        self.get("/readyz").await.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    async fn until_ready(&self) {
+        eventually("the monitor is ready", || async { (self.ready().await["ready"] == true).then_some(()) }).await;
+    }
+
+    /// The ticks that each connection has received so far.
+    async fn ticks(&self) -> Vec<u64> {
+        let text = self.get("/metrics").await.unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("tickstock_connection_ticks_total{"));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+    }
+
+    async fn until_ticks_come(&self) {
+        let before = self.ticks().await;
+        eventually("ticks come on every connection", || async {
+            let now = self.ticks().await;
+            (now.len() == 3 && now.iter().enumerate().all(|(at, ticks)| before.get(at) < Some(ticks))).then_some(())
+        })
+        .await;
+    }
+
+    /// The sessions that are open in its simulated market.
+    async fn sessions(&self) -> usize {
+        let answer = reqwest::get(format!("http://127.0.0.1:{}/control", self.simulator)).await;
+        let Ok(answer) = answer else { return 0 };
+        answer.json::<Value>().await.unwrap()["sessions"].as_array().map_or(0, Vec::len)
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    async fn end(&mut self) -> ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Reads what it logs until a line has these words; answers that line.
+    fn log_until(log: &mut BufReader<ChildStderr>, words: &str) -> String {
+        let mut read = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "no {words:?} in {read}");
+            if line.contains(words) {
+                return line;
+            }
+            read.push_str(&line);
+        }
+    }
+
+    fn log(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().unwrap())
+    }
+
+    /// A request whose body never comes, and which is waiting for it.
+    fn stuck_request(&self) -> TcpStream {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let head = format!(
+            "POST /login HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: 8000\r\nExpect: 100-continue\r\n\r\n",
+            self.port
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(&socket).read_line(&mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+        socket
+    }
+
+    fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).env_clear().current_dir(self.folder.path()).output().unwrap()
+    }
+
+    async fn database(&self) -> Database {
+        Database::open(&format!("sqlite://{}/data/monitor.db", self.folder.path().display())).await.unwrap()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_what_it_dropped() {
+    // So much that the pipe and what may wait are full in a moment.
+    let mut monitor = Monitor::start(&[("RUST_LOG", "trace")]);
+    monitor.until_ready().await;
+    let http = reqwest::Client::new();
+    let mut requests = 0;
+    let since = Instant::now();
+    while requests < 120 || since.elapsed() < Duration::from_secs(3) {
+        let url = format!("http://127.0.0.1:{}/api/admin/websocket-status", monitor.port);
+        let refused = http.get(url).header("user-agent", format!("browser {requests}")).send().await.unwrap();
+        assert!(refused.status().is_client_error(), "{refused:?}");
+        requests += 1;
+    }
+    let drop = r#"{"fault":"drop","connection":2}"#;
+    let control = format!("http://127.0.0.1:{}/control", monitor.simulator);
+    let fault = http.post(control).header("content-type", "application/json").body(drop).send().await.unwrap();
+    assert!(fault.status().is_success());
+    monitor.until_ticks_come().await;
+    monitor.until_ready().await;
+
+    let mut log = monitor.log();
+    let line = Monitor::log_until(&mut log, " lines of the log were dropped while nobody read it");
+    let count = line.split("server::logging: ").nth(1).and_then(|words| words.split(' ').next()?.parse::<u64>().ok());
+    assert!(count > Some(0), "{line}");
+    // And nobody reads any more: it ends all the same.
+    monitor.until_ticks_come().await;
+    monitor.signal("-TERM");
+    assert!(monitor.end().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_nobody_reads_does_not_keep_it_from_serving() {
+    let (_reader, mut writer) = io::pipe().unwrap();
+    // As much as a pipe takes.
+    writer.write_all(&[b'\n'; 64 << 10]).unwrap();
+    let mut command = Command::new(BINARY);
+    command.stdout(writer);
+    let mut monitor = Monitor::start_in(tempfile::tempdir().unwrap(), command, &[]);
+    monitor.until_ready().await;
+    monitor.signal("-TERM");
+    assert!(monitor.end().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_reads_the_configuration_again_on_record() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), "WEBSOCKET_CONNECTION_1_NAME=before\nSYMBOL_UNIVERSE_KEY=dow30").unwrap();
+    let mut monitor = Monitor::start_in(folder, Command::new(BINARY), &[]);
+    monitor.until_ready().await;
+    fs::write(monitor.folder.path().join(".env"), "WEBSOCKET_CONNECTION_1_NAME=after\nSYMBOL_UNIVERSE_KEY=dow30")
+        .unwrap();
+    monitor.signal("-HUP");
+    eventually("the new name is in force", || async {
+        monitor.get("/metrics").await?.contains(r#"name="after""#).then_some(())
+    })
+    .await;
+    let database = monitor.database().await;
+    let filter = AuditFilter { action: Some(Action::ConfigRefresh), ..AuditFilter::default() };
+    let records = eventually("what came of it is on record", || async {
+        let records = database.audit_records(&filter, 10).await.unwrap();
+        (records.len() == 2).then_some(records)
+    })
+    .await;
+    assert!(records.iter().all(|record| record.actor.as_deref() == Some("server:SIGHUP")), "{records:?}");
+    assert!(records[0].reason.as_deref().is_some_and(|reason| reason.contains("before → after")), "{records:?}");
+    database.close().await;
+    monitor.signal("-TERM");
+    assert!(monitor.end().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_goes_on_until_the_last_request_has_had_its_time() {
+    let mut monitor = Monitor::start(&[]);
+    monitor.until_ticks_come().await;
+    let _stuck = monitor.stuck_request();
+    let told = Instant::now();
+    monitor.signal("-TERM");
+    // Sockets and requests have five seconds.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(monitor.sessions().await, 3, "ingest runs");
+    assert!(monitor.end().await.success());
+    let stopping_ms = told.elapsed().as_millis() as i64;
+    assert!((4_500..9_000).contains(&stopping_ms), "{stopping_ms}");
+
+    let database = monitor.database().await;
+    let past = database.history_past().await.unwrap();
+    let run = past.last_run.unwrap();
+    let stopped = run.stopped_at.expect("stopped in good order");
+    for rate in past.rates {
+        let silent_ms = stopped.millis_since(rate.last_tick_at.expect("ticks"));
+        assert!(
+            silent_ms < 2_000,
+            "connection {} ticked until the end, not until {silent_ms} ms before",
+            rate.connection_id
+        );
+    }
+    database.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let mut monitor = Monitor::start(&[]);
+    monitor.until_ready().await;
+    let _stuck = monitor.stuck_request();
+    monitor.signal("-TERM");
+    eventually("it takes no more connections", || async { monitor.get("/healthz").await.is_none().then_some(()) })
+        .await;
+    // What comes right behind the first is the same signal.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let since = Instant::now();
+    monitor.signal("-INT");
+    assert_eq!(monitor.end().await.code(), Some(130));
+    assert!(since.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_database_is_refused_and_commands_work_beside_it() {
+    let mut first = Monitor::start(&[]);
+    first.until_ready().await;
+    let url = format!("sqlite://{}/data/monitor.db", first.folder.path().display());
+    let other = tempfile::tempdir().unwrap();
+    let second = Command::new(BINARY)
+        .env_clear()
+        .envs([("DATABASE_URL", url.as_str()), ("LEPTOS_SITE_ADDR", "127.0.0.1:0")])
+        .current_dir(other.path())
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    let holder = format!("is in use by another server (process {}, since 2", first.child.id());
+    assert!(said.contains(&holder) && said.contains(&format!("on http://127.0.0.1:{})", first.port)), "{said}");
+
+    for arguments in
+        [&["user", "list"][..], &["audit", "verify"], &["check-config"], &["user", "sign-out", "admin@localhost"]]
+    {
+        let output = first.command(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+
+    // Its claim ends with its process, however that ends.
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let third = Monitor::start(&[("DATABASE_URL", url.as_str())]);
+    third.until_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_room() {
+    let mut before = Monitor::start(&[]);
+    before.until_ticks_come().await;
+    before.signal("-TERM");
+    assert!(before.end().await.success());
+    let folder = std::mem::replace(&mut before.folder, tempfile::tempdir().unwrap());
+
+    // No file can grow, as on a full disk.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\"", BINARY]);
+    let mut monitor = Monitor::start_in(folder, command, &[]);
+    let not_ready = eventually("the monitor ingests without its database", || async {
+        let ready = monitor.ready().await;
+        (ready["ingest"]["ok"] == true).then_some(ready)
+    })
+    .await;
+    assert_eq!(not_ready["database"]["reason"], "the database does not answer", "{not_ready}");
+    monitor.until_ticks_come().await;
+    let refused = reqwest::Client::new()
+        .post(format!("http://127.0.0.1:{}/login", monitor.port))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("email=admin%40localhost&password={}", PASSWORD.replace(' ', "+")));
+    assert!(refused.send().await.unwrap().status().is_server_error(), "nobody is let in who cannot be put on record");
+
+    let id = monitor.child.id().to_string();
+    assert!(Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status().unwrap().success());
+    monitor.until_ready().await;
+    let mut log = monitor.log();
+    Monitor::log_until(&mut log, "ingest runs without it");
+    Monitor::log_until(&mut log, "History is being kept from now on");
+    monitor.signal("-TERM");
+    assert!(monitor.end().await.success());
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+
+    // What was not kept is on record, and the gap is the time in which nothing ran.
+    let database = monitor.database().await;
+    let filter = server::database::history::EventFilter {
+        range: app::model::time::UnixMillis(0)..app::model::time::UnixMillis(i64::MAX),
+        connection_id: None,
+        kind: Some(app::model::history::EventKind::History),
+    };
+    let events = database.history_events(&filter, None, 10).await.unwrap();
+    assert!(events.iter().any(|event| event.text.starts_with("Not kept from ")), "{events:?}");
+    let started = database.history_past().await.unwrap().last_run.unwrap().started_at;
+    let gaps = database.history_gaps(filter.range, None, None, 10).await.unwrap();
+    assert_eq!(gaps.len(), 3, "{gaps:?}");
+    for gap in gaps {
+        let after_start_ms = gap.ended_at.expect("it has ended").millis_since(started);
+        assert!(after_start_ms < 3_000, "it ended with the first tick, not with the first sample: {gap:?}");
+    }
+    database.close().await;
+}
