@@ -132,14 +132,20 @@ impl Collector {
         let distinct: BTreeSet<_> = theirs.iter().collect();
         assert_eq!(distinct.len(), theirs.len(), "nothing was published twice");
         let unpublished = self.published - theirs.len() as u64;
-        self.until("every tick is accounted for", |bus| bus.connected && bus.unpublished_ticks_total == unpublished).await;
+        self.until("every tick is accounted for", |bus| bus.connected && bus.unpublished_ticks_total == unpublished)
+            .await;
         assert_eq!(self.status.conflated_ticks_total, unpublished);
         let since = Instant::now();
         while self.seen.len() < theirs.len() && since.elapsed() < PATIENCE {
             self.look();
             sleep(Duration::from_millis(5)).await;
         }
-        assert!(self.seen == theirs, "our own inbox has the same, in the same order: {} and {}", self.seen.len(), theirs.len());
+        assert!(
+            self.seen == theirs,
+            "our own inbox has the same, in the same order: {} and {}",
+            self.seen.len(),
+            theirs.len()
+        );
         let mut latest = BTreeMap::new();
         theirs.iter().for_each(|n| drop(latest.insert(n % SYMBOLS.len() as u64, *n)));
         let newest = (self.published - SYMBOLS.len() as u64..self.published).collect::<BTreeSet<_>>();

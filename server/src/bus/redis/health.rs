@@ -60,7 +60,8 @@ struct Known {
 impl Known {
     fn status(&self) -> BusStatus {
         let trouble = self.subscription.words.as_ref().or(self.publishing.words.as_ref());
-        let late = || self.lag.filter(|_| self.is_late).map(|lag| format!("Redis is {:.1} s behind", lag.as_secs_f64()));
+        let late =
+            || self.lag.filter(|_| self.is_late).map(|lag| format!("Redis is {:.1} s behind", lag.as_secs_f64()));
         let millis = |lag: Duration| u32::try_from(lag.as_millis()).unwrap_or(u32::MAX);
         BusStatus {
             kind: BusKind::Redis,

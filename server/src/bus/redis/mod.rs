@@ -154,6 +154,15 @@ fn words(error: &RedisError) -> String {
     }
 }
 
+/// The same of a connection that is being made.
+fn words_when_connecting(error: &RedisError) -> String {
+    if error.is_connection_dropped() && !error.is_connection_refusal() {
+        // It says why to whoever reads before writing, and the library writes first.
+        return "it closes new connections at once, as it does when it has too many clients (maxclients)".to_owned();
+    }
+    words(error)
+}
+
 /// What Redis answered instead of doing it.
 fn words_of(error: &ServerError) -> String {
     refusal(error.code(), error.details())

@@ -9,7 +9,7 @@ use super::{
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
-    words, words_of,
+    words, words_of, words_when_connecting,
 };
 use crate::bus::{
     mailbox::{Delivery, Inbox},
@@ -129,20 +129,20 @@ impl Publisher {
                 Some(connection) => Ok(connection),
                 None => connect(&self.client).await,
             };
-            let error = match connection {
+            let why = match connection {
                 Ok(connection) => {
                     self.settle().await;
                     match self.publish(&connection).await {
-                        Ended::Failed(error) => error,
+                        Ended::Failed(error) => words(&error),
                         Ended::Replaced(connection) => {
                             next = Some(connection);
                             continue;
                         }
                     }
                 }
-                Err(error) => error,
+                Err(error) => words_when_connecting(&error),
             };
-            self.trouble(format!("Redis does not take ticks: {}", words(&error)));
+            self.trouble(format!("Redis does not take ticks: {why}"));
             self.absorb();
             self.retry.wait().await;
             self.absorb();
@@ -320,7 +320,9 @@ impl Publisher {
             What::Probe => match error_of(values.first()) {
                 None if !self.refused => self.proven(),
                 // A user may be confined to the channels that are needed: then these tell.
-                Some(error) if !error.details().is_some_and(|words| words.contains("channel")) => self.tell_refusal(error),
+                Some(error) if !error.details().is_some_and(|words| words.contains("channel")) => {
+                    self.tell_refusal(error)
+                }
                 _ => self.in_trouble = true,
             },
             What::Status => {
@@ -428,8 +430,7 @@ impl Publisher {
 }
 
 async fn connect(client: &Client) -> RedisResult<Connection> {
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
     let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
     let id = match answered(redis::cmd("CLIENT").arg("ID").query_async(&mut redis)).await {
         Ok(id) => Some(id),

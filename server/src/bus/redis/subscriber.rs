@@ -4,7 +4,7 @@ use super::{
     ANSWER_TIMEOUT, Names, Retry, answered,
     health::{Health, Part},
     transit::{Ping, Transit},
-    words,
+    words, words_when_connecting,
 };
 use crate::bus::{Role, mailbox::Outbox, wire};
 use app::model::tick::Tick;
@@ -35,21 +35,16 @@ impl Subscriber {
         let mut retry = Retry::new();
         loop {
             let since = Instant::now();
-            let error = self.listen().await;
+            let why = match self.subscribe().await {
+                Ok((sink, messages)) => words(&self.read_all(sink, messages).await),
+                Err(error) => words_when_connecting(&error),
+            };
             self.transit.leave();
-            self.health.set(Part::Subscription, Some(format!("Redis delivers no ticks: {}", words(&error))));
+            self.health.set(Part::Subscription, Some(format!("Redis delivers no ticks: {why}")));
             if since.elapsed() > Retry::LONGEST * 2 {
                 retry.reset();
             }
             retry.wait().await;
-        }
-    }
-
-    /// Listens until Redis fails.
-    async fn listen(&self) -> RedisError {
-        match self.subscribe().await {
-            Ok((sink, messages)) => self.read_all(sink, messages).await,
-            Err(error) => error,
         }
     }
 
@@ -65,6 +60,7 @@ impl Subscriber {
         Ok((sink, messages))
     }
 
+    /// Reads until Redis fails.
     async fn read_all(&self, sink: PubSubSink, mut messages: PubSubStream) -> RedisError {
         let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +114,9 @@ impl Subscriber {
                 }
             }
             if self.transit.is_overrun() {
-                return RedisError::from(std::io::Error::other("our own subscription fell too far behind and is begun anew"));
+                return RedisError::from(std::io::Error::other(
+                    "our own subscription fell too far behind and is begun anew",
+                ));
             }
         }
     }

@@ -80,8 +80,12 @@ mod tests {
         let mut waiting = Waiting::default();
         assert_eq!(waiting.put(&[tick("A", 3.0), tick("A", 4.0)]), 1);
         assert_eq!(waiting.put_older(&[tick("B", 1.0), tick("A", 1.0), tick("B", 2.0)]), 2);
-        let delivery =
-            Delivery { ticks: vec![tick("B", 5.0)], conflated: vec![(tick("A", 9.0), 7)], lost: 2, ..Delivery::default() };
+        let delivery = Delivery {
+            ticks: vec![tick("B", 5.0)],
+            conflated: vec![(tick("A", 9.0), 7)],
+            lost: 2,
+            ..Delivery::default()
+        };
         assert_eq!(waiting.absorb(&delivery), 1 + 7 + 2);
         assert_eq!(waiting.pop(), Some(tick("B", 5.0)));
         assert_eq!(waiting.put(&[tick("B", 6.0)]), 0, "what was taken out waits no more");
