@@ -146,8 +146,7 @@ impl Collector {
             self.seen.len(),
             theirs.len()
         );
-        let mut latest = BTreeMap::new();
-        theirs.iter().for_each(|n| drop(latest.insert(n % SYMBOLS.len() as u64, *n)));
+        let latest: BTreeMap<_, _> = theirs.iter().map(|n| (n % SYMBOLS.len() as u64, *n)).collect();
         let newest = (self.published - SYMBOLS.len() as u64..self.published).collect::<BTreeSet<_>>();
         assert_eq!(latest.into_values().collect::<BTreeSet<_>>(), newest, "the latest of each symbol was published");
         sleep(Duration::from_millis(300)).await;

@@ -27,6 +27,8 @@ const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
 const PIPELINES_MAX: usize = 32;
 const STATUS_EXPIRY_SECONDS: u64 = 10;
+/// A connection on which nothing goes may be dead: so often it is tried.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that a connection, once made, waits for our own subscription to come back too: what is published before it is
 /// handed over without the detour, and what the last connection left open is only then known.
 const SUBSCRIBER_WAIT: Duration = Duration::from_secs(2);
@@ -56,7 +58,7 @@ pub(super) struct Publisher {
     json: String,
     /// Since when Redis takes what is published.
     proven_at: Option<Instant>,
-    /// It was asked on this connection whether it does.
+    /// It was asked whether it does: at the begin of a connection, and when nothing else was published for a while.
     probed: bool,
     /// It does not, so that ticks wait and are conflated.
     in_trouble: bool,
@@ -181,6 +183,10 @@ impl Publisher {
                     continue;
                 }
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
+                () = sleep_until(heard + IDLE_INTERVAL), if !has_asked && self.proven_at.is_some() => {
+                    self.probed = false;
+                    continue;
+                }
                 () = sleep_until(heard + ANSWER_TIMEOUT), if has_asked => {
                     match self.wait_for_life(connection, &mut answers).await {
                         Ok(answer) => answer,
@@ -203,16 +209,14 @@ impl Publisher {
 
     /// What goes next: the status, then ticks in order. As long as nothing was taken, one thing alone.
     fn next(&mut self, is_idle: bool) -> Option<(What, Pipeline)> {
-        if self.proven_at.is_none() {
-            if !is_idle {
-                return None;
-            }
-            if !self.probed && self.hold_until <= Instant::now() {
-                self.probed = true;
-                let mut pipeline = redis::pipe();
-                pipeline.publish(&self.names.probe, "");
-                return Some((What::Probe, pipeline));
-            }
+        if self.proven_at.is_none() && !is_idle {
+            return None;
+        }
+        if !self.probed && self.hold_until <= Instant::now() {
+            self.probed = true;
+            let mut pipeline = redis::pipe();
+            pipeline.publish(&self.names.probe, "");
+            return Some((What::Probe, pipeline));
         }
         if let Some(status) = self.status.take() {
             return Some((What::Status, self.status_pipeline(&status)));
@@ -352,6 +356,7 @@ impl Publisher {
     fn proven(&mut self) {
         self.health.confirmed();
         self.in_trouble = false;
+        self.hold_until = Instant::now();
         if self.proven_at.is_none() {
             self.proven_at = Some(Instant::now());
             self.health.set(Part::Publishing, None);
