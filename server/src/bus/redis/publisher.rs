@@ -6,6 +6,7 @@
 
 use super::{
     ANSWER_TIMEOUT, Names, Retry, answered,
+    connection::{Answer, Connection, What, ask, connect, error_of, probe},
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
@@ -17,11 +18,9 @@ use crate::bus::{
 };
 use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use redis::{
-    AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, ServerError, Value, aio::MultiplexedConnection,
-};
+use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
 const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
@@ -34,8 +33,6 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 const SUBSCRIBER_WAIT: Duration = Duration::from_secs(2);
 /// While Redis takes none, ticks are taken out of the mailbox so often.
 const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
-/// A new connection that is not answered for so long may be dead as well.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that did not answer while a new one was made and answered has so much time left.
 const LAST_CHANCE: Duration = Duration::from_millis(100);
 
@@ -69,27 +66,11 @@ pub(super) struct Publisher {
     retry: Retry,
 }
 
-/// What a pipeline published.
-#[derive(Clone, Copy)]
-enum What {
-    Probe,
-    Status,
-    Ticks { first: u64, count: usize },
-}
-
-type Answer = (What, RedisResult<Vec<Value>>);
-
 /// How a connection ended.
 enum Ended {
     Failed(RedisError),
     /// It does not answer, and this one does.
     Replaced(Connection),
-}
-
-struct Connection {
-    redis: MultiplexedConnection,
-    /// By which Redis knows it, if it tells.
-    id: Option<i64>,
 }
 
 impl Publisher {
@@ -325,7 +306,7 @@ impl Publisher {
                 None if !self.refused => self.proven(),
                 // A user may be confined to the channels that are needed: then these tell.
                 Some(error) if !error.details().is_some_and(|words| words.contains("channel")) => {
-                    self.tell_refusal(error)
+                    self.tell_refusal(error);
                 }
                 _ => self.in_trouble = true,
             },
@@ -431,48 +412,5 @@ impl Publisher {
             }
             return Err(Ended::Replaced(new));
         }
-    }
-}
-
-async fn connect(client: &Client) -> RedisResult<Connection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
-    let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let id = match answered(redis::cmd("CLIENT").arg("ID").query_async(&mut redis)).await {
-        Ok(id) => Some(id),
-        Err(error) if error.code().is_some() => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Connection { redis, id })
-}
-
-/// A new connection, once Redis answered on it whether it takes what is published. It answers when it goes on after a pause; the
-/// old connection is then answered as well.
-async fn probe(client: Client, channel: String) -> RedisResult<Connection> {
-    let asked = async {
-        let mut connection = connect(&client).await?;
-        match redis::cmd("PUBLISH").arg(channel).arg("").query_async::<Value>(&mut connection.redis).await {
-            Err(error) if error.code().is_none() => Err(error),
-            _ => Ok(connection),
-        }
-    };
-    match timeout(PROBE_TIMEOUT, asked).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
-            sleep(Retry::LONGEST).await;
-            Err(error)
-        }
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-    }
-}
-
-async fn ask(mut redis: MultiplexedConnection, what: What, pipeline: Pipeline) -> Answer {
-    let count = pipeline.len();
-    (what, redis.send_packed_commands(&pipeline, 0, count).await)
-}
-
-fn error_of(value: Option<&Value>) -> Option<&ServerError> {
-    match value {
-        Some(Value::ServerError(error)) => Some(error),
-        _ => None,
     }
 }
