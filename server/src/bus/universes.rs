@@ -1,10 +1,7 @@
 //! Universes that are sets on Redis, `tickstock:universe:{key}`: read when the configuration is.
 
-use super::redis::{answered, client};
-use crate::{
-    config::RedisConfig,
-    text::{self, tidy},
-};
+use super::redis::{answered, client, words};
+use crate::config::RedisConfig;
 use app::model::{board::ROWS_MAX, symbol::Symbol};
 use secrecy::ExposeSecret;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,11 +52,6 @@ pub(super) async fn read(config: &RedisConfig, keys: &BTreeSet<String>) -> Resul
         }
     }
     Ok(universes)
-}
-
-/// What Redis said.
-fn words(error: &redis::RedisError) -> String {
-    tidy(&error.to_string(), text::BYTES_MAX)
 }
 
 fn symbols_of(members: &[Vec<u8>]) -> (BTreeSet<Symbol>, Option<String>) {
