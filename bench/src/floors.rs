@@ -7,7 +7,10 @@ use crate::{
     scenario::{Contestant, Market, Scenario, Source, Spacing, View, unix_us},
     usage,
 };
-use app::model::protocol::{Frame, TickEntry, Ticks};
+use app::model::{
+    protocol::{Frame, TickEntry, Ticks},
+    time::UnixMillis,
+};
 use serde_json::{Value, json};
 use server::{
     bus::{read_tick, write_tick},
@@ -80,10 +83,10 @@ fn parse_frames(events: usize, rounds: usize) -> f64 {
         );
     }
     text.push(']');
-    let mut reading = Reading::default();
+    let (mut reading, now) = (Reading::default(), UnixMillis::now());
     nanos_each(events * rounds, || {
         for _ in 0..rounds {
-            read_frame(black_box(&text), 1, &mut reading);
+            read_frame(black_box(&text), 1, now, &mut reading);
             assert_eq!(black_box(&reading).ticks.len(), events);
         }
     })
@@ -101,7 +104,7 @@ fn parse_ticks(rounds: usize) -> f64 {
 
 fn hundred_prices() -> Frame {
     let entry = |row| TickEntry { row, price: 178.23, volume: 100, age_ms: 12, ticks: 3 };
-    let at = app::model::time::UnixMillis::now();
+    let at = UnixMillis::now();
     Frame::Ticks(Ticks { at, entries: (0..100).map(entry).collect(), waited_ms: 9 })
 }
 

@@ -73,7 +73,9 @@ impl From<ReportParts> for StatusReport {
         let connections = parts.live.connections.into_iter().zip(parts.configs);
         Self {
             head: parts.live.head,
-            connections: connections.map(|(live, config)| super::status::ConnectionStatus { live, config }).collect(),
+            connections: connections
+                .map(|(live, config)| super::status::ConnectionStatus { live, config, ..Default::default() })
+                .collect(),
         }
     }
 }

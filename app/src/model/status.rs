@@ -9,7 +9,7 @@ use super::{
     history::HistoryTrouble,
     market::MarketSession,
     symbol::Symbol,
-    time::UnixMillis,
+    time::{UnixMillis, format_seconds},
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,10 +88,12 @@ pub struct BusStatus {
     pub status_trouble: Option<String>,
 }
 
-/// Messages that were dropped for one reason.
+/// Messages, or events of a connection, that were dropped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectionCount {
-    /// `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`.
+    /// On the bus `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`; of a
+    /// connection
+    /// `one_sided_quote`, `unreadable`, `symbol`, `price`, `no_time`, `time_unit`, `time_past`, `time_future`.
     pub reason: String,
     /// How many.
     pub total: u64,
@@ -323,6 +325,33 @@ pub struct ConnectionLive {
     pub metrics: ConnectionMetrics,
 }
 
+/// A stretch in which this server itself did not run: it was stopped, its machine was frozen or overloaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// When it was last seen to run.
+    pub from: UnixMillis,
+    /// When it went on.
+    pub until: UnixMillis,
+    /// Only the clock tells of it: the machine was frozen or suspended, or the clock was set.
+    pub by_clock_alone: bool,
+}
+
+impl Standstill {
+    /// The milliseconds of it that lie between two moments.
+    #[must_use]
+    pub fn millis_within(&self, from: UnixMillis, to: UnixMillis) -> u64 {
+        self.until.min(to).millis_since(self.from.max(from)).max(0).unsigned_abs()
+    }
+}
+
+impl std::fmt::Display for Standstill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = (self.until.millis_since(self.from).max(0).unsigned_abs() + 500) / 1000;
+        write!(f, "The monitor stood still for {}", format_seconds(seconds))?;
+        f.write_str(if self.by_clock_alone { ", or its clock was set" } else { "" })
+    }
+}
+
 /// One connection: how it is and what it is set to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionStatus {
@@ -331,6 +360,12 @@ pub struct ConnectionStatus {
     pub live: ConnectionLive,
     /// What it is set to.
     pub config: ConnectionConfig,
+    /// Events that came to no tick since the start, by reason, for the reasons that occurred. In JSON alone.
+    #[serde(default)]
+    pub dropped: Vec<RejectionCount>,
+    /// The last time that this server stood still while the connection was open. In JSON alone.
+    #[serde(default)]
+    pub standstill: Option<Standstill>,
 }
 
 /// What is said of all connections together.

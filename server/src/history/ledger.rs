@@ -13,8 +13,8 @@ use app::model::{
     connection::{ConnectionId, ConnectionState},
     health::{LayerState, LossKind},
     history::gap::{GAP_SYMBOLS_MAX, Gap, GapCause},
-    market::Calendar,
-    status::{ConnectionLive, ConnectionStatus, Feed},
+    market::{Calendar, SessionKind},
+    status::{ConnectionLive, ConnectionStatus, Feed, Standstill},
     time::UnixMillis,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +24,8 @@ const READINGS_MAX: usize = Past::RATE_SECONDS as usize;
 const READING_MS: i64 = 900;
 /// Over less than this a rate says nothing.
 const RATE_MS_MIN: i64 = 5_000;
+/// Before the open and after the close: what comes in the first seconds after the close are the regular session's last reports.
+const THIN_RATE_MS_MIN: i64 = 60_000;
 
 /// The ledger of all connections.
 #[derive(Debug, Default)]
@@ -47,6 +49,10 @@ struct Watch {
     last_tick: Option<UnixMillis>,
     /// The last time that it was seen up.
     up_at: Option<UnixMillis>,
+    /// How it had been lost before, when it was seen up: another loss is news, whatever the times of both.
+    known_loss: Option<UnixMillis>,
+    /// When it was first wanted up and was not, before it ever was.
+    wanted_since: Option<UnixMillis>,
     /// The last time that its silence was normal.
     quiet_at: Option<UnixMillis>,
     /// The end of the last gap: the next one starts no earlier.
@@ -146,13 +152,14 @@ impl Watch {
         self.last_tick = self.last_tick.max(metrics.last_update);
         if live.state.is_up() && live.state != ConnectionState::Mute {
             self.up_at = Some(now);
+            self.known_loss = live.last_loss.as_ref().map(|loss| loss.at);
             // Not while it merely pauses as it usually does: a silence that outlasts that began with the last tick.
             if live.health.data.state == LayerState::Quiet && live.coverage.mute_after_ms.is_none() {
                 self.quiet_at = Some(now);
             }
         }
         if self.open.is_none() {
-            self.readings.take(now, metrics.ticks_total);
+            self.readings.take(now, metrics.ticks_total, self.calendar.session_at(now).kind);
         }
         changed
     }
@@ -214,6 +221,9 @@ impl Watch {
             return Some(self.absent(connection, absence));
         }
         let was_up = self.up_at.is_some();
+        if !was_up {
+            self.wanted_since.get_or_insert(live.state_since.unwrap_or(now).min(now));
+        }
         let (cause, alive_at) = match live.state {
             S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at)),
             S::Reconnecting | S::Failed => (self.cause_of_loss(live, GapCause::Reported), self.sign_of_life(live)),
@@ -229,7 +239,14 @@ impl Watch {
             (None, None) => cause.label().to_owned(),
         };
         let close_code = loss.and_then(|loss| loss.close_code);
+        let words = match connection.standstill {
+            Some(standstill) if self.explains(&standstill, alive_at, now) => format!("{standstill}; then: {words}"),
+            _ => words,
+        };
         let fallback = live.state_since.unwrap_or(now).min(now);
+        // Frames of a connection that was never up are no sign that nothing is missed.
+        let alive_at =
+            if was_up { alive_at } else { self.last_tick.max(live.metrics.last_update).or(self.wanted_since) };
         let started_at = alive_at.filter(|at| *at <= now).unwrap_or(fallback).max(self.free_at.min(now));
         // The counters of this very moment belong to the last sign of life: nothing ticked since.
         let (rate, rate_seconds) = self.readings.rate(started_at, live.metrics.ticks_total);
@@ -260,10 +277,15 @@ impl Watch {
         self.open(gap, 0, connection.live.metrics.reconnects_total)
     }
 
-    /// The manager's word on how it was lost, when that is newer than the last time it was seen up.
+    /// The manager's word on how it was lost, when that is another than the one known when it was up.
     fn cause_of_loss(&self, live: &ConnectionLive, otherwise: GapCause) -> GapCause {
-        let news = live.last_loss.as_ref().filter(|loss| self.up_at.is_none_or(|up| loss.at >= up));
+        let news = live.last_loss.as_ref().filter(|loss| Some(loss.at) != self.known_loss);
         news.map_or(otherwise, |loss| loss.kind.into())
+    }
+
+    /// Did this server stand still when the connection was heard last, or since? Then it may be why.
+    fn explains(&self, standstill: &Standstill, alive_at: Option<UnixMillis>, now: UnixMillis) -> bool {
+        standstill.until >= alive_at.unwrap_or(now)
     }
 
     /// The last tick, or any later frame: while frames come, a connection that does not tick has nothing to say.
@@ -298,12 +320,15 @@ impl Watch {
     }
 }
 
-/// The tick counter over the last minutes.
+/// The tick counter over the last minutes of one session: a rate of the regular hours says nothing of those after them.
 #[derive(Debug, Default)]
-struct Readings(VecDeque<(UnixMillis, u64)>);
+struct Readings(VecDeque<(UnixMillis, u64)>, SessionKind);
 
 impl Readings {
-    fn take(&mut self, now: UnixMillis, ticks_total: u64) {
+    fn take(&mut self, now: UnixMillis, ticks_total: u64, session: SessionKind) {
+        if session != std::mem::replace(&mut self.1, session) {
+            self.0.clear();
+        }
         match self.0.back() {
             // The clock was set back.
             Some((at, _)) if now < *at => self.0.clear(),
@@ -323,7 +348,8 @@ impl Readings {
         let Some((begin, before)) = self.0.front() else { return (None, 0) };
         let span_ms = end.millis_since(*begin);
         // Where nothing came before, nothing is known of what would have come.
-        if span_ms < RATE_MS_MIN || ticks_total <= *before {
+        let is_thin = matches!(self.1, SessionKind::Pre | SessionKind::Post);
+        if span_ms < if is_thin { THIN_RATE_MS_MIN } else { RATE_MS_MIN } || ticks_total <= *before {
             return (None, 0);
         }
         (Some((ticks_total - before) as f64 * 1000.0 / span_ms as f64), (span_ms / 1000) as u32)

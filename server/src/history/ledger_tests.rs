@@ -2,7 +2,7 @@ use super::*;
 use crate::database::history::Run;
 use app::model::{
     health::{LastLoss, Layer, LossKind},
-    status::{ConnectionConfig, ConnectionMetrics},
+    status::{ConnectionConfig, ConnectionMetrics, Standstill},
 };
 use proptest::prelude::*;
 
@@ -26,6 +26,7 @@ fn seen(state: ConnectionState, at: i64, ticks_total: u64, last_tick: i64) -> Co
             ..ConnectionLive::default()
         },
         config: ConnectionConfig { ticker_count: 100, ..ConnectionConfig::default() },
+        ..ConnectionStatus::default()
     }
 }
 
@@ -215,6 +216,67 @@ fn a_connection_that_is_made_anew_by_a_change_of_settings_says_so() {
     assert_eq!((gap.cause, gap.started_at), (GapCause::Configuration, UnixMillis(START)));
     let ticking = seen(ConnectionState::Connected, START + 900, 3, START + 950);
     assert_eq!(one(ledger.observe([&ticking], UnixMillis(START + 1_000))).ended_at, Some(UnixMillis(START + 950)));
+}
+
+#[test]
+fn a_loss_that_is_older_than_the_look_at_it_is_its_cause_all_the_same() {
+    let mut ledger = after_a_minute();
+    let mut lost = seen(ConnectionState::Reconnecting, START, 600, START - 100);
+    let loss = LastLoss { at: UnixMillis(START - 5), kind: LossKind::Dropped, ..LastLoss::default() };
+    lost.live.last_loss = Some(loss.clone());
+    assert_eq!(one(ledger.observe([&lost], UnixMillis(START + 10))).cause, GapCause::Dropped);
+    let mut back = seen(ConnectionState::Connected, START + 1_000, 601, START + 1_000);
+    back.live.last_loss = Some(loss);
+    one(ledger.observe([&back], UnixMillis(START + 1_000)));
+    // Down again, and this time nobody says why.
+    back.live.state = ConnectionState::Reconnecting;
+    assert_eq!(one(ledger.observe([&back], UnixMillis(START + 2_000))).cause, GapCause::Reported);
+}
+
+#[test]
+fn the_first_outage_ever_begins_when_the_connection_was_first_wanted() {
+    let mut ledger = Ledger::default();
+    let mut wanted = seen(ConnectionState::Connecting, START, 0, 0);
+    (wanted.live.metrics.last_update, wanted.live.last_heartbeat) = (None, None);
+    assert_eq!(ledger.observe([&wanted], UnixMillis(START + 50)), []);
+    // The socket is open and pongs come, and the key is never answered.
+    let mut failed = seen(ConnectionState::Reconnecting, START + 15_000, 0, 0);
+    failed.live.metrics.last_update = None;
+    failed.live.last_heartbeat = Some(UnixMillis(START + 14_900));
+    let gap = one(ledger.observe([&failed], UnixMillis(START + 15_000)));
+    assert_eq!((gap.started_at, gap.last_tick_at), (UnixMillis(START), None));
+}
+
+#[test]
+fn a_loss_after_a_standstill_of_our_own_names_it_and_begins_where_the_data_ends() {
+    let mut ledger = after_a_minute();
+    let mut lost = seen(ConnectionState::Reconnecting, START + 20_100, 700, START + 9_000);
+    let loss = LastLoss {
+        at: UnixMillis(START + 20_100),
+        kind: LossKind::Closed,
+        reason: "Closed".into(),
+        ..LastLoss::default()
+    };
+    lost.live.last_loss = Some(loss);
+    let [from, until] = [START, START + 20_000].map(UnixMillis);
+    lost.standstill = Some(Standstill { from, until, by_clock_alone: false });
+    let gap = one(ledger.observe([&lost], UnixMillis(START + 20_200)));
+    assert_eq!((gap.cause, gap.words.as_str()), (GapCause::Closed, "The monitor stood still for 20 s; then: Closed"));
+    assert_eq!(gap.started_at, UnixMillis(START + 9_000), "what came until then waited and was read");
+}
+
+#[test]
+fn the_rate_of_the_regular_session_says_nothing_of_the_time_after_the_close() {
+    // 2026-01-21, 16:00 in New York.
+    const CLOSE: i64 = 1_769_029_200_000;
+    let mut ledger = Ledger { calendar: Calendar::UnitedStates, ..Ledger::default() };
+    for second in -60..=6_i64 {
+        let at = CLOSE + second * 1_000;
+        ledger.observe([&seen(ConnectionState::Connected, at, (second + 60).unsigned_abs() * 400, at)], UnixMillis(at));
+    }
+    let lost = seen(ConnectionState::Reconnecting, CLOSE + 60_000, 66 * 400, CLOSE + 6_000);
+    let gap = one(ledger.observe([&lost], UnixMillis(CLOSE + 60_000)));
+    assert_eq!((gap.ticks_per_second_before, gap.rate_seconds), (None, 0));
 }
 
 fn past(stopped_at: Option<i64>) -> Past {

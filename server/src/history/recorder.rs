@@ -27,6 +27,8 @@ pub(super) struct Recorder {
     head: Option<(bool, StatusSource)>,
     observed_at: Option<UnixMillis>,
     sampled_at: Option<UnixMillis>,
+    /// The end of the last standstill that was told: all connections saw it.
+    standstill_told: UnixMillis,
     pub(super) backlog: Backlog,
 }
 
@@ -79,6 +81,7 @@ impl Recorder {
             head: None,
             observed_at: None,
             sampled_at: None,
+            standstill_told: UnixMillis::default(),
             backlog: Backlog::default(),
         }
     }
@@ -97,6 +100,7 @@ impl Recorder {
         for connection in &report.connections {
             self.look_at(connection, since_last, now);
         }
+        self.look_at_standstills(report);
         for gap in self.ledger.observe(&report.connections, now) {
             self.backlog.gap(gap);
         }
@@ -161,6 +165,17 @@ impl Recorder {
     ) {
         let text = text.chars().take(TEXT_LENGTH_MAX).collect();
         self.backlog.event(NewEvent { at, connection_id, kind, state, text });
+    }
+
+    /// That this server stood still is told once, not once a connection.
+    fn look_at_standstills(&mut self, report: &StatusReport) {
+        let standstills = report.connections.iter().filter_map(|connection| connection.standstill);
+        let Some(standstill) = standstills.max_by_key(|standstill| standstill.until) else { return };
+        if standstill.from >= self.standstill_told {
+            self.standstill_told = standstill.until;
+            let text = format!("{standstill}, until {}", standstill.until);
+            self.tell(standstill.until, None, EventKind::Server, None, &text);
+        }
     }
 
     fn look_at_head(&mut self, report: &StatusReport, now: UnixMillis) {

@@ -12,7 +12,7 @@ fn report(state: ConnectionState, since: i64, ticks_total: u64) -> StatusReport 
         state_since: Some(UnixMillis(since)),
         ..ConnectionLive::default()
     };
-    let mut connection = ConnectionStatus { live, config: ConnectionConfig::default() };
+    let mut connection = ConnectionStatus { live, ..ConnectionStatus::default() };
     connection.live.metrics.ticks_total = ticks_total;
     StatusReport { connections: vec![connection], ..StatusReport::default() }
 }

@@ -28,7 +28,10 @@ fn report(ticks_total: u64, state: ConnectionState) -> Arc<StatusReport> {
     live.metrics.ticks_total = ticks_total;
     live.metrics.last_update = Some(UnixMillis::now());
     let config = ConnectionConfig { ticker_count: 10, ..ConnectionConfig::default() };
-    Arc::new(StatusReport { connections: vec![ConnectionStatus { live, config }], ..StatusReport::default() })
+    Arc::new(StatusReport {
+        connections: vec![ConnectionStatus { live, config, ..ConnectionStatus::default() }],
+        ..StatusReport::default()
+    })
 }
 
 async fn start(folder: TempDir) -> Bench {

@@ -43,8 +43,7 @@ pub(super) struct Observed {
 impl Observed {
     pub(super) fn ticked(&mut self, count: u32, now: UnixMillis) {
         self.ticks_total += u64::from(count);
-        let longest = self.rhythm.is_known().then(|| self.mute_after_ms(SessionKind::Regular));
-        self.rhythm.beat(now, longest);
+        self.rhythm.beat(now);
         self.last_tick = Some(now);
     }
 

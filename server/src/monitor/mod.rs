@@ -78,9 +78,11 @@ impl Monitor {
     /// Starts from the configuration: every slot is there before anything is heard of it.
     #[must_use]
     pub fn new(feed: Feed, plans: Vec<ConnectionPlan>, now: UnixMillis) -> Self {
-        let connections = plans
-            .iter()
-            .map(|plan| ConnectionStatus { live: upstream::report::idle(plan), config: plan.config.clone() });
+        let connections = plans.iter().map(|plan| ConnectionStatus {
+            live: upstream::report::idle(plan),
+            config: plan.config.clone(),
+            ..ConnectionStatus::default()
+        });
         let market = Calendar::of(feed).session_at(now);
         let head = StatusHead { generated_at: now, feed, market, ..StatusHead::default() };
         let report = StatusReport { head, connections: connections.collect() };

@@ -51,7 +51,7 @@ impl Monitor {
                     live.state = ConnectionState::Failed;
                     live.reason = Some("The connection manager does not report this connection".to_owned());
                 }
-                ConnectionStatus { live, config: plan.config.clone() }
+                ConnectionStatus { live, config: plan.config.clone(), ..ConnectionStatus::default() }
             });
         }
         slots.into_values().collect()

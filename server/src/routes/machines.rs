@@ -138,6 +138,10 @@ fn render(state: &AppState) -> String {
             }
             metrics::counter!("tickstock_connection_replacements_total", &labels)
                 .absolute(live.metrics.replacements_total);
+            for dropped in &connection.dropped {
+                let labels = [&labels[..], &[("reason", dropped.reason.clone())]].concat();
+                metrics::counter!("tickstock_connection_dropped_total", &labels).absolute(dropped.total);
+            }
             metrics::gauge!("tickstock_connection_ticks_per_second", &labels).set(live.metrics.ticks_per_second);
             metrics::counter!("tickstock_connection_messages_total", &labels).absolute(live.metrics.messages_total);
             metrics::counter!("tickstock_connection_ticks_total", &labels).absolute(live.metrics.ticks_total);

@@ -18,7 +18,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     /// Two seconds first: the provider needs a moment to see that the old session is dead, and people one to see ours. The
-    /// account's limit waits as `massive.md`, section 7, asks: the provider counts a dead session for 10 to 30 s, so
+    /// account's limit waits long: the provider counts a dead session for 10 to 30 s, so
     /// anything shorter is refused again. A refused key does not heal by itself; somebody changes it.
     fn default() -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! Exchange to received (spec M2), of trades and quotes: a rolling window in high dynamic range histograms.
+//! Exchange to received, of trades and quotes: a rolling window in high dynamic range histograms.
 //!
 //! Bars say nothing about it, their times are those of their windows; and the delayed host is late by design. Then there
-//! is no figure, and a note says why.
+//! is no figure, and a note says why. A trade that is reported late has no latency either, and is left out.
 
 use super::massive::Mark;
 use app::model::{connection::Channel, status::LatencyMs, tick::Tick, time::UnixMillis};
@@ -11,7 +11,10 @@ use hdrhistogram::Histogram;
 const PARTS: usize = 6;
 const PART_MS: i64 = 10_000;
 
-/// An hour: anything later is no latency but an old tick.
+/// So many ticks have to come before they happened, for it to be the clock's fault.
+const BEHIND_MIN: usize = 3;
+
+/// An hour: what is later counts as that.
 const LATEST_MS: u64 = 3_600_000;
 
 /// The latency of one connection over about the last minute.
@@ -20,8 +23,9 @@ pub(super) struct Latency {
     parts: Vec<Histogram<u32>>,
     current: usize,
     turned: i64,
-    /// For each part the most that a tick came before it happened, in milliseconds: this machine's clock is behind.
-    behind_ms: [i64; PARTS],
+    /// For each part how long ticks came before they happened, in milliseconds: this machine's clock is behind. The three
+    /// largest, the largest first: one or two odd times say nothing of the clock.
+    behind_ms: [[i64; BEHIND_MIN]; PARTS],
     absent: Option<&'static str>,
 }
 
@@ -39,11 +43,12 @@ impl Latency {
         let part = || Histogram::new_with_bounds(1, LATEST_MS, 2);
         // Two digits within these bounds is a histogram that exists.
         let parts = if absent.is_none() { (0..PARTS).filter_map(|_| part().ok()).collect() } else { Vec::new() };
-        Self { parts, current: 0, turned: 0, behind_ms: [0; PARTS], absent }
+        Self { parts, current: 0, turned: 0, behind_ms: [[0; BEHIND_MIN]; PARTS], absent }
     }
 
-    /// Records the ticks that have a time of the exchange. `marks` are theirs, in the same order.
-    pub(super) fn take(&mut self, now: UnixMillis, ticks: &[Tick], marks: &[Mark]) {
+    /// Records the ticks that have a time of the exchange and are not older than `late_report_ms`. `marks` are theirs, in the
+    /// same order.
+    pub(super) fn take(&mut self, now: UnixMillis, ticks: &[Tick], marks: &[Mark], late_report_ms: i64) {
         if self.absent.is_some() {
             return;
         }
@@ -52,7 +57,13 @@ impl Latency {
         let Some((part, behind_ms)) = current else { return };
         for (tick, _) in ticks.iter().zip(marks).filter(|(_, mark)| is_timed(mark.channel)) {
             let latency_ms = now.millis_since(tick.timestamp);
-            *behind_ms = (*behind_ms).max(-latency_ms);
+            if latency_ms > late_report_ms {
+                continue;
+            }
+            // The larger stays, the smaller is held against the next.
+            behind_ms
+                .iter_mut()
+                .fold(-latency_ms, |behind, place| behind.min(std::mem::replace(place, behind.max(*place))));
             part.saturating_record(latency_ms.max(0) as u64);
         }
     }
@@ -71,7 +82,7 @@ impl Latency {
         }
         let at = |quantile| all.value_at_quantile(quantile) as f64;
         let latency = LatencyMs { p50: at(0.5), p95: at(0.95), p99: at(0.99), samples: all.len() };
-        let behind = self.behind_ms.into_iter().max().unwrap_or_default();
+        let behind = self.behind_ms.iter().map(|largest| largest[BEHIND_MIN - 1]).max().unwrap_or_default();
         let note = (behind > 0).then(|| {
             format!(
                 "This machine's clock is at least {behind} ms behind the exchange's: latencies are higher than shown"
@@ -96,7 +107,7 @@ impl Latency {
                 (self.parts.get_mut(self.current), self.behind_ms.get_mut(self.current))
             {
                 part.reset();
-                *behind_ms = 0;
+                *behind_ms = [0; BEHIND_MIN];
             }
         }
         self.turned = now.0;
@@ -107,7 +118,7 @@ fn is_timed(channel: Channel) -> bool {
     matches!(channel, Channel::Trades | Channel::Quotes)
 }
 
-/// All of the provider's delayed hosts are called so (`massive.md`, section 1).
+/// All of the provider's delayed hosts are called so.
 fn is_delayed(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     host.starts_with("delayed")
@@ -125,7 +136,7 @@ mod tests {
         let now = UnixMillis(START + at_ms);
         let symbol = Symbol::parse("AAPL").expect("a symbol");
         let timestamp = UnixMillis(now.0 - latency_ms);
-        latency.take(now, &[Tick { connection_id: Some(1), symbol, price: 1.0, volume: 1, timestamp }], TRADES);
+        latency.take(now, &[Tick { connection_id: Some(1), symbol, price: 1.0, volume: 1, timestamp }], TRADES, 60_000);
     }
 
     fn view(latency: &mut Latency, at_ms: i64) -> (Option<LatencyMs>, Option<String>) {
@@ -148,10 +159,22 @@ mod tests {
     #[test]
     fn a_clock_that_is_behind_is_said() {
         let mut latency = Latency::new(&[Channel::Quotes, Channel::SecondBars], "wss://socket.massive.com/stocks");
+        trade(&mut latency, 0, -50_000);
         trade(&mut latency, 0, -12);
+        assert_eq!(view(&mut latency, 0).1, None, "one odd time says nothing of the clock");
+        trade(&mut latency, 0, -30);
         let (shown, note) = view(&mut latency, 0);
         assert_eq!(shown.map(|shown| shown.p50), Some(0.0));
         assert!(note.is_some_and(|note| note.contains("at least 12 ms behind")));
+    }
+
+    #[test]
+    fn a_trade_that_is_reported_late_moves_no_percentile() {
+        let mut latency = Latency::new(&[Channel::Trades], "ws://127.0.0.1/stocks");
+        (1..=50).for_each(|_| trade(&mut latency, 0, 9));
+        trade(&mut latency, 0, 86_400_000);
+        let shown = view(&mut latency, 0).0;
+        assert_eq!(shown, Some(LatencyMs { p50: 9.0, p95: 9.0, p99: 9.0, samples: 50 }));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Whose turn it is when the account allows fewer connections than we want.
 //!
-//! The provider ends the *oldest* connection for a new one (`massive.md`, section 2). Connections that come back by
+//! The provider ends the *oldest* connection for a new one. Connections that come back by
 //! themselves would then put each other out in a circle, for ever. So when one of ours is put out just after another of
 //! ours came in, the account is full of ours: the last by tier and number stands back, and stays back until the
 //! configuration is refreshed. When nobody of ours came in, somebody else uses the account, and slow retries go on. So they
 //! do while one of ours vanished a moment ago: the provider counts its dead session on, and the account may have room for
 //! all of us as soon as it stops.
+//!
+//! A provider that answers the handshake with a time to wait means the account, not the connection: nobody dials before it
+//! is over.
 
+use super::loss::Loss;
 use app::model::connection::{ConnectionId, Priority};
 use futures_util::FutureExt;
 use std::{
@@ -19,7 +23,7 @@ use tokio::sync::Notify;
 /// An eviction follows the newcomer that caused it at once, and a message takes less than this.
 const CAUSE_WINDOW: Duration = Duration::from_secs(2);
 
-/// So long the provider counts a session that died without a goodbye (`massive.md`, section 2: 10 to 30 s).
+/// So long the provider counts a session that died without a goodbye: 10 to 30 s were seen.
 const DEAD_SESSION: Duration = Duration::from_secs(30);
 
 /// The account's places, shared by all connections of one account.
@@ -33,6 +37,16 @@ struct Seats {
     of: BTreeMap<ConnectionId, Seat>,
     /// Until then the provider may count more sessions than live.
     dead_until: Option<Instant>,
+    /// The provider asked to wait.
+    closed: Option<Closed>,
+}
+
+/// The provider lets nobody of the account in for a while.
+#[derive(Clone, Debug)]
+pub(super) struct Closed {
+    pub(super) until: Instant,
+    /// What it said.
+    pub(super) loss: Loss,
 }
 
 #[derive(Debug)]
@@ -74,6 +88,11 @@ impl Limit {
         if let Some(seat) = self.lock().of.get_mut(&id) {
             seat.rank = (priority, id);
         }
+    }
+
+    /// The connections go elsewhere: what was asked of them before does not count there.
+    pub(super) fn reopen(&self) {
+        self.lock().closed = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {
@@ -135,6 +154,19 @@ impl Place {
             }
             _ => Verdict::StandBack,
         }
+    }
+
+    /// The provider asks to wait until then. What it asked for before stands when that is longer.
+    pub(super) fn turned_away(&self, until: Instant, loss: &Loss) {
+        let mut seats = self.limit.lock();
+        if seats.closed.as_ref().is_none_or(|closed| closed.until < until) {
+            seats.closed = Some(Closed { until, loss: loss.clone() });
+        }
+    }
+
+    /// How long nobody may dial, when that is not over.
+    pub(super) fn closed(&self, now: Instant) -> Option<Closed> {
+        self.limit.lock().closed.clone().filter(|closed| now < closed.until)
     }
 
     /// Resolves when this connection has to make room for one that comes before it.
@@ -212,6 +244,24 @@ mod tests {
         let later = dropped + Duration::from_secs(35);
         places[0].presents_key(later);
         assert_eq!(places[2].evicted(later), Verdict::StandBack);
+    }
+
+    #[test]
+    fn the_longest_wait_that_was_asked_for_counts_for_everybody() {
+        let places = places(2);
+        let now = Instant::now();
+        let [soon, later] = [10, 120].map(|seconds| now + Duration::from_secs(seconds));
+        places[0].turned_away(later, &Loss::unreachable("wait"));
+        places[1].turned_away(soon, &Loss::unreachable("wait a moment"));
+        for place in &places {
+            assert_eq!(
+                place.closed(now).map(|closed| (closed.until, closed.loss.reason)),
+                Some((later, "wait".into()))
+            );
+            assert!(place.closed(later).is_none());
+        }
+        places[0].limit.reopen();
+        assert!(places[1].closed(now).is_none());
     }
 
     #[test]

@@ -4,6 +4,9 @@ use crate::text;
 use app::model::health::LossKind;
 use std::time::Duration;
 
+/// The words of a close frame in which the WebSocket library puts code 1002 in place of one that no close frame may carry.
+const FORBIDDEN_CODE: (u16, &str) = (1002, "Protocol violation");
+
 /// Why a connection is down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Loss {
@@ -14,11 +17,13 @@ pub(super) struct Loss {
     pub(super) words: Option<String>,
     /// The whole of it in one sentence. Holds no secret: the key is in no error, it travels inside the socket.
     pub(super) reason: String,
+    /// How long the provider asks the account to wait before anybody dials again.
+    pub(super) wait: Option<Duration>,
 }
 
 impl Loss {
     fn new(kind: LossKind, reason: impl Into<String>) -> Self {
-        Self { kind, close_code: None, words: None, reason: reason.into() }
+        Self { kind, close_code: None, words: None, reason: reason.into(), wait: None }
     }
 
     fn with_words(mut self, words: String) -> Self {
@@ -49,6 +54,10 @@ impl Loss {
     /// The provider sent a close frame.
     pub(super) fn closed(code: Option<u16>, words: &str) -> Self {
         let words = &*text::tidy(words.trim(), text::BYTES_MAX);
+        if code.is_some_and(|code| (code, words) == FORBIDDEN_CODE) {
+            let reason = "Closed by the provider with a code that no close frame may carry, such as 1005, 1006 or 1015";
+            return Self::new(LossKind::Closed, reason);
+        }
         let code_text = code.map_or_else(|| "without a code".to_owned(), |code| format!("with code {code}"));
         let meaning = code.map(meaning).filter(|meaning| !meaning.is_empty());
         let said = match (words.is_empty(), meaning) {
@@ -93,7 +102,7 @@ impl Loss {
         if matches!(self.kind, LossKind::Dropped | LossKind::Closed) {
             let how = if kind == LossKind::Closed { String::new() } else { format!(", {}", kind.label()) };
             let reason = format!("The provider ended the connection{how}: {words}");
-            return Self { kind, close_code: self.close_code, words: Some(words), reason };
+            return Self { kind, words: Some(words), reason, ..self };
         }
         self
     }
@@ -109,11 +118,31 @@ fn meaning(code: u16) -> &'static str {
     match code {
         1000 => "normal end",
         1001 => "server going away",
+        1002 => "we broke the protocol, it says",
+        1003 => "we sent what it does not take, it says",
+        1007 => "we sent text that is none, it says",
         1008 => "policy violation",
         1009 => "message too large",
         1011 => "server error",
         1012 => "server restarts",
         1013 => "try again later",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_that_is_not_on_the_wire_is_not_shown_as_the_providers() {
+        let odd = Loss::closed(Some(1002), "Protocol violation");
+        assert_eq!((odd.close_code, odd.words), (None, None));
+        assert!(odd.reason.contains("a code that no close frame may carry"), "{}", odd.reason);
+        let said = Loss::closed(Some(1002), "");
+        assert_eq!(
+            (said.close_code, said.reason.as_str()),
+            (Some(1002), "Closed by the provider with code 1002 (we broke the protocol, it says)")
+        );
     }
 }

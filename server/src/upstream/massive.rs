@@ -1,16 +1,19 @@
-//! Massive's stocks protocol: what we send, what we read. Facts from `massive.md`, sections 2 and 3.
+//! Massive's stocks protocol: what we send, what we read.
 //!
 //! A frame is an array that mixes events, symbols and channels. It is read event by event in one pass, without copying
 //! strings and without a list of what it holds: memory is what comes out of it. Events that are unknown or broken cost
 //! themselves alone, never the rest of their frame.
 
+mod notice;
 #[cfg(test)]
 mod tests;
+mod time;
+
+pub use notice::Notice;
 
 use crate::text::tidy;
 use app::model::{
     connection::{Channel, ConnectionId},
-    health::LossKind,
     symbol::Symbol,
     tick::Tick,
     time::UnixMillis,
@@ -22,27 +25,58 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
-/// What the provider says about the connection itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// `connected`: the first frame.
-    Hello,
-    /// `auth_success`.
-    KeyTaken,
-    /// `auth_failed`: the key or the plan does not do.
-    KeyRefused(String),
-    /// `success`, "subscribed to: T.AAPL".
-    Subscribed(String),
-    /// `error`: something that was asked for is not allowed. Which, the provider does not say.
-    Refused(String),
-    /// `max_connections`: the account has too many.
-    TooManyConnections(String),
-    /// `slow_consumer`, `force_disconnect`: last words before the provider ends the connection, and what kind of loss
-    /// that will be.
-    Leaving(LossKind, String),
-    /// Any other status, in the provider's words.
-    Problem(String),
+/// Why an event came to no tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// A quote with a bid or an ask alone, as at night: there is no price between the two.
+    OneSidedQuote,
+    /// No event that can be read.
+    Unreadable,
+    /// Without a symbol.
+    Symbol,
+    /// Without a price, or with one that is none.
+    Price,
+    /// Without a time.
+    NoTime,
+    /// With a time that is right in seconds or microseconds, which the protocol does not have.
+    TimeUnit,
+    /// Too far in the past.
+    TimePast,
+    /// Too far in the future.
+    TimeFuture,
 }
+
+impl DropReason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::OneSidedQuote,
+        Self::Unreadable,
+        Self::Symbol,
+        Self::Price,
+        Self::NoTime,
+        Self::TimeUnit,
+        Self::TimePast,
+        Self::TimeFuture,
+    ];
+
+    /// Its name in the status and in `/metrics`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::OneSidedQuote => "one_sided_quote",
+            Self::Unreadable => "unreadable",
+            Self::Symbol => "symbol",
+            Self::Price => "price",
+            Self::NoTime => "no_time",
+            Self::TimeUnit => "time_unit",
+            Self::TimePast => "time_past",
+            Self::TimeFuture => "time_future",
+        }
+    }
+}
+
+/// An event that cannot be a tick: why, for the count and for people.
+type Refusal = (DropReason, String);
 
 /// Where a tick comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +101,9 @@ pub struct Reading {
     pub halts: Vec<(Symbol, bool)>,
     /// Events of kinds that are not ours.
     pub unknown: u32,
-    /// Events that could not be read.
-    pub rejected: u32,
-    /// Why the last rejected event was rejected.
+    /// Events that came to no tick, by [`DropReason`].
+    pub dropped: [u32; DropReason::ALL.len()],
+    /// Why the first of them was dropped that should not have come.
     pub rejection: Option<String>,
 }
 
@@ -84,34 +118,56 @@ impl Reading {
         self.ticks.retain(|tick| !symbols.contains(&tick.symbol));
     }
 
+    /// The latest time of its ticks.
+    #[must_use]
+    pub fn newest(&self) -> Option<UnixMillis> {
+        self.ticks.iter().map(|tick| tick.timestamp).max()
+    }
+
     /// Empties it for the next frame and keeps its memory.
     pub fn clear(&mut self) {
         self.notices.clear();
         self.ticks.clear();
         self.marks.clear();
         self.halts.clear();
-        (self.unknown, self.rejected) = (0, 0);
-        self.rejection = None;
+        (self.unknown, self.rejection) = (0, None);
+        self.dropped = Default::default();
     }
 
-    /// What must hold of any frame of so many bytes; for those who throw bytes at [`read_frame`].
+    /// What must hold of any frame of so many bytes that was read at `now`; for those who throw bytes at [`read_frame`].
     ///
     /// # Panics
     /// When it does not.
-    pub fn check(&self, bytes: usize) {
+    pub fn check(&self, bytes: usize, now: UnixMillis) {
         assert_eq!(self.ticks.len(), self.marks.len());
-        let events = self.ticks.len() + self.notices.len() + self.halts.len() + (self.unknown + self.rejected) as usize;
+        let one_sided = self.dropped(DropReason::OneSidedQuote);
+        let dropped = (self.unknown + self.rejected() + one_sided) as usize;
+        let events = self.ticks.len() + self.notices.len() + self.halts.len() + dropped;
         assert!(events <= bytes.max(1), "{events} events out of {bytes} bytes");
-        assert_eq!(self.rejected > 0, self.rejection.is_some());
-        for tick in &self.ticks {
-            assert!(tick.price.is_finite() && tick.price > 0.0 && tick.timestamp.0 >= 0, "{tick:?}");
+        assert_eq!(self.rejected() > 0, self.rejection.is_some());
+        for (tick, mark) in self.ticks.iter().zip(&self.marks) {
+            assert!(tick.price.is_finite() && tick.price > 0.0, "{tick:?}");
+            assert!(time::is_plausible(tick.timestamp, now), "{tick:?} at {now}");
+            assert!(mark.window_start == 0 || time::is_plausible(UnixMillis(mark.window_start), now), "{mark:?}");
         }
     }
 
-    fn reject(&mut self, why: String) {
-        self.rejected += 1;
-        // Serde repeats what it did not expect.
-        self.rejection = Some(tidy(&why, WORDS_BYTES_MAX));
+    /// How many events were dropped for this reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u32 {
+        self.dropped[reason as usize]
+    }
+
+    /// How many events were dropped that should not have come. A quote of one side is nobody's mistake.
+    #[must_use]
+    pub fn rejected(&self) -> u32 {
+        self.dropped.iter().sum::<u32>() - self.dropped(DropReason::OneSidedQuote)
+    }
+
+    fn reject(&mut self, reason: DropReason, why: impl FnOnce() -> String) {
+        self.dropped[reason as usize] += 1;
+        // One of them is told; thousands in a frame need no sentence each.
+        self.rejection.get_or_insert_with(|| tidy(&why(), WORDS_BYTES_MAX));
     }
 }
 
@@ -157,7 +213,7 @@ struct Event<'a> {
     ap: Option<f64>,
 }
 
-/// The provider's words are kept for people to read; more than this of them nobody reads.
+/// What is told of an event that was dropped: serde repeats what it did not expect.
 const WORDS_BYTES_MAX: usize = 300;
 
 /// Indicators of a limit event: trading is halted, and goes on. Sent for Nasdaq's listings alone
@@ -165,18 +221,18 @@ const WORDS_BYTES_MAX: usize = 300;
 const HALTED: i64 = 17;
 const RESUMED: i64 = 18;
 
-/// Reads a frame into `reading`, which is cleared first.
-pub fn read_frame(text: &str, connection_id: ConnectionId, reading: &mut Reading) {
+/// Reads a frame that came in at `now` into `reading`, which is cleared first.
+pub fn read_frame(text: &str, connection_id: ConnectionId, now: UnixMillis, reading: &mut Reading) {
     reading.clear();
-    let whole = each(text, |event: Event<'_>| read_event(event, connection_id, reading));
+    let whole = each(text, |event: Event<'_>| read_event(event, connection_id, now, reading));
     if whole.is_err() {
         // One event has a shape that is not ours: the others of its frame still count.
         reading.clear();
-        if each(text, |raw: &RawValue| read_singly(raw, connection_id, reading)).is_err() {
+        if each(text, |raw: &RawValue| read_singly(raw, connection_id, now, reading)).is_err() {
             // Also when it only ends badly: of a frame that is not whole nothing is believed.
             reading.clear();
             let why = whole.err().map_or_else(String::new, |error| error.to_string());
-            reading.reject(format!("a frame that is not an array of events: {why}"));
+            reading.reject(DropReason::Unreadable, || format!("a frame that is not an array of events: {why}"));
         }
     }
 }
@@ -213,17 +269,17 @@ fn each<'a, T: Deserialize<'a>>(text: &'a str, take: impl FnMut(T)) -> serde_jso
     deserializer.end()
 }
 
-fn read_singly(raw: &RawValue, connection_id: ConnectionId, reading: &mut Reading) {
+fn read_singly(raw: &RawValue, connection_id: ConnectionId, now: UnixMillis, reading: &mut Reading) {
     #[derive(Deserialize)]
     struct Name<'a> {
         #[serde(borrow)]
         ev: Cow<'a, str>,
     }
     match serde_json::from_str::<Event<'_>>(raw.get()) {
-        Ok(event) => read_event(event, connection_id, reading),
+        Ok(event) => read_event(event, connection_id, now, reading),
         Err(error) => match serde_json::from_str::<Name<'_>>(raw.get()) {
             Ok(name) if !is_ours(&name.ev) => reading.unknown += 1,
-            _ => reading.reject(format!("an event that cannot be read: {error}")),
+            _ => reading.reject(DropReason::Unreadable, || format!("an event that cannot be read: {error}")),
         },
     }
 }
@@ -232,7 +288,7 @@ fn is_ours(ev: &str) -> bool {
     ev == "status" || Channel::ALL.into_iter().any(|channel| channel.prefix() == ev)
 }
 
-fn read_event(event: Event<'_>, connection_id: ConnectionId, reading: &mut Reading) {
+fn read_event(event: Event<'_>, connection_id: ConnectionId, now: UnixMillis, reading: &mut Reading) {
     let (channel, price, volume, time, window_start) = match &*event.ev {
         "T" => (Channel::Trades, event.p, event.s, event.t, None),
         "A" | "AM" => {
@@ -240,26 +296,48 @@ fn read_event(event: Event<'_>, connection_id: ConnectionId, reading: &mut Readi
             let close = event.c.and_then(|raw| raw.get().parse().ok());
             (channel, close, event.v, event.e, event.s)
         }
-        "Q" => {
-            let middle = event.bp.zip(event.ap).map(|(bid, ask)| (bid + ask) / 2.0);
-            (Channel::Quotes, middle, Some(0.0), event.t, None)
-        }
+        "Q" => match middle(event.bp, event.ap) {
+            Some(middle) => (Channel::Quotes, Some(middle), Some(0.0), event.t, None),
+            None => {
+                reading.dropped[DropReason::OneSidedQuote as usize] += 1;
+                return;
+            }
+        },
         "LULD" => return read_limits(&event, reading),
-        "status" => return reading.notices.push(notice(&event)),
+        "status" => {
+            let (status, message) = (event.status.as_deref(), event.message.as_deref());
+            return notice::read(status.unwrap_or_default(), message.unwrap_or_default(), &mut reading.notices);
+        }
         // NOI, FMV, LV and what may come: not ours.
         _ => {
             reading.unknown += 1;
             return;
         }
     };
-    match tick(connection_id, event.sym, (price, volume, time)) {
-        Ok(tick) => {
+    let tick = tick(connection_id, now, event.sym, (price, volume, time)).and_then(|tick| {
+        // A window far from now would be remembered in place of those of the present.
+        let window_start = window_start.map(|start| time::read(start, now)).transpose()?;
+        Ok((tick, window_start.map_or(0, |start| start.0)))
+    });
+    match tick {
+        Ok((tick, window_start)) => {
             reading.ticks.push(tick);
-            let window_start = window_start.and_then(time_of).map_or(0, |start| start.0);
             reading.marks.push(Mark { channel, window_start });
         }
-        Err(why) => reading.reject(format!("{} event {why}", event.ev)),
+        Err((reason, why)) => reading.reject(reason, || {
+            let symbol = event.sym.map(|symbol| format!(" for {symbol}")).unwrap_or_default();
+            format!("{} event{symbol} {why}", event.ev)
+        }),
     }
+}
+
+/// The price between bid and ask. A side that is 0 or absent is no offer, and makes none; anything else that is no price is
+/// left for [`tick`] to refuse.
+fn middle(bid: Option<f64>, ask: Option<f64>) -> Option<f64> {
+    let (bid, ask) = (bid.unwrap_or_default(), ask.unwrap_or_default());
+    // Halves first: the sum of two numbers may be none.
+    let middle = bid / 2.0 + ask / 2.0;
+    if bid < 0.0 || ask < 0.0 { Some(bid.min(ask)) } else { (bid > 0.0 && ask > 0.0).then_some(middle) }
 }
 
 /// Price bands are of no interest here, halts are: they explain a silence.
@@ -270,49 +348,31 @@ fn read_limits(event: &Event<'_>, reading: &mut Reading) {
         Some(symbol) if indicators.contains(&HALTED) => reading.halts.push((symbol, true)),
         Some(symbol) if indicators.contains(&RESUMED) => reading.halts.push((symbol, false)),
         Some(_) => {}
-        None => reading.reject("LULD event without a symbol".to_owned()),
+        None => reading.reject(DropReason::Symbol, || "LULD event without a symbol".to_owned()),
     }
 }
 
 fn tick(
     connection_id: ConnectionId,
+    now: UnixMillis,
     symbol: Option<Symbol>,
     (price, volume, time): (Option<f64>, Option<f64>, Option<f64>),
-) -> Result<Tick, String> {
-    let symbol = symbol.ok_or("without a symbol")?;
-    let price = price
-        .filter(|price| price.is_finite() && *price > 0.0)
-        .ok_or_else(|| format!("for {symbol} without a price"))?;
-    let timestamp = time.and_then(time_of).ok_or_else(|| format!("for {symbol} without a time"))?;
+) -> Result<Tick, Refusal> {
+    let symbol = symbol.ok_or_else(|| (DropReason::Symbol, "without a symbol".to_owned()))?;
+    let price = read_price(price).map_err(|why| (DropReason::Price, why))?;
+    let time = time.ok_or_else(|| (DropReason::NoTime, "without a time".to_owned()))?;
+    let timestamp = time::read(time, now)?;
     // Sizes may have fractions; a share is the unit here.
     let volume = volume.unwrap_or_default().max(0.0).round() as u64;
     Ok(Tick { connection_id: Some(connection_id), symbol, price, volume, timestamp })
 }
 
-/// Times are milliseconds by the documents and nanoseconds on some wires: told apart by magnitude.
-fn time_of(number: f64) -> Option<UnixMillis> {
-    let millis = if number < 1e14 { number } else { number / 1e6 };
-    UnixMillis::from_seconds(millis / 1000.0)
-}
-
-fn notice(event: &Event<'_>) -> Notice {
-    let status = event.status.as_deref().unwrap_or_default();
-    let message = event.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
-    let words = tidy(message.unwrap_or(status), WORDS_BYTES_MAX);
-    match status {
-        "connected" => Notice::Hello,
-        "auth_success" => Notice::KeyTaken,
-        "auth_failed" => Notice::KeyRefused(words),
-        // The key came too late or not at all; nobody has looked at it.
-        "auth_timeout" => Notice::Leaving(LossKind::Closed, words),
-        "max_connections" => Notice::TooManyConnections(words),
-        "slow_consumer" => Notice::Leaving(LossKind::SlowConsumer, words),
-        "force_disconnect" => Notice::Leaving(LossKind::ForceDisconnect, words),
-        "error" => Notice::Refused(words),
-        "success" => match words.strip_prefix("subscribed to:") {
-            Some(param) => Notice::Subscribed(param.trim().to_owned()),
-            None => Notice::Problem(words),
-        },
-        _ => Notice::Problem(words),
+fn read_price(price: Option<f64>) -> Result<f64, String> {
+    match price {
+        None => Err("without a price".to_owned()),
+        Some(price) if price > 0.0 && price.is_finite() => Ok(price),
+        Some(0.0) => Err("with a price of 0".to_owned()),
+        Some(price) if price < 0.0 => Err(format!("with a negative price ({price})")),
+        Some(price) => Err(format!("with a price that is none ({price})")),
     }
 }

@@ -8,11 +8,15 @@
 //!                    state.rs ◀──────────┘────────────────────────────┘
 //! ```
 //!
-//! `backoff.rs` and `policy.rs` are the patience, `limit.rs` keeps our own connections from putting each other out,
-//! `latency.rs` measures. Deliberately absent: anything that waits for the bus, and any knowledge of who reads it.
+//! `dial.rs` opens sockets and says in words why one cannot be opened or broke. `backoff.rs` and `policy.rs` are the patience,
+//! `limit.rs` keeps our own connections from putting each other out and waits as long as the provider asks of the account,
+//! `latency.rs` measures, `wakefulness.rs` notices when this process itself did not run. Deliberately absent: anything that waits for the bus, and any knowledge of who reads it.
 
 mod backoff;
+mod comeback;
 mod connection;
+mod dial;
+mod hearing;
 mod latency;
 mod limit;
 mod loss;
@@ -22,6 +26,7 @@ mod pulse;
 mod record;
 pub(crate) mod report;
 mod state;
+mod wakefulness;
 
 pub use backoff::Backoff;
 pub use policy::{Policy, PulsePolicy};
@@ -178,6 +183,9 @@ impl Inner {
         let slots = self.lock_slots();
         let mut running = self.lock_running();
         let is_moved = !running.endpoint.is_same(&endpoint);
+        if is_moved {
+            self.limit.reopen();
+        }
         let goes_on = |id: &ConnectionId| {
             let old = slots.iter().find(|slot| slot.plan.id == *id);
             let new = plans.iter().find(|plan| plan.id == *id);

@@ -10,15 +10,14 @@ pub struct Policy {
     pub dial_timeout: Duration,
     /// The time from open socket to key taken.
     pub authentication_timeout: Duration,
-    /// The time for acknowledgements; unknown channels are never acknowledged (`massive.md`, section 2).
+    /// The time for acknowledgements; unknown channels are never acknowledged.
     pub acknowledge_timeout: Duration,
     /// How often we ping.
     pub ping_interval: Duration,
-    /// The silence after which a socket is dead. Any frame proves life: pongs were seen missing under load
-    /// (`massive.md`, section 2).
+    /// The silence after which a socket is dead. Any frame proves life: pongs were seen missing under load.
     pub silence_timeout: Duration,
-    /// How long a connection must have lived for its loss to start the waits anew: `auth_success` alone proves nothing
-    /// (`massive.md`, section 2: results once a second otherwise).
+    /// How long a connection must have lived for its loss to start the waits anew: `auth_success` alone proves nothing,
+    /// and a connection that is put out again and again would come back once a second.
     pub proven_after: Duration,
     /// How often data is looked at for silence and lateness.
     pub check_interval: Duration,
@@ -66,7 +65,7 @@ pub struct PulsePolicy {
 impl Default for PulsePolicy {
     fn default() -> Self {
         Self {
-            floor_ms: 5_000,
+            floor_ms: 3_000,
             floor_minute_ms: 75_000,
             floor_thin_ms: 60_000,
             unlearned_ms: 30_000,

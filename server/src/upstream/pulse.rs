@@ -1,4 +1,4 @@
-//! How a connection's data usually flows, and whether it does now (spec C7). Learned, pure, with the time handed in.
+//! How a connection's data usually flows, and whether it does now. Learned, pure, with the time handed in.
 //!
 //! ```text
 //!  ticks ──take──▶ fresh ticks (a bar sent again is none), pauses learned per connection and per symbol
@@ -6,43 +6,71 @@
 //! ```
 //!
 //! A connection is *mute* when it is silent for several times its longest usual pause, and never before a floor that
-//! depends on the channel. Silence is normal, and quiet, while the market is closed, while trading is thin and nothing
-//! came yet, while every symbol that ticks is halted, and within the pauses that were seen.
+//! depends on the channel. Silence is normal, and quiet, while the market is closed, while trading is thin and little
+//! came yet, while every symbol that ticks is halted, and within the pauses that are usual. Time in which this server itself
+//! stood still is no silence of anybody.
 
+mod lag;
 mod rhythm;
 #[cfg(test)]
 mod tests;
+mod windows;
 
-use super::{massive::Mark, policy::PulsePolicy, state::Flow};
+use super::{massive::Mark, policy::PulsePolicy};
 use app::model::{
     connection::Channel,
     health::{Coverage, NAMES_MAX},
     market::{MarketSession, SessionKind, new_york_clock},
+    status::Standstill,
     symbol::Symbol,
     tick::Tick,
     time::{UnixMillis, format_seconds},
 };
 use foldhash::HashMap;
-use rhythm::Lag;
+use lag::Lag;
 pub(crate) use rhythm::Rhythm;
 use std::collections::hash_map::Entry;
+use windows::Windows;
 
 /// Symbols that are followed one by one: a wildcard brings them as they tick, and memory has an end.
 const SYMBOLS_MAX: usize = 100_000;
 
-/// How far the provider's clock may be ahead of ours.
-const FUTURE_MS: i64 = 60_000;
+/// Before the open and after the close ticks come for so long before their pauses say anything: what comes in the first
+/// seconds after the close are the last reports of the regular session.
+const THIN_SPAN_MS: u32 = 120_000;
+
+/// Data that is older than this, and than twice what all of it is at the moment, is a late report and tells no latency.
+const LATE_REPORT_MS: f64 = 60_000.0;
 
 /// Silence beyond so many times the longest usual pause is no accident.
 const MUTE_AFTER_PAUSES: f64 = 4.0;
 const SYMBOL_SILENT_AFTER_PAUSES: f64 = 8.0;
 
+/// How the data of a live connection flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Too early to tell.
+    #[default]
+    Unknown,
+    /// As usual.
+    Flowing,
+    /// Silent, and that is normal: why.
+    Quiet(String),
+    /// Some symbols do not tick: which.
+    Partly(String),
+    /// Later than usual: by how much.
+    Late(String),
+    /// Silent far beyond what is usual: since when.
+    Mute(String),
+}
+
 /// What is known of one symbol.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Beat {
     rhythm: Rhythm,
-    /// Start of the last bar of a second and of a minute, in Unix milliseconds.
-    bars: [i64; 2],
+    /// The bars of a second and of a minute that came, from the first one on.
+    seconds: Windows<1_000>,
+    minutes: Windows<60_000>,
     ticked: bool,
     halted: bool,
 }
@@ -61,6 +89,7 @@ pub(super) struct Pulse {
     rhythms: [Rhythm; 5],
     lag: Lag,
     is_mute: bool,
+    standstill: Option<Standstill>,
 }
 
 impl Pulse {
@@ -81,6 +110,7 @@ impl Pulse {
             rhythms: Default::default(),
             lag: Lag::new(policy.late_ms),
             is_mute: false,
+            standstill: None,
             policy,
         }
     }
@@ -103,6 +133,21 @@ impl Pulse {
         self.since = None;
     }
 
+    /// This server stood still: nobody could be heard.
+    pub(super) fn stood_still(&mut self, standstill: Standstill) {
+        self.standstill = Some(standstill);
+    }
+
+    /// How old data usually is when it comes, in milliseconds.
+    pub(super) fn usual_lag_ms(&self) -> i64 {
+        self.lag.usual_ms() as i64
+    }
+
+    /// Data that is older is a late report, and no measure of how quickly data comes; in milliseconds.
+    pub(super) fn late_report_ms(&self) -> i64 {
+        (self.lag.now_ms() * 2.0).max(LATE_REPORT_MS) as i64
+    }
+
     /// Was it silent beyond measure at the last check? Then the first tick is news.
     pub(super) fn is_mute(&self) -> bool {
         self.is_mute
@@ -120,9 +165,7 @@ impl Pulse {
         let taken = &fresh[before..];
         // Of a frame the tick that came quickest counts: late reports of old trades are normal.
         if let Some(lag_ms) = taken.iter().map(|tick| now.millis_since(tick.timestamp)).min() {
-            // Before anything is known, every pause is a lesson.
-            let longest = self.mute_after().filter(|_| self.rhythm().is_known());
-            self.rhythms[self.session.kind as usize].beat(now, longest);
+            self.rhythms[self.session.kind as usize].beat(now);
             self.last_tick = Some(now);
             self.lag.take(now, lag_ms);
         }
@@ -136,23 +179,19 @@ impl Pulse {
             Entry::Vacant(new) if has_room => new.insert(Beat::default()),
             Entry::Vacant(_) => return true,
         };
-        let bar = match mark.channel {
-            Channel::SecondBars => Some(&mut beat.bars[0]),
-            Channel::MinuteBars => Some(&mut beat.bars[1]),
-            Channel::Trades | Channel::Quotes | Channel::Limits => None,
-        };
-        if let Some(last) = bar {
-            // A bar from beyond the present is a mistake, and must not make all that follow look old.
-            let is_known = mark.window_start <= *last && *last <= now.0 + FUTURE_MS;
-            if mark.window_start > 0 && is_known {
-                return false;
-            }
-            *last = mark.window_start;
+        let came_before = mark.window_start > 0
+            && match mark.channel {
+                Channel::SecondBars => beat.seconds.came_before(mark.window_start),
+                Channel::MinuteBars => beat.minutes.came_before(mark.window_start),
+                Channel::Trades | Channel::Quotes | Channel::Limits => false,
+            };
+        if came_before {
+            return false;
         }
         beat.ticked = true;
         // Whatever an indicator says: what trades is not halted.
         beat.halted = false;
-        beat.rhythm.beat(now, None);
+        beat.rhythm.beat(now);
         true
     }
 
@@ -184,7 +223,7 @@ impl Pulse {
                 coverage,
             );
         }
-        let silence_ms = session.silence_ms(self.last_tick.unwrap_or(since), now);
+        let silence_ms = self.silence_ms(self.last_tick.unwrap_or(since), now);
         let flow = match coverage.mute_after_ms {
             Some(mute_after_ms) if silence_ms > mute_after_ms => {
                 self.is_mute = true;
@@ -219,7 +258,10 @@ impl Pulse {
             None if self.session.kind == SessionKind::Regular => Flow::Unknown,
             None if self.is_thin() => Flow::Quiet(format!("No tick yet; the market is {}", self.session.kind.label())),
             None => Flow::Unknown,
-            Some(_) if silence_ms > self.floor() => {
+            Some(_) if !self.is_known() && self.is_thin() && silence_ms > self.floor() => {
+                Flow::Quiet(format!("Few ticks so far; the market is {}", self.session.kind.label()))
+            }
+            Some(_) if silence_ms > self.floor() && self.rhythm().pause_ms() > self.floor() as f64 => {
                 let usual = format_seconds((self.rhythm().pause_ms() / 1000.0) as u64);
                 Flow::Quiet(format!("Pauses of {usual} are usual here"))
             }
@@ -234,12 +276,12 @@ impl Pulse {
         }
         let learned = (self.rhythm().pause_ms() * MUTE_AFTER_PAUSES) as u64;
         let floor = self.floor();
-        match (self.rhythm().is_known(), self.last_of_session()) {
+        match (self.is_known(), self.last_of_session()) {
             (true, Some(_)) => Some(learned.max(floor)),
             // A new socket or a new session: it may take a moment longer than in full flow.
             (true, None) => Some(learned.max(floor * 2)),
-            // Before the open a list of symbols may well not trade at all.
-            (false, None) if self.is_thin() => None,
+            // Before the open and after the close a list of symbols may well not trade at all.
+            (false, _) if self.is_thin() => None,
             (false, _) => Some(learned.max(floor).max(self.policy.unlearned_ms)),
         }
     }
@@ -253,6 +295,16 @@ impl Pulse {
         &self.rhythms[self.session.kind as usize]
     }
 
+    fn is_known(&self) -> bool {
+        if self.is_thin() { self.rhythm().is_known_over(THIN_SPAN_MS) } else { self.rhythm().is_known() }
+    }
+
+    /// The silence since `last` that says something: within the session, and while this server listened.
+    fn silence_ms(&self, last: UnixMillis, now: UnixMillis) -> u64 {
+        let unheard_ms = self.standstill.map_or(0, |standstill| standstill.millis_within(last, now));
+        self.session.silence_ms(last, now).saturating_sub(unheard_ms)
+    }
+
     fn is_thin(&self) -> bool {
         matches!(self.session.kind, SessionKind::Pre | SessionKind::Post)
     }
@@ -264,7 +316,7 @@ impl Pulse {
     /// Symbols are judged in the regular session alone: outside it many of them do not trade.
     fn count(&self, now: UnixMillis, since: UnixMillis, coverage: &mut Coverage) {
         let is_judged = !self.is_thin();
-        let is_first_due = self.session.silence_ms(since, now) > self.policy.first_tick_ms.max(self.floor_ms);
+        let is_first_due = self.silence_ms(since, now) > self.policy.first_tick_ms.max(self.floor_ms);
         let (mut never, mut silent, mut halted) = (Names::default(), Names::default(), Names::default());
         for (symbol, beat) in &self.symbols {
             if beat.halted {
@@ -281,10 +333,11 @@ impl Pulse {
     }
 
     fn is_silent(&self, now: UnixMillis, beat: &Beat) -> bool {
-        let usual = beat.rhythm.pause_ms() * SYMBOL_SILENT_AFTER_PAUSES;
-        let limit = usual.max(self.policy.symbol_floor_ms.max(self.floor_ms) as f64);
-        let silence_ms = self.session.silence_ms(beat.rhythm.last_beat(now), now) as f64;
-        beat.rhythm.is_known() && silence_ms > limit
+        let silence_ms = self.silence_ms(beat.rhythm.last_beat(now), now);
+        // The floor first: what is usual takes longer to find, and most symbols tick.
+        silence_ms > self.policy.symbol_floor_ms.max(self.floor_ms)
+            && beat.rhythm.is_known()
+            && silence_ms as f64 > beat.rhythm.pause_ms() * SYMBOL_SILENT_AFTER_PAUSES
     }
 }
 

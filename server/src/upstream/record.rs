@@ -1,10 +1,14 @@
 //! What a connection's task writes and the report reads: counters without a lock, the rest under a short one.
 
-use super::{loss::Loss, state::Link};
+use super::{
+    loss::Loss,
+    massive::{DropReason, Reading},
+    state::Link,
+};
 use app::model::{
     connection::ConnectionState,
     health::{Coverage, Health, LastLoss},
-    status::{LastError, LatencyMs, Reconnect, Subscription},
+    status::{LastError, LatencyMs, Reconnect, RejectionCount, Standstill, Subscription},
     time::UnixMillis,
 };
 use std::{
@@ -16,7 +20,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Counters since the start (spec C9). Single writer: the connection's task.
+/// Counters since the start. Single writer: the connection's task.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) messages: AtomicU64,
@@ -26,10 +30,30 @@ pub(super) struct Counters {
     pub(super) reconnects: AtomicU64,
     /// Bars that were sent again.
     pub(super) replacements: AtomicU64,
+    /// Events that came to no tick, by reason.
+    dropped: [AtomicU64; DropReason::ALL.len()],
     /// Unix milliseconds of the last frame of any kind; 0 before the first.
     pub(super) last_frame: AtomicI64,
     /// Unix milliseconds of the last tick's arrival; 0 before the first.
     pub(super) last_tick: AtomicI64,
+}
+
+impl Counters {
+    /// Counts the events of a frame that came to no tick.
+    pub(super) fn drop(&self, reading: &Reading) {
+        for (total, count) in self.dropped.iter().zip(reading.dropped).filter(|(_, count)| *count > 0) {
+            total.fetch_add(u64::from(count), Relaxed);
+        }
+    }
+
+    /// How many events came to no tick, by reason, for the reasons that occurred.
+    pub(super) fn dropped(&self) -> Vec<RejectionCount> {
+        let counts = DropReason::ALL.iter().zip(&self.dropped);
+        counts
+            .map(|(reason, total)| RejectionCount { reason: reason.label().to_owned(), total: total.load(Relaxed) })
+            .filter(|count| count.total > 0)
+            .collect()
+    }
 }
 
 /// What changes seldom.
@@ -47,6 +71,7 @@ pub(super) struct Face {
     pub(super) last_error: Option<LastError>,
     pub(super) latency_ms: Option<LatencyMs>,
     pub(super) latency_note: Option<String>,
+    pub(super) standstill: Option<Standstill>,
 }
 
 /// One connection's record. It outlives the connection's task: a connection that is made anew counts on.
@@ -70,9 +95,29 @@ impl Record {
     /// Shows where the link is. `next_at` is the time of the next attempt while it waits, `patience` how much silence of
     /// the socket is nothing to speak of.
     pub(super) fn show(&self, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
+        self.show_with(self.lock(), link, next_at, patience);
+    }
+
+    /// Shows that the connection was lost and how: at once, so that no report has the one without the other. Counts it as an
+    /// error.
+    pub(super) fn show_lost(&self, loss: &Loss, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
+        self.counters.errors.fetch_add(1, Relaxed);
+        let mut face = self.lock();
+        let at = UnixMillis::now();
+        face.last_error = Some(LastError { at, message: loss.reason.clone() });
+        face.last_loss = Some(LastLoss {
+            at,
+            kind: loss.kind,
+            close_code: loss.close_code,
+            words: loss.words.clone(),
+            reason: loss.reason.clone(),
+        });
+        self.show_with(face, link, next_at, patience);
+    }
+
+    fn show_with(&self, mut face: MutexGuard<'_, Face>, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
         let now = UnixMillis::now();
         let silence = now.millis_since(UnixMillis(self.counters.last_frame.load(Relaxed))).max(0) as u64;
-        let mut face = self.lock();
         let state = link.state();
         if state != face.state || face.state_since.is_none() {
             face.state = state;
@@ -107,16 +152,10 @@ impl Record {
         (face.coverage, face.latency_ms, face.latency_note) = (coverage, latency_ms, latency_note);
     }
 
-    /// Keeps how the connection was lost, and counts it as an error.
-    pub(super) fn lost(&self, loss: &Loss) {
-        self.lock().last_loss = Some(LastLoss {
-            at: UnixMillis::now(),
-            kind: loss.kind,
-            close_code: loss.close_code,
-            words: loss.words.clone(),
-            reason: loss.reason.clone(),
-        });
-        self.error(1, &loss.reason);
+    /// This server itself stood still while the connection was open.
+    pub(super) fn stood_still(&self, standstill: Standstill) {
+        self.lock().standstill = Some(standstill);
+        self.changed.notify_one();
     }
 
     /// Counts errors and keeps the last one with its time. The text must hold no secret.

@@ -57,8 +57,13 @@ pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
 }
 
 pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusReport {
-    let mut connections: Vec<_> =
-        slots.iter().map(|slot| ConnectionStatus { live: live(slot, now), config: slot.plan.config.clone() }).collect();
+    let status = |slot: &Slot| ConnectionStatus {
+        live: live(slot, now),
+        config: slot.plan.config.clone(),
+        dropped: slot.record.counters.dropped(),
+        standstill: slot.record.face().standstill,
+    };
+    let mut connections: Vec<_> = slots.iter().map(status).collect();
     name_those_that_flow(&mut connections);
     let summary = Summary::of(connections.iter().map(|connection| &connection.live), 0);
     let market = Calendar::of(feed).session_at(now);

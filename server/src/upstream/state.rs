@@ -9,7 +9,7 @@
 //! The task around it (`connection.rs`) does what the actions say; how the data flows it is told by `pulse.rs`. A problem
 //! that the provider names without ending the connection changes no phase; it is counted where it is read.
 
-use super::{loss::Loss, massive::Notice};
+use super::{loss::Loss, massive::Notice, pulse::Flow};
 use app::model::{
     connection::ConnectionState,
     health::{Health, Layer, LayerState, LossKind, NAMES_MAX},
@@ -35,8 +35,10 @@ pub(super) enum Event {
     Opened,
     /// The provider said something about the connection.
     Said(Notice),
-    /// The time for acknowledgements is over.
+    /// The time for acknowledgements is over. Said again later, when nothing at all was answered the first time.
     AcknowledgementsDue,
+    /// Ticks came.
+    Ticked,
     /// The socket is gone, `lived` after it was opened.
     Lost {
         /// Why.
@@ -61,24 +63,6 @@ pub(super) enum Action {
     Wait(Loss),
 }
 
-/// How the data of a live connection flows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Flow {
-    /// Too early to tell.
-    #[default]
-    Unknown,
-    /// As usual.
-    Flowing,
-    /// Silent, and that is normal: why.
-    Quiet(String),
-    /// Some symbols do not tick: which.
-    Partly(String),
-    /// Later than usual: by how much.
-    Late(String),
-    /// Silent far beyond what is usual: since when.
-    Mute(String),
-}
-
 /// One connection's way, with what it asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -95,6 +79,9 @@ pub(super) struct Link {
     refusal: Option<String>,
     /// The first names of what is not acknowledged; filled when the deadline is over.
     missing: Vec<String>,
+    /// The deadline was over once, and the provider had not said a word.
+    is_overdue: bool,
+    has_ticked: bool,
     /// What the provider announced before the end.
     last_words: Option<(LossKind, String)>,
     flow: Flow,
@@ -116,6 +103,8 @@ impl Link {
             refusals: 0,
             refusal: None,
             missing: Vec::new(),
+            is_overdue: false,
+            has_ticked: false,
             last_words: None,
             flow: Flow::Unknown,
         };
@@ -138,6 +127,11 @@ impl Link {
                 Some(Action::Wait(self.lost(loss, lived)))
             }
             (Event::AcknowledgementsDue, Phase::Subscribing) => self.settle(),
+            (Event::Ticked, Phase::Subscribing) => {
+                self.has_ticked = true;
+                // The deadline is over already, and what was missing is here.
+                if self.is_overdue { self.settle() } else { None }
+            }
             (Event::Said(notice), phase) if !matches!(phase, Phase::Dialling | Phase::Waiting(_)) => self.heard(notice),
             _ => None,
         }
@@ -169,10 +163,18 @@ impl Link {
         self.pending = self.params.iter().cloned().collect();
         (self.refusals, self.refusal, self.last_words) = (0, None, None);
         self.missing.clear();
+        (self.is_overdue, self.has_ticked) = (false, false);
         self.flow = Flow::Unknown;
     }
 
-    /// The limit and a refusal can come at any moment, instead of any other answer (`massive.md`, section 2).
+    /// The account has to wait, whatever this connection was lost for: that is why it is not back.
+    pub(super) fn stays_away(&mut self, because: Loss) {
+        if matches!(self.phase, Phase::Waiting(_)) {
+            self.phase = Phase::Waiting(because);
+        }
+    }
+
+    /// The limit and a refusal can come at any moment, instead of any other answer.
     fn heard(&mut self, notice: Notice) -> Option<Action> {
         match (notice, &self.phase) {
             (Notice::KeyRefused(words), _) => Some(Action::HangUp(Loss::key_refused(words))),
@@ -204,14 +206,21 @@ impl Link {
         }
     }
 
-    /// Every subscription was answered one way or the other: there is nothing to wait for.
+    /// Every subscription was answered one way or the other: there is nothing to wait for. Refusals alone end nothing before
+    /// the deadline: they name nothing, and may be the same one said twice.
     fn settle_when_answered(&mut self) -> Option<Action> {
-        if self.phase == Phase::Subscribing && self.refusals >= self.pending.len() { self.settle() } else { None }
+        let is_answered = self.acknowledged() > 0 && (self.is_overdue || self.refusals >= self.pending.len());
+        if self.phase == Phase::Subscribing && is_answered { self.settle() } else { None }
     }
 
-    /// The time of subscribing is over. A connection that carries nothing is not up, however open its socket is.
+    /// The time of subscribing is over. A connection that carries nothing is not up, however open its socket is; one that
+    /// brings ticks is, whatever was acknowledged. Where the provider has not said a word it gets more time.
     fn settle(&mut self) -> Option<Action> {
-        if self.acknowledged() == 0 {
+        if self.acknowledged() == 0 && !self.has_ticked {
+            if self.refusal.is_none() && !self.is_overdue {
+                self.is_overdue = true;
+                return None;
+            }
             return Some(Action::HangUp(Loss::nothing_subscribed(self.params.len(), self.refusal.clone())));
         }
         self.phase = Phase::Live;
@@ -269,6 +278,9 @@ impl Link {
     pub(super) fn reason(&self) -> Option<String> {
         match (&self.phase, &self.flow) {
             (Phase::Waiting(loss), _) => Some(loss.reason.clone()),
+            (Phase::Subscribing, _) if self.is_overdue => {
+                Some(format!("None of {} subscriptions is acknowledged yet, and no tick came", self.params.len()))
+            }
             (Phase::Live, Flow::Mute(why)) => Some(why.clone()),
             (Phase::Live, flow) => match (self.shortfall(), flow) {
                 (Some(missing), Flow::Late(why)) => Some(format!("{missing}. {why}")),
@@ -291,7 +303,7 @@ impl Link {
         Some(format!("{} of {} not acknowledged: {names}{more}{words}", self.pending.len(), self.params.len()))
     }
 
-    /// The three layers (spec C7). `silence` is the time since the last frame of any kind, and `patience` how much of
+    /// The three layers. `silence` is the time since the last frame of any kind, and `patience` how much of
     /// it is nothing to speak of.
     #[must_use]
     pub(super) fn health(&self, silence: Duration, patience: Duration) -> Health {
@@ -305,7 +317,7 @@ impl Link {
         };
         let subscription = match &self.phase {
             Phase::Subscribing => Layer::because(
-                LayerState::Unknown,
+                if self.is_overdue { LayerState::Warn } else { LayerState::Unknown },
                 format!("{} of {} acknowledged so far", self.acknowledged(), self.params.len()),
             ),
             Phase::Live => match self.shortfall() {

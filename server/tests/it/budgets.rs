@@ -61,26 +61,26 @@ fn reading_the_providers_frames_allocates_nothing() {
     let mut text = String::from("[");
     for (n, tick) in ticks(500).iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
-        let (symbol, price) = (tick.symbol, tick.price);
-        // massive.md, section 3: trades, bars and quotes by turns.
+        let (symbol, price, now) = (tick.symbol, tick.price, NOW.0);
+        // Trades, bars and quotes by turns.
         let _ = match n % 3 {
             0 => write!(
                 text,
-                r#"{comma}{{"ev":"T","sym":"{symbol}","x":4,"i":"{n}","z":3,"p":{price},"s":100,"c":[0,12],"t":1536036818784,"q":{n}}}"#
+                r#"{comma}{{"ev":"T","sym":"{symbol}","x":4,"i":"{n}","z":3,"p":{price},"s":100,"c":[0,12],"t":{now},"q":{n}}}"#
             ),
             1 => write!(
                 text,
-                r#"{comma}{{"ev":"A","sym":"{symbol}","v":200,"av":8642007,"op":25.66,"vw":25.3981,"o":25.39,"c":{price},"h":25.39,"l":25.39,"a":25.3714,"z":12.5,"s":1610144868000,"e":1610144869000}}"#
+                r#"{comma}{{"ev":"A","sym":"{symbol}","v":200,"av":8642007,"op":25.66,"vw":25.3981,"o":25.39,"c":{price},"h":25.39,"l":25.39,"a":25.3714,"z":12.5,"s":1768998895000,"e":1768998896000}}"#
             ),
             _ => write!(
                 text,
-                r#"{comma}{{"ev":"Q","sym":"{symbol}","bx":4,"bp":{price},"bs":1,"ax":7,"ap":{price},"as":1,"c":0,"i":[604],"t":1536036818784,"q":{n},"z":3}}"#
+                r#"{comma}{{"ev":"Q","sym":"{symbol}","bx":4,"bp":{price},"bs":1,"ax":7,"ap":{price},"as":1,"c":0,"i":[604],"t":{now},"q":{n},"z":3}}"#
             ),
         };
     }
     text.push(']');
     let mut reading = Reading::default();
-    let cost = steady(|| read_frame(black_box(&text), 1, &mut reading));
+    let cost = steady(|| read_frame(black_box(&text), 1, NOW, &mut reading));
     assert_eq!((reading.ticks.len(), cost.count_total), (500, 0), "{cost:?}");
 }
 

@@ -1,6 +1,7 @@
 //! Bytes from the network, changed at random: no panic, and nothing comes out that is no tick. The seeds are those of
 //! `fuzz/corpus`, which a fuzzer takes further; `PARSER_SECONDS` makes this longer.
 
+use app::model::time::UnixMillis;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use server::{
     bus::{read_tick, write_tick},
@@ -11,6 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// When the frames of the corpus came in.
+const NOW: UnixMillis = UnixMillis(1_610_144_870_000);
+
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -20,7 +24,12 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// What breaks parsers: numbers at their ends, names that mean something, halves of things.
-const BITS: [&str; 18] = [
+const BITS: [&str; 23] = [
+    "-1",
+    "1610144868",
+    "1610144868784000000",
+    "subscribed to: ",
+    "\"bp\":0,",
     "null",
     "-0",
     "1e999",
@@ -92,8 +101,8 @@ fn no_bytes_from_the_provider_break_the_reading_of_frames() {
     let mut reading = Reading::default();
     throw("provider_frame", |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        read_frame(&text, 1, &mut reading);
-        reading.check(text.len());
+        read_frame(&text, 1, NOW, &mut reading);
+        reading.check(text.len(), NOW);
     });
 }
 

@@ -57,6 +57,7 @@ fn connection(id: u8, name: &str, state: ConnectionState, names: &str) -> Connec
             source: if enabled { SymbolSource::Universe } else { SymbolSource::None },
             ..ConnectionConfig::default()
         },
+        ..ConnectionStatus::default()
     }
 }
 

@@ -1,37 +1,85 @@
-//! The pauses of something that beats, and the lateness of something that arrives.
+//! The pauses of something that beats.
 
 use app::model::time::UnixMillis;
 
-/// The longest pause fades with this time constant: an hour-old one has no say in what is usual now.
-const MEMORY_MS: f64 = 600_000.0;
+/// Beats closer together than this are one: what is sent in a burst says nothing of the pauses between bursts.
+const SHORT_MS: i64 = 100;
 
 /// Before so many beats over so long a time, nothing is known.
-const BEATS_MIN: u32 = 10;
-const SPAN_MIN_MS: i64 = 3_000;
+const BEATS_MIN: u8 = 10;
+const SPAN_MIN_MS: u32 = 3_000;
 
-/// The longest usual pause: the upper envelope of the pauses seen, fading.
+/// Pauses are counted by length: a place holds those that are up to the square root of two longer than those of the place
+/// before. The last place holds whatever is longer than four minutes.
+const PLACES: usize = 24;
+
+/// One pause in so many may be longer than the usual ones, and in any case the two longest: what happened twice is no habit.
+const UNUSUAL: u16 = 32;
+const UNUSUAL_MIN: u16 = 2;
+
+/// What is older than this, or than so many pauses, has half the weight.
+const HALVED_AFTER_MS: i64 = 300_000;
+const HALVED_FROM: u16 = 64;
+const PAUSES_MAX: u16 = 6_000;
+
+/// The longest usual pause: of the pauses seen, fading, all but the few longest. An outage is among those few, and does not
+/// change what is usual. There is one for each symbol, and each tick is a beat: small, and reckoned when it is asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rhythm {
-    pause_ms: f64,
-    beats: u32,
-    first: i64,
     last: i64,
+    counted: i64,
+    halved: i64,
+    /// How long it was listened to, from beat to beat.
+    span_ms: u32,
+    /// The longest pause of those that still count.
+    longest_ms: u32,
+    count: u16,
+    beats: u8,
+    pauses: [u16; PLACES],
 }
 
 impl Rhythm {
-    /// It beats. A pause longer than `longest` was an outage and teaches little: at most that it may be a bit longer than
-    /// what was known.
-    pub(crate) fn beat(&mut self, now: UnixMillis, longest: Option<u64>) {
-        if self.last == 0 {
-            self.first = if self.first == 0 { now.0 } else { self.first };
-        } else {
-            let pause = (now.0 - self.last).max(0) as f64;
-            let is_outage = longest.is_some_and(|longest| pause > longest as f64);
-            let lesson = if is_outage { pause.min(self.pause_ms * 1.5) } else { pause };
-            self.pause_ms = lesson.max(self.pause_ms * (1.0 - (pause / MEMORY_MS).min(1.0)));
+    /// It beats.
+    pub(crate) fn beat(&mut self, now: UnixMillis) {
+        let now = now.0;
+        let is_first = self.last == 0;
+        let pause = (now - self.last).max(0);
+        self.last = now;
+        if is_first {
+            self.counted = now;
+            return;
         }
-        self.last = now.0;
+        let since_counted = now - self.counted;
+        // A clock that was set back counts from where it is.
+        if pause < SHORT_MS && (0..SHORT_MS).contains(&since_counted) {
+            return;
+        }
+        self.counted = now;
         self.beats = self.beats.saturating_add(1);
+        self.span_ms = self.span_ms.saturating_add(in_u32(since_counted));
+        self.learn(now, in_u32(pause));
+    }
+
+    fn learn(&mut self, now: i64, pause_ms: u32) {
+        let is_old = !(0..HALVED_AFTER_MS).contains(&(now - self.halved));
+        if self.count >= PAUSES_MAX || is_old && self.count >= HALVED_FROM {
+            self.halve();
+            self.halved = now;
+        } else if self.count == 0 {
+            self.halved = now;
+        }
+        if let Some(count) = self.pauses.get_mut(place_of(pause_ms)) {
+            *count += 1;
+        }
+        self.count += 1;
+        self.longest_ms = self.longest_ms.max(pause_ms);
+    }
+
+    fn halve(&mut self) {
+        self.pauses.iter_mut().for_each(|count| *count /= 2);
+        self.count = self.pauses.iter().sum();
+        let last = self.pauses.iter().rposition(|count| *count > 0).unwrap_or_default();
+        self.longest_ms = self.longest_ms.min(end_of(last) as u32);
     }
 
     /// The socket changed: the pause up to now is nobody's.
@@ -41,17 +89,23 @@ impl Rhythm {
 
     /// The longest usual pause in milliseconds.
     pub(crate) fn pause_ms(&self) -> f64 {
-        self.pause_ms
+        let mut unusual = (self.count / UNUSUAL).max(UNUSUAL_MIN).min(self.count.saturating_sub(1));
+        let usual = self.pauses.iter().rposition(|count| {
+            let is_usual = *count > unusual;
+            unusual = unusual.saturating_sub(*count);
+            is_usual
+        });
+        end_of(usual.unwrap_or_default()).min(f64::from(self.longest_ms))
     }
 
     /// Is there enough to go by?
     pub(crate) fn is_known(&self) -> bool {
-        self.beats >= BEATS_MIN && self.last.max(self.first) - self.first >= SPAN_MIN_MS || self.was_known()
+        self.is_known_over(SPAN_MIN_MS)
     }
 
-    fn was_known(&self) -> bool {
-        // Between two sockets `last` is empty, and what was known stays known.
-        self.last == 0 && self.beats >= BEATS_MIN && self.pause_ms > 0.0
+    /// Is there enough to go by, heard over at least so long?
+    pub(crate) fn is_known_over(&self, span_ms: u32) -> bool {
+        self.beats >= BEATS_MIN && self.span_ms >= span_ms
     }
 
     /// The last beat; `now` where the socket has changed since, as its silence is nobody's.
@@ -60,60 +114,81 @@ impl Rhythm {
     }
 }
 
-/// How old data is when it comes, against how old it usually is. The provider sends bars two seconds late, the delayed
-/// host everything fifteen minutes: only the change tells.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lag {
-    late_ms: f64,
-    now_ms: f64,
-    usual_ms: f64,
-    frames: u32,
-    since: i64,
-    last: i64,
-    is_late: bool,
+fn in_u32(ms: i64) -> u32 {
+    u32::try_from(ms.max(0)).unwrap_or(u32::MAX)
 }
 
-const QUICK_MS: f64 = 2_000.0;
-const SLOW_MS: f64 = 300_000.0;
-const FRAMES_MIN: u32 = 20;
-const LEARN_MS: i64 = 5_000;
+/// The first place whose longest pause is no shorter. Twice the logarithm is that of the square.
+fn place_of(pause_ms: u32) -> usize {
+    let times = u64::from(pause_ms) * u64::from(pause_ms) / (SHORT_MS * SHORT_MS).unsigned_abs();
+    let is_exact = u64::from(pause_ms) * u64::from(pause_ms) == times * (SHORT_MS * SHORT_MS).unsigned_abs();
+    let times = if is_exact { times } else { times + 1 };
+    (times.max(1).next_power_of_two().trailing_zeros() as usize).min(PLACES - 1)
+}
 
-impl Lag {
-    pub(super) fn new(late_ms: u64) -> Self {
-        let late_ms = late_ms as f64;
-        Self { late_ms, now_ms: 0.0, usual_ms: 0.0, frames: 0, since: 0, last: 0, is_late: false }
-    }
+/// The longest pause that a place holds, in milliseconds.
+fn end_of(place: usize) -> f64 {
+    if place + 1 == PLACES { f64::MAX } else { SHORT_MS as f64 * (place as f64 / 2.0).exp2() }
+}
 
-    /// The socket changed: a queue at the provider's end went with it.
-    pub(super) fn pause(&mut self) {
-        (self.now_ms, self.last, self.is_late) = (self.usual_ms, 0, false);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-    pub(super) fn take(&mut self, now: UnixMillis, lag_ms: i64) {
-        let lag_ms = lag_ms as f64;
-        if self.frames == 0 {
-            (self.now_ms, self.usual_ms, self.since) = (lag_ms, lag_ms, now.0);
-        }
-        let passed = if self.last == 0 { 0.0 } else { (now.0 - self.last).max(0) as f64 };
-        self.last = now.0;
-        self.frames = self.frames.saturating_add(1);
-        self.now_ms += (lag_ms - self.now_ms) * (1.0 - (-passed / QUICK_MS).exp());
-        if self.is_learning(now) {
-            self.usual_ms += (lag_ms - self.usual_ms) / f64::from(self.frames);
-            return;
-        }
-        self.is_late = self.now_ms - self.usual_ms > if self.is_late { self.late_ms / 2.0 } else { self.late_ms };
-        if !self.is_late {
-            self.usual_ms += (lag_ms - self.usual_ms) * (1.0 - (-passed / SLOW_MS).exp());
+    const START: i64 = 1_769_007_600_000;
+
+    #[test]
+    fn outages_do_not_set_the_rhythm_of_what_ticks_four_hundred_times_a_second() {
+        let (mut rhythm, mut at) = (Rhythm::default(), START);
+        for outage_ms in [4_600, 17_000, 60_000, 239_000] {
+            for _ in 0..400 * 10 {
+                at += 2 + at % 2;
+                rhythm.beat(UnixMillis(at));
+            }
+            at += outage_ms;
+            assert!(rhythm.is_known() && rhythm.pause_ms() <= 100.0, "{rhythm:?}");
         }
     }
 
-    fn is_learning(&self, now: UnixMillis) -> bool {
-        self.frames < FRAMES_MIN || now.0 - self.since < LEARN_MS
+    #[test]
+    fn outages_do_not_set_the_rhythm_of_second_bars() {
+        let (mut rhythm, mut at) = (Rhythm::default(), START);
+        for outage_ms in [4_600, 17_000] {
+            for _ in 0..30 {
+                at += 1_000;
+                rhythm.beat(UnixMillis(at));
+            }
+            at += outage_ms;
+            rhythm.beat(UnixMillis(at));
+        }
+        assert!(rhythm.pause_ms() <= 1_200.0, "{rhythm:?}");
     }
 
-    /// The lag and the usual one in milliseconds, when it is late.
-    pub(super) fn late(&self) -> Option<(u64, u64)> {
-        self.is_late.then_some((self.now_ms.max(0.0) as u64, self.usual_ms.max(0.0) as u64))
+    #[test]
+    fn bursts_do_not_hide_the_pauses_between_them() {
+        let mut rhythm = Rhythm::default();
+        for second in 0..60 {
+            (0..200).for_each(|n| rhythm.beat(UnixMillis(START + second * 1_000 + n)));
+        }
+        assert!((700.0..=1_000.0).contains(&rhythm.pause_ms()), "{rhythm:?}");
+    }
+
+    proptest! {
+        /// Whatever it does: never more than the longest pause, and what is always the same is known exactly.
+        #[test]
+        fn what_is_usual_is_among_what_was_seen(pauses in prop::collection::vec(0i64..10_000_000, 1..300), steady in 100i64..100_000) {
+            let mut rhythm = Rhythm::default();
+            let mut at = START;
+            rhythm.beat(UnixMillis(at));
+            for pause in &pauses {
+                at += pause;
+                rhythm.beat(UnixMillis(at));
+                prop_assert!(rhythm.pause_ms() <= *pauses.iter().max().unwrap() as f64);
+            }
+            let mut rhythm = Rhythm::default();
+            (0..50).for_each(|n| rhythm.beat(UnixMillis(START + n * steady)));
+            prop_assert!((rhythm.pause_ms() - steady as f64).abs() < 1.0);
+        }
     }
 }

@@ -83,7 +83,8 @@ fn a_refusal_without_a_name_ends_the_waiting_when_everything_is_answered() {
 fn a_plan_that_allows_nothing_is_failed_in_the_providers_words() {
     let mut link = subscribing();
     link.next(refused());
-    let Some(Action::HangUp(loss)) = link.next(refused()) else { panic!("hangs up") };
+    assert_eq!(link.next(refused()), None, "the same may be said twice, and what is allowed is acknowledged later");
+    let Some(Action::HangUp(loss)) = link.next(Event::AcknowledgementsDue) else { panic!("hangs up") };
     link.next(Event::Lost { loss, lived: Duration::from_secs(60) });
     assert_eq!(link.state(), ConnectionState::Failed);
     let reason = "None of 2 subscriptions was acknowledged; the provider says: not authorized";
@@ -164,10 +165,56 @@ fn refusals_are_taken_at_any_moment_and_shown_as_failed() {
 #[test]
 fn a_connection_that_may_carry_nothing_is_failed_not_up() {
     let mut link = subscribing();
+    assert_eq!(link.next(Event::AcknowledgementsDue), None, "nobody refused anything: it gets more time");
+    assert_eq!(link.state(), ConnectionState::Subscribing);
+    let reason = "None of 2 subscriptions is acknowledged yet, and no tick came";
+    assert_eq!((link.reason().as_deref(), health(&link).subscription.state), (Some(reason), LayerState::Warn));
     let Some(Action::HangUp(loss)) = link.next(Event::AcknowledgementsDue) else { panic!("hangs up") };
     link.next(Event::Lost { loss, lived: Duration::from_secs(60) });
     assert_eq!(link.state(), ConnectionState::Failed);
     assert_eq!(link.reason().as_deref(), Some("None of 2 subscriptions was acknowledged"));
+}
+
+#[test]
+fn ticks_without_an_acknowledgement_are_degraded_and_not_hung_up_on() {
+    for due_first in [false, true] {
+        let mut link = subscribing();
+        let (first, second) =
+            if due_first { (Event::AcknowledgementsDue, Event::Ticked) } else { (Event::Ticked, Event::AcknowledgementsDue) };
+        assert_eq!((link.next(first), link.next(second)), (None, None));
+        assert_eq!(link.state(), ConnectionState::Degraded);
+        assert_eq!(link.reason().as_deref(), Some("2 of 2 not acknowledged: A.AAPL, A.MSFT"));
+        link.next(acknowledged("A.AAPL"));
+        link.next(acknowledged("A.MSFT"));
+        assert_eq!((link.state(), link.reason()), (ConnectionState::Connected, None), "late, and yet");
+    }
+}
+
+#[test]
+fn acknowledgements_after_the_deadline_are_taken() {
+    let mut link = subscribing();
+    link.next(Event::AcknowledgementsDue);
+    link.next(acknowledged("A.AAPL"));
+    assert_eq!(link.state(), ConnectionState::Degraded);
+    link.next(acknowledged("A.MSFT"));
+    assert_eq!((link.state(), link.reason()), (ConnectionState::Connected, None));
+}
+
+#[test]
+fn words_that_are_said_twice_change_nothing() {
+    let mut link = live();
+    for notice in [
+        Notice::Hello,
+        Notice::KeyTaken,
+        Notice::Subscribed("A.AAPL".into()),
+        Notice::Remark("subscribed".into()),
+        Notice::Problem("odd".into()),
+    ] {
+        assert_eq!(link.next(Event::Said(notice)), None);
+        assert_eq!(link.state(), ConnectionState::Connected);
+    }
+    let mut link = subscribing();
+    assert_eq!(link.next(Event::Said(Notice::KeyTaken)), None, "subscribed once");
 }
 
 #[test]
@@ -191,6 +238,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         Just(Event::Opened),
         Just(Event::AcknowledgementsDue),
+        Just(Event::Ticked),
         Just(Event::WaitOver),
         Just(Event::Said(Notice::Hello)),
         Just(Event::Said(Notice::KeyTaken)),
@@ -198,7 +246,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         words.clone().prop_map(|w| Event::Said(Notice::TooManyConnections(w))),
         words.clone().prop_map(|w| Event::Said(Notice::Leaving(LossKind::ForceDisconnect, w))),
         words.clone().prop_map(|w| Event::Said(Notice::Refused(w))),
-        words.prop_map(|w| Event::Said(Notice::Problem(w))),
+        words.clone().prop_map(|w| Event::Said(Notice::Problem(w))),
+        words.prop_map(|w| Event::Said(Notice::Remark(w))),
         prop_oneof![Just("A.AAPL"), Just("A.MSFT"), Just("A.OTHER")].prop_map(acknowledged),
         (0u64..100).prop_map(lost),
     ]
@@ -220,7 +269,7 @@ proptest! {
         events in prop::collection::vec((any_event(), any_flow()), 0..60)
     ) {
         let mut link = link();
-        let (mut open, mut greeted, mut key_taken) = (false, false, false);
+        let (mut open, mut greeted, mut key_taken, mut ticked) = (false, false, false, false);
         for (event, flow) in events {
             match &event {
                 Event::Opened if !open && link.state() == ConnectionState::Connecting => {
@@ -228,7 +277,8 @@ proptest! {
                 }
                 Event::Said(Notice::Hello) if open => greeted = true,
                 Event::Said(Notice::KeyTaken) if open && greeted => key_taken = true,
-                Event::Lost { .. } => (open, greeted, key_taken) = (false, false, false),
+                Event::Ticked if key_taken => ticked = true,
+                Event::Lost { .. } => (open, greeted, key_taken, ticked) = (false, false, false, false),
                 _ => {}
             }
             link.next(event);
@@ -237,7 +287,7 @@ proptest! {
             }
             let (state, health, subscription) = (link.state(), health(&link), link.subscription());
             prop_assert!(!state.is_up() || (open && greeted && key_taken), "{state:?} without a key taken");
-            prop_assert!(!state.is_up() || subscription.acknowledged > 0, "{state:?} and carries nothing");
+            prop_assert!(!state.is_up() || subscription.acknowledged > 0 || ticked, "{state:?} and carries nothing");
             if state == ConnectionState::Connected {
                 prop_assert!(link.acknowledged() == 2 && health.data.state != LayerState::Bad);
             }

@@ -1,4 +1,4 @@
-//! The first table of `massive.md`, section 2: keys, plans, acknowledgements, the account's limit.
+//! The way up: keys, plans, acknowledgements, the account's limit.
 
 use super::{Rig, hasty, plan, sharp, three};
 use app::model::{

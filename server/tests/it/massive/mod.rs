@@ -1,5 +1,5 @@
-//! The connection manager against everything that the provider is known to do: a test for each row of `massive.md`, over
-//! real sockets to the simulated market, with less patience than production has.
+//! The connection manager against everything that the provider is known to do, over real sockets to the simulated market,
+//! with less patience than production has; and in `odd`, against a provider that does what the simulated one does not.
 //!
 //! Beyond this module: what no fault can make our client do (send no key, subscribe twice) is tested where messages are
 //! read and lists are made, in unit tests.
@@ -8,6 +8,8 @@ mod data;
 mod endings;
 mod handshake;
 mod isolation;
+mod odd;
+mod provider;
 
 use app::model::{
     connection::{Channel, ConnectionId, Priority},
@@ -28,7 +30,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{net::TcpListener, runtime::Handle, sync::watch, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long a condition may take to come true: a loaded machine fails no test.
@@ -117,9 +119,21 @@ impl Rig {
         policy: Policy,
         endpoint: Endpoint,
     ) -> Self {
+        Self::connect_on(&Handle::current(), address, shutdown, plans, policy, endpoint)
+    }
+
+    /// The same with the connection manager on a runtime of its own.
+    fn connect_on(
+        runtime: &Handle,
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        plans: Vec<ConnectionPlan>,
+        policy: Policy,
+        endpoint: Endpoint,
+    ) -> Self {
         let tasks = Tasks::new(shutdown.clone());
         let (bus, inbox) = bus::open(None, Role::Collector { source: "test" }, &tasks).unwrap();
-        let manager = Manager::start(plans, endpoint, bus, policy, Duration::from_millis(200), &tasks);
+        let manager = Manager::start(plans, endpoint, bus, policy, Duration::from_millis(200), &tasks.on(runtime));
         let (sender, report) = watch::channel(Arc::default());
         let seen = Arc::new(Mutex::default());
         tasks.spawn_vital("reader of the bus", read(inbox, sender, Arc::clone(&seen)));
@@ -135,6 +149,13 @@ impl Rig {
     async fn control(&self) -> Value {
         let answer = self.http.get(format!("http://{}/control", self.address)).send().await.unwrap();
         answer.json().await.unwrap()
+    }
+
+    /// How often events of a connection were dropped for this reason.
+    fn dropped(&self, id: ConnectionId, reason: &str) -> u64 {
+        let report = self.report.borrow();
+        let connection = report.connections.iter().find(|connection| connection.live.id == id).expect("it is there");
+        connection.dropped.iter().find(|count| count.reason == reason).map_or(0, |count| count.total)
     }
 
     /// Waits until a connection is as described.

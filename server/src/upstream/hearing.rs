@@ -1,0 +1,71 @@
+//! What a connection does about the provider's words.
+
+use super::{
+    connection::Connection,
+    dial::Socket,
+    loss::Loss,
+    massive::{self, Notice},
+    state::{Action, Event},
+};
+use app::model::{connection::ConnectionState, time::UnixMillis};
+use tokio_tungstenite::tungstenite::Message;
+use tracing::{debug, info, warn};
+
+/// Sentences of the provider that are remembered, to be told once.
+const SAID_MAX: usize = 16;
+
+impl Connection {
+    pub(super) async fn hear(&mut self, socket: &mut Socket, now: UnixMillis) -> Result<(), Loss> {
+        let before = self.link.state();
+        let was_live = self.link.is_live();
+        for notice in std::mem::take(&mut self.reading.notices) {
+            match &notice {
+                Notice::Problem(words) | Notice::Refused(words) | Notice::Leaving(_, words) => self.complain(words),
+                Notice::Remark(words) => debug!(connection = self.id, "The provider says: {words}"),
+                _ => {}
+            }
+            match self.link.next(Event::Said(notice)) {
+                Some(Action::Authenticate) => {
+                    self.parts.place.presents_key(std::time::Instant::now());
+                    let message = massive::auth_message(self.parts.endpoint.key());
+                    self.send(socket, Message::text(message)).await?;
+                }
+                Some(Action::Subscribe) => {
+                    let messages: Vec<_> = massive::subscribe_messages(self.link.params()).collect();
+                    for message in messages {
+                        self.send(socket, Message::text(message)).await?;
+                    }
+                    self.pulse.subscribed(now);
+                }
+                Some(Action::HangUp(loss)) => return Err(loss),
+                Some(Action::Wait(_)) | None => {}
+            }
+        }
+        if self.link.is_live() && !was_live {
+            self.check(now);
+        }
+        self.show(None);
+        self.tell(before);
+        Ok(())
+    }
+
+    /// A complaint of the provider is an error, once: what it said on this socket already is none.
+    fn complain(&mut self, words: &str) {
+        if self.said.iter().any(|said| said == words) {
+            return;
+        }
+        if self.said.len() < SAID_MAX {
+            self.said.push(words.to_owned());
+        }
+        self.parts.record.error(1, words);
+        warn!(connection = self.id, "Connection {}: the provider says: {words}", self.id);
+    }
+
+    pub(super) fn tell(&self, before: ConnectionState) {
+        let state = self.link.state();
+        if state != before {
+            let why = self.link.reason().map(|why| format!(": {why}")).unwrap_or_default();
+            info!(connection = self.id, "Connection {} is {}{why}", self.id, state.label());
+        }
+    }
+}
