@@ -127,6 +127,7 @@ impl Known {
                 .iter()
                 .map(|(reason, total)| RejectionCount { reason: (*reason).to_owned(), total: *total })
                 .collect(),
+            ..BusStatus::default()
         }
     }
 }
