@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{config::RedisConfig, tasks::Tasks};
 use app::model::{
-    status::{BusKind, BusStatus, RejectionCount, StatusReport},
+    status::{BusKind, BusStatus, Collector, RejectionCount, StatusReport},
     tick::Tick,
+    time::UnixMillis,
 };
 use futures_util::{FutureExt, StreamExt};
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
@@ -73,10 +74,18 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
     };
     tasks.spawn_vital("subscriber of the bus", subscriber.run());
     if let Role::Collector { source } = role {
-        let publisher = Publisher { client, names, source, inbox: from_us, health };
+        let collector = this_collector();
+        let publisher = Publisher { client, names, source, collector, inbox: from_us, health };
         tasks.spawn_vital("publisher of the bus", publisher.run());
     }
     Ok((Arc::new(RedisBus { to_redis, to_us: outbox }), inbox))
+}
+
+/// Who publishes here. The host's name alone would be the same for two servers on one host.
+fn this_collector() -> Collector {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
+    let server = format!("{} (process {})", host.trim(), std::process::id());
+    Collector { server, since: UnixMillis::now() }
 }
 
 struct RedisBus {
@@ -190,6 +199,7 @@ struct Publisher {
     client: Client,
     names: Arc<Names>,
     source: &'static str,
+    collector: Collector,
     inbox: Inbox,
     health: Arc<Health>,
 }
@@ -261,7 +271,7 @@ impl Publisher {
         if let Some(status) = &delivery.status {
             let mut status = StatusReport::clone(status);
             status.head.bus = self.health.status();
-            let json = serde_json::to_string(&status).unwrap_or_default();
+            let json = wire::write_status(&status, &self.collector);
             redis::pipe()
                 .set_ex(&self.names.status, &json, STATUS_EXPIRY_SECONDS)
                 .ignore()

@@ -175,3 +175,66 @@ async fn a_dashboard_beside_a_collector_shows_the_collectors_connections() {
     assert_eq!((&status["feed"], &status["connections"][2]["config"]["ticker_count"]), (&json!("redis"), &json!(100)));
     assert!(price_of(&admin, "JPM").await > 0.0);
 }
+
+/// What TickStock's own manager says of one connection.
+fn theirs(messages: u64) -> String {
+    json!({"connections": {"connection_1": {"name": "primary", "status": "connected", "assigned_tickers": 2,
+        "message_count": messages, "error_count": 0, "last_message_time": null}}})
+    .to_string()
+}
+
+async fn history(admin: &crate::util::Client, what: &str) -> Vec<Value> {
+    let path = format!("/api/admin/history/{what}?from=-15m&connection=1");
+    admin.get_json(&path, 200).await[what].as_array().unwrap().clone()
+}
+
+async fn ticks_on_record(admin: &crate::util::Client) -> u64 {
+    history(admin, "samples").await.iter().filter_map(|sample| sample["ticks"].as_u64()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_that_come_late_or_from_somebody_else_make_no_history() {
+    let redis = RedisServer::start().await;
+    let server = TestServer::start(watcher(&redis)).await;
+    let admin = server.admin().await;
+    const BASE: u64 = 1_125_855;
+    publish(&redis, STATUS, &theirs(BASE)).await;
+    admin.wait_for_state(1, "connected").await;
+    for step in 1..=8_u64 {
+        redis.publish(STATUS, &theirs(BASE + step * 60)).await;
+        // Late, and a second producer on the same channel, whose totals are others.
+        redis.publish(STATUS, &theirs(BASE + step.saturating_sub(2) * 60)).await;
+        if step > 4 {
+            redis.publish(STATUS, &theirs(9_000_000 + step)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    redis.publish(STATUS, &theirs(BASE + 492)).await;
+    let status = eventually("the page warns", || async {
+        let status = admin.status().await;
+        let warnings = status["connections"][0]["config"]["warnings"].to_string();
+        warnings.contains("Two producers publish a status on Redis").then_some(status)
+    })
+    .await;
+    assert_eq!(status["connections"][0]["metrics"]["ticks_total"], BASE + 492);
+    eventually("what came is on record", || async { (ticks_on_record(&admin).await >= 492).then_some(()) }).await;
+    assert_eq!(ticks_on_record(&admin).await, 492);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_collectors_on_one_redis_are_a_warning_with_both_names() {
+    let redis = RedisServer::start().await;
+    let _first = TestServer::start([("REDIS_URL", redis.url.as_str())]).await;
+    let dashboard = TestServer::start([("MARKET_FEED", "redis"), ("REDIS_URL", redis.url.as_str())]).await;
+    let admin = dashboard.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    let warnings = |status: &Value| status["connections"][0]["config"]["warnings"].to_string();
+    assert!(!warnings(&admin.status().await).contains("Two producers"));
+    let _second = TestServer::start([("REDIS_URL", redis.url.as_str())]).await;
+    let warning = eventually("the page warns", || async {
+        Some(warnings(&admin.status().await)).filter(|warnings| warnings.contains("Two producers"))
+    })
+    .await;
+    let process = format!("(process {})", std::process::id());
+    assert_eq!(warning.matches(&process).count(), 2, "both run in this process: {warning}");
+}
