@@ -37,7 +37,9 @@ pub fn Banners(
 ) -> impl IntoView {
     let troubles = Memo::new(move |_| {
         let of_link = link_trouble(link.get(), || clock.get(), || now.get());
-        let of_head = head.with(|head| [bus_trouble(head), source_trouble(head), history_trouble(head)]);
+        let of_head = head.with(|head| {
+            [bus_trouble(head), late_trouble(head), kept_trouble(head), source_trouble(head), history_trouble(head)]
+        });
         of_link.into_iter().chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
     });
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
@@ -89,16 +91,26 @@ fn link_trouble(
 }
 
 fn bus_trouble(head: &StatusHead) -> Option<Trouble> {
-    (!head.bus.connected).then(|| Trouble {
-        tone: "bad",
-        title: "The bus carries no ticks.",
-        detail: head
-            .bus
-            .reason
-            .clone()
-            .unwrap_or_else(|| "Redis does not answer; it is tried again without end.".to_owned()),
-        sign_in: false,
+    let bus = &head.bus;
+    (!bus.connected).then(|| {
+        let unknown = || "Redis does not answer; it is tried again without end.".to_owned();
+        let since =
+            bus.not_publishing_since.map(|since| [". Nothing is published since ", &since.clock(), " UTC."].concat());
+        let detail = bus.reason.clone().unwrap_or_else(unknown) + &since.unwrap_or_default();
+        Trouble { tone: "bad", title: "The bus carries no ticks.", detail, sign_in: false }
     })
+}
+
+fn late_trouble(head: &StatusHead) -> Option<Trouble> {
+    let reason = head.bus.reason.as_ref().filter(|_| head.bus.connected)?;
+    let detail = [reason, ". Prices here are as late."].concat();
+    Some(Trouble { tone: "warn", title: "Ticks come late.", detail, sign_in: false })
+}
+
+fn kept_trouble(head: &StatusHead) -> Option<Trouble> {
+    let reason = head.bus.status_trouble.as_ref()?;
+    let detail = [reason, ". Other dashboards may not see how the connections are; ticks go on."].concat();
+    Some(Trouble { tone: "warn", title: "The status is not on Redis.", detail, sign_in: false })
 }
 
 fn source_trouble(head: &StatusHead) -> Option<Trouble> {
@@ -159,10 +171,31 @@ mod tests {
         let head = StatusHead { bus, status_source: StatusSource::Inferred, ..StatusHead::default() };
         assert_eq!(bus_trouble(&head).expect("a trouble").detail, "connection refused");
         assert_eq!(source_trouble(&head).expect("a trouble").title, "Status is inferred.");
+        assert_eq!((late_trouble(&head), kept_trouble(&head)), (None, None));
         assert_eq!(history_trouble(&head), None);
         let trouble = HistoryTrouble { since: UnixMillis(0), reason: "database or disk is full".into() };
         let head = StatusHead { history_trouble: Some(trouble), ..StatusHead::default() };
         let told = history_trouble(&head).expect("a trouble").detail;
         assert_eq!(told, "Since 00:00:00 UTC: database or disk is full. Ticks and states go on.");
+    }
+
+    #[test]
+    fn a_bus_that_is_late_or_refuses_the_status_says_so_and_carries_ticks() {
+        let bus = BusStatus {
+            connected: true,
+            reason: Some("Redis is 7.6 s behind".into()),
+            status_trouble: Some("Redis does not keep the status: MISCONF".into()),
+            ..BusStatus::default()
+        };
+        let head = StatusHead { bus, ..StatusHead::default() };
+        assert_eq!(bus_trouble(&head), None);
+        assert_eq!(late_trouble(&head).expect("late").detail, "Redis is 7.6 s behind. Prices here are as late.");
+        assert!(kept_trouble(&head).expect("not kept").detail.starts_with("Redis does not keep the status: MISCONF. "));
+        let reason = Some("Redis does not take ticks: it did not answer within 2 s".into());
+        let bus = BusStatus { reason, not_publishing_since: Some(UnixMillis(0)), ..BusStatus::default() };
+        let told = bus_trouble(&StatusHead { bus, ..StatusHead::default() }).expect("a trouble").detail;
+        let expected =
+            "Redis does not take ticks: it did not answer within 2 s. Nothing is published since 00:00:00 UTC.";
+        assert_eq!(told, expected);
     }
 }

@@ -38,6 +38,12 @@ pub fn SummaryStrip(
     let gaps = Signal::derive(move || format::count(open_gaps.get().unwrap_or(0)));
     let any_gap = Signal::derive(move || open_gaps.get().is_some_and(|gaps| gaps > 0));
     let no_history = Signal::derive(move || open_gaps.get().is_none());
+    let bus = Memo::new(move |_| {
+        head.with(|head| (head.bus.lag_ms, head.bus.reason.is_some(), head.bus.unpublished_ticks_total))
+    });
+    let bus_lag = Signal::derive(move || format::count(bus.get().0.unwrap_or(0).into()));
+    let (no_bus_lag, bus_late) = (Signal::derive(move || bus.get().0.is_none()), Signal::derive(move || bus.get().1));
+    let unpublished = Signal::derive(move || bus.get().2);
     let never = Signal::stored(false);
     view! {
         <div class="summary">
@@ -49,6 +55,8 @@ pub fn SummaryStrip(
                 <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
                 <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
                 <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
+                <Item label="bus lag" value=bus_lag unit=Signal::stored(" ms".to_owned()) tone="warn" toned=bus_late hidden=no_bus_lag/>
+                <Count label="ticks not on Redis" count=unpublished tone="warn" only_some=true/>
             </dl>
             <MarketClock clock market=market.into()/>
         </div>

@@ -91,7 +91,7 @@ pub struct BusStatus {
 /// Messages that were dropped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectionCount {
-    /// `too_large`, `not_json`, `symbol`, `price`, `timestamp`, `connection`, `status`.
+    /// `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`.
     pub reason: String,
     /// How many.
     pub total: u64,

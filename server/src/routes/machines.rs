@@ -118,6 +118,12 @@ fn render(state: &AppState) -> String {
         let bus = &report.head.bus;
         metrics::gauge!("tickstock_bus_up").set(f64::from(u8::from(bus.connected)));
         metrics::counter!("tickstock_bus_conflated_ticks_total").absolute(bus.conflated_ticks_total);
+        metrics::counter!("tickstock_bus_unpublished_ticks_total").absolute(bus.unpublished_ticks_total);
+        metrics::counter!("tickstock_bus_missed_ticks_total").absolute(bus.missed_ticks_total);
+        metrics::gauge!("tickstock_bus_status_kept").set(f64::from(u8::from(bus.status_trouble.is_none())));
+        if let Some(lag_ms) = bus.lag_ms {
+            metrics::gauge!("tickstock_bus_lag_seconds").set(f64::from(lag_ms) / 1000.0);
+        }
         metrics::counter!("tickstock_bus_rejected_total").absolute(bus.rejected_total);
         metrics::counter!("tickstock_unassigned_ticks_total").absolute(report.head.summary.unassigned_ticks_total);
         let hub = state.hub.counters();

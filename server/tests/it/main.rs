@@ -6,6 +6,7 @@
 
 mod budgets;
 mod bus;
+mod bus_faults;
 mod connections;
 mod history;
 mod massive;

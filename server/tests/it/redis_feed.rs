@@ -238,3 +238,37 @@ async fn two_collectors_on_one_redis_are_a_warning_with_both_names() {
     let process = format!("(process {})", std::process::id());
     assert_eq!(warning.matches(&process).count(), 2, "both run in this process: {warning}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_does_not_take_is_a_gap_of_the_bus_with_its_exact_count() {
+    let mut redis = RedisServer::start().await;
+    let url = redis.url.clone();
+    let server = TestServer::start([("REDIS_URL", url.as_str())]).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    let bus = |status: &Value| (status["bus"]["connected"] == true, status["bus"]["unpublished_ticks_total"].as_u64());
+    eventually("ticks are published", || async { bus(&admin.status().await).0.then_some(()) }).await;
+    let before = bus(&admin.status().await).1;
+    redis.kill();
+    let gap_of_bus = || async { history(&admin, "gaps").await.into_iter().find(|gap| gap["name"] == "bus-1") };
+    let open = eventually("it is in the ledger while it lasts", gap_of_bus).await;
+    assert_eq!(
+        (&open["connection_id"], &open["cause"], &open["ended_at"]),
+        (&Value::Null, &json!("bus_down"), &Value::Null)
+    );
+    eventually("ticks are lost", || async { (bus(&admin.status().await).1 > before.map(|n| n + 300)).then_some(()) })
+        .await;
+    redis.restart().await;
+    let ended =
+        eventually("the gap is over", || async { gap_of_bus().await.filter(|gap| gap["ended_at"].is_string()) }).await;
+    let total = bus(&admin.status().await).1.unwrap();
+    assert_eq!(ended["unpublished_ticks"], total - before.unwrap(), "{ended}");
+    let events = history(&admin, "events").await;
+    let told = |part: &str| events.iter().any(|event| event["text"].as_str().unwrap().contains(part));
+    assert!(
+        told("Ticks are not published to Redis (gap bus-1)") && told("were not published (gap bus-1)"),
+        "{events:?}"
+    );
+    let csv = admin.get("/api/admin/history/gaps?format=csv", 200).await;
+    assert!(csv.lines().next().unwrap().contains("unpublished_ticks") && csv.contains("bus-1"), "{csv}");
+}

@@ -1,9 +1,11 @@
 //! What the tests stand on.
 
+mod proxy;
 mod redis;
 mod server;
 mod socket;
 
+pub(crate) use proxy::Proxy;
 pub(crate) use redis::RedisServer;
 pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;
