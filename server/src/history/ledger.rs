@@ -53,6 +53,8 @@ struct Watch {
     up_run: Option<u64>,
     /// The loss that was known then: any other one is news. Times of observing say nothing, they are later.
     up_loss_at: Option<UnixMillis>,
+    /// When it was first wanted up and was not, before it ever was.
+    wanted_since: Option<UnixMillis>,
     /// The last time that its silence was normal.
     quiet_at: Option<UnixMillis>,
     /// The end of the last gap: the next one starts no earlier.
@@ -249,6 +251,9 @@ impl Watch {
         if let Some(absence) = self.absence.take() {
             return Some(self.absent(connection, absence));
         }
+        if self.up_at.is_none() {
+            self.wanted_since.get_or_insert(live.state_since.unwrap_or(now).min(now));
+        }
         let news = self.news_of_loss(live);
         let (cause, alive_at, loss) = match live.state {
             S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at), None),
@@ -267,6 +272,11 @@ impl Watch {
             (None, _) if cause == GapCause::CollectorSilent => "The collector was started anew".to_owned(),
             (None, Some(reason)) => reason.clone(),
             (None, None) => cause.label().to_owned(),
+        };
+        // Frames of a connection that was never up are no sign that nothing is missed.
+        let alive_at = match self.up_at {
+            Some(_) => alive_at,
+            None => self.last_tick.max(live.metrics.last_update).or(self.wanted_since),
         };
         // The last status is a sign of life too.
         let alive_at = alive_at.max(loss.filter(|loss| is_elsewhere(loss.kind)).map(|loss| loss.at));

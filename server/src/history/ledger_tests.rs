@@ -128,6 +128,20 @@ fn a_loss_that_is_observed_later_than_it_was_is_no_unknown_one() {
 }
 
 #[test]
+fn the_first_outage_ever_begins_when_the_connection_was_first_wanted() {
+    let mut ledger = Ledger::default();
+    let mut wanted = seen(ConnectionState::Connecting, START, 0, 0);
+    (wanted.live.metrics.last_update, wanted.live.last_heartbeat) = (None, None);
+    assert_eq!(ledger.see([&wanted], UnixMillis(START + 50)), []);
+    // The socket is open and pongs come, and the key is never answered.
+    let mut failed = seen(ConnectionState::Reconnecting, START + 15_000, 0, 0);
+    failed.live.metrics.last_update = None;
+    failed.live.last_heartbeat = Some(UnixMillis(START + 14_900));
+    let gap = one(ledger.see([&failed], UnixMillis(START + 15_000)));
+    assert_eq!((gap.started_at, gap.last_tick_at), (UnixMillis(START), None));
+}
+
+#[test]
 fn a_tick_from_before_the_gap_that_is_counted_late_does_not_end_it() {
     let mut ledger = after_a_minute();
     let lost = seen(ConnectionState::Reconnecting, START + 500, 604, START + 400);
