@@ -285,7 +285,7 @@ impl Gap {
         Some(match self.rate_basis {
             RateBasis::Before => {
                 let seconds = self.rate_seconds;
-                let (length, unit) = if seconds % 60 == 0 { (seconds / 60, " min") } else { (seconds, " s") };
+                let (length, unit) = if seconds.is_multiple_of(60) { (seconds / 60, " min") } else { (seconds, " s") };
                 ["rate of the ", &length.to_string(), unit, " before"].concat()
             }
             RateBasis::LastKnown(at) => {
