@@ -236,7 +236,9 @@ mod tests {
         assert_eq!((&ticked["ticks"], &ticked["ticks_total"]), (&json!(7), &json!(9_900)));
         assert_eq!(ticked.get("snapshot"), None);
         let snapshot = Frame::Snapshot(Box::new(Snapshot { rows: vec![row], ..Snapshot::default() }));
-        for batch in [JsonEvents::first_batch(&snapshot), JsonEvents::default().batch(std::slice::from_ref(&snapshot), &[row])] {
+        for batch in
+            [JsonEvents::first_batch(&snapshot), JsonEvents::default().batch(std::slice::from_ref(&snapshot), &[row])]
+        {
             let repeated = read(&batch);
             assert_eq!((&repeated["ticks"], &repeated["ticks_total"]), (&json!(9_900), &json!(9_900)));
             assert_eq!(repeated["snapshot"], json!(true));

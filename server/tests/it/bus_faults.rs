@@ -1,5 +1,5 @@
 //! What goes wrong with Redis, and what of it is told: each tick that is published arrives at Redis' subscribers, or is counted;
-//! each that arrives there arrives at our own inbox too.
+//! each that arrives there arrives at our own inbox too. `BUS_FAULT_SECONDS` makes the faults that last longer.
 
 use crate::util::{PATIENCE, Proxy, RedisServer, TestServer, eventually};
 use app::model::{
@@ -8,6 +8,7 @@ use app::model::{
     tick::Tick,
     time::UnixMillis,
 };
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use server::{
     bus::{self, Delivery, Inbox, Role, TickBus, read_tick},
     config::RedisConfig,
@@ -146,14 +147,18 @@ impl Collector {
             self.seen.len(),
             theirs.len()
         );
-        let mut latest = BTreeMap::new();
-        theirs.iter().for_each(|n| drop(latest.insert(n % SYMBOLS.len() as u64, *n)));
+        let latest: BTreeMap<_, _> = theirs.iter().map(|n| (n % SYMBOLS.len() as u64, *n)).collect();
         let newest = (self.published - SYMBOLS.len() as u64..self.published).collect::<BTreeSet<_>>();
         assert_eq!(latest.into_values().collect::<BTreeSet<_>>(), newest, "the latest of each symbol was published");
         sleep(Duration::from_millis(300)).await;
         self.look();
         assert_eq!(self.status.unpublished_ticks_total, unpublished, "and stays so");
     }
+}
+
+/// How long a fault lasts that takes its time.
+fn fault_time() -> Duration {
+    Duration::from_secs(std::env::var("BUS_FAULT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4))
 }
 
 fn port_of(redis: &RedisServer) -> u16 {
@@ -299,9 +304,9 @@ async fn a_redis_that_is_paused_is_down_until_it_goes_on_and_loses_nothing_that_
     let mut collector = Collector::connected(&redis.url).await;
     collector.publish_for(Duration::from_millis(100), 10).await;
     let since = Instant::now();
-    redis.command("CLIENT PAUSE 4000 WRITE").await.unwrap();
+    redis.command(&format!("CLIENT PAUSE {} WRITE", fault_time().as_millis())).await.unwrap();
     let mut looks = Vec::new();
-    while since.elapsed() < Duration::from_millis(3_900) {
+    while since.elapsed() < fault_time() - Duration::from_millis(100) {
         collector.publish_for(Duration::from_millis(50), 10).await;
         looks.push((since.elapsed(), collector.status.connected, collector.status.reason.is_some()));
     }
@@ -321,7 +326,7 @@ async fn a_redis_that_stood_still_takes_what_it_was_sent_and_the_rest_is_counted
     let mut collector = Collector::connected(&redis.url).await;
     collector.publish_for(Duration::from_millis(100), 10).await;
     redis.hang();
-    collector.publish_for(Duration::from_secs(3), 10).await;
+    collector.publish_for(fault_time(), 10).await;
     assert!(!collector.status.connected);
     redis.go_on();
     collector.until("it goes on", |bus| bus.connected).await;
@@ -389,6 +394,68 @@ async fn after_each_outage_our_own_inbox_has_the_latest_of_each_symbol_without_a
         assert_eq!(collector.status.unpublished_ticks_total, lost, "outage {outage}");
     }
     assert_eq!(collector.seen.len(), 4 * SYMBOLS.len(), "and nothing else: {:?}", collector.seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_redis_dies_in_the_middle_of_each_tick_came_back_or_is_counted() {
+    let mut redis = RedisServer::start().await;
+    let mut collector = Collector::connected(&redis.url).await;
+    for _ in 0..3 {
+        collector.publish_for(Duration::from_millis(100), 200).await;
+        redis.kill();
+        collector.publish_for(Duration::from_millis(100), 200).await;
+        collector.until("the loss is noticed", |bus| !bus.connected).await;
+        redis.restart().await;
+        collector.until("it is back", |bus| bus.connected).await;
+    }
+    collector.publish(60);
+    let published = collector.published;
+    let since = Instant::now();
+    while collector.seen.len() as u64 + collector.status.unpublished_ticks_total != published {
+        let sum = (collector.seen.len(), collector.status.unpublished_ticks_total);
+        assert!(since.elapsed() < PATIENCE, "{sum:?} of {published}");
+        collector.look();
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(collector.seen.iter().collect::<BTreeSet<_>>().len(), collector.seen.len(), "none twice");
+    for symbol in 0..SYMBOLS.len() as u64 {
+        let of_symbol = collector.seen.iter().filter(|n| *n % SYMBOLS.len() as u64 == symbol);
+        assert!(of_symbol.is_sorted(), "no symbol goes back in time");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_faults_by_chance_every_tick_is_accounted_for() {
+    let redis = RedisServer::start().await;
+    redis.command("ACL SETUSER feed on >secret ~* &* +@all").await.unwrap();
+    let mut listener = redis.listen(CHANNEL).await;
+    let mut collector = Collector::connected(&redis.url_of("feed", "secret")).await;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let since = Instant::now();
+    while since.elapsed() < fault_time() {
+        match random.random_range(0..5) {
+            0 => drop(redis.command("CLIENT KILL TYPE normal").await),
+            1 => drop(redis.command(&format!("CLIENT KILL ID {}", own_subscription(&redis).await)).await),
+            2 => drop(redis.command("CLIENT PAUSE 200 WRITE").await),
+            3 => {
+                redis.hang();
+                collector.publish_for(Duration::from_millis(100), 20).await;
+                redis.go_on();
+            }
+            _ => {
+                redis.command("ACL SETUSER feed -publish").await.unwrap();
+                collector.publish_for(Duration::from_millis(50), 20).await;
+                redis.command("ACL SETUSER feed +publish").await.unwrap();
+            }
+        }
+        let time = Duration::from_millis(random.random_range(0..400));
+        collector.publish_for(time, random.random_range(1..100)).await;
+    }
+    collector.until("it is back", |bus| bus.connected).await;
+    collector.publish(60);
+    collector.agree(listener.rest().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@
 //! The bus carries ticks when Redis takes `PUBLISH`, and nothing else is asked of it: one that cannot write to its disk, is out
 //! of memory or is a replica refuses the status key, which is a trouble of its own, and passes ticks on.
 
+mod connection;
 mod health;
 mod publisher;
 mod subscriber;

@@ -6,6 +6,7 @@
 
 use super::{
     ANSWER_TIMEOUT, Names, Retry, answered,
+    connection::{Answer, Connection, What, ask, connect, error_of, probe},
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
@@ -21,23 +22,21 @@ use app::model::{
     time::UnixMillis,
 };
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use redis::{
-    AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, ServerError, Value, aio::MultiplexedConnection,
-};
+use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
 const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
 const PIPELINES_MAX: usize = 32;
 const STATUS_EXPIRY_SECONDS: u64 = 10;
+/// A connection on which nothing goes may be dead: so often it is tried.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that a connection, once made, waits for our own subscription to come back too: what is published before it is
 /// handed over without the detour, and what the last connection left open is only then known.
 const SUBSCRIBER_WAIT: Duration = Duration::from_secs(2);
 /// While Redis takes none, ticks are taken out of the mailbox so often.
 const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
-/// A new connection that is not answered for so long may be dead as well.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that did not answer while a new one was made and answered has so much time left.
 const LAST_CHANCE: Duration = Duration::from_millis(100);
 
@@ -61,7 +60,7 @@ pub(super) struct Publisher {
     json: String,
     /// Since when Redis takes what is published.
     proven_at: Option<Instant>,
-    /// It was asked on this connection whether it does.
+    /// It was asked whether it does: at the begin of a connection, and when nothing else was published for a while.
     probed: bool,
     /// It does not, so that ticks wait and are conflated.
     in_trouble: bool,
@@ -71,16 +70,6 @@ pub(super) struct Publisher {
     hold_until: Instant,
     retry: Retry,
 }
-
-/// What a pipeline published.
-#[derive(Clone, Copy)]
-enum What {
-    Probe,
-    Status,
-    Ticks { first: u64, count: usize },
-}
-
-type Answer = (What, RedisResult<Vec<Value>>);
 
 /// How a connection ended.
 enum Ended {
@@ -94,12 +83,6 @@ fn this_collector() -> Collector {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
     let server = format!("{} (process {})", host.trim(), std::process::id());
     Collector { server, since: UnixMillis::now() }
-}
-
-struct Connection {
-    redis: MultiplexedConnection,
-    /// By which Redis knows it, if it tells.
-    id: Option<i64>,
 }
 
 impl Publisher {
@@ -194,6 +177,10 @@ impl Publisher {
                     continue;
                 }
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
+                () = sleep_until(heard + IDLE_INTERVAL), if !has_asked && self.proven_at.is_some() => {
+                    self.probed = false;
+                    continue;
+                }
                 () = sleep_until(heard + ANSWER_TIMEOUT), if has_asked => {
                     match self.wait_for_life(connection, &mut answers).await {
                         Ok(answer) => answer,
@@ -216,16 +203,14 @@ impl Publisher {
 
     /// What goes next: the status, then ticks in order. As long as nothing was taken, one thing alone.
     fn next(&mut self, is_idle: bool) -> Option<(What, Pipeline)> {
-        if self.proven_at.is_none() {
-            if !is_idle {
-                return None;
-            }
-            if !self.probed && self.hold_until <= Instant::now() {
-                self.probed = true;
-                let mut pipeline = redis::pipe();
-                pipeline.publish(&self.names.probe, "");
-                return Some((What::Probe, pipeline));
-            }
+        if self.proven_at.is_none() && !is_idle {
+            return None;
+        }
+        if !self.probed && self.hold_until <= Instant::now() {
+            self.probed = true;
+            let mut pipeline = redis::pipe();
+            pipeline.publish(&self.names.probe, "");
+            return Some((What::Probe, pipeline));
         }
         if let Some(status) = self.status.take() {
             return Some((What::Status, self.status_pipeline(&status)));
@@ -334,7 +319,7 @@ impl Publisher {
                 None if !self.refused => self.proven(),
                 // A user may be confined to the channels that are needed: then these tell.
                 Some(error) if !error.details().is_some_and(|words| words.contains("channel")) => {
-                    self.tell_refusal(error)
+                    self.tell_refusal(error);
                 }
                 _ => self.in_trouble = true,
             },
@@ -365,6 +350,7 @@ impl Publisher {
     fn proven(&mut self) {
         self.health.confirmed();
         self.in_trouble = false;
+        self.hold_until = Instant::now();
         if self.proven_at.is_none() {
             self.proven_at = Some(Instant::now());
             self.health.set(Part::Publishing, None);
@@ -439,48 +425,5 @@ impl Publisher {
             }
             return Err(Ended::Replaced(new));
         }
-    }
-}
-
-async fn connect(client: &Client) -> RedisResult<Connection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
-    let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let id = match answered(redis::cmd("CLIENT").arg("ID").query_async(&mut redis)).await {
-        Ok(id) => Some(id),
-        Err(error) if error.code().is_some() => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Connection { redis, id })
-}
-
-/// A new connection, once Redis answered on it whether it takes what is published. It answers when it goes on after a pause; the
-/// old connection is then answered as well.
-async fn probe(client: Client, channel: String) -> RedisResult<Connection> {
-    let asked = async {
-        let mut connection = connect(&client).await?;
-        match redis::cmd("PUBLISH").arg(channel).arg("").query_async::<Value>(&mut connection.redis).await {
-            Err(error) if error.code().is_none() => Err(error),
-            _ => Ok(connection),
-        }
-    };
-    match timeout(PROBE_TIMEOUT, asked).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
-            sleep(Retry::LONGEST).await;
-            Err(error)
-        }
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-    }
-}
-
-async fn ask(mut redis: MultiplexedConnection, what: What, pipeline: Pipeline) -> Answer {
-    let count = pipeline.len();
-    (what, redis.send_packed_commands(&pipeline, 0, count).await)
-}
-
-fn error_of(value: Option<&Value>) -> Option<&ServerError> {
-    match value {
-        Some(Value::ServerError(error)) => Some(error),
-        _ => None,
     }
 }

@@ -37,7 +37,14 @@ impl RedisServer {
     /// Starts it again on the same port.
     pub(crate) async fn restart(&mut self) {
         let port = self.port.to_string();
-        self.run(&["--port", &port, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]).await;
+        let data = self.data();
+        std::fs::create_dir_all(&data).unwrap();
+        let data = data.to_str().unwrap();
+        self.run(&["--port", &port, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", data]).await;
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
     }
 
     async fn run(&mut self, arguments: &[&str]) {
@@ -89,16 +96,15 @@ impl RedisServer {
         let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
         let mut words = words.split(' ');
         let mut command = redis::cmd(words.next().unwrap());
-        words.for_each(|word| drop(command.arg(word)));
+        for word in words {
+            command.arg(word);
+        }
         command.query_async(&mut connection).await
     }
 
     /// Its disk is gone: it refuses to write, and to be pinged, and says MISCONF.
     pub(crate) async fn lose_the_disk(&self) {
-        let folder = self.folder.path().join("gone");
-        std::fs::create_dir(&folder).unwrap();
-        self.command(&format!("CONFIG SET dir {}", folder.display())).await.unwrap();
-        std::fs::remove_dir(&folder).unwrap();
+        std::fs::remove_dir(self.data()).unwrap();
         let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
         let _: () = redis::cmd("CONFIG").arg("SET").arg("save").arg("1 1").query_async(&mut connection).await.unwrap();
         self.command("SET something 1").await.unwrap();
