@@ -104,6 +104,10 @@ pub enum LossKind {
     ForceDisconnect,
     /// Nothing that was asked for was acknowledged.
     NothingSubscribed,
+    /// The collector elsewhere publishes neither a status nor ticks any more.
+    CollectorSilent,
+    /// Redis, over which status and ticks come, cannot be reached.
+    BusDown,
 }
 
 impl LossKind {
@@ -120,6 +124,8 @@ impl LossKind {
             Self::SlowConsumer => "slow consumer",
             Self::ForceDisconnect => "forced off",
             Self::NothingSubscribed => "nothing subscribed",
+            Self::CollectorSilent => "collector silent",
+            Self::BusDown => "bus down",
         }
     }
 }

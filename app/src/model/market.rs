@@ -39,6 +39,20 @@ pub enum SessionKind {
 }
 
 impl SessionKind {
+    /// The sessions in which ticks are to be expected: pre-market, regular, after hours.
+    pub const OPEN_COUNT: usize = 3;
+
+    /// Its place among them; a market without hours is always in the regular one.
+    #[must_use]
+    pub fn place(self) -> Option<usize> {
+        match self {
+            Self::Pre => Some(0),
+            Self::Regular | Self::AlwaysOpen => Some(1),
+            Self::Post => Some(2),
+            Self::Closed => None,
+        }
+    }
+
     /// The words shown for it.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -149,16 +163,22 @@ impl Calendar {
     /// The milliseconds of a stretch in which ticks were to be expected.
     #[must_use]
     pub fn open_ms(self, from: UnixMillis, to: UnixMillis) -> u64 {
-        let (mut at, mut open_ms) = (from, 0);
+        self.session_ms(from, to).iter().sum()
+    }
+
+    /// The same for each session, at its [`SessionKind::place`].
+    #[must_use]
+    pub fn session_ms(self, from: UnixMillis, to: UnixMillis) -> [u64; SessionKind::OPEN_COUNT] {
+        let (mut at, mut spent) = (from, [0; SessionKind::OPEN_COUNT]);
         while at < to {
             let session = self.session_at(at);
             let until = session.until.map_or(to, |until| until.min(to));
-            if session.is_open() {
-                open_ms += until.millis_since(at).unsigned_abs();
+            if let Some(place) = session.kind.place() {
+                spent[place] += until.millis_since(at).unsigned_abs();
             }
             at = until;
         }
-        open_ms
+        spent
     }
 }
 

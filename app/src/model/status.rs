@@ -368,6 +368,27 @@ pub struct ConnectionStatus {
     pub standstill: Option<Standstill>,
 }
 
+/// Who collects ticks and publishes their status: one run of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collector {
+    /// How the server is called.
+    pub server: String,
+    /// When it began to collect.
+    pub since: UnixMillis,
+}
+
+/// What this process makes of the status that it follows. It does not travel: every reader judges for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Who published the status, where it says so.
+    pub collector: Option<Collector>,
+    /// The run of counters that the totals belong to. Two totals may be subtracted only when both have the same number
+    /// here; another number is another producer, another start of it, or another way to count.
+    pub counter_run: u64,
+    /// What is wrong when several producers publish a status at once, with their names.
+    pub rivals: Option<String>,
+}
+
 /// What is said of all connections together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatusHead {
@@ -389,6 +410,9 @@ pub struct StatusHead {
     pub history_trouble: Option<HistoryTrouble>,
     /// Totals.
     pub summary: Summary,
+    /// Where the status comes from, as this process sees it.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// The status JSON.

@@ -76,7 +76,7 @@ fn charts_tables_gaps_and_events_are_all_in_the_markup() {
         "<b>closed by the provider",
         "(code 1008)",
         "2,500",
-        "62.5 ticks/s over the 5 m 00 s before",
+        "62.5 ticks/s, rate of the 5 min before",
         "id=\"event-41\"",
         "href=\"#event-41\"",
         "Closed by the provider with code 1008: policy",

@@ -4,12 +4,12 @@
 use crate::text::tidy_json;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    status::{ConnectionStatus, StatusReport, Summary},
+    status::{Collector, ConnectionStatus, StatusReport, Summary},
     symbol::Symbol,
     tick::Tick,
     time::UnixMillis,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
@@ -161,6 +161,27 @@ fn connection(raw: &str) -> Option<ConnectionId> {
     (id > 0).then_some(id)
 }
 
+/// A status as it is published: with the name of whoever does, so that readers can tell two of them apart.
+#[derive(Serialize)]
+struct Published<'a> {
+    #[serde(flatten)]
+    report: &'a StatusReport,
+    collector: &'a Collector,
+}
+
+/// The same as it is read. Servers of older versions do not name themselves.
+#[derive(Deserialize)]
+struct Received {
+    #[serde(flatten)]
+    report: StatusReport,
+    collector: Option<Collector>,
+}
+
+/// A status's JSON, as `collector` publishes it.
+pub(super) fn write_status(report: &StatusReport, collector: &Collector) -> String {
+    serde_json::to_string(&Published { report, collector }).unwrap_or_default()
+}
+
 /// Reads a status: ours, or the shape that TickStockAppV2's own manager returns. Its words come from whoever may publish.
 pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
     if bytes.len() > STATUS_BYTES_MAX {
@@ -169,8 +190,11 @@ pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
     let unreadable = |why: String| format!("a status that cannot be read: {why}");
     let mut status: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
     tidy_json(&mut status);
-    match StatusReport::deserialize(&status) {
-        Ok(report) => Ok(report),
+    match Received::deserialize(&status) {
+        Ok(Received { mut report, collector }) => {
+            report.head.origin.collector = collector;
+            Ok(report)
+        }
         Err(ours) => match TickStockStatus::deserialize(&status) {
             Ok(status) => Ok(status.into()),
             Err(theirs) => Err(unreadable(format!("{ours}; as TickStock's: {theirs}"))),
@@ -400,6 +424,14 @@ mod tests {
         let mut report = StatusReport::default();
         report.connections.push(ConnectionStatus::default());
         let json = serde_json::to_vec(&report).expect("serialises");
-        assert_eq!(read_status(&json), Ok(report));
+        assert_eq!(read_status(&json).as_ref(), Ok(&report), "an older version's, without a name");
+        let collector = Collector { server: "a (process 7)".into(), since: UnixMillis(1_768_998_896_789) };
+        let json = write_status(&report, &collector);
+        assert!(
+            json.contains(r#""collector":{"server":"a (process 7)","since":"2026-01-21T12:34:56.789Z"}"#),
+            "{json}"
+        );
+        report.head.origin.collector = Some(collector);
+        assert_eq!(read_status(json.as_bytes()), Ok(report));
     }
 }

@@ -1,4 +1,4 @@
-//! The gap ledger: which connection missed ticks, from when to when, and why (spec M5).
+//! The gap ledger: which connection missed ticks, from when to when, and why.
 //!
 //! ```text
 //!            lost, mute                        first tick after, silence became normal, switched off
@@ -8,29 +8,27 @@
 //! Plain data: times are handed in, gaps that changed are handed out, to be written. Quiet is no gap: a connection whose
 //! silence is normal is not mute, and one that comes back into a closed market has ended its gap without a tick.
 
+mod bus;
+mod rates;
+
 use crate::database::history::{Past, PastRate};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    health::{LayerState, LossKind},
-    history::gap::{GAP_SYMBOLS_MAX, Gap, GapCause},
-    market::{Calendar, SessionKind},
-    status::{ConnectionLive, ConnectionStatus, Feed, Standstill},
+    health::{LastLoss, LayerState, LossKind},
+    history::gap::{BUS, CauseStep, GAP_SYMBOLS_MAX, Gap, GapCause},
+    market::Calendar,
+    status::{ConnectionLive, ConnectionStatus, Feed, Standstill, StatusHead, StatusSource},
     time::UnixMillis,
 };
-use std::collections::{BTreeMap, VecDeque};
+use bus::BusWatch;
+use rates::Rates;
+use std::collections::BTreeMap;
 
-/// Estimates rest on the rate of the last five minutes, one reading a second.
-const READINGS_MAX: usize = Past::RATE_SECONDS as usize;
-const READING_MS: i64 = 900;
-/// Over less than this a rate says nothing.
-const RATE_MS_MIN: i64 = 5_000;
-/// Before the open and after the close: what comes in the first seconds after the close are the regular session's last reports.
-const THIN_RATE_MS_MIN: i64 = 60_000;
-
-/// The ledger of all connections.
+/// The ledger of all connections, and of the bus.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     calendar: Calendar,
+    bus: BusWatch,
     /// Gaps of earlier runs whose end was never written, ended now: to be handed out once.
     overdue: Vec<Gap>,
     watches: BTreeMap<ConnectionId, Watch>,
@@ -46,18 +44,22 @@ struct Watch {
     /// When this server was not there to look; becomes a gap at the first sight.
     absence: Option<Absence>,
     ticks_total: u64,
+    /// The run of counters that the total belongs to.
+    counter_run: u64,
     last_tick: Option<UnixMillis>,
     /// The last time that it was seen up.
     up_at: Option<UnixMillis>,
-    /// How it had been lost before, when it was seen up: another loss is news, whatever the times of both.
-    known_loss: Option<UnixMillis>,
+    /// The run of counters then, when the collector's status was fresh.
+    up_run: Option<u64>,
+    /// The loss that was known then: any other one is news. Times of observing say nothing, they are later.
+    up_loss_at: Option<UnixMillis>,
     /// When it was first wanted up and was not, before it ever was.
     wanted_since: Option<UnixMillis>,
     /// The last time that its silence was normal.
     quiet_at: Option<UnixMillis>,
     /// The end of the last gap: the next one starts no earlier.
     free_at: UnixMillis,
-    readings: Readings,
+    rates: Rates,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,8 @@ struct Absence {
     cause: GapCause,
     words: String,
     rate: Option<PastRate>,
+    /// Did this server take ticks in by itself? Else nobody knows whether any were missed.
+    is_ours: bool,
 }
 
 impl Ledger {
@@ -83,9 +87,17 @@ impl Ledger {
     pub(super) fn resume(past: Past, feed: Feed, now: UnixMillis) -> Self {
         let mut ledger = Self { calendar: Calendar::of(feed), ..Self::default() };
         for (id, number) in past.numbers {
-            ledger.watch(id).number = number;
+            match id {
+                BUS => ledger.bus.number = number,
+                id => ledger.watch(id).number = number,
+            }
         }
+        past.quarters.iter().for_each(|quarter| ledger.watch(quarter.connection_id).rates.usual(quarter));
         for gap in past.open {
+            if gap.connection_id == BUS {
+                ledger.bus.resume(gap);
+                continue;
+            }
             let attempts_before = gap.attempts;
             let (id, next_began) = (gap.connection_id, gap.started_at);
             let open = Open { gap, attempts_before, reconnects_before: 0 };
@@ -104,24 +116,26 @@ impl Ledger {
         let words = [how, &since.to_string(), " and started again at ", &now.to_string()].concat();
         for id in run.connection_ids {
             let rate = past.rates.iter().find(|rate| rate.connection_id == id).copied();
-            let rate = rate.map(|rate| if feed == Feed::Redis { PastRate { covered_ms: 0, ..rate } } else { rate });
-            ledger.watch(id).absence = Some(Absence { since, cause, words: words.clone(), rate });
+            let is_ours = feed != Feed::Redis;
+            ledger.watch(id).absence = Some(Absence { since, cause, words: words.clone(), rate, is_ours });
         }
         ledger
     }
 
-    /// Looks at every connection of a report; answers the gaps that began, went on or ended with it.
+    /// Looks at the bus and at every connection of a report; answers the gaps that began, went on or ended with it.
     pub(super) fn observe<'a>(
         &mut self,
+        head: &StatusHead,
         connections: impl IntoIterator<Item = &'a ConnectionStatus>,
         now: UnixMillis,
     ) -> Vec<Gap> {
         let mut changed = std::mem::take(&mut self.overdue);
+        changed.extend(self.bus.observe(&head.bus, now));
         let mut seen = Vec::new();
         for connection in connections {
             let id = connection.live.id;
             seen.push(id);
-            changed.extend(self.watch(id).observe(connection, now));
+            changed.extend(self.watch(id).observe(head, connection, now));
         }
         // A connection that is configured no more will never tick again.
         let gone = self.watches.iter_mut().filter(|(id, _)| !seen.contains(id));
@@ -131,7 +145,14 @@ impl Ledger {
 
     fn watch(&mut self, id: ConnectionId) -> &mut Watch {
         let calendar = self.calendar;
-        self.watches.entry(id).or_insert_with(|| Watch { calendar, ..Watch::default() })
+        let new = || Watch { calendar, rates: Rates::new(calendar), ..Watch::default() };
+        self.watches.entry(id).or_insert_with(new)
+    }
+
+    /// Looks at connections whose counters are this process's own.
+    #[cfg(test)]
+    fn see<'a>(&mut self, connections: impl IntoIterator<Item = &'a ConnectionStatus>, now: UnixMillis) -> Vec<Gap> {
+        self.observe(&StatusHead::default(), connections, now)
     }
 
     /// The gaps that last.
@@ -142,30 +163,42 @@ impl Ledger {
 }
 
 impl Watch {
-    fn observe(&mut self, connection: &ConnectionStatus, now: UnixMillis) -> Option<Gap> {
+    fn observe(&mut self, head: &StatusHead, connection: &ConnectionStatus, now: UnixMillis) -> Option<Gap> {
         let live = &connection.live;
         let metrics = &live.metrics;
-        // The counter of a connection that was made anew starts again at zero; that alone is no tick.
-        let ticked = metrics.ticks_total != self.ticks_total && metrics.ticks_total > 0;
+        let counter_run = head.origin.counter_run;
+        let anew = std::mem::replace(&mut self.counter_run, counter_run) != counter_run;
+        if anew {
+            self.rates.start_anew();
+        }
+        // A counter that is another one, or starts again at zero, is no tick by that alone.
+        let moved = (anew || metrics.ticks_total != self.ticks_total) && metrics.ticks_total > 0;
         self.ticks_total = metrics.ticks_total;
-        let changed = if self.open.is_some() { self.go_on(live, ticked, now) } else { self.begin(connection, now) };
+        let changed = match &self.open {
+            Some(open) => {
+                let ticked = moved && is_after(metrics.last_update, open.gap.started_at, now).unwrap_or(!anew);
+                self.go_on(live, ticked, anew, now)
+            }
+            None => self.begin(head, connection, now),
+        };
         self.last_tick = self.last_tick.max(metrics.last_update);
         if live.state.is_up() && live.state != ConnectionState::Mute {
             self.up_at = Some(now);
-            self.known_loss = live.last_loss.as_ref().map(|loss| loss.at);
+            self.up_loss_at = live.last_loss.as_ref().map(|loss| loss.at);
+            self.up_run = (head.status_source == StatusSource::Reported).then_some(counter_run);
             // Not while it merely pauses as it usually does: a silence that outlasts that began with the last tick.
             if live.health.data.state == LayerState::Quiet && live.coverage.mute_after_ms.is_none() {
                 self.quiet_at = Some(now);
             }
         }
         if self.open.is_none() {
-            self.readings.take(now, metrics.ticks_total, self.calendar.session_at(now).kind);
+            self.rates.read(now, metrics.ticks_total);
         }
         changed
     }
 
     /// A gap lasts: has it ended?
-    fn go_on(&mut self, live: &ConnectionLive, ticked: bool, now: UnixMillis) -> Option<Gap> {
+    fn go_on(&mut self, live: &ConnectionLive, ticked: bool, anew: bool, now: UnixMillis) -> Option<Gap> {
         // It lasted when nobody watched, and has that time inside it.
         self.absence = None;
         if ticked {
@@ -177,40 +210,38 @@ impl Watch {
         if !live.enabled || quiet {
             return self.end(if quiet { live.state_since.unwrap_or(now) } else { now }, None);
         }
-        let why = self.better_reason(live);
         let open = self.open.as_mut()?;
+        if anew {
+            (open.attempts_before, open.reconnects_before) = (open.gap.attempts, live.metrics.reconnects_total);
+        }
         let tried = live.metrics.reconnects_total.saturating_sub(open.reconnects_before);
         let attempts = open.attempts_before.saturating_add(u32::try_from(tried).unwrap_or(u32::MAX));
-        let is_news = attempts > open.gap.attempts || why.is_some();
+        let mut is_news = attempts > open.gap.attempts;
         open.gap.attempts = open.gap.attempts.max(attempts);
-        if let Some((cause, words)) = why {
-            (open.gap.cause, open.gap.words) = (cause, words);
+        if let Some(step) = further_cause(live, open.gap.started_at, now) {
+            is_news |= open.gap.went_through(step);
         }
         is_news.then(|| open.gap.clone())
     }
 
-    /// What keeps a connection down, once that is known: one that dropped and whose key is refused since is not down
-    /// because it dropped. Cause and words of the open gap as they should be now, when they should change.
-    fn better_reason(&self, live: &ConnectionLive) -> Option<(GapCause, String)> {
-        use LossKind as L;
-        let gap = &self.open.as_ref()?.gap;
-        let loss = live.last_loss.as_ref().filter(|loss| loss.at >= gap.started_at)?;
-        let is_refusal = matches!(loss.kind, L::KeyRefused | L::TooManyConnections | L::NothingSubscribed);
-        let cause = GapCause::from(loss.kind);
-        (is_refusal && cause != gap.cause).then(|| {
-            let first = gap.words.split_once("; since then: ").map_or(gap.words.as_str(), |(first, _)| first);
-            (cause, [first, "; since then: ", &loss.reason].concat())
-        })
-    }
-
     /// No gap so far: does one begin?
-    fn begin(&mut self, connection: &ConnectionStatus, now: UnixMillis) -> Option<Gap> {
+    fn begin(&mut self, head: &StatusHead, connection: &ConnectionStatus, now: UnixMillis) -> Option<Gap> {
         use ConnectionState as S;
         let live = &connection.live;
         if !live.enabled {
             // The time that it is switched off is nobody's gap.
-            let (number, ticks_total) = (self.number, self.ticks_total);
-            *self = Self { calendar: self.calendar, number, ticks_total, free_at: now, ..Self::default() };
+            let (number, ticks_total, counter_run) = (self.number, self.ticks_total, self.counter_run);
+            let rates = std::mem::take(&mut self.rates);
+            *self = Self {
+                calendar: self.calendar,
+                number,
+                ticks_total,
+                counter_run,
+                free_at: now,
+                rates,
+                ..Self::default()
+            };
+            self.rates.start_anew();
             return None;
         }
         // Its symbols may come late: until then nothing is missed, and an absence is not forgotten.
@@ -220,67 +251,83 @@ impl Watch {
         if let Some(absence) = self.absence.take() {
             return Some(self.absent(connection, absence));
         }
-        let was_up = self.up_at.is_some();
-        if !was_up {
+        if self.up_at.is_none() {
             self.wanted_since.get_or_insert(live.state_since.unwrap_or(now).min(now));
         }
-        let (cause, alive_at) = match live.state {
-            S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at)),
-            S::Reconnecting | S::Failed => (self.cause_of_loss(live, GapCause::Reported), self.sign_of_life(live)),
-            S::Connecting | S::Authenticating | S::Subscribing if was_up => {
-                (self.cause_of_loss(live, GapCause::Configuration), self.sign_of_life(live))
+        let news = self.news_of_loss(live);
+        let (cause, alive_at, loss) = match live.state {
+            S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at), None),
+            S::Reconnecting | S::Failed => {
+                (news.map_or(GapCause::Reported, |loss| loss.kind.into()), self.sign_of_life(live), news)
+            }
+            S::Connecting | S::Authenticating | S::Subscribing if self.up_at.is_some() => {
+                let unknown =
+                    if self.is_another_run(head) { GapCause::CollectorSilent } else { GapCause::Configuration };
+                (news.map_or(unknown, |loss| loss.kind.into()), self.sign_of_life(live), news)
             }
             _ => return None,
         };
-        let loss = live.last_loss.as_ref().filter(|_| cause != GapCause::Mute && cause != GapCause::Configuration);
         let words = match (loss, &live.reason) {
             (Some(loss), _) => loss.reason.clone(),
+            (None, _) if cause == GapCause::CollectorSilent => "The collector was started anew".to_owned(),
             (None, Some(reason)) => reason.clone(),
             (None, None) => cause.label().to_owned(),
         };
-        let close_code = loss.and_then(|loss| loss.close_code);
-        let words = match connection.standstill {
-            Some(standstill) if self.explains(&standstill, alive_at, now) => format!("{standstill}; then: {words}"),
-            _ => words,
+        let standstill = connection.standstill.filter(|standstill| self.explains(standstill, alive_at, now));
+        let words = match &standstill {
+            Some(standstill) => format!("{standstill}; then: {words}"),
+            None => words,
         };
-        let fallback = live.state_since.unwrap_or(now).min(now);
         // Frames of a connection that was never up are no sign that nothing is missed.
-        let alive_at =
-            if was_up { alive_at } else { self.last_tick.max(live.metrics.last_update).or(self.wanted_since) };
+        let alive_at = match self.up_at {
+            Some(_) => alive_at,
+            None => self.last_tick.max(live.metrics.last_update).or(self.wanted_since),
+        };
+        // The last status is a sign of life too.
+        let alive_at = alive_at.max(loss.filter(|loss| is_elsewhere(loss.kind)).map(|loss| loss.at));
+        let fallback = live.state_since.unwrap_or(now).min(now);
         let started_at = alive_at.filter(|at| *at <= now).unwrap_or(fallback).max(self.free_at.min(now));
-        // The counters of this very moment belong to the last sign of life: nothing ticked since.
-        let (rate, rate_seconds) = self.readings.rate(started_at, live.metrics.ticks_total);
         let reconnects = live.metrics.reconnects_total;
         // The loss that began it is on the counter already, where one is counted.
-        let reconnects_before = if loss.is_some() { reconnects.saturating_sub(1) } else { reconnects };
-        let attempts = u32::try_from(reconnects - reconnects_before).unwrap_or(0);
-        let gap = Gap {
-            cause,
-            close_code,
-            words,
-            ticks_per_second_before: rate,
-            rate_seconds,
-            attempts,
+        let counted = loss.is_some_and(|loss| !is_elsewhere(loss.kind));
+        let reconnects_before = if counted { reconnects.saturating_sub(1) } else { reconnects };
+        let mut gap = Gap {
+            attempts: u32::try_from(reconnects - reconnects_before).unwrap_or(0),
             ..self.blank(connection, started_at)
         };
+        let close_code = loss.and_then(|loss| loss.close_code);
+        let at = loss.map_or(live.state_since.unwrap_or(now), |loss| loss.at);
+        gap.went_through(CauseStep { cause, at, close_code, words });
+        if let Some(standstill) = standstill {
+            let words = standstill.to_string();
+            gap.went_through(CauseStep { cause: GapCause::Standstill, at: standstill.from, close_code: None, words });
+        }
+        // The counters of this very moment belong to the last sign of life: nothing ticked since.
+        self.rates.estimate(&mut gap, live.metrics.ticks_total);
         Some(self.open(gap, 0, reconnects_before))
     }
 
     /// Nobody watched: from the last run's last sign of life until the first tick of this one.
     fn absent(&mut self, connection: &ConnectionStatus, absence: Absence) -> Gap {
-        let rate = absence.rate.filter(|rate| rate.covered_ms >= RATE_MS_MIN as u64 && rate.ticks > 0);
         let mut gap = self.blank(connection, absence.since.max(self.free_at));
-        (gap.cause, gap.words) = (absence.cause, absence.words);
-        gap.last_tick_at = absence.rate.and_then(|rate| rate.last_tick_at);
-        gap.ticks_per_second_before = rate.map(|rate| rate.ticks as f64 * 1000.0 / rate.covered_ms as f64);
-        gap.rate_seconds = rate.map_or(0, |rate| (rate.covered_ms / 1000) as u32);
+        let Absence { cause, words, since, rate, is_ours } = absence;
+        gap.went_through(CauseStep { cause, at: since, close_code: None, words });
+        gap.last_tick_at = rate.and_then(|rate| rate.last_tick_at);
+        if is_ours {
+            let measured = rate.and_then(|rate| self.rates.before_end(&rate, since));
+            self.rates.fill(&mut gap, measured);
+        }
         self.open(gap, 0, connection.live.metrics.reconnects_total)
     }
 
-    /// The manager's word on how it was lost, when that is another than the one known when it was up.
-    fn cause_of_loss(&self, live: &ConnectionLive, otherwise: GapCause) -> GapCause {
-        let news = live.last_loss.as_ref().filter(|loss| Some(loss.at) != self.known_loss);
-        news.map_or(otherwise, |loss| loss.kind.into())
+    /// How it was lost, when that is another loss than the one that was known while it was up.
+    fn news_of_loss<'a>(&self, live: &'a ConnectionLive) -> Option<&'a LastLoss> {
+        live.last_loss.as_ref().filter(|loss| self.up_loss_at.is_none_or(|known| loss.at > known))
+    }
+
+    /// Does another run of a collector elsewhere report now than when the connection was last up?
+    fn is_another_run(&self, head: &StatusHead) -> bool {
+        self.up_run.is_some_and(|run| run != head.origin.counter_run)
     }
 
     /// Did this server stand still when the connection was heard last, or since? Then it may be why.
@@ -315,45 +362,32 @@ impl Watch {
         let ended_at = at.max(gap.started_at);
         (gap.ended_at, gap.first_tick_at) = (Some(ended_at), first_tick_at);
         self.free_at = ended_at;
-        self.readings = Readings::default();
+        self.rates.start_anew();
         Some(gap)
     }
 }
 
-/// The tick counter over the last minutes of one session: a rate of the regular hours says nothing of those after them.
-#[derive(Debug, Default)]
-struct Readings(VecDeque<(UnixMillis, u64)>, SessionKind);
+/// Is the last tick one of after the gap's begin? `None` when nobody says when it came. A clock that was set back since
+/// says nothing.
+fn is_after(last_tick: Option<UnixMillis>, began: UnixMillis, now: UnixMillis) -> Option<bool> {
+    last_tick.map(|at| at > began || now < began)
+}
 
-impl Readings {
-    fn take(&mut self, now: UnixMillis, ticks_total: u64, session: SessionKind) {
-        if session != std::mem::replace(&mut self.1, session) {
-            self.0.clear();
-        }
-        match self.0.back() {
-            // The clock was set back.
-            Some((at, _)) if now < *at => self.0.clear(),
-            Some((at, _)) if now.millis_since(*at) < READING_MS => return,
-            // The counter started anew.
-            Some((_, before)) if ticks_total < *before => self.0.clear(),
-            _ => {}
-        }
-        if self.0.len() >= READINGS_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back((now, ticks_total));
-    }
+/// Was it lost between the collector and us, so that the provider has nothing to do with it?
+fn is_elsewhere(kind: LossKind) -> bool {
+    matches!(kind, LossKind::CollectorSilent | LossKind::BusDown)
+}
 
-    /// Ticks a second up to `end`, when the counter showed `ticks_total`, and the seconds over which that was taken.
-    fn rate(&self, end: UnixMillis, ticks_total: u64) -> (Option<f64>, u32) {
-        let Some((begin, before)) = self.0.front() else { return (None, 0) };
-        let span_ms = end.millis_since(*begin);
-        // Where nothing came before, nothing is known of what would have come.
-        let is_thin = matches!(self.1, SessionKind::Pre | SessionKind::Post);
-        if span_ms < if is_thin { THIN_RATE_MS_MIN } else { RATE_MS_MIN } || ticks_total <= *before {
-            return (None, 0);
-        }
-        (Some((ticks_total - before) as f64 * 1000.0 / span_ms as f64), (span_ms / 1000) as u32)
+/// What else keeps a connection down that has a gap: one that dropped and whose key is refused since is not down because it
+/// dropped.
+fn further_cause(live: &ConnectionLive, began: UnixMillis, now: UnixMillis) -> Option<CauseStep> {
+    if live.state == ConnectionState::Mute {
+        let words = live.reason.clone().unwrap_or_else(|| GapCause::Mute.label().to_owned());
+        return Some(CauseStep { cause: GapCause::Mute, at: live.state_since.unwrap_or(now), close_code: None, words });
     }
+    let loss = live.last_loss.as_ref().filter(|loss| loss.at >= began || is_elsewhere(loss.kind))?;
+    let (at, close_code, words) = (loss.at, loss.close_code, loss.reason.clone());
+    Some(CauseStep { cause: loss.kind.into(), at, close_code, words })
 }
 
 #[cfg(test)]

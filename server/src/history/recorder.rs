@@ -1,11 +1,17 @@
 //! From status reports to history: samples, events, gaps. Plain data with the time handed in; what it makes waits in the
 //! backlog.
+//!
+//! A sample counts what the totals of two reports differ by, and only where both belong to the same run of counters: what
+//! another producer counted, or the same one before it was started anew, is nobody's tick here.
 
 use super::{backlog::Backlog, ledger::Ledger};
 use crate::database::history::{NewEvent, Sample};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    history::{EventKind, Phase},
+    history::{
+        EventKind, Phase,
+        gap::{BUS, Gap},
+    },
     status::{ConnectionConfig, ConnectionLive, ConnectionStatus, StatusReport, StatusSource},
     time::UnixMillis,
 };
@@ -17,14 +23,19 @@ const SAMPLE_MS_MIN: i64 = 900;
 const SAMPLE_MS_MAX: i64 = 10_000;
 /// Errors may come by thousands: one event in so long.
 const ERROR_EVENT_MS: i64 = 10_000;
+/// What a collector counted while its status did not come is put into the seconds it belongs to, up to so long ago.
+const LATE_MS_MAX: i64 = 600_000;
 /// A provider's words may be long.
 const TEXT_LENGTH_MAX: usize = 500;
 
 pub(super) struct Recorder {
     ledger: Ledger,
     watched: BTreeMap<ConnectionId, Watched>,
-    /// Whether the bus was up, and how the status was known.
-    head: Option<(bool, StatusSource)>,
+    head: Option<Head>,
+    /// When a fresh status was last seen.
+    fresh_at: Option<UnixMillis>,
+    /// The last gap of the bus of which an event tells.
+    bus_gap_told: Option<u32>,
     observed_at: Option<UnixMillis>,
     sampled_at: Option<UnixMillis>,
     /// The end of the last standstill that was told: all connections saw it.
@@ -32,12 +43,21 @@ pub(super) struct Recorder {
     pub(super) backlog: Backlog,
 }
 
+/// What is remembered of all connections together: whether the bus was up, how the status was known, and from whom.
+#[derive(Clone, PartialEq)]
+struct Head {
+    bus_connected: bool,
+    source: StatusSource,
+    counter_run: u64,
+    rivals: Option<String>,
+}
+
 /// What is remembered of a connection between two reports and between two samples.
 struct Watched {
     live: ConnectionLive,
     config: ConnectionConfig,
-    /// Its counters when it was sampled last.
-    sampled: Counters,
+    /// What its counters gained since it was sampled last.
+    gained: Counters,
     phase_ms: [u64; Phase::COUNT],
     /// The text of the last event of each state since it was last up: attempts that repeat are counted in the gap and not
     /// listed one by one.
@@ -46,7 +66,7 @@ struct Watched {
     error_event_at: Option<UnixMillis>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 struct Counters {
     messages: u64,
     ticks: u64,
@@ -68,6 +88,29 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// What they gained since `before`.
+    fn since(self, before: Self) -> Self {
+        Self {
+            messages: gained(self.messages, before.messages),
+            ticks: gained(self.ticks, before.ticks),
+            bytes: gained(self.bytes, before.bytes),
+            errors: gained(self.errors, before.errors),
+            reconnects: gained(self.reconnects, before.reconnects),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.ticks += other.ticks;
+        self.bytes += other.bytes;
+        self.errors += other.errors;
+        self.reconnects += other.reconnects;
+    }
+}
+
 /// What a counter gained. One that is smaller than before started anew at zero, with another process behind it.
 fn gained(now: u64, before: u64) -> u64 {
     if now < before { now } else { now - before }
@@ -79,6 +122,8 @@ impl Recorder {
             ledger,
             watched: BTreeMap::new(),
             head: None,
+            fresh_at: None,
+            bus_gap_told: None,
             observed_at: None,
             sampled_at: None,
             standstill_told: UnixMillis::default(),
@@ -95,13 +140,19 @@ impl Recorder {
     pub(super) fn observe(&mut self, report: &StatusReport, now: UnixMillis) -> bool {
         let since_last = self.observed_at.map_or(0, |at| now.millis_since(at).clamp(0, SAMPLE_MS_MAX)) as u64;
         self.observed_at = Some(now);
-        self.look_at_head(report, now);
-        self.watched.retain(|id, _| report.connections.iter().any(|connection| connection.live.id == *id));
+        let look = Look { since_last, counters: self.look_at_head(report, now), now };
+        let is_gone = |id: &ConnectionId| report.connections.iter().all(|connection| connection.live.id != *id);
+        if self.watched.keys().any(is_gone) {
+            // What it did until now stays on record.
+            self.sample(now);
+        }
+        self.watched.retain(|id, _| !is_gone(id));
         for connection in &report.connections {
-            self.look_at(connection, since_last, now);
+            self.look_at(connection, &look);
         }
         self.look_at_standstills(report);
-        for gap in self.ledger.observe(&report.connections, now) {
+        for gap in self.ledger.observe(&report.head, &report.connections, now) {
+            self.tell_of_bus(&gap, now);
             self.backlog.gap(gap);
         }
         match self.sampled_at {
@@ -131,25 +182,13 @@ impl Recorder {
             if covered_ms == 0 {
                 continue;
             }
-            let (counters, before) = (Counters::of(&watched.live), watched.sampled);
-            watched.sampled = counters;
-            let ticks = gained(counters.ticks, before.ticks);
+            let mut whole = watched.take_gained(*id, now, covered_ms);
             let micros = |ms: f64| (ms * 1000.0).max(0.0).round() as u64;
-            let whole = Sample {
-                connection_id: *id,
-                at: now,
-                covered_ms,
-                messages: gained(counters.messages, before.messages),
-                ticks,
-                bytes: gained(counters.bytes, before.bytes),
-                errors: gained(counters.errors, before.errors),
-                reconnects: gained(counters.reconnects, before.reconnects),
-                ticks_per_second_max: ticks as f64 * 1000.0 / covered_ms as f64,
-                latency_us: watched.live.metrics.latency_ms.as_ref().map(|latency| {
+            whole.latency_us =
+                watched.live.metrics.latency_ms.as_ref().map(|latency| {
                     [micros(latency.p50), micros(latency.p95), micros(latency.p99), micros(latency.p99)]
-                }),
-                phase_ms,
-            };
+                });
+            whole.phase_ms = phase_ms;
             by_seconds(&whole).for_each(|second| self.backlog.sample(second));
         }
     }
@@ -178,10 +217,20 @@ impl Recorder {
         }
     }
 
-    fn look_at_head(&mut self, report: &StatusReport, now: UnixMillis) {
-        let head = (report.head.bus.connected, report.head.status_source);
-        let Some((bus_before, source_before)) = self.head.replace(head) else { return };
-        match (bus_before, head.0) {
+    /// Tells what changed of bus and status; answers what may be counted of the report's totals.
+    fn look_at_head(&mut self, report: &StatusReport, now: UnixMillis) -> Totals {
+        let head = Head {
+            bus_connected: report.head.bus.connected,
+            source: report.head.status_source,
+            counter_run: report.head.origin.counter_run,
+            rivals: report.head.origin.rivals.clone(),
+        };
+        let was_fresh_at = self.fresh_at;
+        if head.source == StatusSource::Reported {
+            self.fresh_at = Some(now);
+        }
+        let Some(before) = self.head.replace(head.clone()) else { return Totals::Base };
+        match (before.bus_connected, head.bus_connected) {
             (true, false) => {
                 let reason = report.head.bus.reason.as_deref().unwrap_or("no reason given");
                 self.tell(now, None, EventKind::Bus, None, &["The bus carries no ticks: ", reason].concat());
@@ -189,18 +238,46 @@ impl Recorder {
             (false, true) => self.tell(now, None, EventKind::Bus, None, "The bus carries ticks"),
             _ => {}
         }
-        if source_before != head.1 {
-            let text = match head.1 {
+        if before.source != head.source {
+            let text = match head.source {
                 StatusSource::Reported => "The connection manager reports",
                 StatusSource::Stale => "The connection manager has not reported for more than 10 s",
                 StatusSource::Inferred => "No connection manager reports: states are read off the ticks",
             };
             self.tell(now, None, EventKind::Status, None, text);
         }
+        if before.rivals != head.rivals {
+            let text = head.rivals.as_deref().unwrap_or("One producer publishes a status again");
+            self.tell(now, None, EventKind::Status, None, text);
+        }
+        if before.counter_run != head.counter_run {
+            Totals::Base
+        } else if before.source == StatusSource::Stale && head.source == StatusSource::Reported {
+            let late_ms = was_fresh_at.map_or(i64::MAX, |at| now.millis_since(at));
+            if (0..=LATE_MS_MAX).contains(&late_ms) { Totals::Late(late_ms.unsigned_abs()) } else { Totals::Base }
+        } else {
+            Totals::Continue
+        }
     }
 
-    fn look_at(&mut self, connection: &ConnectionStatus, since_last: u64, now: UnixMillis) {
-        let (id, live) = (connection.live.id, &connection.live);
+    /// A gap of the bus is an event when it begins and when it ends.
+    fn tell_of_bus(&mut self, gap: &Gap, now: UnixMillis) {
+        if gap.connection_id != BUS {
+            return;
+        }
+        let (name, count) = (gap.name(), gap.unpublished_ticks.unwrap_or(0));
+        if gap.ended_at.is_some() {
+            let text = format!("Ticks are published to Redis again; {count} ticks were not published (gap {name})");
+            self.tell(now, None, EventKind::Bus, None, &text);
+        } else if self.bus_gap_told != Some(gap.number) {
+            let text = format!("Ticks are not published to Redis (gap {name}): {}", gap.words);
+            self.tell(gap.started_at, None, EventKind::Bus, None, &text);
+        }
+        self.bus_gap_told = Some(gap.number);
+    }
+
+    fn look_at(&mut self, connection: &ConnectionStatus, look: &Look) {
+        let (id, live, now) = (connection.live.id, &connection.live, look.now);
         let Some(watched) = self.watched.get_mut(&id) else {
             self.watched.insert(id, Watched::new(connection));
             if live.state != ConnectionState::Disabled {
@@ -209,7 +286,21 @@ impl Recorder {
             return;
         };
         // What passed since the last report passed in the state that it told.
-        watched.phase_ms[Phase::of(watched.live.state) as usize] += since_last;
+        watched.phase_ms[Phase::of(watched.live.state) as usize] += look.since_last;
+        let counters = Counters::of(live);
+        match look.counters {
+            Totals::Base => watched.errors_told = counters.errors,
+            Totals::Continue => watched.gained += counters.since(Counters::of(&watched.live)),
+            Totals::Late(_) if counters == Counters::of(&watched.live) => {}
+            Totals::Late(late_ms) => {
+                let before = std::mem::replace(&mut watched.gained, counters.since(Counters::of(&watched.live)));
+                let whole = watched.take_gained(id, now, late_ms);
+                watched.gained = before;
+                // The time itself was sampled, as one in which nothing was counted.
+                let late = |second: Sample| Sample { covered_ms: 0, phase_ms: [0; Phase::COUNT], ..second };
+                by_seconds(&whole).for_each(|second| self.backlog.sample(late(second)));
+            }
+        }
         let configuration = differences(watched, connection);
         let state = watched.news_of_state(live);
         let error = if state.is_some() { watched.pass_over_errors(live) } else { watched.news_of_errors(live, now) };
@@ -229,12 +320,49 @@ impl Recorder {
     }
 }
 
+/// One look at a report.
+struct Look {
+    /// Milliseconds since the last one.
+    since_last: u64,
+    counters: Totals,
+    now: UnixMillis,
+}
+
+/// What may be counted of a report's totals.
+#[derive(Clone, Copy)]
+enum Totals {
+    /// Nothing: they are the base of what follows.
+    Base,
+    /// What they gained since the last report.
+    Continue,
+    /// The same, and it was gained over so many milliseconds in which no status came.
+    Late(u64),
+}
+
 impl Watched {
+    /// What its counters gained, as a sample that covers so many milliseconds until now.
+    fn take_gained(&mut self, connection_id: ConnectionId, now: UnixMillis, covered_ms: u64) -> Sample {
+        let Counters { messages, ticks, bytes, errors, reconnects } = std::mem::take(&mut self.gained);
+        let ticks_per_second_max = ticks as f64 * 1000.0 / covered_ms.max(1) as f64;
+        Sample {
+            connection_id,
+            at: now,
+            covered_ms,
+            messages,
+            ticks,
+            bytes,
+            errors,
+            reconnects,
+            ticks_per_second_max,
+            ..Sample::default()
+        }
+    }
+
     fn new(connection: &ConnectionStatus) -> Self {
         Self {
             live: connection.live.clone(),
             config: connection.config.clone(),
-            sampled: Counters::of(&connection.live),
+            gained: Counters::default(),
             phase_ms: [0; Phase::COUNT],
             told: Vec::new(),
             errors_told: connection.live.metrics.error_count,
@@ -337,3 +465,7 @@ fn differences(watched: &Watched, connection: &ConnectionStatus) -> Option<Strin
 #[cfg(test)]
 #[path = "recorder_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "watcher_tests.rs"]
+mod watcher_tests;

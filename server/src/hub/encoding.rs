@@ -4,7 +4,6 @@ use app::model::{
     connection::ConnectionId,
     protocol::{Frame, Row, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, TickEntry},
     status::{ConnectionLive, LiveReport},
-    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
@@ -182,24 +181,67 @@ fn metrics(connection: &ConnectionLive, live: &LiveReport) -> Message {
     )
 }
 
+/// A symbol ticked.
 fn tick(row: &Row, entry: &TickEntry) -> Message {
-    tick_update(row, entry.price, entry.volume, row.timestamp, entry.ticks.into())
+    let told = Told { price: entry.price, volume: entry.volume, ticks: entry.ticks.into() };
+    event("tick_update", tick_data(row, &told))
 }
 
+/// What is known of a symbol that has ticked. It repeats the state: whoever adds up `ticks` must not add this.
 fn latest(row: &Row) -> Option<Message> {
-    Some(tick_update(row, row.price?, row.volume, row.timestamp, row.ticks_total))
+    let told = Told { price: row.price?, volume: row.volume, ticks: row.ticks_total };
+    let mut data = tick_data(row, &told);
+    data["snapshot"] = json!(true);
+    Some(event("tick_update", data))
 }
 
-fn tick_update(row: &Row, price: f64, volume: u64, timestamp: UnixMillis, ticks: u64) -> Message {
-    event(
-        "tick_update",
-        json!({
-            "connection_id": row.connection_id,
-            "symbol": row.symbol,
-            "price": price,
-            "volume": volume,
-            "timestamp": timestamp,
-            "ticks": ticks,
-        }),
-    )
+struct Told {
+    price: f64,
+    volume: u64,
+    ticks: u64,
+}
+
+fn tick_data(row: &Row, told: &Told) -> Value {
+    json!({
+        "connection_id": row.connection_id,
+        "symbol": row.symbol,
+        "price": told.price,
+        "volume": told.volume,
+        "timestamp": row.timestamp,
+        "ticks": told.ticks,
+        "ticks_total": row.ticks_total,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::model::{
+        protocol::{Snapshot, Ticks},
+        symbol::Symbol,
+        time::UnixMillis,
+    };
+
+    #[test]
+    fn a_tick_says_what_came_and_the_total_and_a_repeated_state_says_that_it_is_one() {
+        let symbol = Symbol::parse("AAPL").expect("a symbol");
+        let row = Row { price: Some(2.0), ticks_total: 9_900, ..Row::empty(1, symbol) };
+        let entry = TickEntry { row: 0, price: 2.0, volume: 1, age_ms: 0, ticks: 7 };
+        let ticks = Frame::Ticks(Ticks { at: UnixMillis(1), entries: vec![entry], waited_ms: 0 });
+        let read = |items: &Batch| -> Value {
+            let Some(Item { message: Message::Text(text), .. }) = items.last() else { panic!("an event") };
+            serde_json::from_str::<Value>(text).expect("JSON")["data"].take()
+        };
+        let ticked = read(&JsonEvents::default().batch(&[ticks], &[row]));
+        assert_eq!((&ticked["ticks"], &ticked["ticks_total"]), (&json!(7), &json!(9_900)));
+        assert_eq!(ticked.get("snapshot"), None);
+        let snapshot = Frame::Snapshot(Box::new(Snapshot { rows: vec![row], ..Snapshot::default() }));
+        for batch in
+            [JsonEvents::first_batch(&snapshot), JsonEvents::default().batch(std::slice::from_ref(&snapshot), &[row])]
+        {
+            let repeated = read(&batch);
+            assert_eq!((&repeated["ticks"], &repeated["ticks_total"]), (&json!(9_900), &json!(9_900)));
+            assert_eq!(repeated["snapshot"], json!(true));
+        }
+    }
 }

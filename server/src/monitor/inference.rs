@@ -1,14 +1,14 @@
 //! Where this process runs no connection manager: what the ticks themselves say of a connection.
 //!
-//! Without any status, states are read off the ticks and marked as inferred. A status that is old is marked as stale. A
-//! status that says nothing of the data, as TickStock's own does, is completed: a connection that is reported connected
+//! Without any status, states are read off the ticks and marked as inferred. A status that is old is marked as stale; when
+//! no ticks come either, its connections are down. A status that says nothing of the data, as TickStock's own does, is completed: a connection that is reported connected
 //! while nothing arrives here is mute, unless silence is normal.
 
 use super::Monitor;
 use crate::upstream::{Rhythm, report::per_second};
 use app::model::{
     connection::ConnectionState,
-    health::{Health, Layer, LayerState},
+    health::{Health, LastLoss, Layer, LayerState, LossKind},
     market::{MarketSession, SessionKind},
     status::{ConnectionLive, ConnectionMetrics, Feed, StatusSource},
     time::UnixMillis,
@@ -16,7 +16,10 @@ use app::model::{
 use std::sync::Arc;
 
 /// A status older than this is stale; shorter silence is never called mute.
-const FRESH_MS: i64 = 10_000;
+pub(super) const FRESH_MS: i64 = 10_000;
+
+/// A collector of which neither a status nor a tick came for so long is taken for dead.
+const SILENT_MS: i64 = 15_000;
 
 /// The silence that counts as mute before anything was learned, and before the first tick of the regular session.
 const UNLEARNED_MS: i64 = 30_000;
@@ -45,6 +48,11 @@ impl Observed {
         self.ticks_total += u64::from(count);
         self.rhythm.beat(now);
         self.last_tick = Some(now);
+    }
+
+    /// Ticks that arrived here.
+    pub(super) fn ticks_total(&self) -> u64 {
+        self.ticks_total
     }
 
     fn measure(&mut self, seconds: f64) {
@@ -84,19 +92,49 @@ impl Observed {
 }
 
 impl Monitor {
-    /// Where this process runs no connection manager: marks a stale status, completes one that says nothing of the data,
-    /// or reads states off the ticks. `seconds` since the last call, when rates are to be measured.
-    pub(super) fn infer(&mut self, now: UnixMillis, seconds: Option<f64>) {
-        if self.feed != Feed::Redis {
-            return;
-        }
+    /// How the status is known by now.
+    pub(super) fn note_source(&mut self, now: UnixMillis) -> StatusSource {
         let source = match self.reported_at {
+            _ if self.feed != Feed::Redis => StatusSource::Reported,
             Some(at) if now.millis_since(at) <= FRESH_MS => StatusSource::Reported,
             Some(_) => StatusSource::Stale,
             None => StatusSource::Inferred,
         };
         self.changed |= source != self.board.report.head.status_source;
         self.board.report.head.status_source = source;
+        source
+    }
+
+    /// Is the collector elsewhere dead, as far as can be told from here: since when, and in which words?
+    fn silence(&self, source: StatusSource, now: UnixMillis) -> Option<LastLoss> {
+        let at = self.reported_at.filter(|_| source == StatusSource::Stale)?;
+        let last_tick = self.observed.values().filter_map(|observed| observed.last_tick).max();
+        let is_silent = |last: UnixMillis, ms: i64| now.millis_since(last) > ms;
+        if !is_silent(at, SILENT_MS) || last_tick.is_some_and(|last| !is_silent(last, FRESH_MS)) {
+            return None;
+        }
+        let bus = &self.board.report.head.bus;
+        let (kind, reason) = if bus.connected {
+            let who = self.producers.collector().map(|who| [" ", &who.server].concat()).unwrap_or_default();
+            (
+                LossKind::CollectorSilent,
+                format!("The collector{who} has been silent since {} UTC: no status and no ticks", at.clock()),
+            )
+        } else {
+            let why = bus.reason.as_deref().unwrap_or("Redis does not answer");
+            (LossKind::BusDown, format!("No status since {} UTC: {why}", at.clock()))
+        };
+        Some(LastLoss { at, kind, close_code: None, words: None, reason })
+    }
+
+    /// Where this process runs no connection manager: marks a stale status, completes one that says nothing of the data,
+    /// or reads states off the ticks. `seconds` since the last call, when rates are to be measured.
+    pub(super) fn infer(&mut self, now: UnixMillis, seconds: Option<f64>) {
+        if self.feed != Feed::Redis {
+            return;
+        }
+        let source = self.note_source(now);
+        let silence = self.silence(source, now);
         let market = self.board.report.head.market;
         let reported = self.reported.as_ref().map(Arc::clone);
         for connection in self.board.report.connections.iter_mut().filter(|connection| connection.live.enabled) {
@@ -111,18 +149,37 @@ impl Monitor {
                 read_off(live, observed, now, &market);
             } else {
                 let said = reported.iter().flat_map(|report| &report.connections).find(|said| said.live.id == live.id);
-                let has_rates =
-                    source == StatusSource::Reported && said.is_some_and(|said| has_rates(&said.live.metrics));
-                if let Some(said) = said.filter(|said| says_nothing_of_data(&said.live)) {
-                    (live.state, live.reason) = (said.live.state, said.live.reason.clone());
-                    (live.state_since, live.health) = (said.live.state_since, Health::default());
-                    complete(live, observed, now, &market, Some(&before));
+                let is_stale = source == StatusSource::Stale;
+                let has_rates = !is_stale && said.is_some_and(|said| has_rates(&said.live.metrics));
+                if let Some(said) = said.map(|said| &said.live) {
+                    // What an old status says of the data is of another time: what arrives here tells it then.
+                    if says_nothing_of_data(said) || is_stale {
+                        (live.state, live.reason) = (said.state, said.reason.clone());
+                        (live.state_since, live.health) = (said.state_since, Health::default());
+                        live.last_loss = said.last_loss.clone();
+                        complete(live, observed, now, &market, Some(&before));
+                    }
                 }
                 fill_in(live, observed, has_rates);
+                if let Some(silence) = silence.as_ref().filter(|_| live.state != ConnectionState::Disabled) {
+                    take_down(live, silence, now, &before);
+                }
             }
             self.changed |= live.state != before.state || live.health != before.health;
         }
     }
+}
+
+/// Shows a connection as lost together with its collector.
+fn take_down(live: &mut ConnectionLive, silence: &LastLoss, now: UnixMillis, before: &ConnectionLive) {
+    let off = Layer::of(LayerState::Off);
+    let transport = Layer::because(LayerState::Bad, silence.reason.as_str());
+    live.health = Health { transport, subscription: off.clone(), data: off };
+    (live.state, live.connected, live.uptime_seconds) = (ConnectionState::Failed, false, 0);
+    let was_down = before.last_loss.as_ref().is_some_and(|loss| loss.kind == silence.kind && loss.at == silence.at);
+    live.state_since = before.state_since.filter(|_| was_down).or(Some(now));
+    live.reason = Some(silence.reason.clone());
+    live.last_loss = Some(silence.clone());
 }
 
 fn read_off(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis, market: &MarketSession) {
@@ -177,7 +234,8 @@ pub(super) fn complete(
         if is_up { Layer::because(LayerState::Unknown, "Nobody reports it") } else { Layer::of(LayerState::Off) };
     let data = if is_up { observed.data(now, market) } else { Layer::of(LayerState::Off) };
     if data.state == LayerState::Bad {
-        live.state = ConnectionState::Mute;
+        // Since it began, not since whatever was reported before.
+        (live.state, live.state_since) = (ConnectionState::Mute, None);
         live.reason = data.reason.as_ref().map(|why| format!("Reported connected, and yet: {why}"));
     }
     live.connected = is_up;

@@ -8,6 +8,7 @@
 //! Plain data with one owner, the hub's task: no lock, no clock of its own, no I/O.
 
 mod inference;
+mod producers;
 mod reported;
 mod tape;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use app::model::{
 };
 use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
+use producers::{Producers, Verdict};
 use std::{ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
 
@@ -60,7 +62,10 @@ pub struct Monitor {
     changed: bool,
     unassigned_ticks_total: u64,
     observed: HashMap<ConnectionId, Observed>,
-    /// The last status as it came, and when.
+    /// Rows of symbols that are not configured any more: should they come back, their totals go on.
+    retired: HashMap<(ConnectionId, Symbol), Row>,
+    producers: Producers,
+    /// The last status that was taken over, as it came, and of which moment it tells.
     reported: Option<Arc<StatusReport>>,
     reported_at: Option<UnixMillis>,
 }
@@ -101,6 +106,8 @@ impl Monitor {
             changed: false,
             unassigned_ticks_total: 0,
             observed: HashMap::new(),
+            retired: HashMap::new(),
+            producers: Producers::default(),
             reported: None,
             reported_at: None,
         };
@@ -123,8 +130,7 @@ impl Monitor {
             self.changed = true;
         }
         if let Some(report) = &delivery.status {
-            self.adopt(report, now);
-            self.reported = Some(Arc::clone(report));
+            self.hear(report, now);
         }
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
@@ -138,9 +144,8 @@ impl Monitor {
     pub fn replan(&mut self, plans: Vec<ConnectionPlan>, now: UnixMillis) {
         self.plans = plans;
         if self.feed == Feed::Redis {
-            let (report, at) = (self.reported.clone().unwrap_or_default(), self.reported_at);
+            let report = self.reported.clone().unwrap_or_default();
             self.adopt(&report, now);
-            self.reported_at = at;
             self.infer(now, None);
             self.sum_up();
         }
@@ -161,8 +166,13 @@ impl Monitor {
             return frames;
         }
         if self.rows_flushed < self.board.rows.len() {
-            let rows = &self.board.rows[self.rows_flushed..];
-            frames.push(Frame::Rows(rows.iter().map(|row| Row::empty(row.connection_id, row.symbol)).collect()));
+            // As they were before their ticks, which follow.
+            let new = self.board.rows.iter().zip(&self.fresh).skip(self.rows_flushed).map(|(row, fresh)| Row {
+                price: fresh.price_before,
+                ticks_total: row.ticks_total.saturating_sub(fresh.ticks.into()),
+                ..Row::empty(row.connection_id, row.symbol)
+            });
+            frames.push(Frame::Rows(new.collect()));
             self.rows_flushed = self.board.rows.len();
         }
         // Before the prices: a tape's first tick is told against the price that a reader knows.
@@ -187,6 +197,7 @@ impl Monitor {
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
+        self.look_for_rivals(now);
         self.infer(now, Some(seconds));
         self.sum_up();
         self.board.report.head.generated_at = now;
@@ -291,16 +302,17 @@ impl Monitor {
             return None;
         }
         let place = self.board.rows.len() as RowId;
-        self.board.rows.push(Row::empty(connection_id, symbol));
+        let known = self.retired.remove(&(connection_id, symbol));
+        self.board.rows.push(known.unwrap_or_else(|| Row::empty(connection_id, symbol)));
         self.fresh.push(Fresh::default());
         self.places.insert((connection_id, symbol), place);
         Some(place)
     }
 
-    /// One row for each symbol of each enabled connection; what was known of it stays.
+    /// One row for each symbol of each enabled connection; what was known of it stays, also of those that come back.
     fn lay_out_rows(&mut self) {
-        let mut known: HashMap<_, _> =
-            self.board.rows.drain(..).map(|row| ((row.connection_id, row.symbol), row)).collect();
+        let mut known = std::mem::take(&mut self.retired);
+        known.extend(self.board.rows.drain(..).map(|row| ((row.connection_id, row.symbol), row)));
         self.carriers = Assignments::default();
         for connection in self.board.report.connections.iter().filter(|connection| connection.live.enabled) {
             let id = connection.live.id;
@@ -320,6 +332,10 @@ impl Monitor {
                 came.sort_unstable_by_key(|row| row.symbol);
                 self.board.rows.append(&mut came);
             }
+        }
+        known.retain(|_, row| row.ticks_total > 0);
+        if known.len() <= ROWS_MAX {
+            self.retired = known;
         }
         let rows = self.board.rows.iter().enumerate();
         self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();

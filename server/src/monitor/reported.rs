@@ -1,16 +1,46 @@
 //! The status as the connection manager reports it, here or elsewhere: completed where it says nothing, and taken over.
 
-use super::{Monitor, SLOTS, inference};
+use super::{Monitor, SLOTS, Verdict, inference};
 use crate::upstream;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    status::{ConnectionLive, ConnectionStatus, Feed, StatusReport},
+    status::{ConnectionLive, ConnectionStatus, Feed, Origin, StatusReport},
     time::UnixMillis,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 impl Monitor {
-    /// A report came, or the configuration that completes it changed.
+    /// A report came. That of the connection manager here is taken over; of those that come over Redis, the newest of the
+    /// one producer that is followed.
+    pub(super) fn hear(&mut self, report: &Arc<StatusReport>, now: UnixMillis) {
+        let at = match self.feed {
+            Feed::Redis => {
+                let assigned: u64 = self.observed.values().map(inference::Observed::ticks_total).sum();
+                match self.producers.judge(report, assigned + self.unassigned_ticks_total, now) {
+                    Verdict::Take(at) => at,
+                    Verdict::Ignore => return,
+                }
+            }
+            Feed::Simulator | Feed::Massive => report.head.generated_at.min(now),
+        };
+        self.adopt(report, now);
+        self.reported = Some(Arc::clone(report));
+        self.reported_at = Some(at);
+        self.note_source(now);
+    }
+
+    /// Warns of a second producer, and no more once it is gone.
+    pub(super) fn look_for_rivals(&mut self, now: UnixMillis) {
+        let rivals = self.producers.rivals(now);
+        if self.board.report.head.origin.rivals != rivals {
+            self.board.report.head.origin.rivals = rivals;
+            if let Some(report) = self.reported.clone() {
+                self.adopt(&report, now);
+            }
+        }
+    }
+
+    /// A report is taken over, or the configuration that completes it changed.
     pub(super) fn adopt(&mut self, reported: &StatusReport, now: UnixMillis) {
         let mut report = reported.clone();
         report.connections = self.all_slots(report.connections, now);
@@ -18,9 +48,18 @@ impl Monitor {
         report.head.market = self.board.report.head.market;
         report.head.bus = self.board.report.head.bus.clone();
         report.head.history_trouble = self.board.report.head.history_trouble.take();
+        report.head.status_source = self.board.report.head.status_source;
+        report.head.origin = Origin {
+            collector: self.producers.collector().cloned(),
+            counter_run: self.producers.counter_run(),
+            rivals: self.board.report.head.origin.rivals.take(),
+        };
+        if let Some(rivals) = &report.head.origin.rivals {
+            for connection in report.connections.iter_mut().filter(|connection| connection.live.enabled) {
+                connection.config.warnings.push(rivals.clone());
+            }
+        }
         self.changed |= !same_states(&self.board.report, &report) || self.reported_at.is_none();
-        // As old as whoever made it says; from the future it cannot be.
-        self.reported_at = Some(now.min(reported.head.generated_at));
         let reconfigured = !self.board.report.same_configuration(&report);
         self.board.report = report;
         if reconfigured {

@@ -353,3 +353,28 @@ fn a_tape_is_bounded_and_counts_what_does_not_fit() {
     let Some(Frame::Tape(tape)) = frames.first() else { panic!("a tape: {frames:?}") };
     assert_eq!((tape.entries.len(), tape.skipped), (1, 0), "and starts anew");
 }
+
+#[test]
+fn a_symbol_that_is_removed_and_put_back_has_its_total_again() {
+    let mut monitor = monitor(Feed::Simulator);
+    let mut browser = Board::from(monitor.snapshot(NOW));
+    let mut show = |monitor: &mut Monitor| {
+        for frame in monitor.flush(NOW) {
+            browser.apply(&Frame::decode(&frame.encode()).expect("decodes"));
+        }
+        browser.rows.iter().find(|row| &*row.symbol == "MSFT").map(|row| row.ticks_total)
+    };
+    monitor.take(&ticks(vec![tick(Some(1), "MSFT", 1.0); 1_135]), NOW);
+    assert_eq!(show(&mut monitor), Some(1_135));
+    let all = monitor.report().clone();
+    let mut fewer = all.clone();
+    fewer.connections[0].config.symbols.truncate(1);
+    monitor.take(&Delivery { status: Some(Arc::new(fewer)), ..Delivery::default() }, NOW);
+    assert_eq!(show(&mut monitor), None);
+    // One that was under way.
+    monitor.take(&ticks(vec![tick(Some(1), "MSFT", 2.0)]), NOW);
+    assert_eq!(show(&mut monitor), Some(1_136), "its row is back as it was");
+    monitor.take(&Delivery { status: Some(Arc::new(all)), ..Delivery::default() }, NOW);
+    monitor.take(&ticks(vec![tick(Some(1), "MSFT", 3.0); 79]), NOW);
+    assert_eq!(show(&mut monitor), Some(1_215));
+}

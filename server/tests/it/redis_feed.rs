@@ -175,3 +175,104 @@ async fn a_dashboard_beside_a_collector_shows_the_collectors_connections() {
     assert_eq!((&status["feed"], &status["connections"][2]["config"]["ticker_count"]), (&json!("redis"), &json!(100)));
     assert!(price_of(&admin, "JPM").await > 0.0);
 }
+
+/// What TickStock's own manager says of one connection.
+fn theirs(messages: u64) -> String {
+    json!({"connections": {"connection_1": {"name": "primary", "status": "connected", "assigned_tickers": 2,
+        "message_count": messages, "error_count": 0, "last_message_time": null}}})
+    .to_string()
+}
+
+async fn history(admin: &crate::util::Client, what: &str) -> Vec<Value> {
+    let path = format!("/api/admin/history/{what}?from=-15m&connection=1");
+    admin.get_json(&path, 200).await[what].as_array().unwrap().clone()
+}
+
+async fn ticks_on_record(admin: &crate::util::Client) -> u64 {
+    history(admin, "samples").await.iter().filter_map(|sample| sample["ticks"].as_u64()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_that_come_late_or_from_somebody_else_make_no_history() {
+    let redis = RedisServer::start().await;
+    let server = TestServer::start(watcher(&redis)).await;
+    let admin = server.admin().await;
+    const BASE: u64 = 1_125_855;
+    publish(&redis, STATUS, &theirs(BASE)).await;
+    admin.wait_for_state(1, "connected").await;
+    for step in 1..=8_u64 {
+        redis.publish(STATUS, &theirs(BASE + step * 60)).await;
+        // Late, and a second producer on the same channel, whose totals are others.
+        redis.publish(STATUS, &theirs(BASE + step.saturating_sub(2) * 60)).await;
+        if step > 4 {
+            redis.publish(STATUS, &theirs(9_000_000 + step)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    redis.publish(STATUS, &theirs(BASE + 492)).await;
+    let status = eventually("the page warns", || async {
+        let status = admin.status().await;
+        let (config, metrics) = (&status["connections"][0]["config"], &status["connections"][0]["metrics"]);
+        let is_warned = config["warnings"].to_string().contains("Two producers publish a status on Redis");
+        (is_warned && metrics["ticks_total"] == BASE + 492).then_some(status)
+    })
+    .await;
+    assert_eq!(
+        (&status["status_source"], &status["connections"][0]["state"]),
+        (&json!("reported"), &json!("connected"))
+    );
+    eventually("what came is on record", || async { (ticks_on_record(&admin).await >= 492).then_some(()) }).await;
+    assert_eq!(ticks_on_record(&admin).await, 492);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_collectors_on_one_redis_are_a_warning_with_both_names() {
+    let redis = RedisServer::start().await;
+    let _first = TestServer::start([("REDIS_URL", redis.url.as_str())]).await;
+    let dashboard = TestServer::start([("MARKET_FEED", "redis"), ("REDIS_URL", redis.url.as_str())]).await;
+    let admin = dashboard.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    let warnings = |status: &Value| status["connections"][0]["config"]["warnings"].to_string();
+    assert!(!warnings(&admin.status().await).contains("Two producers"));
+    let _second = TestServer::start([("REDIS_URL", redis.url.as_str())]).await;
+    let warning = eventually("the page warns", || async {
+        Some(warnings(&admin.status().await)).filter(|warnings| warnings.contains("Two producers"))
+    })
+    .await;
+    let process = format!("(process {})", std::process::id());
+    assert_eq!(warning.matches(&process).count(), 2, "both run in this process: {warning}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_does_not_take_is_a_gap_of_the_bus_with_its_exact_count() {
+    let mut redis = RedisServer::start().await;
+    let url = redis.url.clone();
+    let server = TestServer::start([("REDIS_URL", url.as_str())]).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    let bus = |status: &Value| (status["bus"]["connected"] == true, status["bus"]["unpublished_ticks_total"].as_u64());
+    eventually("ticks are published", || async { bus(&admin.status().await).0.then_some(()) }).await;
+    let before = bus(&admin.status().await).1;
+    redis.kill();
+    let gap_of_bus = || async { history(&admin, "gaps").await.into_iter().find(|gap| gap["name"] == "bus-1") };
+    let open = eventually("it is in the ledger while it lasts", gap_of_bus).await;
+    assert_eq!(
+        (&open["connection_id"], &open["cause"], &open["ended_at"]),
+        (&Value::Null, &json!("bus_down"), &Value::Null)
+    );
+    eventually("ticks are lost", || async { (bus(&admin.status().await).1 > before.map(|n| n + 300)).then_some(()) })
+        .await;
+    redis.restart().await;
+    let ended =
+        eventually("the gap is over", || async { gap_of_bus().await.filter(|gap| gap["ended_at"].is_string()) }).await;
+    let total = bus(&admin.status().await).1.unwrap();
+    assert_eq!(ended["unpublished_ticks"], total - before.unwrap(), "{ended}");
+    let events = history(&admin, "events").await;
+    let told = |part: &str| events.iter().any(|event| event["text"].as_str().unwrap().contains(part));
+    assert!(
+        told("Ticks are not published to Redis (gap bus-1)") && told("were not published (gap bus-1)"),
+        "{events:?}"
+    );
+    let csv = admin.get("/api/admin/history/gaps?format=csv", 200).await;
+    assert!(csv.lines().next().unwrap().contains("unpublished_ticks") && csv.contains("bus-1"), "{csv}");
+}

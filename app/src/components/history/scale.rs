@@ -7,7 +7,12 @@ use crate::{
     components::format,
     model::{
         connection::ConnectionId,
-        history::{Phase, series::Bucket, view::HistoryView},
+        history::{
+            Phase,
+            gap::BUS,
+            series::{Bucket, Series},
+            view::HistoryView,
+        },
         time::UnixMillis,
     },
 };
@@ -91,7 +96,8 @@ pub fn band(buckets: &[Bucket], phase: Phase, bucket_seconds: u32) -> String {
 }
 
 /// The gaps. Of the only connection they are bands over the whole height; of several they are strips at the top, a row and
-/// a path for each connection that has any, or nobody could tell whose a gap is.
+/// a path for each connection that has any, or nobody could tell whose a gap is. Those of the bus concern all connections:
+/// bands over the whole height, always.
 #[must_use]
 pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
     /// Four pixels of a plot on a desk: a strip of three, and one between two of them.
@@ -100,10 +106,7 @@ pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
     let count = view.series.len() as u32;
     // However many there are, most of the plot is for the lines.
     let row = ROW.min(HEIGHT / 4 / count.max(1));
-    let mut paths = Vec::new();
-    for (place, series) in (0..).zip(&view.series) {
-        let id = series.connection_id;
-        let (y, high) = if count == 1 { (0, HEIGHT) } else { (place * row, row * 3 / 4) };
+    let path = |id: ConnectionId, (y, high): (u32, u32)| {
         let mut text = String::new();
         for gap in view.gaps.iter().filter(|gap| gap.connection_id == id) {
             let (from, to) = (view.position(gap.started_at), view.position(gap.ended_at.unwrap_or(view.to)));
@@ -111,10 +114,15 @@ pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
             let wide = ((to - from) * width).ceil().max(2.0) as u32;
             let _ = write!(text, "M{x} {y}h{wide}v{high}h-{wide}z");
         }
-        if !text.is_empty() {
-            paths.push(((count > 1).then_some(id), text));
-        }
-    }
+        text
+    };
+    let of_connection = |(place, series): (u32, &Series)| {
+        let band = if count == 1 { (0, HEIGHT) } else { (place * row, row * 3 / 4) };
+        ((count > 1).then_some(series.connection_id), path(series.connection_id, band))
+    };
+    let mut paths = vec![(None, path(BUS, (0, HEIGHT)))];
+    paths.extend((0..).zip(&view.series).map(of_connection));
+    paths.retain(|(_, text)| !text.is_empty());
     paths
 }
 
@@ -220,7 +228,7 @@ pub fn moment(at: UnixMillis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::history::{EventKind, HistoryEvent, gap::Gap, series::Series};
+    use crate::model::history::{EventKind, HistoryEvent, gap::Gap};
 
     fn view() -> HistoryView {
         let (from, to) = (UnixMillis(1_768_996_800_000), UnixMillis(1_768_996_900_000));
@@ -277,6 +285,9 @@ mod tests {
         view.gaps[1].connection_id = 3;
         let strips = [(Some(1), "M90 0h10v27h-10z"), (Some(3), "M20 72h30v27h-30z")];
         assert_eq!(gap_bands(&view), strips.map(|(id, d)| (id, d.to_owned())), "each in the row of its connection");
+        view.gaps[1].connection_id = BUS;
+        let bands = [(None, "M20 0h30v1000h-30z"), (Some(1), "M90 0h10v27h-10z")];
+        assert_eq!(gap_bands(&view), bands.map(|(id, d)| (id, d.to_owned())), "the bus's concern all");
         assert_eq!(event_lines(&view), "M99 0v1000M50 0v1000");
         let marks = marks(&view);
         assert_eq!(marks.iter().flatten().count(), 2);

@@ -16,7 +16,11 @@ use crate::bus::{
     mailbox::{Delivery, Inbox},
     wire,
 };
-use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
+use app::model::{
+    status::{Collector, StatusReport},
+    tick::Tick,
+    time::UnixMillis,
+};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
 use std::{sync::Arc, time::Duration};
@@ -40,6 +44,7 @@ pub(super) struct Publisher {
     client: Client,
     names: Arc<Names>,
     source: &'static str,
+    collector: Collector,
     inbox: Inbox,
     health: Arc<Health>,
     transit: Arc<Transit>,
@@ -73,6 +78,13 @@ enum Ended {
     Replaced(Connection),
 }
 
+/// Who publishes here. The host's name alone would be the same for two servers on one host.
+fn this_collector() -> Collector {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
+    let server = format!("{} (process {})", host.trim(), std::process::id());
+    Collector { server, since: UnixMillis::now() }
+}
+
 impl Publisher {
     pub(super) fn new(
         client: Client,
@@ -86,6 +98,7 @@ impl Publisher {
             client,
             names,
             source,
+            collector: this_collector(),
             inbox,
             health,
             transit,
@@ -235,7 +248,7 @@ impl Publisher {
     fn status_pipeline(&mut self, status: &StatusReport) -> Pipeline {
         let mut status = status.clone();
         status.head.bus = self.health.status();
-        let json = serde_json::to_string(&status).unwrap_or_default();
+        let json = wire::write_status(&status, &self.collector);
         let mut pipeline = redis::pipe();
         pipeline.set_ex(&self.names.status, &json, STATUS_EXPIRY_SECONDS).publish(&self.names.status, &json);
         pipeline

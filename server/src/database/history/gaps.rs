@@ -1,6 +1,6 @@
 //! The gap ledger, newest first.
 
-use super::{bind, bounds, count, join, name_of, value_of};
+use super::{bind, bounds, count, join, json_of, name_of, of_json, value_of};
 use crate::{
     audit::Act,
     database::{Database, QueryError},
@@ -26,19 +26,21 @@ pub struct GapKey {
     pub id: i64,
 }
 
-/// A gap belongs to a range when any part of it does.
+/// A gap belongs to a range when any part of it does, and a gap of the bus (0) to every connection.
 const WANTED: &str = "started_at_ms < $2 AND (ended_at_ms IS NULL OR ended_at_ms >= $1)
-    AND ($3 IS NULL OR connection_id = $3)";
+    AND ($3 IS NULL OR connection_id = $3 OR connection_id = 0)";
 
 /// Writes a gap as it is now; who acknowledged it is not touched.
 pub(super) async fn put(connection: &mut SqliteConnection, gap: &Gap) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO history_gaps (connection_id, number, started_at_ms, ended_at_ms, last_tick_at_ms, first_tick_at_ms,
-         cause, close_code, words, symbols_count, symbols, ticks_per_second_before, rate_seconds, attempts, calendar)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         cause, close_code, words, symbols_count, symbols, ticks_per_second_before, rate_seconds, attempts, calendar,
+         causes, rate_basis, session_rates, unpublished_ticks)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
          ON CONFLICT (connection_id, number) DO UPDATE SET ended_at_ms = excluded.ended_at_ms,
-         cause = excluded.cause, words = excluded.words,
-         first_tick_at_ms = excluded.first_tick_at_ms, attempts = excluded.attempts",
+         cause = excluded.cause, close_code = excluded.close_code, words = excluded.words, causes = excluded.causes,
+         first_tick_at_ms = excluded.first_tick_at_ms, attempts = excluded.attempts,
+         unpublished_ticks = excluded.unpublished_ticks",
     )
     .bind(i64::from(gap.connection_id))
     .bind(i64::from(gap.number))
@@ -55,6 +57,10 @@ pub(super) async fn put(connection: &mut SqliteConnection, gap: &Gap) -> sqlx::R
     .bind(i64::from(gap.rate_seconds))
     .bind(i64::from(gap.attempts))
     .bind(name_of(gap.calendar))
+    .bind(json_of(&gap.causes)?)
+    .bind(json_of(gap.rate_basis)?)
+    .bind(json_of(gap.session_rates)?)
+    .bind(gap.unpublished_ticks.map(bind))
     .execute(connection)
     .await?;
     Ok(())
@@ -87,6 +93,10 @@ fn gap(row: &SqliteRow) -> sqlx::Result<Gap> {
         rate_seconds: row.try_get("rate_seconds")?,
         attempts: row.try_get("attempts")?,
         calendar: value_of("calendar", row.try_get("calendar")?)?,
+        causes: of_json("causes", row.try_get("causes")?)?,
+        rate_basis: of_json("rate_basis", row.try_get("rate_basis")?)?,
+        session_rates: of_json("session_rates", row.try_get("session_rates")?)?,
+        unpublished_ticks: row.try_get::<Option<_>, _>("unpublished_ticks")?.map(count),
         acknowledged,
     })
 }

@@ -107,9 +107,24 @@ pub struct Past {
     pub open: Vec<Gap>,
     /// The highest gap number of each connection that has any.
     pub numbers: Vec<(ConnectionId, u32)>,
-    /// Of each connection, when the last second with a tick ended, and ticks and milliseconds seen in the
+    /// Of each connection, when the last second with a tick ended, and ticks and milliseconds up in the
     /// [`RATE_SECONDS`](Past::RATE_SECONDS) before the run's end.
     pub rates: Vec<PastRate>,
+    /// What each connection did in every quarter of an hour of the last days: what is usual at a time of day.
+    pub quarters: Vec<Quarter>,
+}
+
+/// What one connection did in a quarter of an hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quarter {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// When the quarter began.
+    pub at: UnixMillis,
+    /// Ticks.
+    pub ticks: u64,
+    /// Milliseconds that it was up.
+    pub up_ms: u64,
 }
 
 /// What a connection did before a run ended.
@@ -121,13 +136,15 @@ pub struct PastRate {
     pub last_tick_at: Option<UnixMillis>,
     /// Ticks.
     pub ticks: u64,
-    /// Milliseconds that were seen.
-    pub covered_ms: u64,
+    /// Milliseconds that it was up.
+    pub up_ms: u64,
 }
 
 impl Past {
     /// The stretch over which a rate from before a run's end is taken.
     pub const RATE_SECONDS: u32 = 300;
+    /// The days from which is told what is usual at a time of day: five trading days at least, holidays and all.
+    pub const USUAL_DAYS: i64 = 10;
 }
 
 impl Database {
@@ -191,7 +208,11 @@ impl Database {
             Some(run) => self.past_rates(run.last_seen_at).await?,
             None => Vec::new(),
         };
-        Ok(Past { last_run, open: self.open_gaps().await?, numbers: self.gap_numbers().await?, rates })
+        let quarters = match &last_run {
+            Some(run) => self.quarters(run.last_seen_at).await?,
+            None => Vec::new(),
+        };
+        Ok(Past { last_run, open: self.open_gaps().await?, numbers: self.gap_numbers().await?, rates, quarters })
     }
 }
 
@@ -215,6 +236,16 @@ fn name_of(value: impl Serialize) -> String {
 /// The value with a name. A name of a newer version is an error, not a guess.
 fn value_of<T: DeserializeOwned>(column: &str, name: &str) -> sqlx::Result<T> {
     serde_json::from_value(serde_json::Value::String(name.to_owned()))
+        .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
+}
+
+/// A value that has parts, as JSON in one column.
+fn json_of(value: impl Serialize) -> sqlx::Result<String> {
+    serde_json::to_string(&value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+fn of_json<T: DeserializeOwned>(column: &str, json: &str) -> sqlx::Result<T> {
+    serde_json::from_str(json)
         .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
 }
 

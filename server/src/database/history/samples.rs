@@ -1,6 +1,6 @@
 //! Samples, merged into rows of four resolutions as they are written, and read as buckets or as they are.
 
-use super::{PastRate, Sample, bind, bounds, count};
+use super::{PastRate, Quarter, Sample, bind, bounds, count};
 use crate::database::{Database, QueryError};
 use app::model::{
     connection::ConnectionId,
@@ -236,19 +236,38 @@ impl Database {
     pub(super) async fn past_rates(&self, end: UnixMillis) -> Result<Vec<PastRate>, QueryError> {
         let rows: Vec<(ConnectionId, Option<i64>, i64, i64)> = sqlx::query_as(
             "SELECT connection_id, MAX(CASE WHEN ticks > 0 THEN at_ms END), CAST(SUM(ticks) AS BIGINT),
-             CAST(SUM(covered_ms) AS BIGINT) FROM history_samples
+             CAST(SUM(connected_ms + degraded_ms) AS BIGINT) FROM history_samples
              WHERE resolution_seconds = 1 AND at_ms >= $1 AND at_ms <= $2 GROUP BY connection_id",
         )
         .bind(end.0 - i64::from(super::Past::RATE_SECONDS) * 1000)
         .bind(end.0)
         .fetch_all(&self.pool)
         .await?;
-        let rate = |(connection_id, at, ticks, covered_ms): (_, Option<i64>, _, _)| PastRate {
+        let rate = |(connection_id, at, ticks, up_ms): (_, Option<i64>, _, _)| PastRate {
             connection_id,
             last_tick_at: at.map(|at| UnixMillis(at + 1000).min(end)),
             ticks: count(ticks),
-            covered_ms: count(covered_ms),
+            up_ms: count(up_ms),
         };
         Ok(rows.into_iter().map(rate).collect())
+    }
+
+    /// The quarters of an hour of the last [`Past::USUAL_DAYS`](super::Past::USUAL_DAYS) in which a connection was up.
+    pub(super) async fn quarters(&self, end: UnixMillis) -> Result<Vec<Quarter>, QueryError> {
+        let rows: Vec<(ConnectionId, i64, i64, i64)> = sqlx::query_as(
+            "SELECT connection_id, at_ms, ticks, connected_ms + degraded_ms FROM history_samples
+             WHERE resolution_seconds = 900 AND at_ms >= $1 AND at_ms <= $2 AND connected_ms + degraded_ms > 0",
+        )
+        .bind(end.0 - super::Past::USUAL_DAYS * 86_400_000)
+        .bind(end.0)
+        .fetch_all(&self.pool)
+        .await?;
+        let quarter = |(connection_id, at, ticks, up_ms)| Quarter {
+            connection_id,
+            at: UnixMillis(at),
+            ticks: count(ticks),
+            up_ms: count(up_ms),
+        };
+        Ok(rows.into_iter().map(quarter).collect())
     }
 }

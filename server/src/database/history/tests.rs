@@ -4,7 +4,7 @@ use crate::{
     auth::testing,
 };
 use app::model::{
-    history::gap::{Acknowledgement, GapCause},
+    history::gap::{Acknowledgement, BUS, CauseStep, GapCause, RateBasis},
     market::Calendar,
 };
 use std::time::Duration;
@@ -52,8 +52,20 @@ fn gap(connection_id: ConnectionId, number: u32, started: i64, ended: Option<i64
         symbols: vec!["AAPL".into(), "BRK.B".into()],
         ticks_per_second_before: Some(12.5),
         rate_seconds: 300,
+        rate_basis: RateBasis::LastKnown(UnixMillis(started)),
+        session_rates: [None, Some(12.5), Some(0.25)],
         calendar: Calendar::UnitedStates,
         attempts: 3,
+        unpublished_ticks: None,
+        causes: vec![
+            CauseStep {
+                cause: GapCause::Closed,
+                at: UnixMillis(started),
+                close_code: Some(1008),
+                words: "policy".into(),
+            },
+            CauseStep { cause: GapCause::Mute, at: UnixMillis(started), close_code: None, words: String::new() },
+        ],
         acknowledged: None,
     }
 }
@@ -206,9 +218,22 @@ async fn the_next_run_learns_how_the_last_one_ended() {
     let run = past.last_run.unwrap();
     assert_eq!((run.last_seen_at, run.stopped_at, run.connection_ids), (UnixMillis(START + 60_000), None, vec![1, 2]));
     assert_eq!(past.numbers, [(1, 7)]);
-    let rate =
-        PastRate { connection_id: 1, last_tick_at: Some(UnixMillis(START + 50_000)), ticks: 300, covered_ms: 60_000 };
+    let rate = PastRate { connection_id: 1, last_tick_at: Some(UnixMillis(START + 50_000)), ticks: 300, up_ms: 60_000 };
     assert_eq!(past.rates, [rate]);
+    assert_eq!(past.quarters, [Quarter { connection_id: 1, at: UnixMillis(START), ticks: 300, up_ms: 60_000 }]);
+}
+
+#[tokio::test]
+async fn a_gap_of_the_bus_is_every_connections_and_counts_exactly() {
+    let (_folder, database) = testing::database().await;
+    let bus = Gap { unpublished_ticks: Some(1_234), ..gap(BUS, 3, 1_000, Some(2_000)) };
+    database.write_history(&batch(vec![], vec![], vec![gap(1, 1, 0, Some(500)), bus.clone()])).await.unwrap();
+    for (wanted, names) in [(None, vec!["bus-3", "#1-1"]), (Some(1), vec!["bus-3", "#1-1"]), (Some(2), vec!["bus-3"])] {
+        let gaps = database.history_gaps(everything(), wanted, None, 10).await.unwrap();
+        assert_eq!(gaps.iter().map(Gap::name).collect::<Vec<_>>(), names);
+        assert_eq!(gaps[0], Gap { id: gaps[0].id, ..bus.clone() });
+        assert_eq!(database.history_gap_count(everything(), wanted).await.unwrap(), names.len() as u64);
+    }
 }
 
 #[tokio::test]

@@ -215,13 +215,14 @@ pub(super) fn gap_object(gap: &Gap, now: UnixMillis) -> Value {
 }
 
 fn gap_fields(gap: &Gap, now: UnixMillis) -> Fields {
-    let basis =
-        gap.ticks_per_second_before.map(|rate| format!("{:.1} ticks/s over the {} s before", rate, gap.rate_seconds));
+    let rate = gap.ticks_per_second_before.map(|rate| format!("{rate:.1} ticks/s, "));
+    let basis = gap.basis().map(|basis| rate.unwrap_or_default() + &basis);
+    let causes: Vec<_> = gap.causes.iter().map(|step| step.cause).collect();
     let said = gap.acknowledged.as_ref();
     vec![
         ("id", json!(gap.id)),
         ("name", json!(gap.name())),
-        ("connection_id", json!(gap.connection_id)),
+        ("connection_id", json!(gap.connection())),
         ("number", json!(gap.number)),
         ("started_at", json!(gap.started_at)),
         ("ended_at", json!(gap.ended_at)),
@@ -229,12 +230,14 @@ fn gap_fields(gap: &Gap, now: UnixMillis) -> Fields {
         ("last_tick_at", json!(gap.last_tick_at)),
         ("first_tick_at", json!(gap.first_tick_at)),
         ("cause", json!(gap.cause)),
+        ("causes", json!(causes)),
         ("close_code", json!(gap.close_code)),
         ("words", json!(gap.words)),
         ("symbols_count", json!(gap.symbols_count)),
         ("symbols", json!(gap.symbols)),
         ("missed_ticks_estimate", json!(gap.missed_ticks(now))),
         ("estimate_basis", json!(basis)),
+        ("unpublished_ticks", json!(gap.unpublished_ticks)),
         ("attempts", json!(gap.attempts)),
         ("acknowledged_at", json!(said.map(|said| said.at))),
         ("acknowledged_by", json!(said.map(|said| &said.by))),

@@ -77,6 +77,43 @@ async fn a_paused_stream_brings_metrics_alone_and_resumes_with_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_json_client_that_pauses_and_resumes_counts_to_the_tick() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(1, "connected").await;
+    let mut socket = admin.socket(None).await;
+    // By the events alone: a repeated state sets the count, everything else adds to it.
+    let mut counts = std::collections::HashMap::<(u64, String), u64>::new();
+    let (mut ticks_heard, mut snapshots_after_resume) = (0, 0);
+    for round in 0..3 {
+        while ticks_heard < 400 || (round > 0 && snapshots_after_resume < 100 * round) {
+            let (event, tick) = socket.event().await;
+            if event != "tick_update" {
+                continue;
+            }
+            ticks_heard += 1;
+            let key = (tick["connection_id"].as_u64().unwrap(), tick["symbol"].as_str().unwrap().to_owned());
+            let (ticks, total) = (tick["ticks"].as_u64().unwrap(), tick["ticks_total"].as_u64().unwrap());
+            let count = counts.entry(key).or_default();
+            if tick["snapshot"] == true {
+                assert_eq!(ticks, total, "{tick}");
+                snapshots_after_resume += u64::from(round > 0);
+                *count = total;
+            } else {
+                *count += ticks;
+            }
+            assert_eq!(*count, total, "{tick}");
+        }
+        socket.say(r#"{"event":"pause_stream"}"#).await;
+        ticks_heard = 0;
+        // What ticks meanwhile is in the snapshot alone.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        socket.say(r#"{"event":"resume_stream"}"#).await;
+    }
+    assert!(snapshots_after_resume > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_come_when_they_are_asked_for() {
     let server = TestServer::start([("METRICS_INTERVAL_MS", "4000")]).await;
     let admin = server.admin().await;
