@@ -1,7 +1,7 @@
 //! Universes that are sets on Redis, `tickstock:universe:{key}`: read when the configuration is.
 
 use super::redis::{answered, client, words};
-use crate::config::RedisConfig;
+use crate::{config::RedisConfig, text::tidy};
 use app::model::{board::ROWS_MAX, symbol::Symbol};
 use secrecy::ExposeSecret;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Members that are named in a warning.
 const NAMED_MAX: usize = 3;
 /// What is shown of a member that is no symbol.
-const SHOWN_CHARS_MAX: usize = 30;
+const SHOWN_BYTES_MAX: usize = 60;
 
 /// What Redis holds under some keys of universes.
 #[derive(Clone, Debug, Default)]
@@ -56,15 +56,17 @@ pub(super) async fn read(config: &RedisConfig, keys: &BTreeSet<String>) -> Resul
 
 fn symbols_of(members: &[Vec<u8>]) -> (BTreeSet<Symbol>, Option<String>) {
     let mut symbols = BTreeSet::new();
-    let (mut others, mut named) = (0_usize, Vec::new());
+    let (mut others, mut named) = (0_usize, BTreeSet::new());
     for member in members {
         let text = String::from_utf8_lossy(member);
         match Symbol::parse(&text) {
             Ok(symbol) => drop(symbols.insert(symbol)),
             Err(_) => {
                 others += 1;
-                if named.len() < NAMED_MAX {
-                    named.push(format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()));
+                // The first by the alphabet: Redis gives them in any order.
+                named.insert(format!("\"{}\"", tidy(&text, SHOWN_BYTES_MAX)));
+                if named.len() > NAMED_MAX {
+                    named.pop_last();
                 }
             }
         }
@@ -77,7 +79,7 @@ fn symbols_of(members: &[Vec<u8>]) -> (BTreeSet<Symbol>, Option<String>) {
             format!("{others} members that are no symbols")
         };
         let more = if others > named.len() { ", …" } else { "" };
-        wrong.push(format!("{count} ({}{more})", named.join(", ")));
+        wrong.push(format!("{count} ({}{more})", Vec::from_iter(named).join(", ")));
     }
     if symbols.len() > ROWS_MAX {
         wrong.push(format!("{} symbols, of which the first {ROWS_MAX} are taken", symbols.len()));

@@ -291,8 +291,8 @@ mod tests {
     #[test]
     fn the_providers_words_are_told_where_they_are_for_people() {
         let plain = answer(403, &[("content-type", "text/plain; charset=utf-8")], "Account\r\nsuspended.\u{7}");
-        assert_eq!(plain.words.as_deref(), Some("Account suspended."));
-        assert!(plain.reason.ends_with("; the provider says: Account suspended."), "{}", plain.reason);
+        assert_eq!(plain.words.as_deref(), Some("Account suspended.\\u{7}"));
+        assert!(plain.reason.ends_with("; the provider says: Account suspended.\\u{7}"), "{}", plain.reason);
         assert_eq!(answer(403, &[("content-type", "text/html")], "<html>").words, None);
     }
 

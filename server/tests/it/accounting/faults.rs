@@ -1,0 +1,117 @@
+//! Under which faults the counts agree, and what the counters and the ledger say of what they cost.
+
+use super::{Books, Counts};
+use crate::util::eventually;
+use app::model::history::gap::{BUS, GapCause};
+use serde_json::Value;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_plain_way_of_things_everybody_counts_the_same() {
+    let books = Books::open().await;
+    for _ in 0..20 {
+        books.provider.trade(50).await;
+    }
+    books.agree().await;
+    assert_eq!(books.gaps().await, []);
+}
+
+/// More than frames can show one by one: they conflate, and the counts stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_flood_everybody_counts_the_same() {
+    let books = Books::open().await;
+    books.provider.trade(5_000).await;
+    books.agree().await;
+    assert_eq!(books.gaps().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_end_after_what_they_sent_lose_nothing_and_each_end_is_a_gap() {
+    let mut books = Books::open().await;
+    books.provider.trade(100).await;
+    books.provider.close(1001).await;
+    books.until_subscribed().await;
+    books.provider.trade(100).await;
+    books.agree().await;
+    books.provider.hang_up().await;
+    books.until_subscribed().await;
+    books.provider.trade(100).await;
+    books.agree().await;
+    // It takes no connections for a while.
+    books.provider.shut();
+    books.admin.wait_for_state(1, "reconnecting").await;
+    books.admin.wait_for_state(2, "reconnecting").await;
+    books.provider.open().await;
+    books.until_subscribed().await;
+    books.provider.trade(100).await;
+    books.agree().await;
+    eventually("every loss is in the ledger, and over", || async {
+        let gaps = books.gaps().await;
+        let closed = gaps.iter().filter(|gap| gap.close_code == Some(1001)).count();
+        (gaps.len() == 6 && closed == 2 && gaps.iter().all(|gap| gap.ended_at.is_some())).then_some(())
+    })
+    .await;
+}
+
+/// Nothing on Redis is lost when it only pauses: what waits is sent afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_pauses_writing_gets_every_tick_afterwards() {
+    let books = Books::open().await;
+    books.provider.trade(20).await;
+    books.redis_command(&["CLIENT", "PAUSE", "1500", "WRITE"]).await;
+    books.provider.trade(50).await;
+    books.agree().await;
+    assert_eq!(books.bus().await["unpublished_ticks_total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_refuses_is_missing_there_alone_and_counted_to_the_tick() {
+    let books = Books::open().await;
+    books.provider.trade(20).await;
+    books.agree().await;
+    books.redis_command(&["ACL", "SETUSER", "default", "-publish"]).await;
+    books.provider.trade(50).await;
+    eventually("the bus is down", || async { (books.bus().await["connected"] == false).then_some(()) }).await;
+    books.provider.trade(50).await;
+    books.redis_command(&["ACL", "SETUSER", "default", "+publish"]).await;
+    eventually("the bus is up again", || async { (books.bus().await["connected"] == true).then_some(()) }).await;
+    books.provider.trade(20).await;
+    books.agree_but_for_redis().await;
+
+    let sent: u64 = books.provider.sent().values().sum();
+    let unpublished = |bus: &Value| bus["unpublished_ticks_total"].as_u64().unwrap();
+    let missing = eventually("what is missing on Redis is what was not published", || async {
+        let missing = sent - books.on_redis();
+        (missing == unpublished(&books.bus().await)).then_some(missing)
+    })
+    .await;
+    assert!(missing > 0, "it was refused for a while");
+    books.in_order_on_redis();
+    let gap = eventually("the ledger has it", || async {
+        books.gaps().await.into_iter().find(|gap| gap.connection_id == BUS && gap.ended_at.is_some())
+    })
+    .await;
+    assert_eq!((gap.cause, gap.unpublished_ticks), (GapCause::BusDown, Some(missing)), "{gap:?}");
+    let others: Vec<_> = books.gaps().await.into_iter().filter(|gap| gap.connection_id != BUS).collect();
+    assert_eq!(others, [], "the connections had nothing to do with it");
+}
+
+/// What waits in a client that pauses is no tick more and no tick less.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_pauses_and_resumes_has_every_total_in_the_end() {
+    let books = Books::open().await;
+    let mut socket = books.admin.socket(Some("tickstock.v1.json")).await;
+    books.provider.trade(10).await;
+    socket.say(r#"{"event":"pause_stream"}"#).await;
+    books.provider.trade(40).await;
+    socket.say(r#"{"event":"resume_stream"}"#).await;
+    books.provider.trade(10).await;
+    books.agree().await;
+    let sent = books.provider.sent();
+    let mut counted = Counts::new();
+    while counted != sent {
+        let tick = socket.event_named("tick_update").await;
+        super::count(&mut counted, &tick);
+        let symbol = tick["symbol"].as_str().unwrap();
+        assert!(counted[symbol] <= sent[symbol], "{tick}");
+    }
+}
