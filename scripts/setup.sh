@@ -4,7 +4,7 @@
 # distribution's packages and are compiled from the crate registry (about ten minutes on two cores, once).
 #
 #   scripts/setup.sh         what a build needs
-#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, sqlite3, faketime, Chromium, Firefox
+#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, sqlite3, faketime, nginx, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -197,6 +197,8 @@ if [ "${1:-}" = test ]; then
     need redis-server redis-server
     need sqlite3 sqlite3
     need faketime faketime
+    # Its package starts it where there is an init system; the tests want the program alone.
+    [ -x /usr/sbin/nginx ] || need nginx nginx-light
     browser chromium chromium chromium-browser google-chrome google-chrome-stable
     browser firefox-esr firefox firefox-esr
 fi

@@ -13,6 +13,9 @@ pub mod pages;
 mod shell;
 pub mod store;
 
+/// The id of the element that holds the page: what the server renders into, and the browser hydrates.
+pub const ROOT: &str = "page";
+
 pub use pages::App;
 #[cfg(feature = "ssr")]
 pub use shell::shell;

@@ -93,7 +93,8 @@ async fn start(
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let database = Database::open(&config.accounts.database_url).await?;
-    auth::first_account(&database, EMAIL.parse().ok(), config.accounts.admin_password.clone()).await?;
+    auth::first_account(&database, EMAIL.parse().ok(), config.accounts.admin_password.clone(), &config.accounts.names)
+        .await?;
     let serving = tokio::spawn(server::run(config, database, listener, shutdown));
     println!("{address}");
     Ok(serving)

@@ -9,15 +9,16 @@ use crate::{
 };
 use anyhow::Context;
 use app::model::{status::Feed, tick::Tick, time::UnixMillis};
-use axum::{Router, extract::ws::WebSocketUpgrade, routing::get};
+use axum::{Router, extract::Request, response::IntoResponse, routing::get};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use server::{
     bus::{self, Role, TickBus},
     config::{Config, RedisConfig, Variables},
-    front,
-    hub::{self, Encoding, Hub, Pace},
+    front::{self, Places},
+    hub::{self, Encoding, Handshake, Hub, Pace},
     monitor::Monitor,
+    routes::guard::TrustedProxies,
     tasks::Tasks,
     thread::Thread,
     universe::{ConnectionPlan, Universes, plan},
@@ -106,15 +107,27 @@ fn configure(scenario: &Scenario) -> anyhow::Result<(Config, Vec<ConnectionPlan>
 
 async fn serve(hub: Hub, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let stop = shutdown.clone();
-    let upgrade = move |upgrade: WebSocketUpgrade| {
+    let upgrade = move |mut request: Request| {
         let (hub, stop) = (hub.clone(), stop.clone());
-        let upgrade = hub::prepare(upgrade);
-        async move { upgrade.on_upgrade(move |socket| hub::serve(socket, hub, Encoding::Binary, pending(), stop)) }
+        async move {
+            let handshake = match Handshake::read(&mut request) {
+                Ok(handshake) => handshake,
+                Err(error) => return (error.status(), error.to_string()).into_response(),
+            };
+            let (answer, socket) = handshake.accept();
+            tokio::spawn(async move {
+                if let Some(socket) = socket.await {
+                    hub::serve(socket, hub, Encoding::Binary, pending(), stop).await;
+                }
+            });
+            answer
+        }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let routes = Router::new().route("/admin-ws", get(upgrade));
-    tokio::spawn(front::serve(listener, None, routes, shutdown.clone()));
+    let places = Places::new(front::raise_descriptor_limit(), TrustedProxies::default());
+    tokio::spawn(front::serve(listener, None, routes, places, shutdown.clone()));
     Ok(address)
 }
 

@@ -100,11 +100,12 @@ test('a page on another origin opens no socket, posts no form, reads nothing and
 test('a session that was planted before signing in is not the one that is signed in', async ({ page, context, startServer }) => {
   const server = await startServer();
   const planted = 'AAAAAAAAAAAAAAAAAAAAAA';
-  await context.addCookies([{ name: 'tickstock_session', value: planted, url: server.url }]);
+  const name = `tickstock_session_${server.port}`;
+  await context.addCookies([{ name, value: planted, url: server.url }]);
   await new MonitorPage(page, server).signIn();
-  const cookie = (await context.cookies()).find(({ name }) => name === 'tickstock_session');
+  const cookie = (await context.cookies()).find((cookie) => cookie.name === name);
   expect(cookie?.value).not.toBe(planted);
-  expect(await server.handshakeStatus({ cookie: `tickstock_session=${planted}` })).toBe(401);
+  expect(await server.handshakeStatus({ cookie: `${name}=${planted}` })).toBe(401);
   expect(await page.evaluate(() => document.cookie), 'no script reads it').toBe('');
 });
 

@@ -70,7 +70,7 @@ test('files are served compressed and with their types', async ({ openMonitor, p
 test('no secret is in the page, in its files, in the status or in the log', async ({ page, openMonitor }) => {
   const secrets = { MASSIVE_API_KEY: 'k3y-that-nobody-may-see', METRICS_TOKEN: 't0ken-that-nobody-may-see' };
   const monitor = await openMonitor({ ...secrets, USE_MASSIVE_API: 'false' });
-  const session = (await page.context().cookies()).find(({ name }) => name === 'tickstock_session')?.value ?? '';
+  const session = (await page.context().cookies()).find(({ name }) => name.startsWith('tickstock_session_'))?.value ?? '';
   expect(session).not.toBe('');
   const paths = ['/admin/websockets', '/admin/audit', '/admin/account', '/login', '/pkg/tickstock.js', '/pkg/tickstock.wasm', '/api/admin/websocket-status', '/healthz', '/readyz'];
   const texts = await Promise.all(

@@ -158,7 +158,7 @@ test('without JavaScript everything reads, and a gap can be acknowledged', async
   await expect(page.getByTestId('table-ticks').locator('tbody td').filter({ hasText: /[1-9]/ }).first()).toBeVisible();
   await plain.gap('2-1').getByRole('textbox').fill('nothing to fill');
   await plain.gap('2-1').getByRole('button', { name: 'Acknowledge' }).click();
-  await expect(page).toHaveURL(/\/admin\/metrics\?range=5m/);
+  await expect(page).toHaveURL(/\/admin\/metrics$/);
   await expect(plain.gap('2-1')).toContainText('nothing to fill');
   await page.getByTestId('range-1h').click();
   await expect(page.getByTestId('range-1h')).toHaveAttribute('aria-current', 'true');

@@ -113,7 +113,7 @@ test('when the program cannot be had the page stands still and says so', async (
   complaints.expect(/wasm|WebAssembly/i);
   await page.route('**/*.wasm', async (route) => route.fulfill({ status: 404 }));
   await page.reload();
-  await expect(page.getByRole('note')).toContainText('The live view does not run.');
+  await expect(page.getByRole('note')).toContainText('The live view is not running.');
   const dimmed = await page.evaluate(() => {
     const sample = document.body.appendChild(document.createElement('i'));
     sample.style.color = 'var(--dimmed)';

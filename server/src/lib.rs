@@ -24,6 +24,7 @@ pub mod routes;
 pub mod signals;
 pub mod simulator;
 pub mod tasks;
+pub mod text;
 pub mod thread;
 pub mod universe;
 pub mod upstream;
@@ -35,7 +36,7 @@ use auth::{Revocations, SessionRules};
 use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
-use front::TlsKeys;
+use front::{Places, TlsKeys};
 use history::Opening;
 use leptos::config::LeptosOptions;
 use limits::Limits;
@@ -70,6 +71,8 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // Before anything is opened.
+    let descriptors = front::raise_descriptor_limit();
     let universes = Universes::gather(&config).await?;
     let plans = universe::plan(&config.connections, &universes);
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -104,7 +107,8 @@ pub async fn run(
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
-    let access = access(&config, &database, &tasks);
+    let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
+    let access = access(&config, port, &database, &tasks);
     let tls = match &config.dashboard.tls {
         None => None,
         Some(files) => {
@@ -121,6 +125,7 @@ pub async fn run(
 
     // The hub ends with its last handle, and must not before the end.
     let _hub = hub.clone();
+    let places = Places::new(descriptors, access.proxies.clone());
     let state = AppState {
         access,
         leptos: leptos_options(&config),
@@ -131,7 +136,7 @@ pub async fn run(
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
-    serve(state, listener, tls, shutdown).await;
+    serve(state, listener, tls, places, shutdown).await;
     end.cancel();
     tasks.tracker().close();
     if timeout(FAREWELL, tasks.tracker().wait()).await.is_err() {
@@ -185,10 +190,10 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
 }
 
 /// What the guards need, and the tasks that keep it.
-fn access(config: &Config, database: &Database, tasks: &Tasks) -> Access {
+fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Access {
     let stop = tasks.shutdown();
     let (audit, revocations) = (Audit::new(database.clone()), Revocations::default());
-    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit_retention_days, stop.clone()));
+    tasks.tracker().spawn(audit.clone().keep(config.accounts.audit, stop.clone()));
     tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
     Access {
         audit,
@@ -196,17 +201,25 @@ fn access(config: &Config, database: &Database, tasks: &Tasks) -> Access {
         revocations,
         sessions: SessionRules {
             secure: config.dashboard.secure,
+            port,
             idle: config.accounts.session_idle,
             lifetime: config.accounts.session_lifetime,
         },
         proxies: config.dashboard.trusted_proxies.clone().into(),
+        hosts: config.dashboard.allowed_hosts.clone().into(),
     }
 }
 
 /// Serves until `shutdown`, and then until requests and sockets have ended, within [`FAREWELL`].
-async fn serve(state: AppState, listener: TcpListener, tls: Option<TlsKeys>, shutdown: CancellationToken) {
+async fn serve(
+    state: AppState,
+    listener: TcpListener,
+    tls: Option<TlsKeys>,
+    places: Places,
+    shutdown: CancellationToken,
+) {
     let sockets = state.sockets.clone();
-    let serving = front::serve(listener, tls, routes::router(state), shutdown.clone());
+    let serving = front::serve(listener, tls, routes::router(state), places, shutdown.clone());
     let to_the_end = async {
         serving.await;
         sockets.close();

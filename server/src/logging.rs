@@ -8,6 +8,7 @@
 //! that find no room are dropped and counted, and the count is a line of the log as soon as lines are read again. Records
 //! of the audit log are in the database, whatever becomes of their lines here.
 
+use crate::text::OneLine;
 use app::model::time::UnixMillis;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -44,6 +45,7 @@ pub fn start() -> io::Result<()> {
     });
     let (text_lines, record_lines) = (lines.clone(), lines);
     let text = fmt::layer()
+        .fmt_fields(OneLine)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(move || text_lines.clone())
         .with_filter(no_frames)

@@ -62,7 +62,7 @@ pub async fn load_reliability() -> Result<ReliabilityAnswer, ApiError> {
 /// Notes that the administrator has seen a gap, and what became of it. On record in the audit log.
 ///
 /// # Errors
-/// [`ApiError::Refused`] says why not.
+/// [`ApiError::Refused`] and [`ApiError::NotNow`] say why not.
 #[server(prefix = "/api/admin/fn", endpoint = "acknowledge_gap")]
 pub async fn acknowledge_gap(
     /// The gap's number in the database.
@@ -75,5 +75,5 @@ pub async fn acknowledge_gap(
 
     use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
-    backend.acknowledge_gap(id, note).await.map_err(ApiError::Refused)
+    backend.acknowledge_gap(id, note).await
 }

@@ -31,6 +31,8 @@ pub struct FirstView {
     pub reliability: Vec<Reliability>,
     /// Who is signed in.
     pub email: String,
+    /// What is wrong with how the server is set up, a sentence or two each.
+    pub warnings: Vec<String>,
 }
 
 /// Why a server function did not answer.
@@ -45,6 +47,9 @@ pub enum ApiError {
     /// What was asked for is not possible, and why.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for cannot be done at the moment, and why.
+    #[error("{0}")]
+    NotNow(String),
     /// The request did not arrive, or not whole.
     #[error("{0}")]
     Transport(ServerFnErrorErr),
@@ -64,6 +69,9 @@ pub trait Backend: Send + Sync {
     /// The present, with at most [`FIRST_ROWS_MAX`] rows a connection; `None` while the server is going away.
     fn first_view(&self) -> Answer<'_, Option<Snapshot>>;
 
+    /// What is wrong with how the server is set up, as far as it shows.
+    fn warnings(&self) -> Vec<String>;
+
     /// A page of the audit log, or what is wrong with the question.
     fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>>;
 
@@ -79,8 +87,8 @@ pub trait Backend: Send + Sync {
     /// Notes that the administrator of the current request has seen a gap.
     ///
     /// # Errors
-    /// Why not, in words.
-    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), String>>;
+    /// Why not.
+    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), ApiError>>;
 }
 
 /// An answer that is on its way: what an `async fn` of an object-safe trait returns.
@@ -108,5 +116,6 @@ pub async fn load_first_view() -> Result<FirstView, ApiError> {
     let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     let snapshot = backend.first_view().await.ok_or(ApiError::Unavailable)?;
-    Ok(FirstView { snapshot, reliability: backend.reliability().await, email: admin.email })
+    let reliability = backend.reliability().await;
+    Ok(FirstView { snapshot, reliability, email: admin.email, warnings: backend.warnings() })
 }

@@ -38,7 +38,7 @@ mod tests {
         let snapshot = Snapshot { rows: vec![row; 5], ..Snapshot::default() };
         let last = LastOutage { number: 3, cause: "dropped".into(), ..LastOutage::default() };
         let reliability = vec![Reliability { connection_id: 1, last: Some(last), ..Reliability::default() }];
-        let first = FirstView { snapshot, reliability, email: "ann@example.com".into() };
+        let first = FirstView { snapshot, reliability, email: "ann@example.com".into(), warnings: vec!["one".into()] };
         let json = serde_json::to_string(&first).expect("serialises");
         assert_eq!(serde_json::from_str::<FirstView>(&json).expect("parses"), first);
         assert!(serde_json::from_str::<FirstView>(r#"{"snapshot":"AA","email":""}"#).is_err(), "cut off");

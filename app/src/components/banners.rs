@@ -34,11 +34,16 @@ pub fn Banners(
     now: Signal<Option<UnixMillis>>,
     /// The server's present.
     clock: Signal<Option<UnixMillis>>,
+    /// Did somebody else rewrite the document?
+    altered: Signal<bool>,
 ) -> impl IntoView {
     let troubles = Memo::new(move |_| {
         let of_link = link_trouble(link.get(), || clock.get(), || now.get());
-        let of_head = head.with(|head| [bus_trouble(head), source_trouble(head), history_trouble(head)]);
-        of_link.into_iter().chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
+        let of_head = head.with(|head| {
+            [bus_trouble(head), late_trouble(head), kept_trouble(head), source_trouble(head), history_trouble(head)]
+        });
+        let of_document = altered.get().then(altered_document);
+        of_document.into_iter().chain(of_link).chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
     });
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
     view! {
@@ -52,13 +57,24 @@ pub fn Banners(
 }
 
 fn line(trouble: Trouble) -> impl IntoView {
-    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> });
+    // This page's own address: who asks for it without a session is led to sign in, and back.
+    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> });
     view! {
         <p class="banner" data-tone=trouble.tone>
             <Icon path=WARNING/>
             <span><b>{trouble.title}</b> " " <span class="banner-detail number">{trouble.detail}</span></span>
             {sign_in}
         </p>
+    }
+}
+
+fn altered_document() -> Trouble {
+    Trouble {
+        tone: "bad",
+        title: "Something in this browser has changed the page.",
+        detail: "Numbers may stand still. Switch off translation and extensions for this page, then reload it."
+            .to_owned(),
+        sign_in: false,
     }
 }
 
@@ -89,16 +105,26 @@ fn link_trouble(
 }
 
 fn bus_trouble(head: &StatusHead) -> Option<Trouble> {
-    (!head.bus.connected).then(|| Trouble {
-        tone: "bad",
-        title: "The bus carries no ticks.",
-        detail: head
-            .bus
-            .reason
-            .clone()
-            .unwrap_or_else(|| "Redis does not answer; it is tried again without end.".to_owned()),
-        sign_in: false,
+    let bus = &head.bus;
+    (!bus.connected).then(|| {
+        let unknown = || "Redis does not answer; it is tried again without end.".to_owned();
+        let since =
+            bus.not_publishing_since.map(|since| [". Nothing is published since ", &since.clock(), " UTC."].concat());
+        let detail = bus.reason.clone().unwrap_or_else(unknown) + &since.unwrap_or_default();
+        Trouble { tone: "bad", title: "The bus carries no ticks.", detail, sign_in: false }
     })
+}
+
+fn late_trouble(head: &StatusHead) -> Option<Trouble> {
+    let reason = head.bus.reason.as_ref().filter(|_| head.bus.connected)?;
+    let detail = [reason, ". Prices here are as late."].concat();
+    Some(Trouble { tone: "warn", title: "Ticks come late.", detail, sign_in: false })
+}
+
+fn kept_trouble(head: &StatusHead) -> Option<Trouble> {
+    let reason = head.bus.status_trouble.as_ref()?;
+    let detail = [reason, ". Other dashboards may not see how the connections are; ticks go on."].concat();
+    Some(Trouble { tone: "warn", title: "The status is not on Redis.", detail, sign_in: false })
 }
 
 fn source_trouble(head: &StatusHead) -> Option<Trouble> {
@@ -118,6 +144,27 @@ fn history_trouble(head: &StatusHead) -> Option<Trouble> {
     Some(Trouble { tone: "warn", title: "History is not being kept.", detail, sign_in: false })
 }
 
+/// What is wrong with how the server is set up: stays until it is put right and the page is loaded anew.
+#[component]
+pub fn Warnings(
+    /// A sentence or two each.
+    texts: Vec<String>,
+) -> impl IntoView {
+    (!texts.is_empty()).then(|| {
+        let warning = |text| {
+            view! {
+                <p class="banner" data-tone="warn">
+                    <Icon path=WARNING/>
+                    <span><b>"The server is not set up right."</b> " " <span class="banner-detail">{text}</span></span>
+                </p>
+            }
+        };
+        view! {
+            <div class="banners" data-testid="warnings">{texts.into_iter().map(warning).collect_view()}</div>
+        }
+    })
+}
+
 /// Shown by the style sheet when the browser's side did not start, not yet or not at all, when it broke, and without
 /// JavaScript. `at` is when the page was made.
 #[component]
@@ -134,7 +181,9 @@ pub fn StillPage(
     view! {
         <p class="banner still-page" data-tone="warn" role="note">
             <Icon path=WARNING/>
-            <span><b>"The live view does not run."</b> " " <span class="banner-detail number">{text}</span></span>
+            <span><b>"The live view is not running."</b> " " <span class="banner-detail number">{text}</span></span>
+            // The page's own address. A plain link: no code of ours may be left to do it.
+            <a class="button" href="" rel="external">"Reload"</a>
         </p>
     }
 }
@@ -159,10 +208,31 @@ mod tests {
         let head = StatusHead { bus, status_source: StatusSource::Inferred, ..StatusHead::default() };
         assert_eq!(bus_trouble(&head).expect("a trouble").detail, "connection refused");
         assert_eq!(source_trouble(&head).expect("a trouble").title, "Status is inferred.");
+        assert_eq!((late_trouble(&head), kept_trouble(&head)), (None, None));
         assert_eq!(history_trouble(&head), None);
         let trouble = HistoryTrouble { since: UnixMillis(0), reason: "database or disk is full".into() };
         let head = StatusHead { history_trouble: Some(trouble), ..StatusHead::default() };
         let told = history_trouble(&head).expect("a trouble").detail;
         assert_eq!(told, "Since 00:00:00 UTC: database or disk is full. Ticks and states go on.");
+    }
+
+    #[test]
+    fn a_bus_that_is_late_or_refuses_the_status_says_so_and_carries_ticks() {
+        let bus = BusStatus {
+            connected: true,
+            reason: Some("Redis is 7.6 s behind".into()),
+            status_trouble: Some("Redis does not keep the status: MISCONF".into()),
+            ..BusStatus::default()
+        };
+        let head = StatusHead { bus, ..StatusHead::default() };
+        assert_eq!(bus_trouble(&head), None);
+        assert_eq!(late_trouble(&head).expect("late").detail, "Redis is 7.6 s behind. Prices here are as late.");
+        assert!(kept_trouble(&head).expect("not kept").detail.starts_with("Redis does not keep the status: MISCONF. "));
+        let reason = Some("Redis does not take ticks: it did not answer within 2 s".into());
+        let bus = BusStatus { reason, not_publishing_since: Some(UnixMillis(0)), ..BusStatus::default() };
+        let told = bus_trouble(&StatusHead { bus, ..StatusHead::default() }).expect("a trouble").detail;
+        let expected =
+            "Redis does not take ticks: it did not answer within 2 s. Nothing is published since 00:00:00 UTC.";
+        assert_eq!(told, expected);
     }
 }

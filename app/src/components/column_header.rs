@@ -17,7 +17,8 @@ pub fn ColumnHeader(
     view! {
         <header class="column-header">
             <span class="column-number" aria-hidden="true">{id.to_string()}</span>
-            <h2 class="column-name" id=format!("column-name-{id}")>
+            // Cut after two lines in a narrow column; the whole name shows at the pointer.
+            <h2 class="column-name" id=format!("column-name-{id}") title=move || live.with(|live| live.name.clone())>
                 <span class="visually-hidden">{format!("Connection {id}: ")}</span>
                 {move || live.with(|live| live.name.clone())}
             </h2>

@@ -10,7 +10,7 @@ use leptos::{html, prelude::*};
 /// Keys and what they do.
 const KEYS: [(&str, &str); 11] = [
     ("Space", "Pause or resume the view"),
-    ("1 – 9", "Go to that connection"),
+    ("1 – 16", "Go to that connection"),
     ("/", "Filter the symbols of the connection you are at"),
     ("t", "Its table or its tape"),
     ("?", "This help"),

@@ -32,7 +32,8 @@ pub fn MarketClock(
                 <span class="unit">{move || what_next(market.get(), clock.get())}</span>
             </span>
             <span>{new_york}<span class="unit">" New York"</span></span>
-            <span>{utc}<span class="unit">" UTC"</span></span>
+            // By its id the page sees whether the document still takes what is written to it.
+            <span><span id="utc-clock">{utc}</span><span class="unit">" UTC"</span></span>
         </p>
     }
 }

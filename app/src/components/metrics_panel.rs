@@ -15,7 +15,7 @@ use leptos::prelude::*;
 pub fn MetricsPanel(
     /// How the connection is.
     live: Signal<ConnectionLive>,
-    /// Messages a second, oldest first.
+    /// Ticks a second, oldest first.
     rates: Signal<Vec<f32>>,
     /// How long ticks take from the server to the screen.
     screen_delay: Signal<Option<ScreenDelay>>,
@@ -31,9 +31,9 @@ pub fn MetricsPanel(
         <div class="metrics-rate">
             <p>
                 <b class="rate-value number" data-testid=format!("rate-{id}")>
-                    {number(|m| format::fixed(m.messages_per_second, 1))}
+                    {number(|m| format::fixed(m.ticks_per_second, 1))}
                 </b>
-                <span class="unit">"msg/s"</span>
+                <span class="unit">"ticks/s"</span>
             </p>
             <Sparkline rates/>
         </div>
@@ -42,10 +42,10 @@ pub fn MetricsPanel(
     view! {
         <Section id name="metrics" title="Metrics" head>
             <dl class="metrics-grid">
-                <Metric label="Ticks" live of=|m| format::fixed(m.ticks_per_second, 1) unit="/s"/>
-                <Metric label="Ticks in all" live of=|m| format::count(m.ticks_total)/>
+                <Metric label="Total ticks" live of=|m| format::count(m.ticks_total)/>
+                <Metric label="Messages" live of=|m| format::fixed(m.messages_per_second, 1) unit="/s"/>
                 <Metric label="Last update" live of=|m| format::clock(m.last_update) unit=" UTC"/>
-                <Metric label="Messages" live of=|m| format::count(m.messages_total)/>
+                <Metric label="Total messages" live of=|m| format::count(m.messages_total)/>
                 <Metric label="Received" live of=|m| format::bytes(m.bytes_total)/>
                 <Metric label="Reconnects" live of=|m| format::count(m.reconnects_total)/>
             </dl>

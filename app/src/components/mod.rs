@@ -32,6 +32,7 @@ pub mod live_table;
 pub mod market_clock;
 pub mod metrics_panel;
 pub mod office;
+pub mod overview;
 pub mod reason_line;
 pub mod refresh_panel;
 pub mod reliability_note;

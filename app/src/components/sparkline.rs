@@ -1,18 +1,21 @@
 //! The recent past of a rate, as a line.
 
+use super::format;
 use crate::model::protocol::RATE_HISTORY_LENGTH;
 use leptos::prelude::*;
 
 const WIDTH: u32 = 300;
 const HEIGHT: u32 = 40;
 
-/// Draws five minutes of messages a second; the newest sample is at the right edge.
+/// Draws five minutes of ticks a second, with the lowest and the highest beside it; the newest sample is at the right edge.
 #[component]
 pub fn Sparkline(
     /// Samples, oldest first.
     rates: Signal<Vec<f32>>,
 ) -> impl IntoView {
     let line = Memo::new(move |_| rates.with(|rates| points(rates)));
+    let bound =
+        move |of: fn(f32, f32) -> f32| move || rates.with(|rates| rates.iter().copied().reduce(of).map(rate_text));
     view! {
         <svg
             class="sparkline"
@@ -24,7 +27,16 @@ pub fn Sparkline(
             <polygon class="sparkline-area" points=move || line.with(|line| area(line))></polygon>
             <polyline class="sparkline-line" points=move || line.get() vector-effect="non-scaling-stroke"></polyline>
         </svg>
+        <span class="sparkline-bounds number" title="Highest and lowest ticks/s over the last five minutes">
+            <span><span class="visually-hidden">"highest "</span>{bound(f32::max)}</span>
+            <span><span class="visually-hidden">"lowest "</span>{bound(f32::min)}</span>
+        </span>
     }
+}
+
+/// Whole ticks a second; below ten with a decimal, where it counts.
+fn rate_text(rate: f32) -> String {
+    format::fixed(f64::from(rate), u32::from(rate < 9.95))
 }
 
 /// The corners of the line, in the drawing's units. Zero is the bottom, the highest sample the top.

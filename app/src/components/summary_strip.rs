@@ -11,7 +11,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Connected, ticks a second, errors, open gaps, what is unassigned or stale; at the other end the time and the market's hours.
+/// How many are healthy, ticks a second, errors, open gaps, what is unassigned or stale; at the other end the time and the market's hours.
 #[component]
 pub fn SummaryStrip(
     /// What is said of all connections together.
@@ -29,26 +29,39 @@ pub fn SummaryStrip(
     let market = Memo::new(move |_| head.with(|head| head.market));
     let count = move |of: fn(&Summary) -> u64| Signal::derive(move || summary.with(of));
     let total = move |of: fn(Totals) -> u64| Signal::derive(move || of(totals.get()));
-    let connected = Signal::derive(move || summary.with(|s| s.connected.to_string()));
+    let healthy = Signal::derive(move || totals.get().healthy.to_string());
     let of_enabled = Signal::derive(move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string()));
-    let any_down = Signal::derive(move || summary.with(|s| s.connected < s.enabled));
+    // As grave as the gravest: a connection that is down or mute is red, one that is degraded or on its way amber.
+    let any_trouble = Signal::derive(move || summary.with(|s| totals.get().healthy < s.enabled));
+    let worst = Signal::derive(move || {
+        let grave = totals.get().mute > 0 || summary.with(|s| s.connected < s.enabled);
+        if grave { "bad" } else { "warn" }
+    });
     let rate = Signal::derive(move || format::fixed(totals.get().ticks_per_second, 0));
     let errors = Signal::derive(move || summary.with(|summary| format::count(summary.errors_total)));
     let fresh_errors = Signal::derive(move || totals.get().fresh_errors);
     let gaps = Signal::derive(move || format::count(open_gaps.get().unwrap_or(0)));
     let any_gap = Signal::derive(move || open_gaps.get().is_some_and(|gaps| gaps > 0));
     let no_history = Signal::derive(move || open_gaps.get().is_none());
+    let bus = Memo::new(move |_| {
+        head.with(|head| (head.bus.lag_ms, head.bus.reason.is_some(), head.bus.unpublished_ticks_total))
+    });
+    let bus_lag = Signal::derive(move || format::count(bus.get().0.unwrap_or(0).into()));
+    let (no_bus_lag, bus_late) = (Signal::derive(move || bus.get().0.is_none()), Signal::derive(move || bus.get().1));
+    let unpublished = Signal::derive(move || bus.get().2);
     let never = Signal::stored(false);
     view! {
         <div class="summary">
             <dl class="summary-list" data-testid="summary">
-                <Item label="connected" value=connected unit=of_enabled tone="bad" toned=any_down/>
+                <Item label="healthy" value=healthy unit=of_enabled tone=worst toned=any_trouble/>
                 <Troubles down/>
                 <Item label="ticks/s" value=rate tone="" toned=never/>
                 <Item label="errors" value=errors tone="warn" toned=fresh_errors/>
                 <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
                 <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
                 <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
+                <Item label="bus lag" value=bus_lag unit=Signal::stored(" ms".to_owned()) tone="warn" toned=bus_late hidden=no_bus_lag/>
+                <Count label="ticks not on Redis" count=unpublished tone="warn" only_some=true/>
             </dl>
             <MarketClock clock market=market.into()/>
         </div>
@@ -103,7 +116,8 @@ fn Item(
     #[prop(optional)]
     unit: Option<Signal<String>>,
     /// Its colour.
-    tone: &'static str,
+    #[prop(into)]
+    tone: Signal<&'static str>,
     /// Has it its colour now?
     toned: Signal<bool>,
     /// Is it not there now?
@@ -111,7 +125,7 @@ fn Item(
     hidden: Signal<bool>,
 ) -> impl IntoView {
     view! {
-        <div class="summary-item" data-tone=move || if toned.get() { tone } else { "ok" } hidden=move || hidden.get()>
+        <div class="summary-item" data-tone=move || if toned.get() { tone.get() } else { "ok" } hidden=move || hidden.get()>
             <dt>{label}</dt>
             <dd class="number">{move || value.get()} <span class="unit">{move || unit.map(|unit| unit.get())}</span></dd>
         </div>

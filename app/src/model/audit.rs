@@ -58,6 +58,8 @@ pub struct AuditPage {
     pub records: Vec<AuditRecord>,
     /// Where the next page begins; `None` on the last.
     pub next_cursor: Option<String>,
+    /// What an administrator has to know of the log itself; `None` while all is well.
+    pub alarm: Option<String>,
     /// Every action there is.
     pub actions: Vec<&'static str>,
 }

@@ -21,7 +21,7 @@ pub struct Board {
     pub report: StatusReport,
     /// Latest prices; a row's place is its [`RowId`].
     pub rows: Vec<Row>,
-    /// Message rates per connection, oldest first.
+    /// Ticks a second per connection, oldest first.
     pub rates: Vec<VecDeque<f32>>,
 }
 
@@ -95,7 +95,7 @@ impl Board {
             if rates.len() >= RATE_HISTORY_LENGTH {
                 rates.pop_front();
             }
-            rates.push_back(connection.live.metrics.messages_per_second as f32);
+            rates.push_back(connection.live.metrics.ticks_per_second as f32);
         }
     }
 

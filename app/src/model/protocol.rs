@@ -48,7 +48,7 @@ pub struct Snapshot {
     pub report: ReportParts,
     /// All rows; a row's place is its [`RowId`].
     pub rows: Vec<Row>,
-    /// Per connection, in the report's order: messages a second, one sample a metrics interval, oldest first, at most
+    /// Per connection, in the report's order: ticks a second, one sample a metrics interval, oldest first, at most
     /// [`RATE_HISTORY_LENGTH`].
     pub rates: Vec<Vec<f32>>,
 }

@@ -58,9 +58,9 @@ pub struct BusStatus {
     pub kind: BusKind,
     /// Does it carry ticks now?
     pub connected: bool,
-    /// Why not; never holds an address with a password.
+    /// Why not, or what is wrong with it while it does; never holds an address with a password.
     pub reason: Option<String>,
-    /// Ticks that the publisher conflated away because the bus was slow or gone.
+    /// Ticks that were replaced by a later one of their symbol before Redis took them: part of `unpublished_ticks_total`.
     pub conflated_ticks_total: u64,
     /// Messages from elsewhere that could not be read and were dropped.
     pub rejected_total: u64,
@@ -69,12 +69,29 @@ pub struct BusStatus {
     /// The same by reason, for the reasons that occurred.
     #[serde(default)]
     pub rejections: Vec<RejectionCount>,
+    /// Ticks that Redis did not take, since the start.
+    #[serde(default)]
+    pub unpublished_ticks_total: u64,
+    /// When Redis last took a tick, while it takes none; `None` while it does.
+    #[serde(default)]
+    pub not_publishing_since: Option<UnixMillis>,
+    /// Ticks that Redis took and our own subscription did not see, because it was cut off or fell behind too far. The
+    /// latest of each symbol was handed over all the same.
+    #[serde(default)]
+    pub missed_ticks_total: u64,
+    /// Milliseconds from handing a tick to Redis until our own subscription delivers it; `None` without a publisher, and
+    /// until it is known.
+    #[serde(default)]
+    pub lag_ms: Option<u32>,
+    /// Why the status is not kept on Redis, where other dashboards read it; `None` while it is.
+    #[serde(default)]
+    pub status_trouble: Option<String>,
 }
 
 /// Messages that were dropped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectionCount {
-    /// `too_large`, `not_json`, `symbol`, `price`, `timestamp`, `connection`, `status`.
+    /// `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`.
     pub reason: String,
     /// How many.
     pub total: u64,

@@ -75,6 +75,7 @@ mod rendered {
         let newest = form.cursor.is_some().then(|| link(&AuditForm { cursor: None, ..form.clone() }));
         let older = page.next_cursor.map(|cursor| link(&AuditForm { cursor: Some(cursor), ..form }));
         view! {
+            {page.alarm.map(|text| problem(text, "audit-alarm"))}
             {filters}
             {table}
             <nav class="office-pager" aria-label="Pages of the log">

@@ -10,6 +10,8 @@ use leptos_router::hooks::use_query_map;
 pub fn LoginPage() -> impl IntoView {
     let query = use_query_map();
     let error = move || query.with(|query| query.get_str("error").map(error_text));
+    // Where the sign-in leads back to; the server takes nothing for it but a page of ours.
+    let next = move || query.with(|query| query.get("next"));
     view! {
         <Title text="Sign in"/>
         <main class="login">
@@ -27,6 +29,7 @@ pub fn LoginPage() -> impl IntoView {
                     <span>"Password"</span>
                     <input type="password" name="password" autocomplete="current-password" required/>
                 </label>
+                {move || next().map(|next| view! { <input type="hidden" name="next" value=next/> })}
                 <button type="submit" class="button button-primary">"Sign in"</button>
             </form>
         </main>

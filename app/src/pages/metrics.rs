@@ -13,6 +13,7 @@ use crate::{
         history::{AcknowledgeGap, HistoryAnswer, load_history},
     },
     components::{
+        banners::StillPage,
         history::{
             charts::{ChartContext, Charts},
             gap_ledger::GapLedger,
@@ -36,7 +37,7 @@ use leptos_router::{Lazy, LazyRoute, lazy_route};
 /// The route's view. Releases put the page's code into a file of its own, so that the dashboard does not download it; they
 /// are compiled with `split_pages`, as plain builds lack the step that takes the file apart (`scripts/env.sh`).
 #[cfg(split_pages)]
-pub fn route() -> Lazy<FullMetrics> {
+pub fn route() -> Lazy<HistoryPage> {
     Lazy::new()
 }
 
@@ -46,14 +47,14 @@ pub fn route() -> impl ChooseView {
     MetricsPage
 }
 
-/// The page as a file of its own.
+/// The page as a file of its own, which is called after this type: content blockers cut what has "metrics" in its name.
 #[cfg(split_pages)]
 #[derive(Debug)]
-pub struct FullMetrics;
+pub struct HistoryPage;
 
 #[cfg(split_pages)]
 #[lazy_route]
-impl LazyRoute for FullMetrics {
+impl LazyRoute for HistoryPage {
     fn data() -> Self {
         Self
     }
@@ -92,6 +93,7 @@ pub fn Metrics(
     selection: Selection,
 ) -> impl IntoView {
     let HistoryAnswer { view, email } = answer;
+    let rendered_at = view.at;
     let shown = RwSignal::new(view);
     let failed = RwSignal::new(None);
     let acknowledge = ServerAction::<AcknowledgeGap>::new();
@@ -104,6 +106,7 @@ pub fn Metrics(
             <OfficeBar email here=PATH/>
             <main class="page" tabindex="-1">
                 <h1 class="visually-hidden">"Full metrics"</h1>
+                <StillPage at=rendered_at/>
                 <RangeBar selection view/>
                 <Notes selection view failed=failed.into()/>
                 <div id="charts"><Charts context/></div>
@@ -138,7 +141,7 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
         view! {
             <p class="banner" data-tone="bad" role="alert" data-testid="not-live"><Icon path=WARNING/>
                 <span><b>{title}</b> " " <span class="banner-detail number">"What is shown does not move: it is as of " {at} " UTC."</span></span>
-                {sign_in.then(|| view! { <a class="button" href="/login" rel="external">"Sign in"</a> })}
+                {sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> })}
             </p>
         }
     };

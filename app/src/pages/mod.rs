@@ -19,7 +19,6 @@ use leptos_router::{
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    mark_hydrated();
     view! {
         <Title formatter=|title: String| if title.is_empty() { "TickStock Monitor".into() } else { title + " · TickStock Monitor" }/>
         <Router>
@@ -33,16 +32,4 @@ pub fn App() -> impl IntoView {
             </Routes>
         </Router>
     }
-}
-
-/// Tells tests, and whoever reads the document, that clicks arrive; the style sheet, that the page is no longer still.
-fn mark_hydrated() {
-    #[cfg(feature = "hydrate")]
-    Effect::new(|_| {
-        if let Some(body) = document().body() {
-            let _ = body.set_attribute("data-hydrated", "");
-            // What the page said of itself while it waited.
-            let _ = body.remove_attribute("data-hydration");
-        }
-    });
 }

@@ -5,9 +5,10 @@ mod shortcuts;
 use crate::{
     api::{ApiError, FirstView, load_first_view},
     components::{
-        banners::{Banners, StillPage},
+        banners::{Banners, StillPage, Warnings},
         column::ConnectionColumn,
         help::{self, Help},
+        overview::Overview,
         refresh_panel::RefreshPanel,
         reliability_note::{keep_reliability, open_gaps},
         summary_strip::SummaryStrip,
@@ -25,7 +26,7 @@ use crate::{
         refresh::Refresh,
         socket,
         table::Act,
-        view::Column,
+        view::{Column, Totals},
     },
 };
 use leptos::{html, prelude::*};
@@ -73,6 +74,7 @@ pub fn Monitor(
     let head: Signal<StatusHead> = RwSignal::from(signals.head.clone()).into();
     let now: Signal<Option<UnixMillis>> = RwSignal::from(signals.now.clone()).into();
     let clock: Signal<Option<UnixMillis>> = RwSignal::from(signals.clock.clone()).into();
+    let altered: Signal<bool> = RwSignal::from(signals.altered.clone()).into();
     let paused: Signal<bool> = RwSignal::from(signals.paused.clone()).into();
     let frozen_at: Signal<Option<UnixMillis>> = RwSignal::from(signals.frozen_at.clone()).into();
     let columns = RwSignal::from(signals.columns.clone());
@@ -97,7 +99,7 @@ pub fn Monitor(
     // Written into the head when all else is rendered and disposed of: by counted references alone.
     let tab_title = {
         let (head, totals, link) = (signals.head.clone(), signals.totals.clone(), signals.link.clone());
-        move || head.with(|head| title(head, totals.get().mute, link.get()))
+        move || head.with(|head| title(head, totals.get(), link.get()))
     };
 
     let on_pause = Callback::new({
@@ -124,12 +126,20 @@ pub fn Monitor(
     });
     let dialog = NodeRef::<html::Dialog>::new();
     let on_help = Callback::new(move |()| help::open(dialog));
+    let typed_number = StoredValue::new(shortcuts::TypedNumber::default());
     let on_shortcut = Callback::new(move |shortcut| {
         let at = shortcuts::column_at_focus().or_else(|| columns.with_untracked(|all| all.first().map(|c| c.id)));
         match (shortcut, at) {
             (Shortcut::Pause, _) => on_pause.run(()),
             (Shortcut::Help, _) => on_help.run(()),
-            (Shortcut::Column(id), _) => shortcuts::focus(&format!("column-{id}")),
+            (Shortcut::Digit(digit), _) => {
+                let exists = |id| columns.with_untracked(|all| all.iter().any(|column| column.id == id));
+                let mut typed = typed_number.get_value();
+                if let Some(id) = typed.take(digit, local_now().0, exists) {
+                    shortcuts::focus(&format!("column-{id}"));
+                }
+                typed_number.set_value(typed);
+            }
             (Shortcut::Filter, Some(id)) => {
                 shortcuts::unfold_and_focus(&format!("fold-data-{id}"), format!("filter-{id}"));
             }
@@ -160,9 +170,13 @@ pub fn Monitor(
             <TopBar view=signals email=first.email refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
-                <Banners head link now clock/>
+                <div class="page-top">
+                    <Banners head link now clock altered/>
+                    <Warnings texts=first.warnings/>
+                    <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
+                </div>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
-                <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
+                <Overview columns=columns.into() now/>
                 <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>
                     <For each=move || columns.get() key=|column| column.id children=show_column/>
                 </div>
@@ -177,13 +191,13 @@ pub fn Monitor(
 /// A connection that needs somebody: its number and what it is.
 fn trouble_of(live: &ConnectionLive) -> Option<(ConnectionId, &'static str)> {
     use ConnectionState as S;
-    matches!(live.state, S::Failed | S::Reconnecting | S::Mute).then(|| (live.id, live.state.label()))
+    matches!(live.state, S::Failed | S::Reconnecting | S::Mute | S::Degraded).then(|| (live.id, live.state.label()))
 }
 
-/// What the browser's tab says: a connection that is down or mute is seen there too.
-fn title(head: &StatusHead, mute: u32, link: LinkState) -> String {
+/// What the browser's tab says: a connection that is down, mute or degraded is seen there too.
+fn title(head: &StatusHead, totals: Totals, link: LinkState) -> String {
     let down = head.summary.enabled.saturating_sub(head.summary.connected);
-    let troubles: Vec<_> = [(down, " down"), (mute, " mute")]
+    let troubles: Vec<_> = [(down, " down"), (totals.mute, " mute"), (totals.degraded, " degraded")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| count.to_string() + what)
@@ -195,7 +209,8 @@ fn title(head: &StatusHead, mute: u32, link: LinkState) -> String {
     } else if troubles.is_empty() {
         "Connections".to_owned()
     } else {
-        ["✕ ", &troubles.join(", "), " · Connections"].concat()
+        let sign = if down + totals.mute > 0 { "✕ " } else { "▲ " };
+        [sign, &troubles.join(", "), " · Connections"].concat()
     }
 }
 
@@ -244,7 +259,7 @@ fn Unavailable(
 ) -> impl IntoView {
     let (text, there, name) = match error {
         ApiError::NotAllowed => ("Only administrators see this page.", "/login", "Sign in"),
-        ApiError::Unavailable | ApiError::Refused(_) | ApiError::Transport(_) => {
+        ApiError::Unavailable | ApiError::Refused(_) | ApiError::NotNow(_) | ApiError::Transport(_) => {
             ("The monitor does not answer now. Try again in a moment.", "/admin/websockets", "Try again")
         }
     };

@@ -5,7 +5,7 @@
 
 mod policy;
 
-use crate::{components::theme_toggle::STORAGE_KEY, pages::App};
+use crate::{ROOT, components::theme_toggle::STORAGE_KEY, pages::App};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 use leptos_router::location::RequestUrl;
@@ -18,6 +18,7 @@ const THEME_SCRIPT: &str =
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
     let style = ["/", &options.site_pkg_dir, "/", &options.output_name, ".css"].concat();
+    let is_live = needs_browser_side();
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>
@@ -32,11 +33,13 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link id="leptos" rel="stylesheet" href=style/>
                 <script nonce=use_nonce()>{theme_script}</script>
                 <AutoReload options=options.clone()/>
-                {needs_browser_side().then(|| hydration_head(&options))}
+                {is_live.then(|| hydration_head(&options))}
                 <MetaTags/>
             </head>
             <body>
-                <App/>
+                // An element of its own: extensions put theirs into the body, and hydration takes every node for granted.
+                // A translator would put elements of its own around every text, and what is written there next is not seen.
+                <div id=ROOT translate=is_live.then_some("no")><App/></div>
             </body>
         </html>
     }
@@ -60,12 +63,14 @@ const HYDRATED_WITHIN_MS: u32 = 4_000;
 fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
     let base = ["/", &options.site_pkg_dir, "/", &options.output_name].concat();
     let (script, wasm) = (base.clone() + ".js", base + ".wasm");
-    // The module script runs after the document is parsed, so there is a body to mark. A panic later on ends all
-    // callbacks: then, too, the page must not look live, nor while all this takes long on a slow line.
+    // The module script runs after the document is parsed, so there is a body to mark. The page marks it as hydrated when
+    // all of it is; until then, and after a panic, which ends all callbacks, it must not look live. A page that is late
+    // may still come; one that failed stays failed, whatever of its code still runs.
     let start = format!(
-        "const b=document.body,failed=()=>{{b.dataset.hydration='failed'}},once=()=>'hydrated'in b.dataset||failed();\
-         setTimeout(once,{HYDRATED_WITHIN_MS});\
+        "const d=document.body.dataset,failed=()=>{{d.hydration='failed'}};\
+         setTimeout(()=>'hydrated'in d||(d.hydration??='late'),{HYDRATED_WITHIN_MS});\
          addEventListener('error',e=>{{if(e.error instanceof WebAssembly.RuntimeError)failed()}});\
+         addEventListener('unhandledrejection',e=>{{if(!('hydrated'in d)||e.reason instanceof WebAssembly.RuntimeError)failed()}});\
          import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}}).then(()=>m.hydrate()))\
          .catch(e=>{{failed();console.error(e)}})"
     );

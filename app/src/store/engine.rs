@@ -49,6 +49,8 @@ pub struct Engine {
     /// Was it said that the link is lost?
     lost: bool,
     now: Option<UnixMillis>,
+    /// When the newest frame was made, by the server's clock.
+    counted_until: UnixMillis,
     clock: ServerClock,
     announcer: Announcer,
 }
@@ -85,6 +87,13 @@ impl Engine {
 
     /// Buffers a frame that arrived at `local`; true for a snapshot.
     pub fn receive(&mut self, frame: Frame, local: UnixMillis) -> bool {
+        let made_at = match &frame {
+            Frame::Ticks(ticks) => Some(ticks.at),
+            Frame::Live(live) | Frame::Metrics(live) => Some(live.head.generated_at),
+            Frame::Snapshot(snapshot) => Some(snapshot.report.live.head.generated_at),
+            Frame::Rows(_) | Frame::Tape(_) => None,
+        };
+        self.counted_until = made_at.unwrap_or(self.counted_until);
         match &frame {
             Frame::Ticks(ticks) => self.clock.observe(local, ticks.at),
             Frame::Live(live) | Frame::Metrics(live) => self.clock.observe(local, live.head.generated_at),
@@ -229,7 +238,7 @@ impl Engine {
         self.now = Some(clock);
         view.now.set(Some(clock));
         self.stale_parts.rows = true;
-        self.sides.measure(&self.board.rows, local);
+        self.sides.measure(&self.board.rows, self.counted_until);
         self.announce(view, local);
         self.paint_totals(view);
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);

@@ -86,13 +86,14 @@ impl Sides {
         self.all.extend(rows.iter().skip(self.all.len()).map(Side::new));
     }
 
-    /// Measures the rates, at `local`; once a second.
-    pub fn measure(&mut self, rows: &[Row], local: UnixMillis) {
-        let Some(since) = self.measured_at.replace(local) else {
+    /// Measures the rates; once a second. `counted_until` is the moment, by the server's clock, up to which frames came: after
+    /// a standstill of this browser what had waited comes at once, and is divided by the time in which it came about.
+    pub fn measure(&mut self, rows: &[Row], counted_until: UnixMillis) {
+        let Some(since) = self.measured_at.replace(counted_until) else {
             self.all.iter_mut().zip(rows).for_each(|(side, row)| side.counted = row.ticks_total);
             return;
         };
-        let seconds = local.millis_since(since) as f32 / 1000.0;
+        let seconds = counted_until.millis_since(since) as f32 / 1000.0;
         if seconds <= 0.0 {
             return;
         }
@@ -144,6 +145,22 @@ mod tests {
             sides.measure(&rows, UnixMillis(second * 1000));
         }
         assert!(sides.all[0].rate.is_some_and(|rate| rate < 0.01), "{:?}", sides.all[0].rate);
+    }
+
+    #[test]
+    fn what_waited_while_the_browser_stood_still_is_no_burst() {
+        let mut rows = [row("A", Some(1.0), 0)];
+        let mut sides = sides(&rows);
+        for second in 0..=20 {
+            rows[0].ticks_total = second as u64 * 20;
+            sides.measure(&rows, UnixMillis(second * 1000));
+        }
+        // 30 s in which nothing was read, and nothing was measured: no frame said that time went by.
+        sides.measure(&rows, UnixMillis(20_000));
+        assert_eq!(sides.all[0].rate, Some(20.0));
+        rows[0].ticks_total = 51 * 20;
+        sides.measure(&rows, UnixMillis(51_000));
+        assert_eq!(sides.all[0].rate, Some(20.0));
     }
 
     #[test]

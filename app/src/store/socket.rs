@@ -46,6 +46,7 @@ mod browser {
         store::{
             Store, backoff,
             link::{Ended, LinkState},
+            view::set_if_changed,
         },
     };
     use leptos::prelude::*;
@@ -86,6 +87,9 @@ mod browser {
         KeptLink(held)
     }
 
+    /// Where the page's clock stands in the document; its text shows whether the document still takes what is written.
+    const CLOCK_ID: &str = "utc-clock";
+
     struct Link {
         this: Weak<Link>,
         store: Store,
@@ -103,6 +107,8 @@ mod browser {
         told: Cell<TapeSet>,
         /// Frames that could not be read.
         unreadable: Cell<u32>,
+        /// Did the document differ from what was written a second ago?
+        differed: Cell<bool>,
     }
 
     /// Made once for all sockets: a callback may then not be dropped while it runs.
@@ -132,6 +138,7 @@ mod browser {
             frame: Cell::new(None),
             told: Cell::default(),
             unreadable: Cell::new(0),
+            differed: Cell::new(false),
         });
         *link.callbacks.borrow_mut() = Some(Callbacks::new(&Rc::downgrade(&link)));
         link.listen(true);
@@ -368,7 +375,18 @@ mod browser {
             }
         }
 
+        /// The clock was written a second ago. Where the document shows another text, somebody else has put nodes of theirs
+        /// into the place of ours, and prices are written where nobody sees them.
+        fn look_at_document(&self) {
+            let view = &self.store.view;
+            let Some(clock) = view.clock.get_untracked().filter(|_| !document().hidden()) else { return };
+            let shown = document().get_element_by_id(CLOCK_ID).and_then(|element| element.text_content());
+            let differs = shown.is_none_or(|shown| shown != clock.clock());
+            set_if_changed(&view.altered, differs && self.differed.replace(differs));
+        }
+
         fn beat(&self) {
+            self.look_at_document();
             let now = now();
             self.store.beat(now);
             self.ask_for_frame();

@@ -40,6 +40,8 @@ pub struct View {
     pub frozen_at: ArcRwSignal<Option<UnixMillis>>,
     /// Ticks that came since it was.
     pub behind: ArcRwSignal<u64>,
+    /// Did somebody else, a translator or an extension, rewrite what this page writes to?
+    pub altered: ArcRwSignal<bool>,
     /// What a screen reader should say: changes of state.
     pub announcement: ArcRwSignal<String>,
 }
@@ -51,6 +53,10 @@ pub struct Totals {
     pub ticks_per_second: f64,
     /// Rows that have ticked, and not for [`ROW_STALE_MS`].
     pub stale: u32,
+    /// Connections that are as they should be: connected, and nothing is wrong.
+    pub healthy: u32,
+    /// Connections that are up and not all of what they should be.
+    pub degraded: u32,
     /// Connections that are up and silent where ticks would be usual.
     pub mute: u32,
     /// Was the last error within [`FRESH_ERROR_MS`]?
@@ -66,7 +72,7 @@ pub struct Column {
     pub live: ArcRwSignal<ConnectionLive>,
     /// What it is set to.
     pub config: ArcRwSignal<ConnectionConfig>,
-    /// Messages a second, oldest first.
+    /// Ticks a second, oldest first.
     pub rates: ArcRwSignal<Vec<f32>>,
     /// How the reader arranged it.
     pub arrangement: ArcRwSignal<Arrangement>,

@@ -32,9 +32,27 @@ pub enum Break {
     /// Records were cut off, and no record says so.
     #[error("the records up to {0} were deleted, and nothing says that retention did it")]
     Cut(i64),
-    /// A record that is known from elsewhere is not in the log.
+    /// A record that is known from elsewhere is another one in the log.
     #[error("record {0} is not the one that is known")]
     Unknown(i64),
+    /// A record that there was is not in the log.
+    #[error("record {0} was there, and is missing at the end")]
+    Gone(i64),
+    /// A record that is known from elsewhere is older than the log.
+    #[error("record {0} cannot be compared: retention has deleted it")]
+    Pruned(i64),
+    /// Records were put in front of the first one.
+    #[error("record {0} was put in: the chain begins after it")]
+    BeforeStart(i64),
+    /// Where the chain starts is not said.
+    #[error("the table audit_anchor, which says where the chain begins, was changed")]
+    NoAnchor,
+    /// Tables or triggers are not those that this program makes.
+    #[error("the {0} {1}")]
+    Rule(String, &'static str),
+    /// SQLite finds rows that the table forbids, or indexes that leave rows out.
+    #[error("the table was written to from outside: {0}")]
+    Damaged(String),
 }
 
 /// The state of a check under way.
@@ -85,13 +103,16 @@ impl Chain {
         if !self.cut_is_recorded {
             return Err(Break::Cut(self.anchor.pruned_through));
         }
-        Ok(Whole { records: self.records, last: self.last, last_hash: Hex(&self.last_hash).to_string() })
+        let last_hash = Hex(&self.last_hash).to_string();
+        Ok(Whole { pruned_through: self.anchor.pruned_through, records: self.records, last: self.last, last_hash })
     }
 }
 
 /// A log that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole {
+    /// The last record that retention deleted, 0 when none was.
+    pub pruned_through: i64,
     /// How many records it has.
     pub records: u64,
     /// The number of the last one.

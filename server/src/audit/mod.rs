@@ -1,28 +1,35 @@
 //! The audit log: everything that administrators do, and everything that was refused, on record.
 //!
 //! ```text
-//!  guard, handler ──▶ Actor::does(Action) ──▶ record ─────────▶ database   one more link of the chain
-//!                                        └──▶ record_often        │        (a minute's repetitions are one record)
-//!                                                                 ├──▶ log line, target `audit`
-//!  user command ──▶ Change::record, with the change itself ───────┘
+//!  guard, handler ──▶ Actor::does(Action) ──▶ record, record_often ──▶ database ──▶ keeper ──▶ log line, target `audit`
+//!        │                                                                ▲  one more link of the chain
+//!        └──────────▶ Actor::is_refused ────▶ record_refusal ──▶ gathered ┤  (once a second, and before the next act)
+//!  user command ────▶ Change::record, with the change itself ─────────────┘
 //! ```
 //!
 //! The function that performs an act puts it on record, **before** it performs it: what cannot be recorded is refused
 //! ([`NotRecorded`] answers 503), whatever the reason, be it a full disk or a locked file. What came of an act, where
 //! that is not known before, is a second record. Ingest and open sockets know nothing of all this and go on.
 //!
+//! A stranger's refusal waits for no transaction, and how many of them become records is bounded: see `budget`.
+//!
 //! Deliberately absent: a way to change or delete a record. Retention cuts off the beginning, and says so in a record.
 
+mod budget;
 mod chain;
 pub mod cli;
+mod gathered;
+mod keeper;
 mod record;
 mod repeats;
+mod verify;
 
 pub use chain::{Anchor, Break, Chain, Whole};
 pub use record::{Act, Action, Actor, Hash, Outcome, hash};
+pub use verify::verify;
 
 pub(crate) use chain::pruned_target;
-pub(crate) use record::Hex;
+pub(crate) use record::{Entry, Hex};
 
 use crate::database::Database;
 use app::model::{audit::AuditRecord, time::UnixMillis};
@@ -31,23 +38,57 @@ use axum::{
     http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
-use repeats::{Repeats, Seen};
+use gathered::Gathered;
+use keeper::Keeper;
 use serde_json::json;
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
-
-/// How often repetitions are looked through, and old records cut off.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A way to the audit log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Audit {
     database: Database,
-    repeats: Arc<Mutex<Repeats>>,
+    gathered: Arc<Mutex<Gathered>>,
+    size: Arc<Mutex<Size>>,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Records that are older are deleted.
+    pub days: u64,
+    /// Bytes of the log beyond which refusals of strangers are only counted. No record is deleted for it.
+    pub bytes_max: u64,
+}
+
+/// How large the log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes at the last look, at most an hour ago.
+    pub bytes: u64,
+    /// Bytes that are allowed; 0 before the first look.
+    pub bytes_max: u64,
+}
+
+impl Size {
+    /// Is it larger than it may be?
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
+    /// What to tell administrators when it is.
+    #[must_use]
+    pub fn alarm(self) -> Option<String> {
+        self.is_over().then(|| {
+            format!(
+                "The audit log takes {} MB, more than the {} MB of AUDIT_SIZE_MAX_MB: refusals of strangers are only counted, \
+                 everything else is still recorded. Raise AUDIT_SIZE_MAX_MB, or lower AUDIT_RETENTION_DAYS.",
+                self.bytes.div_ceil(1_000_000),
+                self.bytes_max / 1_000_000
+            )
+        })
+    }
 }
 
 /// The act could not be put on record, so it must not be done. Answers 503.
@@ -63,10 +104,10 @@ impl IntoResponse for NotRecorded {
 }
 
 impl Audit {
-    /// The audit log of a database. One per server: its clones share the repetitions under way.
+    /// The audit log of a database. One per server: its clones share what is being gathered.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, repeats: Arc::default() }
+        Self { database, gathered: Arc::default(), size: Arc::default() }
     }
 
     /// Puts an act on record, before it is performed.
@@ -74,91 +115,122 @@ impl Audit {
     /// # Errors
     /// When it could not be written, and must be refused for that reason.
     pub async fn record(&self, act: Act) -> Result<(), NotRecorded> {
-        self.write(&act, UnixMillis::now(), 1).await
+        self.write(act, UnixMillis::now()).await
     }
 
-    /// Puts an act on record that may come many times a minute, such as a call of the API or a refusal: the first time at
-    /// once, what repeats it to the letter within a minute as one more record with a count.
+    /// Puts an act on record that may come many times a minute, such as a call of the API: the first time at once, what
+    /// repeats it to the letter within a minute as one more record with a count.
     ///
     /// # Errors
     /// When the first one could not be written.
     pub async fn record_often(&self, act: Act) -> Result<(), NotRecorded> {
         let now = UnixMillis::now();
-        let seen = self.repeats().saw(&act, now);
-        match seen {
-            Seen::Again => Ok(()),
-            Seen::First(act) => {
-                let written = self.write(&act, now, 1).await;
-                if written.is_err() {
-                    self.repeats().forget(&act);
-                }
-                written
-            }
+        if self.gathered().is_again(&act, now) {
+            return Ok(());
+        }
+        let written = self.write(act.clone(), now).await;
+        if written.is_err() {
+            self.gathered().forget(&act);
+        }
+        written
+    }
+
+    /// Puts on record what came of an act that is on record already: within a second, so that nobody waits for it.
+    pub fn record_outcome(&self, act: Act) {
+        let now = UnixMillis::now();
+        let mut gathered = self.gathered();
+        if !gathered.is_again(&act, now) {
+            gathered.add(act, now);
         }
     }
 
-    /// Puts a refusal on record. The answer is no in any case; that it is not on record is an error in the log.
+    /// Puts a refusal on record: an account's at once, a stranger's within a second, so that strangers make nobody wait.
+    /// The answer is no in any case; that it is not on record is an error in the log. Beyond what the budget allows,
+    /// refusals are counted.
     pub async fn record_refusal(&self, act: Act) {
-        let _ = self.record_often(act).await;
+        let now = UnixMillis::now();
+        let at_once = self.gathered().refused(act, now);
+        if let Some(act) = at_once
+            && self.write(act.clone(), now).await.is_err()
+        {
+            self.gathered().forget(&act);
+        }
     }
 
-    /// Writes counts down and cuts off what is older than `retention_days`, until stopped; then writes the last counts.
-    pub async fn keep(self, retention_days: u64, stop: CancellationToken) {
-        let mut flushes = tokio::time::interval(FLUSH_INTERVAL);
-        let mut prunes = tokio::time::interval(PRUNE_INTERVAL);
-        for ticks in [&mut flushes, &mut prunes] {
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        }
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                _ = flushes.tick() => self.flush(UnixMillis::now()).await,
-                _ = prunes.tick() => self.prune(retention_days).await,
-            }
-        }
-        self.flush(UnixMillis(i64::MAX)).await;
+    /// Writes what waits, cuts off what is too old and writes every record out as a line, until stopped; then writes the
+    /// last counts.
+    pub async fn keep(self, retention: Retention, stop: CancellationToken) {
+        Keeper::new(self, retention).keep(stop).await;
     }
 
-    /// Writes down the repetitions whose minute is over at `now`. What cannot be written is tried again the next time.
+    /// How large the log was at the last look.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        *self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many refusals since the start are part of a count alone.
+    #[must_use]
+    pub fn unrecorded_total(&self) -> u64 {
+        self.gathered().unrecorded_total()
+    }
+
+    /// Takes note of how large the log is.
+    fn measured(&self, bytes: u64, bytes_max: u64) {
+        let size = Size { bytes, bytes_max };
+        if let Some(alarm) = size.alarm() {
+            tracing::warn!("{alarm}");
+        }
+        *self.size.lock().unwrap_or_else(PoisonError::into_inner) = size;
+        self.gathered().is_full = size.is_over();
+    }
+
+    /// Writes what waits and the counts whose minute is over at `now`. What cannot be written is tried again the next time.
     async fn flush(&self, now: UnixMillis) {
-        let over = self.repeats().take_over(now);
-        for (act, last, times) in over {
-            if self.write(&act, last, times).await.is_err() {
-                self.repeats().put_back(act, last, times);
-            }
+        let due = self.gathered().take_due(now);
+        if !due.is_empty()
+            && let Err(due) = self.append(due).await
+        {
+            self.gathered().put_back(due);
         }
     }
 
-    async fn prune(&self, retention_days: u64) {
-        let before = UnixMillis(UnixMillis::now().0.saturating_sub_unsigned(retention_days.saturating_mul(86_400_000)));
-        match self.database.prune_audit(before).await {
-            Ok(Some(record)) => log(&record),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "Old audit records could not be deleted; trying again later"),
-        }
+    /// Writes an act, and before it what was refused before it. In a task of its own: whose request is given up meanwhile
+    /// must not take along what waited.
+    async fn write(&self, act: Act, at: UnixMillis) -> Result<(), NotRecorded> {
+        let audit = self.clone();
+        let writing = tokio::spawn(async move {
+            let mut entries = audit.gathered().take_waiting();
+            entries.push(Entry { act, at, occurrences: 1 });
+            audit.append(entries).await.map_err(|mut entries| {
+                entries.pop();
+                audit.gathered().put_back(entries);
+                NotRecorded
+            })
+        });
+        writing.await.unwrap_or(Err(NotRecorded))
     }
 
-    async fn write(&self, act: &Act, at: UnixMillis, occurrences: i64) -> Result<(), NotRecorded> {
-        match self.database.append_audit(act, at, occurrences).await {
-            Ok(record) => {
-                log(&record);
-                Ok(())
-            }
+    /// All of them or none; gives them back when they could not be written.
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+        match self.database.append_audit(&entries).await {
+            Ok(()) => Ok(()),
             Err(error) => {
-                tracing::error!(%error, action = act.action.as_str(), "An act could not be put on record");
-                Err(NotRecorded)
+                let actions: Vec<_> = entries.iter().rev().take(3).map(|entry| entry.act.action.as_str()).collect();
+                tracing::error!(%error, count = entries.len(), ?actions, "Acts could not be put on record");
+                Err(entries)
             }
         }
     }
 
-    fn repeats(&self) -> MutexGuard<'_, Repeats> {
-        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The record as a line of the log, for who collects logs elsewhere: the hash there is what a log rewritten here would
 /// have to match.
-pub(crate) fn log(record: &AuditRecord) {
+fn log(record: &AuditRecord) {
     tracing::info!(
         target: "audit",
         seq = record.seq,

@@ -1,12 +1,12 @@
 //! What is recorded, and the hash that chains it to what was recorded before.
 
-use crate::auth::Role;
+use crate::{auth::Role, text};
 use app::model::{audit::AuditRecord, time::UnixMillis};
 use sha2::{Digest, Sha256};
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// The longest text of one field, in bytes; what is beyond is cut off.
-const TEXT_BYTES_MAX: usize = 512;
+/// The longest name of a user of the machine.
+const USER_CHARS_MAX: usize = 32;
 /// Starts what is hashed, so that no other program's hash is ever one of ours.
 const DOMAIN: &[u8] = b"tickstock-monitor audit v1";
 
@@ -52,11 +52,13 @@ pub enum Action {
     AccountPassword,
     /// Old records were deleted: `target` says through which, `reason` has the last one's hash.
     AuditPrune,
+    /// Refusals that were too many to be records of their own: `reason` says whose.
+    RefusalsCounted,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -75,6 +77,7 @@ impl Action {
         Self::AccountRole,
         Self::AccountPassword,
         Self::AuditPrune,
+        Self::RefusalsCounted,
     ];
 
     /// The action's name in the log.
@@ -99,6 +102,7 @@ impl Action {
             Self::AccountRole => "account_role",
             Self::AccountPassword => "account_password",
             Self::AuditPrune => "audit_prune",
+            Self::RefusalsCounted => "refusals_counted",
         }
     }
 }
@@ -148,7 +152,7 @@ impl FromStr for Outcome {
 /// Who does something, and from where. Guards put it into the request's extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Actor {
-    /// The account's email, or who else it is; `None` for a stranger.
+    /// The account's email, which alone has an `@`, or who else it is; `None` for a stranger.
     pub name: Option<String>,
     /// The account's role.
     pub role: Option<Role>,
@@ -175,7 +179,13 @@ impl Actor {
     #[must_use]
     pub fn command_line() -> Self {
         let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        Self { name: Some(format!("cli:{}", user.as_deref().unwrap_or("unknown"))), ..Self::default() }
+        Self { name: Some(command_line_name(user.as_deref().unwrap_or("unknown"))), ..Self::default() }
+    }
+
+    /// Nobody who is known: not signed in, and not the machine's own.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        self.name.is_none()
     }
 
     /// An act of theirs that is allowed.
@@ -197,6 +207,13 @@ impl Actor {
     }
 }
 
+/// Anybody can set the variable that a name comes from: without an `@` it is never taken for an account.
+fn command_line_name(user: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = user.chars().take(USER_CHARS_MAX).map(plain).collect();
+    format!("cli:{name}")
+}
+
 /// Something to be put on record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Act {
@@ -212,6 +229,12 @@ impl Act {
     #[must_use]
     pub fn to(self, target: impl Into<String>) -> Self {
         Self { target: Some(target.into()), ..self }
+    }
+
+    /// The same, and it did not work, and why.
+    #[must_use]
+    pub fn failed(self, reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Failed, reason: Some(reason.into()), ..self }
     }
 
     /// Why, or what came of it.
@@ -242,13 +265,18 @@ impl Act {
     }
 }
 
-/// Text from outside, cut to a length and without what would move a terminal's cursor or start a line of a log.
+/// What becomes one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) act: Act,
+    pub(crate) at: UnixMillis,
+    /// More than one where repetitions are one record.
+    pub(crate) occurrences: i64,
+}
+
+/// Text from outside as it is kept.
 fn tidy(text: &str) -> String {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text::tidy(text, text::BYTES_MAX)
 }
 
 /// SHA-256 over the domain, the hash of the record before, and every field with its length in front, in a fixed order:
@@ -338,7 +366,21 @@ mod tests {
         let long = record(|act| act.target = Some("é".repeat(600)));
         assert_eq!(long.target.unwrap().len(), 512);
         let odd = record(|act| act.reason = Some("a\n{\"forged\":1}\u{1b}[2J".into()));
-        assert_eq!(odd.reason.as_deref(), Some("a\u{fffd}{\"forged\":1}\u{fffd}[2J"));
+        assert_eq!(odd.reason.as_deref(), Some(r#"a\u{a}{"forged":1}\u{1b}[2J"#));
+    }
+
+    #[test]
+    fn nobody_on_the_command_line_looks_like_an_account() {
+        for (user, name) in [
+            ("ann", "cli:ann"),
+            ("admin@example.com", "cli:admin_example.com"),
+            ("a\n{\"actor\":\"server\"}", "cli:a___actor___server__"),
+            ("", "cli:"),
+        ] {
+            assert_eq!(command_line_name(user), name);
+        }
+        assert_eq!(command_line_name(&"é".repeat(99)).len(), "cli:".len() + 32);
+        assert!("cli:ann@x".parse::<crate::auth::Email>().is_err() && "server".parse::<crate::auth::Email>().is_err());
     }
 
     #[test]

@@ -1,14 +1,13 @@
-//! Acts that come again and again, such as calls of the API: counted, so that a poll every second is no record every
-//! second, and a flood of refusals neither fills the disk nor hides what else happens.
+//! Acts that come again and again, such as calls of the API: counted, so that a poll every second is no record every second.
 
-use super::Act;
+use super::{Act, record::Entry};
 use app::model::time::UnixMillis;
 use std::collections::HashMap;
 
 /// How long repetitions are counted before they are written, in milliseconds.
 const WINDOW_MS: i64 = 60_000;
-/// How many different acts are counted at once. Beyond that, callers are counted together.
-const ACTS_MAX: usize = 1_024;
+/// How many different acts are counted at once. Each one beyond is a record of its own: nothing of it is lost.
+const ACTS_MAX: usize = 4_096;
 
 /// Acts within their minute.
 #[derive(Debug, Default)]
@@ -21,105 +20,79 @@ struct Minute {
     times: i64,
 }
 
-/// What an act is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// The first of its minute: to be written now, in this form.
-    First(Act),
-    /// Counted.
-    Again,
-}
-
 impl Repeats {
-    pub(super) fn saw(&mut self, act: &Act, now: UnixMillis) -> Seen {
-        let act = if self.0.len() < ACTS_MAX || self.0.contains_key(act) { act.clone() } else { anybodys(act) };
-        let mut seen = Seen::Again;
-        let minute = self.0.entry(act.clone()).or_insert_with(|| {
-            seen = Seen::First(act);
-            Minute { since: now, last: now, times: 0 }
-        });
-        if seen == Seen::Again {
-            (minute.last, minute.times) = (now, minute.times + 1);
-        }
-        seen
+    /// Counts an act when it is a repetition, and says whether it is.
+    pub(super) fn again(&mut self, act: &Act, now: UnixMillis) -> bool {
+        let Some(minute) = self.0.get_mut(act) else { return false };
+        (minute.last, minute.times) = (now, minute.times + 1);
+        true
     }
 
-    /// The first one could not be written: the next one is the first again.
-    pub(super) fn forget(&mut self, act: &Act) {
-        self.0.remove(act);
+    /// This act is the first of its minute: what repeats it is counted from now on.
+    pub(super) fn begin(&mut self, act: Act, now: UnixMillis) {
+        if self.0.len() < ACTS_MAX {
+            self.0.insert(act, Minute { since: now, last: now, times: 0 });
+        }
+    }
+
+    /// The first one could not be written: the next one is the first again. What repeated it meanwhile is answered.
+    pub(super) fn forget(&mut self, act: &Act) -> Option<Entry> {
+        let (act, minute) = self.0.remove_entry(act)?;
+        (minute.times > 0).then_some(Entry { act, at: minute.last, occurrences: minute.times })
     }
 
     /// The acts whose minute is over: each with the time of its last repetition and how many there were.
-    pub(super) fn take_over(&mut self, now: UnixMillis) -> Vec<(Act, UnixMillis, i64)> {
+    pub(super) fn take_over(&mut self, now: UnixMillis) -> impl Iterator<Item = Entry> {
         self.0
-            .extract_if(|_, minute| now.millis_since(minute.since) >= WINDOW_MS)
+            .extract_if(move |_, minute| now.millis_since(minute.since) >= WINDOW_MS)
             .filter(|(_, minute)| minute.times > 0)
-            .map(|(act, minute)| (act, minute.last, minute.times))
-            .collect()
+            .map(|(act, minute)| Entry { act, at: minute.last, occurrences: minute.times })
     }
-
-    /// What could not be written is counted on, unless so much is by now that it would be without bound.
-    pub(super) fn put_back(&mut self, act: Act, last: UnixMillis, times: i64) {
-        if self.0.len() < ACTS_MAX {
-            self.0.entry(act).or_insert(Minute { since: last, last, times: 0 }).times += times;
-        }
-    }
-}
-
-/// The act without who and where: what a flood from everywhere is counted as.
-fn anybodys(act: &Act) -> Act {
-    let mut act = act.clone();
-    (act.actor.address, act.actor.user_agent, act.target) = (None, None, None);
-    if act.actor.role.is_none() {
-        act.actor.name = None;
-    }
-    act
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::{Action, Actor};
-    use std::net::{IpAddr, Ipv4Addr};
 
-    fn refusal(address: u32) -> Act {
-        let actor = Actor { address: Some(IpAddr::V4(Ipv4Addr::from_bits(address))), ..Actor::default() };
-        actor.is_refused(Action::ApiCall, "nobody is signed in")
+    fn act(target: i64) -> Act {
+        Actor::server().does(Action::ApiCall).to(target.to_string())
+    }
+
+    fn is_again(repeats: &mut Repeats, act: &Act, at: i64) -> bool {
+        let again = repeats.again(act, UnixMillis(at));
+        if !again {
+            repeats.begin(act.clone(), UnixMillis(at));
+        }
+        again
     }
 
     #[test]
     fn a_minute_of_repetitions_is_two_records() {
         let mut repeats = Repeats::default();
-        assert_eq!(repeats.saw(&refusal(1), UnixMillis(0)), Seen::First(refusal(1)));
+        assert!(!is_again(&mut repeats, &act(1), 0));
         for second in 1..=30 {
-            assert_eq!(repeats.saw(&refusal(1), UnixMillis(second * 1000)), Seen::Again);
+            assert!(is_again(&mut repeats, &act(1), second * 1000));
         }
-        assert_eq!(repeats.saw(&refusal(2), UnixMillis(40_000)), Seen::First(refusal(2)), "somebody else");
-        assert!(repeats.take_over(UnixMillis(59_999)).is_empty());
-        assert_eq!(repeats.take_over(UnixMillis(60_000)), [(refusal(1), UnixMillis(30_000), 30)]);
-        assert!(repeats.take_over(UnixMillis(100_000)).is_empty(), "the other came once");
-        assert_eq!(repeats.saw(&refusal(1), UnixMillis(100_001)), Seen::First(refusal(1)));
+        assert!(!is_again(&mut repeats, &act(2), 40_000), "another");
+        assert_eq!(repeats.take_over(UnixMillis(59_999)).count(), 0);
+        let over: Vec<_> = repeats.take_over(UnixMillis(60_000)).collect();
+        assert_eq!(over, [Entry { act: act(1), at: UnixMillis(30_000), occurrences: 30 }]);
+        assert_eq!(repeats.take_over(UnixMillis(100_000)).count(), 0, "the other came once");
+        assert!(!is_again(&mut repeats, &act(1), 100_001));
+        assert_eq!(repeats.forget(&act(1)), None);
+        assert!(!is_again(&mut repeats, &act(1), 100_002), "the first one could not be written");
+        assert!(is_again(&mut repeats, &act(1), 100_003));
+        assert_eq!(repeats.forget(&act(1)), Some(Entry { act: act(1), at: UnixMillis(100_003), occurrences: 1 }));
     }
 
     #[test]
-    fn a_flood_from_everywhere_is_counted_together_and_bounded() {
+    fn what_is_beyond_the_bound_is_never_a_repetition() {
         let mut repeats = Repeats::default();
-        let mut written = 0;
-        for address in 0..100_000 {
-            written += usize::from(repeats.saw(&refusal(address), UnixMillis(0)) != Seen::Again);
+        for n in 0..10_000 {
+            assert!(!is_again(&mut repeats, &act(n), 0));
         }
-        assert_eq!(written, ACTS_MAX + 1);
-        let over = repeats.take_over(UnixMillis(60_000));
-        assert_eq!(over.iter().map(|(_, _, times)| times).sum::<i64>(), 100_000 - written as i64);
-    }
-
-    #[test]
-    fn what_could_not_be_written_is_not_lost() {
-        let mut repeats = Repeats::default();
-        repeats.saw(&refusal(1), UnixMillis(0));
-        repeats.forget(&refusal(1));
-        assert_eq!(repeats.saw(&refusal(1), UnixMillis(1)), Seen::First(refusal(1)));
-        repeats.put_back(refusal(1), UnixMillis(2), 7);
-        assert_eq!(repeats.take_over(UnixMillis(70_000)), [(refusal(1), UnixMillis(1), 7)]);
+        assert_eq!(repeats.0.len(), ACTS_MAX);
+        assert!(is_again(&mut repeats, &act(0), 1) && !is_again(&mut repeats, &act(9_999), 1));
     }
 }

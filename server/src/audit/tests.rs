@@ -1,8 +1,27 @@
 use super::*;
 use crate::{auth::testing, database::AuditFilter};
 
+async fn whole(database: &Database) -> Whole {
+    verify(database, &[]).await.unwrap().unwrap()
+}
+
+/// What is wrong, a line each.
+async fn wrong(database: &Database) -> Vec<String> {
+    verify(database, &[]).await.unwrap().unwrap_err().iter().map(ToString::to_string).collect()
+}
+
 async fn records(database: &Database) -> Vec<AuditRecord> {
     database.audit_records(&AuditFilter::default(), 1_000).await.unwrap()
+}
+
+const KEPT: Retention = Retention { days: 400, bytes_max: u64::MAX };
+
+async fn append(database: &Database, act: &Act, at_ms: i64) {
+    database.append_audit(&[Entry { act: act.clone(), at: UnixMillis(at_ms), occurrences: 1 }]).await.unwrap();
+}
+
+fn stranger(address: &str) -> Actor {
+    Actor { address: Some(address.parse().unwrap()), ..Actor::default() }
 }
 
 fn act() -> Act {
@@ -68,28 +87,23 @@ async fn writers_in_several_processes_make_one_chain() {
     for writer in writing {
         writer.await.unwrap();
     }
-    let (anchor, records) = database.audit_start(1_000).await.unwrap();
-    let mut chain = Chain::new(anchor);
-    records.iter().for_each(|record| chain.take(record).unwrap());
-    assert_eq!(chain.end().unwrap().records, 100);
+    assert_eq!(whole(&database).await.records, 100);
 }
 
 #[tokio::test]
 async fn retention_deletes_the_old_says_so_and_the_rest_is_whole() {
     let (_folder, database) = testing::database().await;
     for day in 0..10_i64 {
-        database.append_audit(&act(), UnixMillis(day * 86_400_000), 1).await.unwrap();
+        append(&database, &act(), day * 86_400_000).await;
     }
     assert!(database.prune_audit(UnixMillis(0)).await.unwrap().is_none(), "nothing is so old");
-    let record = database.prune_audit(UnixMillis(4 * 86_400_000)).await.unwrap().unwrap();
+    assert_eq!(database.prune_audit(UnixMillis(4 * 86_400_000)).await.unwrap(), Some(4));
+    let record = &records(&database).await[0];
     assert_eq!((record.action.as_str(), record.target.as_deref()), ("audit_prune", Some("through 4")));
     assert!(database.prune_audit(UnixMillis(4 * 86_400_000)).await.unwrap().is_none(), "once");
 
-    let (anchor, rest) = database.audit_start(1_000).await.unwrap();
-    assert_eq!((anchor.pruned_through, rest.len(), rest[0].seq), (4, 7, 5));
-    let mut chain = Chain::new(anchor);
-    rest.iter().for_each(|record| chain.take(record).unwrap());
-    assert_eq!(chain.end().unwrap().last, 11);
+    let left = whole(&database).await;
+    assert_eq!((left.pruned_through, left.records, left.last), (4, 7, 11));
 
     // Everything may be old, the record of that excepted.
     database.prune_audit(UnixMillis(i64::MAX)).await.unwrap().unwrap();
@@ -139,7 +153,7 @@ async fn repetitions_are_written_with_their_count() {
     assert_eq!(records(&database).await.len(), 1);
     let stop = CancellationToken::new();
     stop.cancel();
-    audit.keep(400, stop).await;
+    audit.keep(KEPT, stop).await;
     let counts: Vec<_> = records(&database).await.iter().map(|record| record.occurrences).collect();
     assert_eq!(counts, [4, 1], "the end of the server writes what it counted");
 }
@@ -161,7 +175,7 @@ async fn records_are_found_by_time_actor_action_outcome_and_address() {
         ann.failed_at(Action::ConfigRefresh, "no file"),
     ];
     for (at, act) in (0..).zip(&acts) {
-        database.append_audit(act, UnixMillis(at * 1000), 1).await.unwrap();
+        append(&database, act, at * 1000).await;
     }
     let found = async |filter: AuditFilter, limit| -> Vec<i64> {
         database.audit_records(&filter, limit).await.unwrap().iter().map(|record| record.seq).collect()
@@ -180,4 +194,187 @@ async fn records_are_found_by_time_actor_action_outcome_and_address() {
     assert_eq!(found(AuditFilter { address: Some("2001:db8::1".into()), ..any() }, 9).await, [4, 2]);
     let injection = AuditFilter { actor: Some("' OR 1=1 --".into()), ..any() };
     assert!(found(injection, 9).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_strangers_refusal_waits_for_no_transaction_and_is_before_the_act_that_follows() {
+    let (folder, database) = testing::database().await;
+    let audit = Audit::new(database.clone());
+    let other = testing::open(&folder).await;
+    let lock = other.change().await.unwrap();
+    let refusals = async {
+        for n in 0..1_000 {
+            audit
+                .record_refusal(stranger("192.0.2.7").is_refused(Action::ApiCall, "sign in first").to(n.to_string()))
+                .await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_millis(500), refusals).await.expect("nobody waits for the lock");
+    drop(lock);
+    audit.record(act()).await.unwrap();
+    let records = records(&database).await;
+    assert_eq!((records.len(), records[0].action.as_str()), (21, "config_refresh"), "20 of them, and before it");
+
+    audit.flush(UnixMillis(i64::MAX)).await;
+    let count = &self::records(&database).await[0];
+    assert_eq!((count.action.as_str(), count.occurrences), ("refusals_counted", 980));
+    assert_eq!(count.reason.as_deref(), Some("too many to be records: 980 api_call of 192.0.2.7"));
+    assert_eq!(audit.unrecorded_total(), 980);
+}
+
+#[tokio::test]
+async fn an_act_that_is_given_up_takes_no_refusal_along() {
+    let (folder, database) = testing::database().await;
+    let audit = Audit::new(database.clone());
+    audit.record_refusal(stranger("192.0.2.7").is_refused(Action::ApiCall, "sign in first")).await;
+    let other = testing::open(&folder).await;
+    let lock = other.change().await.unwrap();
+    let soon = std::time::Duration::from_millis(50);
+    assert!(
+        tokio::time::timeout(soon, audit.record(act())).await.is_err(),
+        "it waits for the lock, and nobody waits for it"
+    );
+    drop(lock);
+    audit.record(act()).await.unwrap();
+    assert!(records(&database).await.iter().any(|record| record.action == "api_call"));
+}
+
+/// A log with five records, and somebody with the file and a SQLite shell who has switched the table's rules off.
+async fn unguarded() -> (tempfile::TempDir, Database) {
+    let (folder, database) = testing::database().await;
+    for at in 0..5 {
+        append(&database, &act(), at).await;
+    }
+    for trigger in ["audit_continues", "audit_is_not_changed", "audit_is_not_deleted", "audit_anchor_goes_forward"] {
+        database.tamper(&format!("DROP TRIGGER {trigger}")).await.unwrap();
+    }
+    (folder, database)
+}
+
+/// Puts the triggers back as they were: the schema shows nothing any more.
+async fn put_back(database: &Database) {
+    let sql = include_str!("../../migrations/0002_security.sql");
+    for trigger in ["audit_continues", "audit_is_not_changed", "audit_is_not_deleted", "audit_anchor_goes_forward"] {
+        let start = sql.find(&format!("CREATE TRIGGER {trigger} ")).unwrap();
+        let end = start + sql[start..].find("END;").unwrap() + "END".len();
+        database.tamper(&sql[start..end]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rules_that_are_missing_altered_or_added_are_found() {
+    let (_folder, database) = unguarded().await;
+    assert_eq!(
+        wrong(&database).await,
+        [
+            "the trigger audit_anchor_goes_forward is missing",
+            "the trigger audit_continues is missing",
+            "the trigger audit_is_not_changed is missing",
+            "the trigger audit_is_not_deleted is missing"
+        ]
+    );
+    put_back(&database).await;
+    whole(&database).await;
+    database.tamper("CREATE TRIGGER quiet AFTER INSERT ON history_runs BEGIN SELECT 1; END").await.unwrap();
+    assert_eq!(wrong(&database).await, ["the trigger quiet does not belong there"]);
+    database.tamper("DROP TRIGGER quiet").await.unwrap();
+    database.tamper("ALTER TABLE audit ADD COLUMN note TEXT").await.unwrap();
+    assert_eq!(wrong(&database).await, ["the table audit was altered"]);
+    database.tamper("DROP TABLE audit_anchor").await.unwrap();
+    assert!(wrong(&database).await.contains(&"the table audit_anchor is missing".to_owned()));
+}
+
+#[tokio::test]
+async fn what_the_tables_rules_should_have_kept_out_is_found_when_they_are_back_too() {
+    const FORGED: &str = "at_ms, actor, role, address, user_agent, action, target, outcome, reason, occurrences, \
+                          previous_hash, hash FROM audit WHERE seq = 1";
+    for (tampering, expected) in [
+        (format!("INSERT INTO audit SELECT 0, {FORGED}"), "record 0 was put in: the chain begins after it"),
+        (format!("INSERT INTO audit SELECT -5, {FORGED}"), "record -5 was put in: the chain begins after it"),
+        (format!("INSERT INTO audit SELECT 6, {FORGED}"), "record 6 was changed, or what stood before it was"),
+        (format!("INSERT INTO audit SELECT 9, {FORGED}"), "record 6 is missing: the next one is 9"),
+        ("DELETE FROM audit WHERE seq = 3".to_owned(), "record 3 is missing: the next one is 4"),
+        ("DELETE FROM audit WHERE seq < 3".to_owned(), "record 1 is missing: the next one is 3"),
+        ("UPDATE audit SET at_ms = 7 WHERE seq = 5".to_owned(), "record 5 was changed, or what stood before it was"),
+        (
+            "UPDATE audit SET previous_hash = zeroblob(32) WHERE seq = 4".to_owned(),
+            "record 4 was changed, or what stood before it was",
+        ),
+        (
+            "UPDATE audit_anchor SET pruned_hash = (SELECT hash FROM audit WHERE seq = 2)".to_owned(),
+            "record 1 was changed, or what stood before it was",
+        ),
+        (
+            "UPDATE audit_anchor SET pruned_through = 2, pruned_hash = (SELECT hash FROM audit WHERE seq = 2)"
+                .to_owned(),
+            "record 1 was put in: the chain begins after it",
+        ),
+        (
+            "UPDATE audit_anchor SET pruned_hash = 'x'".to_owned(),
+            "the table audit_anchor, which says where the chain begins, was changed",
+        ),
+    ] {
+        let (_folder, database) = unguarded().await;
+        database.tamper(&tampering).await.expect(&tampering);
+        put_back(&database).await;
+        let found = wrong(&database).await;
+        assert_eq!(found[0], expected, "{tampering}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_end_is_found_by_what_was_written_out_or_is_known_and_by_nothing_else() {
+    let (_folder, database) = unguarded().await;
+    let known = (5, records(&database).await[0].hash.clone());
+    database.tamper("DELETE FROM audit WHERE seq = 5").await.unwrap();
+    put_back(&database).await;
+    assert_eq!(whole(&database).await.records, 4, "nobody can see it from here");
+    let broken = verify(&database, &[known]).await.unwrap().unwrap_err();
+    assert_eq!(broken, [Break::Gone(5)]);
+
+    let (_folder, database) = unguarded().await;
+    database.mark_audit_emitted(5).await.unwrap();
+    database.tamper("DELETE FROM audit WHERE seq = 5").await.unwrap();
+    put_back(&database).await;
+    assert_eq!(wrong(&database).await, ["record 5 was there, and is missing at the end"]);
+}
+
+#[tokio::test]
+async fn a_log_is_proved_whole_while_it_is_written_and_pruned() {
+    let (folder, database) = testing::database().await;
+    let entries: Vec<_> = (0..3_000).map(|at| Entry { act: act(), at: UnixMillis(at), occurrences: 1 }).collect();
+    database.append_audit(&entries).await.unwrap();
+    let other = testing::open(&folder).await;
+    let pruning = tokio::spawn(async move {
+        for at in 1..30 {
+            other.prune_audit(UnixMillis(at * 100)).await.unwrap();
+        }
+    });
+    let mut proofs = 0;
+    while !pruning.is_finished() {
+        whole(&database).await;
+        proofs += 1;
+    }
+    pruning.await.unwrap();
+    assert!(proofs > 1 && whole(&database).await.pruned_through > 0);
+}
+
+#[tokio::test]
+async fn a_log_over_its_size_says_so_and_loses_nothing_of_administrators() {
+    let (_folder, database) = testing::database().await;
+    let audit = Audit::new(database.clone());
+    assert_eq!(audit.size().alarm(), None, "before the first look");
+    let bytes = database.audit_bytes().await.unwrap();
+    assert!(bytes >= 3 * 4096, "a table and two indexes: {bytes}");
+    audit.measured(bytes, bytes);
+    assert_eq!(audit.size().alarm(), None);
+    audit.measured(bytes, bytes - 1);
+    assert!(audit.size().alarm().unwrap().contains("AUDIT_SIZE_MAX_MB"));
+    audit.record_refusal(stranger("192.0.2.7").is_refused(Action::ApiCall, "sign in first")).await;
+    let ann = Actor { name: Some("ann@x".into()), ..Actor::default() };
+    audit.record_refusal(ann.is_refused(Action::ApiCall, "too often")).await;
+    audit.record(ann.does(Action::Export)).await.unwrap();
+    audit.flush(UnixMillis(i64::MAX)).await;
+    let actions: Vec<_> = records(&database).await.into_iter().map(|record| record.action).collect();
+    assert_eq!(actions, ["refusals_counted", "export", "api_call"]);
 }

@@ -7,14 +7,24 @@ use super::{
 use crate::database::{Database, QueryError};
 use axum_login::AuthnBackend;
 use secrecy::SecretString;
+use std::fmt;
 
-/// What somebody signs in with. The email is as typed; one that cannot be an email belongs to nobody.
-#[derive(Clone, Debug)]
+/// What somebody signs in with. The email is as typed; one that cannot be an email belongs to nobody. `Debug` shows neither, as
+/// either field may have been typed into the other.
+#[derive(Clone)]
 pub struct Credentials {
     /// As typed.
     pub email: String,
     /// As typed.
     pub password: SecretString,
+    /// Was the account signed in with from there before? Then strangers' attempts keep nobody waiting.
+    pub from_known_network: bool,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(…)")
+    }
 }
 
 /// Why a sign-in was not checked.
@@ -67,7 +77,8 @@ impl AuthnBackend for Accounts {
             Err(_) => None,
         };
         let hash = account.as_ref().map(|account| account.password_hash.clone());
-        let verdict = self.verifier.verify(credentials.password, hash).await.map_err(|error| match error {
+        let Credentials { password, from_known_network, .. } = credentials;
+        let verdict = self.verifier.verify(password, hash, from_known_network).await.map_err(|error| match error {
             NotVerified::Busy => AuthError::Busy,
             NotVerified::Stopping => AuthError::Stopping,
         })?;
@@ -97,7 +108,7 @@ mod tests {
     };
 
     async fn signs_in(accounts: &Accounts, email: &str, password: &str) -> bool {
-        let credentials = Credentials { email: email.into(), password: password.into() };
+        let credentials = Credentials { email: email.into(), password: password.into(), from_known_network: false };
         accounts.authenticate(credentials).await.unwrap().is_some()
     }
 
@@ -146,8 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_of_credentials_has_no_password() {
-        let text = format!("{:?}", Credentials { email: "a@x".into(), password: "hunter2hunter2".into() });
-        assert!(text.contains("a@x") && !text.contains("hunter2"), "{text}");
+    fn debug_output_of_credentials_has_nothing_that_was_typed() {
+        let credentials =
+            Credentials { email: "hunter3hunter3".into(), password: "hunter2hunter2".into(), from_known_network: true };
+        let text = format!("{credentials:?}");
+        assert!(!text.contains("hunter"), "{text}");
     }
 }

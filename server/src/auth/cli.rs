@@ -1,6 +1,6 @@
 //! `tickstock-monitor user …`: accounts from the command line, while the server runs or not.
 
-use super::{Email, Role, check_password, hash_password};
+use super::{Email, Names, Role, check_password, hash_password};
 use crate::{
     audit::{Action, Actor},
     database::{Database, NewAccount},
@@ -53,19 +53,20 @@ pub enum UserCommand {
     },
 }
 
-/// Does what a command says, and tells on standard output what was done.
+/// Does what a command says, and tells on standard output what was done. Passwords are not to be made of `names`.
 ///
 /// # Errors
 /// The message names what is wrong: the account, the password, the database.
-pub async fn run(command: UserCommand, database: &Database) -> anyhow::Result<()> {
+pub async fn run(command: UserCommand, database: &Database, names: &Names) -> anyhow::Result<()> {
     let mut said = Vec::new();
-    execute(command, database, read_password, &mut said).await?;
+    execute(command, database, names, read_password, &mut said).await?;
     io::stdout().write_all(&said).context("cannot write the answer")
 }
 
 async fn execute(
     command: UserCommand,
     database: &Database,
+    names: &Names,
     read_password: impl FnOnce() -> anyhow::Result<SecretString>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
@@ -76,7 +77,7 @@ async fn execute(
             if database.account_by_email(&email).await?.is_some() {
                 bail!("there is already an account {email}");
             }
-            let password_hash = hash(read_password()?, &email).await?;
+            let password_hash = hash(read_password()?, &email, names).await?;
             let mut change = database.change().await?;
             change.add_account(&NewAccount { email: email.clone(), role, password_hash }).await?;
             change.record(&actor.does(Action::AccountAdd).to(email.as_str()).because(format!("role {role}"))).await?;
@@ -86,7 +87,7 @@ async fn execute(
         UserCommand::List => list(database, out).await?,
         UserCommand::SetPassword { email } => {
             let Some(account) = database.account_by_email(&email).await? else { bail!(unknown(&email)) };
-            let password_hash = hash(read_password()?, &email).await?;
+            let password_hash = hash(read_password()?, &email, names).await?;
             let mut change = database.change().await?;
             ensure_known(change.set_password_hash(&email, &password_hash).await?, &email)?;
             change.record(&actor.does(Action::AccountPassword).to(email.as_str())).await?;
@@ -149,8 +150,8 @@ async fn list(database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn hash(password: SecretString, email: &Email) -> anyhow::Result<super::PasswordHash> {
-    check_password(&password, email)?;
+async fn hash(password: SecretString, email: &Email, names: &Names) -> anyhow::Result<super::PasswordHash> {
+    check_password(&password, email, names)?;
     Ok(hash_password(password).await?)
 }
 
@@ -198,12 +199,14 @@ mod tests {
     async fn say(database: &Database, line: &str, password: &str) -> Result<String, String> {
         let mut out = Vec::new();
         let read = || Ok(SecretString::from(password));
-        execute(parse(line).unwrap(), database, read, &mut out).await.map_err(|error| error.to_string())?;
+        execute(parse(line).unwrap(), database, &Names::default(), read, &mut out)
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(String::from_utf8(out).unwrap())
     }
 
     async fn signs_in(database: &Database, email: &str, password: &str) -> bool {
-        let credentials = Credentials { email: email.into(), password: password.into() };
+        let credentials = Credentials { email: email.into(), password: password.into(), from_known_network: false };
         Accounts::new(database.clone()).authenticate(credentials).await.unwrap().is_some()
     }
 

@@ -1,6 +1,6 @@
 //! The first account: a new installation has to let somebody in.
 
-use super::{BadPassword, Email, Role, check_password, generate_password, hash_password};
+use super::{BadPassword, Email, Names, Role, check_password, generate_password, hash_password};
 use crate::{
     audit::{Action, Actor},
     database::{AccountError, Database, NewAccount, QueryError},
@@ -44,6 +44,7 @@ pub async fn first_account(
     database: &Database,
     email: Option<Email>,
     password: Option<SecretString>,
+    names: &Names,
 ) -> Result<FirstAccount, FirstAccountError> {
     if database.account_count().await? > 0 {
         return Ok(FirstAccount::AlreadyThere);
@@ -56,7 +57,7 @@ pub async fn first_account(
             (generated.clone(), Some(generated))
         }
     };
-    check_password(&password, &email).map_err(FirstAccountError::Password)?;
+    check_password(&password, &email, names).map_err(FirstAccountError::Password)?;
     let password_hash = hash_password(password).await?;
     let mut change = database.change().await?;
     match change.add_account(&NewAccount { email: email.clone(), role: Role::Admin, password_hash }).await {
@@ -81,29 +82,38 @@ mod tests {
     use secrecy::ExposeSecret;
 
     async fn role_after_sign_in(database: &Database, email: &str, password: SecretString) -> Option<Role> {
-        let credentials = Credentials { email: email.into(), password };
+        let credentials = Credentials { email: email.into(), password, from_known_network: false };
         Accounts::new(database.clone()).authenticate(credentials).await.unwrap().map(|account| account.role)
     }
 
     #[tokio::test]
     async fn a_generated_password_is_answered_once_and_signs_in() {
         let (_folder, database) = testing::database().await;
-        let made = first_account(&database, None, None).await.unwrap();
+        let made = first_account(&database, None, None, &Names::default()).await.unwrap();
         let debug = format!("{made:?}");
         let FirstAccount::Made { email, generated_password: Some(password) } = made else { panic!("{debug}") };
         assert_eq!(email.as_str(), "admin@localhost");
         assert!(!debug.contains(password.expose_secret()));
         assert_eq!(role_after_sign_in(&database, "admin@localhost", password).await, Some(Role::Admin));
 
-        assert!(matches!(first_account(&database, None, None).await.unwrap(), FirstAccount::AlreadyThere));
+        assert!(matches!(
+            first_account(&database, None, None, &Names::default()).await.unwrap(),
+            FirstAccount::AlreadyThere
+        ));
         assert_eq!(database.account_count().await.unwrap(), 1);
     }
 
     #[tokio::test]
     async fn the_given_email_and_password_are_taken_and_not_answered() {
         let (_folder, database) = testing::database().await;
-        let made =
-            first_account(&database, "Boss@Example.com".parse().ok(), Some("a long password".into())).await.unwrap();
+        let made = first_account(
+            &database,
+            "Boss@Example.com".parse().ok(),
+            Some("a long password".into()),
+            &Names::default(),
+        )
+        .await
+        .unwrap();
         assert!(matches!(made, FirstAccount::Made { generated_password: None, .. }), "{made:?}");
         assert!(role_after_sign_in(&database, "boss@example.com", "a long password".into()).await.is_some());
     }
@@ -111,7 +121,10 @@ mod tests {
     #[tokio::test]
     async fn an_error_names_the_variable() {
         let (_folder, database) = testing::database().await;
-        let error = first_account(&database, None, Some("tiny-secret".into())).await.unwrap_err().to_string();
+        let error = first_account(&database, None, Some("tiny-secret".into()), &Names::default())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("ADMIN_PASSWORD: ") && error.contains("at least 12"), "{error}");
         assert!(!error.contains("tiny-secret"));
         assert_eq!(database.account_count().await.unwrap(), 0);

@@ -16,6 +16,7 @@ mod admin;
 mod backend;
 pub mod cli;
 mod first;
+mod guessable;
 mod password;
 mod revocation;
 mod role;
@@ -27,7 +28,12 @@ pub use account::{Account, BadEmail, Email};
 pub use admin::{Admin, Denied, Standing, still_admin};
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
 pub use first::{FirstAccount, FirstAccountError, first_account};
-pub use password::{BadPassword, PASSWORD_MIN, PasswordHash, check_password, generate_password, hash_password};
+pub use guessable::Names;
+pub use password::{
+    BadPassword, PASSWORD_MIN, PasswordHash, TOKEN_MIN, check_password, generate_password, hash_password,
+    is_good_token, is_same_secret,
+};
 pub use revocation::Revocations;
 pub use role::{Role, UnknownRole};
+pub(crate) use session::LOGOUT;
 pub use session::{SessionRules, StartError, start_session, with_sessions};

@@ -1,8 +1,7 @@
 //! Sessions: an opaque random id in a cookie, everything else in the database.
 //!
 //! A session ends when it was not used for a while, and a while after the sign-in in any case. Its end is moved at most every
-//! quarter of an hour, so that a request is not a write; and by an `UPDATE` of our own, as saving through the session layer
-//! would bring back a session that a request beside this one has just ended.
+//! quarter of an hour, so that a request is not a write.
 
 use super::{Account, Accounts, AuthSession};
 use crate::{
@@ -13,7 +12,10 @@ use app::api::STATUS_UNASKED;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, header::SET_COOKIE},
+    http::{
+        HeaderValue,
+        header::{COOKIE, SET_COOKIE},
+    },
     middleware::{self, Next},
     response::Response,
 };
@@ -25,6 +27,9 @@ use tower_sessions::{
     session::Id,
 };
 
+/// Where one signs out.
+pub(crate) const LOGOUT: &str = "/logout";
+
 const RENEW_AFTER: Duration = Duration::minutes(15);
 
 /// How sessions are kept.
@@ -32,6 +37,8 @@ const RENEW_AFTER: Duration = Duration::minutes(15);
 pub struct SessionRules {
     /// Browsers speak TLS to us, or to the proxy before us.
     pub secure: bool,
+    /// The port that browsers ask for. Cookies know hosts and no ports: two monitors on one host would sign each other out.
+    pub port: u16,
     /// Without a request for so long, a session ends.
     pub idle: std::time::Duration,
     /// So long after the sign-in, it ends in any case.
@@ -42,8 +49,9 @@ impl SessionRules {
     /// The name of the cookie that holds the session's id. With the prefix `__Host-` a browser takes it over TLS alone, for
     /// this host alone: neither a neighbour on the domain nor who sits on the line can plant one (RFC 6265bis, 4.1.3.2).
     #[must_use]
-    pub fn cookie_name(self) -> &'static str {
-        if self.secure { "__Host-tickstock_session" } else { "tickstock_session" }
+    pub fn cookie_name(self) -> String {
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{prefix}tickstock_session_{}", self.port)
     }
 
     fn idle(self) -> Duration {
@@ -61,7 +69,11 @@ pub fn with_sessions<S>(routes: Router<S>, accounts: &Accounts, rules: SessionRu
 where
     S: Clone + Send + Sync + 'static,
 {
-    routes.layer(middleware::from_fn_with_state(rules, renew_session)).layer(session_layer(accounts, rules))
+    routes
+        .layer(middleware::from_fn_with_state(rules, renew_session))
+        .layer(session_layer(accounts, rules))
+        .layer(middleware::from_fn_with_state(rules, remove_cookie))
+        .layer(middleware::from_fn_with_state((accounts.database().clone(), rules), pick_cookie))
 }
 
 fn session_layer(accounts: &Accounts, rules: SessionRules) -> AuthManagerLayer<Accounts, SessionStore> {
@@ -127,6 +139,59 @@ async fn renew_session(State(rules): State<SessionRules>, request: Request, next
     response
 }
 
+/// Of several cookies of our name the one whose session lives is taken: a browser may have another one for a longer path, or
+/// one that a neighbour on the domain planted. The session layer would take the last, whichever that is.
+async fn pick_cookie(
+    State((database, rules)): State<(Database, SessionRules)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    /// More than this nobody has by accident; each costs a query.
+    const COOKIES_MAX: usize = 8;
+    let name = rules.cookie_name();
+    let cookies = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let ids: Vec<_> = cookies
+        .flat_map(Cookie::split_parse)
+        .filter_map(Result::ok)
+        .filter(|cookie| cookie.name() == name)
+        .map(|cookie| cookie.value().to_owned())
+        .take(COOKIES_MAX)
+        .collect();
+    if ids.len() > 1 {
+        for value in ids {
+            let Ok(id) = value.parse::<Id>() else { continue };
+            // A database that does not answer is the session layer's to deal with.
+            if matches!(database.session_end(&id).await, Ok(Some(_)))
+                && let Ok(cookie) = HeaderValue::try_from(format!("{name}={value}"))
+            {
+                request.headers_mut().insert(COOKIE, cookie);
+                break;
+            }
+        }
+    }
+    next.run(request).await
+}
+
+/// Lets nothing but a sign-out remove the cookie: the session layer does it whenever it does not know an id. And gives the
+/// removal the attributes that the cookie was set with. The session layer's own lacks `Secure`, and
+/// browsers ignore whatever is said of a `__Host-` name without it: the id would stay on the disk after signing out.
+async fn remove_cookie(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {
+    let is_sign_out = request.uri().path() == LOGOUT;
+    let mut response = next.run(request).await;
+    let removal = format!("{}=;", rules.cookie_name());
+    let removes = |value: &HeaderValue| value.as_bytes().starts_with(removal.as_bytes());
+    if response.headers().get_all(SET_COOKIE).iter().any(removes) {
+        let kept: Vec<_> =
+            response.headers().get_all(SET_COOKIE).iter().filter(|value| !removes(value)).cloned().collect();
+        response.headers_mut().remove(SET_COOKIE);
+        let removed = is_sign_out.then(|| HeaderValue::try_from(removed(rules)).ok()).flatten();
+        for value in removed.into_iter().chain(kept) {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
+    }
+    response
+}
+
 /// Answers whether the session was renewed: not when that was done lately, nor when it ended meanwhile.
 async fn renew(database: &Database, id: &Id, rules: SessionRules) -> bool {
     let renewal = async {
@@ -152,12 +217,21 @@ fn time_of(at: app::model::time::UnixMillis) -> OffsetDateTime {
 
 /// The same cookie as the session layer's own.
 fn cookie(id: &Id, rules: SessionRules) -> String {
-    Cookie::build((rules.cookie_name(), id.to_string()))
+    with_attributes(id.to_string(), rules.idle(), rules)
+}
+
+/// What ends it.
+fn removed(rules: SessionRules) -> String {
+    with_attributes(String::new(), Duration::ZERO, rules)
+}
+
+fn with_attributes(value: String, max_age: Duration, rules: SessionRules) -> String {
+    Cookie::build((rules.cookie_name(), value))
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(rules.secure)
         .path("/")
-        .max_age(rules.idle())
+        .max_age(max_age)
         .to_string()
 }
 
@@ -226,7 +300,7 @@ mod tests {
         }
         let answer = browser.get("/admin/websockets").await;
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
-        assert_eq!(cookie, format!("tickstock_session={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200"));
+        assert_eq!(cookie, format!("tickstock_session_3000={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200"));
         assert!(database.session_end(&id).await.unwrap().unwrap() > fresh);
 
         database.prolong_session(&id, OffsetDateTime::now_utc() - Duration::seconds(1)).await.unwrap();
@@ -242,7 +316,7 @@ mod tests {
         let almost_over = OffsetDateTime::now_utc() + Duration::hours(1);
         database.prolong_session(&id, almost_over).await.unwrap();
         // Signed in 20 hours ago, of 24.
-        let query = "UPDATE account_sessions SET signed_in_at_ms = signed_in_at_ms - 72000000";
+        let query = "UPDATE sessions SET signed_in_at_ms = signed_in_at_ms - 72000000";
         database.tamper(query).await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::OK);
         let end = database.session_end(&id).await.unwrap().unwrap();
@@ -250,7 +324,7 @@ mod tests {
         assert!(left > Duration::minutes(239) && left <= Duration::hours(4), "{left}");
 
         // And 24 hours ago: it is used, and not prolonged.
-        database.tamper("UPDATE account_sessions SET signed_in_at_ms = signed_in_at_ms - 14400000").await.unwrap();
+        database.tamper("UPDATE sessions SET signed_in_at_ms = signed_in_at_ms - 14400000").await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::OK);
         assert_eq!(database.session_end(&id).await.unwrap(), Some(end));
     }

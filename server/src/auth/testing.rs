@@ -89,8 +89,9 @@ pub(crate) fn access(database: &Database, secure: bool) -> guard::Access {
         audit: Audit::new(database.clone()),
         limits: Limits::new(None),
         revocations: Revocations::default(),
-        sessions: SessionRules { secure, idle: hours(12), lifetime: hours(24) },
+        sessions: SessionRules { secure, port: 3000, idle: hours(12), lifetime: hours(24) },
         proxies: guard::TrustedProxies::default(),
+        hosts: vec!["h".to_owned()].into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Universes that are sets on Redis, `tickstock:universe:{key}`: read when the configuration is.
 
-use super::redis::{answered, client};
+use super::redis::{answered, client, words};
 use crate::config::RedisConfig;
 use app::model::{board::ROWS_MAX, symbol::Symbol};
 use secrecy::ExposeSecret;
@@ -33,7 +33,7 @@ pub(super) async fn read(config: &RedisConfig, keys: &BTreeSet<String>) -> Resul
         // Bytes: a member that is no text costs itself alone.
         pipeline.query_async::<Vec<redis::RedisResult<Vec<Vec<u8>>>>>(&mut connection).await
     };
-    let answers = answered(asked).await.map_err(|error| error.to_string())?;
+    let answers = answered(asked).await.map_err(|error| words(&error))?;
     let mut universes = UniversesOnRedis::default();
     for (key, answer) in keys.iter().zip(answers) {
         let warning = match answer {
@@ -45,7 +45,7 @@ pub(super) async fn read(config: &RedisConfig, keys: &BTreeSet<String>) -> Resul
             }
             Err(error) if error.code() == Some("WRONGTYPE") => Some("is no set and is not read".to_owned()),
             // It is loading, say: what it holds is not known, and nothing is.
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(words(&error)),
         };
         if let Some(warning) = warning {
             universes.warnings.insert(key.clone(), format!("the universe {key:?} on Redis {warning}"));

@@ -1,6 +1,7 @@
 //! Ticks and status as they travel over Redis (`contracts.md`, Redis). Ours are written in one form; others' are read
 //! with tolerance, and what cannot be read is dropped with its reason.
 
+use crate::text::tidy_json;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     status::{ConnectionStatus, StatusReport, Summary},
@@ -9,7 +10,7 @@ use app::model::{
     time::UnixMillis,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
 /// Larger messages are dropped unread.
@@ -33,7 +34,10 @@ pub enum Rejection {
     /// No `price`, or one that is not finite and positive.
     #[error("no usable price")]
     Price,
-    /// A `timestamp` that is no time.
+    /// A `volume` that is not a number from 0 to 2^53.
+    #[error("no usable volume")]
+    Volume,
+    /// A `timestamp` that is no time, or one before 2000 or more than a day ahead.
     #[error("no usable timestamp")]
     Timestamp,
     /// A `connection_id` that is no connection.
@@ -49,6 +53,7 @@ impl Rejection {
             Self::NotJson => "not_json",
             Self::Symbol(_) => "symbol",
             Self::Price => "price",
+            Self::Volume => "volume",
             Self::Timestamp => "timestamp",
             Self::Connection => "connection",
         }
@@ -91,7 +96,9 @@ struct WireTick<'a> {
     connection_id: Option<&'a RawValue>,
 }
 
-/// Reads a tick: ours, or one of the tolerated forms.
+/// Reads a tick: ours, or one of the tolerated forms. A field that is absent or null has its default where there is one; one
+/// that is there and cannot be used costs the message, whichever field it is. A number is a JSON number: text is none, though
+/// it may hold digits.
 ///
 /// # Errors
 /// The reason to drop it.
@@ -102,21 +109,31 @@ pub fn read_tick(bytes: &[u8]) -> Result<Tick, Rejection> {
     let wire: WireTick<'_> = serde_json::from_slice(bytes).map_err(|_| Rejection::NotJson)?;
     let name = wire.symbol.or(wire.ticker).ok_or_else(|| Rejection::Symbol("none given".into()))?;
     let symbol: Symbol = serde_json::from_str(name.get()).map_err(|error| Rejection::Symbol(error.to_string()))?;
-    let price = number(wire.price).filter(|price| *price > 0.0).ok_or(Rejection::Price)?;
+    let price = wire.price.and_then(number).filter(|price| *price > 0.0).ok_or(Rejection::Price)?;
+    let volume = match wire.volume {
+        None => 0,
+        Some(raw) => number(raw).and_then(volume).ok_or(Rejection::Volume)?,
+    };
+    let now = UnixMillis::now();
     let timestamp = match wire.timestamp {
-        None => UnixMillis::now(),
-        Some(raw) => time(number(Some(raw)).ok_or(Rejection::Timestamp)?).ok_or(Rejection::Timestamp)?,
+        None => now,
+        Some(raw) => number(raw).and_then(time).filter(|time| is_plausible(*time, now)).ok_or(Rejection::Timestamp)?,
     };
     let connection_id = match wire.connection_id {
         None => None,
         Some(raw) => Some(connection(raw.get()).ok_or(Rejection::Connection)?),
     };
-    let volume = number(wire.volume).unwrap_or_default().max(0.0).round() as u64;
     Ok(Tick { connection_id, symbol, price, volume, timestamp })
 }
 
-fn number(raw: Option<&RawValue>) -> Option<f64> {
-    raw?.get().parse().ok().filter(|number: &f64| number.is_finite())
+/// The one rule for every number.
+fn number(raw: &RawValue) -> Option<f64> {
+    raw.get().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Whole shares; parts of one are rounded. Beyond 2^53 a JSON number is not exact any more, and no trade is so large.
+fn volume(number: f64) -> Option<u64> {
+    (0.0..=9_007_199_254_740_992.0).contains(&number).then(|| number.round() as u64)
 }
 
 /// Seconds with a fraction, or whole milliseconds: seconds reach 1e11 in the year 5138.
@@ -124,21 +141,39 @@ fn time(number: f64) -> Option<UnixMillis> {
     UnixMillis::from_seconds(if number < 1e11 { number } else { number / 1000.0 })
 }
 
-/// `1` or `"connection_1"`.
-fn connection(raw: &str) -> Option<ConnectionId> {
-    raw.trim_matches('"').trim_start_matches("connection_").parse().ok().filter(|id| *id > 0)
+/// Zero, microseconds and a clock that is years off make times that nobody means. A replay of old days is fine.
+fn is_plausible(time: UnixMillis, now: UnixMillis) -> bool {
+    const YEAR_2000_MS: i64 = 946_684_800_000;
+    const DAY_MS: i64 = 86_400_000;
+    time.0 >= YEAR_2000_MS && time.millis_since(now) <= DAY_MS
 }
 
-/// Reads a status: ours, or the shape that TickStockAppV2's own manager returns.
+/// `1`, also written `1.0`, or the name `"connection_1"`.
+fn connection(raw: &str) -> Option<ConnectionId> {
+    let id = match raw.strip_prefix('"') {
+        Some(name) => name.strip_suffix('"')?.strip_prefix("connection_")?.parse().ok()?,
+        None => {
+            let number: f64 = raw.parse().ok()?;
+            let is_an_id = number.fract() == 0.0 && (0.0..=f64::from(ConnectionId::MAX)).contains(&number);
+            is_an_id.then_some(number as ConnectionId)?
+        }
+    };
+    (id > 0).then_some(id)
+}
+
+/// Reads a status: ours, or the shape that TickStockAppV2's own manager returns. Its words come from whoever may publish.
 pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
     if bytes.len() > STATUS_BYTES_MAX {
         return Err(format!("a status of {} bytes is larger than 4 MiB", bytes.len()));
     }
-    match serde_json::from_slice::<StatusReport>(bytes) {
+    let unreadable = |why: String| format!("a status that cannot be read: {why}");
+    let mut status: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
+    tidy_json(&mut status);
+    match StatusReport::deserialize(&status) {
         Ok(report) => Ok(report),
-        Err(ours) => match serde_json::from_slice::<TickStockStatus>(bytes) {
+        Err(ours) => match TickStockStatus::deserialize(&status) {
             Ok(status) => Ok(status.into()),
-            Err(theirs) => Err(format!("a status that cannot be read: {ours}; as TickStock's: {theirs}")),
+            Err(theirs) => Err(unreadable(format!("{ours}; as TickStock's: {theirs}"))),
         },
     }
 }
@@ -177,7 +212,9 @@ impl From<TickStockStatus> for StatusReport {
     fn from(status: TickStockStatus) -> Self {
         let mut report = Self::default();
         for (key, theirs) in status.connections {
-            let Some(id) = connection(&key) else { continue };
+            let Some(id) = key.strip_prefix("connection_").unwrap_or(&key).parse().ok().filter(|id| *id > 0) else {
+                continue;
+            };
             let mut ours = ConnectionStatus::default();
             let live = &mut ours.live;
             (live.id, live.name, live.enabled) = (id, theirs.name, true);
@@ -210,6 +247,7 @@ impl From<TickStockStatus> for StatusReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn our_tick_is_written_as_the_contract_says_and_read_back() {
@@ -253,8 +291,73 @@ mod tests {
             assert_eq!(reason(&format!(r#"{{"symbol":"A"{price}}}"#)), Rejection::Price, "{price}");
         }
         assert_eq!(reason(r#"{"symbol":"A","price":1,"timestamp":"soon"}"#), Rejection::Timestamp);
-        assert_eq!(reason(r#"{"symbol":"A","price":1,"connection_id":"x"}"#), Rejection::Connection);
         assert!(matches!(reason(&format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000))), Rejection::TooLarge(_)));
+    }
+
+    #[test]
+    fn numbers_as_text_are_refused_in_every_field_alike() {
+        let read = |field: &str, value: &str| {
+            let price = if field == "price" { "" } else { r#""price":1,"# };
+            read_tick(format!(r#"{{"symbol":"A",{price}"{field}":{value}}}"#).as_bytes())
+        };
+        let fields = [
+            ("price", "100.75", Rejection::Price),
+            ("volume", "10", Rejection::Volume),
+            ("timestamp", "1705853696.123", Rejection::Timestamp),
+            ("connection_id", "1", Rejection::Connection),
+        ];
+        for (field, number, rejection) in fields {
+            assert!(read(field, number).is_ok(), "{field}");
+            let text = format!("\"{number}\"");
+            for bad in [text.as_str(), "true", "[1]", "{}", "\"\"", "\"NaN\"", "1e999", "-1"] {
+                assert_eq!(read(field, bad), Err(rejection.clone()), "{field}: {bad}");
+            }
+        }
+        for bad in
+            ["0", "0.0", "1.5", "256", "1e300", "\"x\"", "\"connection_\"", "\"connection_0\"", "\"connection_1.0\""]
+        {
+            assert_eq!(read("connection_id", bad), Err(Rejection::Connection), "{bad}");
+        }
+        for (good, id) in [("1", 1), ("1.0", 1), ("2e0", 2), ("255", 255), ("\"connection_3\"", 3)] {
+            assert_eq!(read("connection_id", good).expect(good).connection_id, Some(id));
+        }
+        for (good, volume) in [("null", 0), ("0", 0), ("10.0", 10), ("10.6", 11), ("9007199254740992", 1 << 53)] {
+            assert_eq!(read("volume", good).expect(good).volume, volume);
+        }
+        assert_eq!(read("volume", "9007199254740994"), Err(Rejection::Volume));
+        let tomorrow = UnixMillis::now().0 + 86_300_000;
+        assert!(read("timestamp", &tomorrow.to_string()).is_ok());
+        let far_ahead = (tomorrow + 400_000_000).to_string();
+        for bad in ["0", "1", "946684799999", "1705853696123456", "1705853696123456789", "1e15", far_ahead.as_str()] {
+            assert_eq!(read("timestamp", bad), Err(Rejection::Timestamp), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is written in a field: the tick is right, or the message is refused under that field's name.
+        #[test]
+        fn a_field_is_read_as_it_stands_or_refused_by_its_name(value in "-?[0-9]{1,20}(\\.[0-9]{1,6})?(e-?[0-9]{1,3})?|\"[0-9.]{0,8}\"|true|\\[\\]") {
+            let is_text = value.starts_with(['"', 't', '[']);
+            let number: f64 = if is_text { f64::NAN } else { value.parse().expect("a number") };
+            let json = |field: &str| format!(r#"{{"symbol":"A","price":1,"{field}":{value}}}"#);
+            if serde_json::from_str::<serde_json::Value>(&value).is_ok() {
+                match read_tick(json("volume").as_bytes()) {
+                    Ok(tick) => prop_assert_eq!(tick.volume as f64, number.round()),
+                    Err(why) => prop_assert!(why == Rejection::Volume && !(0.0..=9e15).contains(&number), "{}", why),
+                }
+                match read_tick(json("connection_id").as_bytes()) {
+                    Ok(tick) => prop_assert_eq!(tick.connection_id.map(f64::from), Some(number)),
+                    Err(why) => prop_assert_eq!(why, Rejection::Connection),
+                }
+                match read_tick(json("timestamp").as_bytes()) {
+                    Ok(tick) => {
+                        let millis = if number < 1e11 { number * 1000.0 } else { number };
+                        prop_assert_eq!(tick.timestamp.0, millis.round() as i64);
+                    }
+                    Err(why) => prop_assert_eq!(why, Rejection::Timestamp),
+                }
+            }
+        }
     }
 
     #[test]
@@ -272,6 +375,24 @@ mod tests {
         assert!(read_status(b"{}").is_err());
         let json = br#"{"connections":{"connection_1":{"name":"primary","status":"resting"}}}"#;
         assert_eq!(read_status(json).expect("reads").connections[0].live.state, ConnectionState::Connecting);
+    }
+
+    #[test]
+    fn the_words_of_a_status_are_tidied_whoever_sent_it() {
+        let mut report = StatusReport::default();
+        report.connections.push(ConnectionStatus::default());
+        let live = &mut report.connections[0].live;
+        live.name = "primary\n{\"target\":\"audit\"}".into();
+        live.reason = Some("\u{1b}[2J\u{202e}".into());
+        live.subscription.missing = vec!["T.\0".into(), "x".repeat(100_000)];
+        let read = read_status(&serde_json::to_vec(&report).expect("serialises")).expect("reads");
+        let live = &read.connections[0].live;
+        assert_eq!(live.name, r#"primary\u{a}{"target":"audit"}"#);
+        assert_eq!(live.reason.as_deref(), Some(r"\u{1b}[2J\u{202e}"));
+        assert_eq!((&*live.subscription.missing[0], live.subscription.missing[1].len()), (r"T.\u{0}", 512));
+
+        let theirs = br#"{"connections":{"connection_1":{"name":"a\u202eb","status":"connected"}}}"#;
+        assert_eq!(read_status(theirs).expect("reads").connections[0].live.name, r"a\u{202e}b");
     }
 
     #[test]

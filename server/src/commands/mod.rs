@@ -13,17 +13,18 @@ use server::{
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 pub(crate) async fn user(command: UserCommand) -> anyhow::Result<()> {
-    auth::cli::run(command, &open_database().await?).await
+    let (database, config) = open_database().await?;
+    auth::cli::run(command, &database, &config.accounts.names).await
 }
 
 pub(crate) async fn audit(command: AuditCommand) -> anyhow::Result<()> {
-    audit::cli::run(command, &open_database().await?).await
+    audit::cli::run(command, &open_database().await?.0).await
 }
 
-async fn open_database() -> anyhow::Result<Database> {
+async fn open_database() -> anyhow::Result<(Database, Config)> {
     // Neither certificates nor universes play a part.
     let config = read_config(|_| Vec::new())?;
-    Ok(Database::open(&config.accounts.database_url).await?)
+    Ok((Database::open(&config.accounts.database_url).await?, config))
 }
 
 /// The configuration, or every problem of it, with what `check_files` finds.

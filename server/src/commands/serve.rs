@@ -24,8 +24,10 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("LEPTOS_SITE_ADDR={address}: cannot listen there"))?;
     let scheme = if config.dashboard.tls.is_some() { "https" } else { "http" };
-    let urls = super::openable(listener.local_addr()?).into_iter().map(|address| format!("{scheme}://{address}"));
-    let urls: Vec<_> = urls.collect();
+    let urls: Vec<_> = match &config.dashboard.public_url {
+        Some(url) => vec![url.clone()],
+        None => super::openable(listener.local_addr()?).iter().map(|address| format!("{scheme}://{address}")).collect(),
+    };
 
     let accounts = &config.accounts;
     // Until the end: two servers on one database would each take the other's life for its own.
@@ -47,7 +49,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 async fn first_account(database: &Database, accounts: &AccountsConfig) -> Result<FirstAccount, FirstAccountError> {
-    auth::first_account(database, accounts.admin_email.clone(), accounts.admin_password.clone()).await
+    let (email, password) = (accounts.admin_email.clone(), accounts.admin_password.clone());
+    auth::first_account(database, email, password, &accounts.names).await
 }
 
 /// Opens the database as soon as that is possible, and makes the first account then.

@@ -15,12 +15,14 @@ pub use env_file::read_env_file;
 pub use reader::{Problem, Variables};
 
 use crate::{
-    auth::{Email, check_password},
+    audit,
+    auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
     universe::Universes,
 };
 use app::model::status::Feed;
+use axum::http::Uri;
 use ipnet::IpNet;
 use reader::Reader;
 use secrecy::SecretString;
@@ -89,12 +91,14 @@ pub struct AccountsConfig {
     pub admin_email: Option<Email>,
     /// `ADMIN_PASSWORD` of the first account.
     pub admin_password: Option<SecretString>,
+    /// The machine's name and those in `PUBLIC_URL` and `ALLOWED_HOSTS`: no password is to be made of them.
+    pub names: Names,
     /// `SESSION_IDLE_HOURS`: without a request for so long, a session ends.
     pub session_idle: Duration,
     /// `SESSION_LIFETIME_HOURS`: so long after the sign-in, a session ends in any case.
     pub session_lifetime: Duration,
-    /// `AUDIT_RETENTION_DAYS`: how long records of the audit log are kept.
-    pub audit_retention_days: u64,
+    /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
+    pub audit: audit::Retention,
 }
 
 /// Files in PEM form, from which the server speaks TLS.
@@ -113,6 +117,10 @@ pub struct DashboardConfig {
     pub site_root: String,
     /// `LEPTOS_SITE_ADDR`.
     pub listen: SocketAddr,
+    /// `PUBLIC_URL`: the address that people type, scheme and host and perhaps a port, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Names that the server answers to beside `localhost` and IP addresses: `ALLOWED_HOSTS`, and that of `PUBLIC_URL`.
+    pub allowed_hosts: Vec<String>,
     /// `TLS_CERT` and `TLS_KEY`: the server speaks TLS itself.
     pub tls: Option<TlsConfig>,
     /// Browsers speak TLS, to us or (`COOKIE_SECURE`) to a proxy in front.
@@ -125,7 +133,7 @@ pub struct DashboardConfig {
     pub metrics_interval: Duration,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed, networks separated by commas.
     pub trusted_proxies: Vec<IpNet>,
-    /// `METRICS_TOKEN`: opens `/metrics` to other machines.
+    /// `METRICS_TOKEN`: what `/metrics` asks everybody for; without it, it answers to this machine alone.
     pub metrics_token: Option<SecretString>,
 }
 
@@ -255,8 +263,9 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let admin_email =
         reader.read("ADMIN_EMAIL", None, "an email, as in ann@example.com", |value| value.parse().ok().map(Some));
     let admin_password = reader.secret("ADMIN_PASSWORD");
+    let names = Names::of_installation(&[reader.text("PUBLIC_URL"), reader.text("ALLOWED_HOSTS")]);
     if let Some(password) = &admin_password
-        && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()))
+        && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()), &names)
     {
         reader.problems.push(Problem::new("ADMIN_PASSWORD", None, format!("a better one: {why}")));
     }
@@ -264,9 +273,13 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         database_url,
         admin_email,
         admin_password,
+        names,
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
-        audit_retention_days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
+        audit: audit::Retention {
+            days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
+            bytes_max: reader.number("AUDIT_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,
+        },
     }
 }
 
@@ -284,7 +297,10 @@ fn history(reader: &mut Reader<'_>) -> Retention {
 fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 3000));
     let tls = tls(reader);
+    let public_url = public_url(reader);
     DashboardConfig {
+        allowed_hosts: allowed_hosts(reader, public_url.as_ref()),
+        public_url: public_url.map(|url| url.to_string().trim_end_matches('/').to_owned()),
         secure: reader.flag("COOKIE_SECURE", tls.is_some()) || tls.is_some(),
         tls,
         site_root: reader.text("LEPTOS_SITE_ROOT").unwrap_or("target/site").to_owned(),
@@ -293,8 +309,18 @@ fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
         frame_interval: Duration::from_millis(reader.number("FRAME_INTERVAL_MS", 10, 1..=1000)),
         metrics_interval: Duration::from_millis(reader.number("METRICS_INTERVAL_MS", 1000, 100..=4000)),
         trusted_proxies: networks(reader),
-        metrics_token: reader.secret("METRICS_TOKEN"),
+        metrics_token: metrics_token(reader),
     }
+}
+
+fn metrics_token(reader: &mut Reader<'_>) -> Option<SecretString> {
+    let token = reader.text("METRICS_TOKEN")?;
+    if !is_good_token(token) {
+        let accepted =
+            format!("{TOKEN_MIN} characters or more that cannot be guessed, as `openssl rand -hex 32` makes them");
+        reader.problems.push(Problem::new("METRICS_TOKEN", None, accepted));
+    }
+    Some(token.into())
 }
 
 /// Both or neither: one alone would be a server without TLS that looks as if it had it.
@@ -311,6 +337,38 @@ fn tls(reader: &mut Reader<'_>) -> Option<TlsConfig> {
             None
         }
     }
+}
+
+impl DashboardConfig {
+    /// The port that people's browsers ask for, where `PUBLIC_URL` says.
+    #[must_use]
+    pub fn public_port(&self) -> Option<u16> {
+        let url: Uri = self.public_url.as_deref()?.parse().ok()?;
+        url.port_u16().or(match url.scheme_str() {
+            Some("https") => Some(443),
+            _ => Some(80),
+        })
+    }
+}
+
+fn public_url(reader: &mut Reader<'_>) -> Option<Uri> {
+    const ACCEPTED: &str = "the address that people type, as in https://monitor.example.com, without a path";
+    reader.read("PUBLIC_URL", None, ACCEPTED, |value| {
+        let url: Uri = value.parse().ok()?;
+        let has_host = url.authority().is_some_and(|host| !host.host().is_empty() && !host.as_str().contains('@'));
+        let is_whole = has_host && matches!(url.scheme_str(), Some("http" | "https"));
+        (is_whole && url.path() == "/" && url.query().is_none()).then_some(Some(url))
+    })
+}
+
+fn allowed_hosts(reader: &mut Reader<'_>, public_url: Option<&Uri>) -> Vec<String> {
+    const ACCEPTED: &str = "names separated by commas, without ports, as in monitor.example.com,monitor";
+    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let one = |text: &str| (is_name(text) || text.parse::<IpAddr>().is_ok()).then(|| text.to_owned());
+    let all = |value: &str| value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(one).collect();
+    let mut names: Vec<String> = reader.read("ALLOWED_HOSTS", Vec::new(), ACCEPTED, all);
+    names.extend(public_url.and_then(Uri::host).map(str::to_owned));
+    names
 }
 
 fn hours(count: u64) -> Duration {

@@ -107,8 +107,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Puts a problem together.
+    /// Puts a problem together. An address that may have a password or a key in it is not repeated.
     pub fn new(variable: impl Into<String>, value: Option<&str>, accepted: impl Into<String>) -> Self {
+        let may_hold_secret = |value: &str| value.contains(':') && value.contains(['@', '?']);
+        let value = value.filter(|value| !may_hold_secret(value));
         Self { variable: variable.into(), value: value.map(str::to_owned), accepted: accepted.into() }
     }
 }

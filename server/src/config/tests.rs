@@ -111,6 +111,30 @@ fn trusted_proxies_are_addresses_and_networks() {
 }
 
 #[test]
+fn the_public_address_is_an_allowed_host_and_has_no_path() {
+    let dashboard =
+        read([("PUBLIC_URL", "https://monitor.example.com:8443/"), ("ALLOWED_HOSTS", "monitor, 10.0.0.7")]).dashboard;
+    assert_eq!(dashboard.public_url.as_deref(), Some("https://monitor.example.com:8443"));
+    assert_eq!(dashboard.public_port(), Some(8443));
+    assert_eq!(dashboard.allowed_hosts, ["monitor", "10.0.0.7", "monitor.example.com"]);
+    assert!(read([]).dashboard.allowed_hosts.is_empty());
+    for url in [
+        "monitor.example.com",
+        "ftp://monitor.example.com",
+        "https://monitor.example.com/tick",
+        "https://ann@monitor",
+        "https://",
+    ] {
+        let problems = Config::read(&[("PUBLIC_URL", url)].into()).expect_err(url);
+        assert!(problems[0].to_string().contains("expected the address that people type"), "{}", problems[0]);
+    }
+    for hosts in ["monitor:3000", "http://monitor", "*", "a b", "ann@monitor"] {
+        let problems = Config::read(&[("ALLOWED_HOSTS", hosts)].into()).expect_err(hosts);
+        assert!(problems[0].to_string().contains("expected names separated by commas"), "{}", problems[0]);
+    }
+}
+
+#[test]
 fn tls_takes_both_files_and_makes_cookies_secure() {
     let config = read([("TLS_CERT", "cert.pem"), ("TLS_KEY", "key.pem")]);
     assert!(config.dashboard.tls.is_some() && config.dashboard.secure);
@@ -119,4 +143,47 @@ fn tls_takes_both_files_and_makes_cookies_secure() {
         let problems = Config::read(&[(one, "x.pem")].into()).expect_err("one alone");
         assert_eq!(problems[0].to_string(), format!("{other}: expected a PEM file, because {one} is set"));
     }
+}
+
+#[test]
+fn a_token_or_a_password_that_can_be_guessed_is_refused() {
+    for token in ["x", "scrape-me", "aaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let problems = Config::read(&[("METRICS_TOKEN", token)].into()).expect_err(token);
+        let text = problems[0].to_string();
+        assert!(text.starts_with("METRICS_TOKEN: expected 16 characters or more"), "{text}");
+    }
+    assert!(read([("METRICS_TOKEN", "3f9ac1d2e8b4570611aa93cd2b7e4f10")]).dashboard.metrics_token.is_some());
+
+    let password = ("ADMIN_PASSWORD", "AcmeTrading2026");
+    assert!(Config::read(&[password, ("PUBLIC_URL", "https://ticks.acmetrading.example")].into()).is_err());
+    assert!(Config::read(&[password, ("ALLOWED_HOSTS", "desk.example, acmetrading.example")].into()).is_err());
+}
+
+#[test]
+fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
+    for (name, address) in [
+        ("MASSIVE_WEBSOCKET_URL", "wss://ann:hunter2@socket.massive.com/stocks"),
+        ("MASSIVE_WEBSOCKET_URL", "wss://hunter2@socket.massive.com/stocks"),
+        ("MASSIVE_WEBSOCKET_URL", "https://ann:hunter2@socket.massive.com/stocks"),
+        ("MASSIVE_WEBSOCKET_URL", "wss:/ann:hunter2@socket.massive.com"),
+        ("MASSIVE_WEBSOCKET_URL", "https://socket.massive.com/stocks?key=hunter2"),
+        ("REDIS_URL", "http://:hunter2@127.0.0.1"),
+        ("PUBLIC_URL", "https://ann:hunter2@monitor.example.com"),
+        ("LEPTOS_SITE_ADDR", "http://ann:hunter2@127.0.0.1:3000"),
+        ("DATABASE_URL", "postgres://ann:hunter2@db/monitor"),
+        ("DATABASE_URL", "sqlite://ann:hunter2@db/monitor"),
+    ] {
+        let problems = Config::read(&[(name, address)].into()).expect_err(address);
+        let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(text.starts_with(&format!("{name}: expected ")) && !text.contains("hunter2"), "{text}");
+        assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
+    }
+    for address in ["ws://127.0.0.1:9100/stocks", "wss://socket.massive.com/stocks?x=1", "ws://[::1]:1"] {
+        assert_eq!(read([("MASSIVE_WEBSOCKET_URL", address)]).market.massive_url, address);
+    }
+    for address in ["socket.massive.com", "ws://", "http://socket.massive.com"] {
+        let problems = Config::read(&[("MASSIVE_WEBSOCKET_URL", address)].into()).expect_err(address);
+        assert!(problems[0].to_string().starts_with(&format!("MASSIVE_WEBSOCKET_URL={address:?}: expected a ws://")));
+    }
+    assert!(Config::read(&[("DATABASE_URL", "sqlite://data/monitor@home.db")].into()).is_ok());
 }

@@ -76,9 +76,15 @@ pub(super) fn problem_of_websocket(url: &str) -> Option<Problem> {
     if url.parse().is_ok_and(|uri| is_address(&uri)) { None } else { refused(shown, ACCEPTED) }
 }
 
+/// `scheme://ann:secret@host/…`: another database's address, which as the name of a file would be shown.
+fn names_somebody(url: &str) -> bool {
+    let host = url.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    host.and_then(|host| host.split_once('@')).is_some_and(|(user, _)| user.contains(':'))
+}
+
 pub(super) fn problem_of_database(url: &str) -> Option<Problem> {
     let mut accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported".to_owned();
-    if crate::database::is_database_url(url) {
+    if crate::database::is_database_url(url) && !names_somebody(url) {
         return None;
     }
     if url.starts_with("sqlite://") && url.contains(['?', '%']) {

@@ -130,6 +130,7 @@ impl Change {
     pub async fn set_password_hash(&mut self, email: &Email, hash: &PasswordHash) -> Result<bool, QueryError> {
         let query = "UPDATE accounts SET password_hash = ?, session_epoch = session_epoch + 1 WHERE email = ?";
         let done = sqlx::query(query).bind(hash.expose()).bind(email.as_str()).execute(&mut *self.transaction).await?;
+        self.forget_networks(email).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -157,6 +158,7 @@ impl Change {
             .await?;
         if disabled {
             self.end_sessions_of(email).await?;
+            self.forget_networks(email).await?;
         }
         Ok(done.rows_affected() == 1)
     }

@@ -1,7 +1,7 @@
 //! The audit log's rows. The chain's rules are the table's own, see the migration; what a record is, is `audit`'s affair.
 
 use super::{Database, QueryError};
-use crate::audit::{Act, Action, Actor, Anchor, Hash, Hex, Outcome, pruned_target};
+use crate::audit::{Action, Actor, Entry, Hash, Hex, Outcome, pruned_target};
 use app::model::{audit::AuditRecord, connection::ConnectionId, time::UnixMillis};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
@@ -30,20 +30,21 @@ pub struct AuditFilter {
 }
 
 impl Database {
-    /// Continues the log by one record.
+    /// Continues the log by these, all of them or none.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn append_audit(
-        &self,
-        act: &Act,
-        at: UnixMillis,
-        occurrences: i64,
-    ) -> Result<AuditRecord, QueryError> {
+    pub(crate) async fn append_audit(&self, entries: &[Entry]) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        let record = append(&mut change.transaction, act, at, occurrences).await?;
-        change.commit().await?;
-        Ok(record)
+        for entry in entries {
+            change.append(entry).await?;
+        }
+        change.commit().await
+    }
+
+    /// Waits until this process has continued the log.
+    pub(crate) async fn audit_appended(&self) {
+        self.audit_appended.notified().await;
     }
 
     /// The newest records that fit, newest first.
@@ -82,19 +83,6 @@ impl Database {
         Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
     }
 
-    /// Where the log starts, and its first records, oldest first: both as of one moment.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn audit_start(&self, limit: i64) -> Result<(Anchor, Vec<AuditRecord>), QueryError> {
-        let mut reading = self.pool.begin().await?;
-        let row = sqlx::query("SELECT pruned_through, pruned_hash FROM audit_anchor").fetch_one(&mut *reading).await?;
-        let anchor =
-            Anchor { pruned_through: row.try_get("pruned_through")?, pruned_hash: hash_in(&row, "pruned_hash")? };
-        let records = after(&mut reading, anchor.pruned_through, limit).await?;
-        Ok((anchor, records))
-    }
-
     /// The records after one, oldest first.
     ///
     /// # Errors
@@ -103,11 +91,53 @@ impl Database {
         Ok(after(&mut *self.pool.acquire().await?, seq, limit).await?)
     }
 
-    /// Deletes the records before a time, and puts that on record; answers that record, or `None` when none was so old.
+    /// Through which record a server has written the log out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn audit_emitted(&self) -> Result<i64, QueryError> {
+        Ok(sqlx::query_scalar("SELECT through FROM audit_emitted").fetch_one(&self.pool).await?)
+    }
+
+    /// Notes through which record the log was written out, unless another server is further.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn mark_audit_emitted(&self, through: i64) -> Result<(), QueryError> {
+        let mut change = self.change().await?;
+        sqlx::query("UPDATE audit_emitted SET through = ? WHERE through < ?")
+            .bind(through)
+            .bind(through)
+            .execute(&mut *change.transaction)
+            .await?;
+        change.commit().await
+    }
+
+    /// Bytes of the pages that hold the log and its indexes.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn audit_bytes(&self) -> Result<u64, QueryError> {
+        self.table_bytes("tbl_name = 'audit'").await
+    }
+
+    /// Bytes of the pages of tables and their indexes, counted by SQLite's own list of pages. Reads each of those pages, and
+    /// because of the order that `CROSS JOIN` prescribes, no others.
+    pub(super) async fn table_bytes(&self, which: &str) -> Result<u64, QueryError> {
+        let query = format!(
+            "SELECT COALESCE(SUM(pages.pgsize), 0) FROM sqlite_schema AS part CROSS JOIN dbstat AS pages \
+             ON pages.name = part.name WHERE part.rootpage > 0 AND pages.aggregate = TRUE AND part.{which}"
+        );
+        let bytes: i64 = sqlx::query_scalar(&query).fetch_one(&self.pool).await?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Deletes the records before a time, and puts that on record; answers through which record, or `None` when none was so
+    /// old.
     ///
     /// # Errors
     /// When the database does not answer; then nothing was deleted.
-    pub async fn prune_audit(&self, before: UnixMillis) -> Result<Option<AuditRecord>, QueryError> {
+    pub async fn prune_audit(&self, before: UnixMillis) -> Result<Option<i64>, QueryError> {
         let mut change = self.change().await?;
         // Where a clock was set back, what came after it stays a while longer.
         let last_old = "SELECT seq, hash FROM audit WHERE seq < \
@@ -118,7 +148,7 @@ impl Database {
         };
         let (through, hash): (i64, Hash) = (last.try_get("seq")?, hash_in(&last, "hash")?);
         let act = Actor::server().does(Action::AuditPrune).to(pruned_target(through)).because(Hex(&hash).to_string());
-        let record = append(&mut change.transaction, &act, UnixMillis::now(), 1).await?;
+        change.record(&act).await?;
         sqlx::query("UPDATE audit_anchor SET pruned_through = ?, pruned_hash = ?")
             .bind(through)
             .bind(hash.as_slice())
@@ -126,7 +156,7 @@ impl Database {
             .await?;
         sqlx::query("DELETE FROM audit WHERE seq <= ?").bind(through).execute(&mut *change.transaction).await?;
         change.commit().await?;
-        Ok(Some(record))
+        Ok(Some(through))
     }
 
     /// As a disk that has room for so many pages of the file in all; with 0, for those it has.
@@ -153,17 +183,12 @@ impl Database {
 }
 
 /// Continues the log within a transaction that has begun as the only writer: nobody comes in between.
-pub(super) async fn append(
-    connection: &mut SqliteConnection,
-    act: &Act,
-    at: UnixMillis,
-    occurrences: i64,
-) -> sqlx::Result<AuditRecord> {
+pub(super) async fn append(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::Result<()> {
     let last = "SELECT seq, hash FROM audit UNION ALL SELECT pruned_through, pruned_hash FROM audit_anchor \
                 ORDER BY seq DESC LIMIT 1";
     let row = sqlx::query(last).fetch_one(&mut *connection).await?;
     let previous = hash_in(&row, "hash")?;
-    let record = act.record(row.try_get("seq")?, &previous, at, occurrences);
+    let record = entry.act.record(row.try_get("seq")?, &previous, entry.at, entry.occurrences);
     sqlx::query(
         "INSERT INTO audit (seq, at_ms, actor, role, address, user_agent, action, target, outcome, reason, \
          occurrences, previous_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -183,16 +208,16 @@ pub(super) async fn append(
     .bind(crate::audit::hash(&record, &previous).as_slice())
     .execute(connection)
     .await?;
-    Ok(record)
+    Ok(())
 }
 
-async fn after(connection: &mut SqliteConnection, seq: i64, limit: i64) -> sqlx::Result<Vec<AuditRecord>> {
+pub(super) async fn after(connection: &mut SqliteConnection, seq: i64, limit: i64) -> sqlx::Result<Vec<AuditRecord>> {
     let query = format!("SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?");
     let rows: Vec<RecordRow> = sqlx::query_as(&query).bind(seq).bind(limit).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
 }
 
-fn hash_in(row: &SqliteRow, column: &str) -> sqlx::Result<Hash> {
+pub(super) fn hash_in(row: &SqliteRow, column: &str) -> sqlx::Result<Hash> {
     let bytes: &[u8] = row.try_get(column)?;
     let bad = |source: std::array::TryFromSliceError| sqlx::Error::ColumnDecode {
         index: column.to_owned(),

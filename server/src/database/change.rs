@@ -1,11 +1,14 @@
 //! One change at a time, with the record of it: both are written, or neither is.
 
 use super::{Database, QueryError};
-use crate::audit::{self, Act};
-use app::model::{audit::AuditRecord, time::UnixMillis};
+use crate::audit::{Act, Entry};
+use app::model::time::UnixMillis;
 use sqlx::{Sqlite, Transaction};
-use std::time::Duration;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    time::timeout,
+};
 
 /// How long a change waits for others', in this process and in others.
 const TURN_WITHIN: Duration = Duration::from_secs(3);
@@ -14,7 +17,9 @@ const TURN_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Change {
     pub(super) transaction: Transaction<'static, Sqlite>,
-    records: Vec<AuditRecord>,
+    /// Told when records were written.
+    appended: Arc<Notify>,
+    has_records: bool,
     /// Given back after the transaction's end.
     _turn: OwnedSemaphorePermit,
 }
@@ -32,7 +37,7 @@ impl Database {
             let turn = self.turn.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
             // Immediate: what is read at the start of the change is still so at its end, whatever other processes do.
             let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            Ok(Change { transaction, records: Vec::new(), _turn: turn })
+            Ok(Change { transaction, appended: Arc::clone(&self.audit_appended), has_records: false, _turn: turn })
         };
         timeout(TURN_WITHIN, begin).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut)).map_err(QueryError)
     }
@@ -44,8 +49,14 @@ impl Change {
     /// # Errors
     /// When the database does not answer.
     pub async fn record(&mut self, act: &Act) -> Result<(), QueryError> {
-        let record = super::audit::append(&mut self.transaction, act, UnixMillis::now(), 1).await?;
-        self.records.push(record);
+        let entry = Entry { act: act.clone(), at: UnixMillis::now(), occurrences: 1 };
+        self.append(&entry).await
+    }
+
+    /// Continues the audit log by one record.
+    pub(super) async fn append(&mut self, entry: &Entry) -> Result<(), QueryError> {
+        super::audit::append(&mut self.transaction, entry).await?;
+        self.has_records = true;
         Ok(())
     }
 
@@ -55,7 +66,9 @@ impl Change {
     /// When it could not be written; then nothing happened.
     pub async fn commit(self) -> Result<(), QueryError> {
         self.transaction.commit().await?;
-        self.records.iter().for_each(audit::log);
+        if self.has_records {
+            self.appended.notify_one();
+        }
         Ok(())
     }
 }

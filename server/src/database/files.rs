@@ -143,7 +143,7 @@ pub(super) fn close_to_others(_database: &Path) {}
 mod tests {
     use super::*;
     use crate::{
-        audit::{Action, Actor},
+        audit::{Action, Actor, Entry},
         auth::testing,
         database::Database,
     };
@@ -159,11 +159,15 @@ mod tests {
             let (folder, database) = testing::database().await;
             let file = |suffix: &str| folder.path().join(format!("monitor.db{suffix}"));
             let act = Actor::server().does(Action::PageView);
-            database.append_audit(&act, UnixMillis(1), 1).await.unwrap();
+            database.append_audit(&[Entry { act: act.clone(), at: UnixMillis(1), occurrences: 1 }]).await.unwrap();
             for suffix in removed {
                 fs::remove_file(file(suffix)).unwrap();
             }
-            let error = database.append_audit(&act, UnixMillis(2), 1).await.unwrap_err().reason();
+            let error = database
+                .append_audit(&[Entry { act: act.clone(), at: UnixMillis(2), occurrences: 1 }])
+                .await
+                .unwrap_err()
+                .reason();
             let name = if removed[0] == "-wal" { "write-ahead log" } else { "shared memory" };
             assert_eq!(error, format!("the database's {name} was removed: restart the server"));
             assert_eq!(database.trouble().await, Some("the database does not answer"));
@@ -176,7 +180,7 @@ mod tests {
             database.close().await;
             let again = testing::open(&folder).await;
             assert_eq!(records(&again).await, 1, "{removed:?}");
-            again.append_audit(&act, UnixMillis(3), 1).await.unwrap();
+            again.append_audit(&[Entry { act: act.clone(), at: UnixMillis(3), occurrences: 1 }]).await.unwrap();
             again.close().await;
         }
     }
@@ -197,7 +201,14 @@ mod tests {
         let (folder, database) = testing::database().await;
         for _ in 0..3 {
             testing::open(&folder).await.close().await;
-            database.append_audit(&Actor::server().does(Action::PageView), UnixMillis(1), 1).await.unwrap();
+            database
+                .append_audit(&[Entry {
+                    act: Actor::server().does(Action::PageView),
+                    at: UnixMillis(1),
+                    occurrences: 1,
+                }])
+                .await
+                .unwrap();
         }
     }
 

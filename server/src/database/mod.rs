@@ -17,19 +17,23 @@
 
 mod accounts;
 mod audit;
+mod audit_check;
 mod change;
 mod claim;
 mod files;
 pub mod history;
 mod open;
 mod sessions;
+mod sign_in;
 
 pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
+pub(crate) use audit_check::AuditReading;
 pub use change::Change;
 pub use claim::Claim;
 pub use open::DatabaseError;
 pub use sessions::{SessionStore, SessionsToEnd};
+pub use sign_in::Attempted;
 
 use files::Files;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -63,6 +67,8 @@ pub struct Database {
     pool: SqlitePool,
     /// Whose turn it is to change something: one at a time, see [`Database::change`].
     turn: Arc<sync::Semaphore>,
+    /// Told whenever this process has continued the audit log.
+    audit_appended: Arc<sync::Notify>,
     opened: Arc<Opened>,
 }
 
@@ -118,7 +124,7 @@ impl Database {
     /// [`DatabaseError`] names the path and what is wrong with it, where waiting would not help.
     pub async fn open_or_later(url: &str) -> Result<(Self, Option<DatabaseError>), DatabaseError> {
         let (pool, turn) = (open::pool(url)?, Arc::new(sync::Semaphore::new(1)));
-        let database = Self { pool, turn, opened: Arc::default() };
+        let database = Self { pool, turn, audit_appended: Arc::default(), opened: Arc::default() };
         match database.prepare().await {
             Ok(()) => Ok((database, None)),
             Err(error) if error.may_pass() => Ok((database, Some(error))),

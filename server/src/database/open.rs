@@ -3,7 +3,7 @@
 use super::files::{Files, close_to_others, make_folder};
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -13,7 +13,6 @@ use std::{
     str::FromStr,
     time::Duration,
 };
-use tower_sessions_sqlx_store::SqliteStore;
 
 /// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often.
 const CONNECTIONS_MAX: u32 = 8;
@@ -21,6 +20,9 @@ const CONNECTIONS_MAX: u32 = 8;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The tables, as every version since the first has made them.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Why the database could not be opened. The URL itself is never repeated: one of another kind may hold a password.
 #[derive(Debug, thiserror::Error)]
@@ -149,8 +151,7 @@ pub(super) async fn prepare(pool: &SqlitePool) -> Result<(SqliteConnection, File
     }
     close_to_others(&path);
     let mut connection = options.connect().await.map_err(|cause| refused(&path, cause))?;
-    sqlx::migrate!().run(pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
-    SqliteStore::new(pool.clone()).migrate().await.map_err(|cause| refused(&path, cause))?;
+    MIGRATIONS.run(pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
     // With this it has opened the log, too.
     let tables = sqlx::query("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut connection).await;
     tables.map_err(|cause| refused(&path, cause))?;

@@ -1,23 +1,101 @@
-//! Sessions: who is signed in. The rows belong to the session layer's store; what is here beside it never writes a row that
-//! is gone, so that a session that was ended stays ended whatever request was still under way.
+//! Sessions: who is signed in. A row carries the SHA-256 of the session's id and never the id itself: 128 random bits cannot
+//! be guessed back from it, so it needs neither salt nor a slow hash. Nothing here writes a row that is gone, so that a session
+//! that was ended stays ended whatever request was still under way.
 
 use super::{Change, Database, QueryError};
-use crate::audit::Actor;
+use crate::{audit::Actor, limits};
 use app::model::{account::AccountSession, time::UnixMillis};
-use sqlx::{Row, sqlite::SqliteRow};
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
-use tower_sessions::{ExpiredDeletion, session::Id};
+use tower_sessions::{
+    session::{Id, Record},
+    session_store,
+};
 
-/// The store that the session layer keeps its sessions in.
-pub use tower_sessions_sqlx_store::SqliteStore as SessionStore;
+/// Where the session layer keeps its sessions.
+#[derive(Clone, Debug)]
+pub struct SessionStore {
+    pool: SqlitePool,
+}
+
+/// What stands for a session's id in the database.
+fn id_hash(id: &Id) -> Vec<u8> {
+    Sha256::digest(id.0.to_be_bytes()).to_vec()
+}
+
+fn unix_millis(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+fn time_of(unix_millis: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_millis) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn encode(record: &Record) -> session_store::Result<String> {
+    serde_json::to_string(&record.data).map_err(|error| session_store::Error::Encode(error.to_string()))
+}
+
+fn backend(error: sqlx::Error) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
+}
+
+#[async_trait]
+impl tower_sessions::SessionStore for SessionStore {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        // Two equal ids do not happen; should they, the table refuses the second one.
+        sqlx::query("INSERT INTO sessions (id_hash, data, expires_at_ms) VALUES (?, ?, ?)")
+            .bind(id_hash(&record.id))
+            .bind(encode(record)?)
+            .bind(unix_millis(record.expiry_date))
+            .execute(&self.pool)
+            .await
+            .map_err(backend)?;
+        Ok(())
+    }
+
+    /// Writes nothing when the session was ended meanwhile.
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        sqlx::query("UPDATE sessions SET data = ?, expires_at_ms = ? WHERE id_hash = ?")
+            .bind(encode(record)?)
+            .bind(unix_millis(record.expiry_date))
+            .bind(id_hash(&record.id))
+            .execute(&self.pool)
+            .await
+            .map_err(backend)?;
+        Ok(())
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        let query = "SELECT data, expires_at_ms FROM sessions WHERE id_hash = ? AND expires_at_ms > ?";
+        let found: Option<(String, i64)> = sqlx::query_as(query)
+            .bind(id_hash(id))
+            .bind(UnixMillis::now().0)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(backend)?;
+        let record = |(data, expires): (String, i64)| {
+            let data = serde_json::from_str(&data).map_err(|error| session_store::Error::Decode(error.to_string()))?;
+            Ok(Record { id: *id, data, expiry_date: time_of(expires) })
+        };
+        found.map(record).transpose()
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        let query = sqlx::query("DELETE FROM sessions WHERE id_hash = ?").bind(id_hash(id));
+        query.execute(&self.pool).await.map_err(backend)?;
+        Ok(())
+    }
+}
 
 impl Database {
     /// The store for the session layer.
     #[must_use]
     pub fn session_store(&self) -> SessionStore {
-        SessionStore::new(self.pool.clone())
+        SessionStore { pool: self.pool.clone() }
     }
 
     /// When a session ends unless it is used; `None` when it has ended.
@@ -25,33 +103,34 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn session_end(&self, id: &Id) -> Result<Option<OffsetDateTime>, QueryError> {
-        let query = "SELECT expiry_date FROM tower_sessions WHERE id = ? AND expiry_date > ?";
-        Ok(sqlx::query_scalar(query)
-            .bind(id.to_string())
-            .bind(OffsetDateTime::now_utc())
-            .fetch_optional(&self.pool)
-            .await?)
+        let query = "SELECT expires_at_ms FROM sessions WHERE id_hash = ? AND expires_at_ms > ?";
+        let end: Option<i64> =
+            sqlx::query_scalar(query).bind(id_hash(id)).bind(UnixMillis::now().0).fetch_optional(&self.pool).await?;
+        Ok(end.map(time_of))
     }
 
-    /// Notes who a new session belongs to, and from where it was started.
+    /// Notes who a new session belongs to, and from where it was started: that network is known from now on.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn session_started(&self, id: &Id, account_id: i64, actor: &Actor) -> Result<(), QueryError> {
         let now = UnixMillis::now().0;
         sqlx::query(
-            "INSERT INTO account_sessions (session_id, account_id, signed_in_at_ms, last_used_at_ms, address, \
-             user_agent) VALUES (?, ?, ?, ?, ?, ?)",
+            "UPDATE sessions SET account_id = ?, signed_in_at_ms = ?, last_used_at_ms = ?, address = ?, user_agent = ? \
+             WHERE id_hash = ?",
         )
-        .bind(id.to_string())
         .bind(account_id)
         .bind(now)
         .bind(now)
         .bind(actor.address.map(|address| address.to_string()))
         .bind(&actor.user_agent)
+        .bind(id_hash(id))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        match actor.address {
+            Some(address) => self.note_network(account_id, limits::network(address)).await,
+            None => Ok(()),
+        }
     }
 
     /// When somebody signed in with a session; `None` when that is not known.
@@ -59,9 +138,9 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn signed_in_at(&self, id: &Id) -> Result<Option<UnixMillis>, QueryError> {
-        let query = "SELECT signed_in_at_ms FROM account_sessions WHERE session_id = ?";
-        let at: Option<i64> = sqlx::query_scalar(query).bind(id.to_string()).fetch_optional(&self.pool).await?;
-        Ok(at.map(UnixMillis))
+        let query = "SELECT signed_in_at_ms FROM sessions WHERE id_hash = ?";
+        let at: Option<Option<i64>> = sqlx::query_scalar(query).bind(id_hash(id)).fetch_optional(&self.pool).await?;
+        Ok(at.flatten().map(UnixMillis))
     }
 
     /// Moves the end of a session that is used now; answers whether it was still there.
@@ -69,14 +148,10 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn prolong_session(&self, id: &Id, end: OffsetDateTime) -> Result<bool, QueryError> {
-        let done = sqlx::query("UPDATE tower_sessions SET expiry_date = ? WHERE id = ?")
-            .bind(end)
-            .bind(id.to_string())
-            .execute(&self.pool)
-            .await?;
-        sqlx::query("UPDATE account_sessions SET last_used_at_ms = ? WHERE session_id = ?")
+        let done = sqlx::query("UPDATE sessions SET expires_at_ms = ?, last_used_at_ms = ? WHERE id_hash = ?")
+            .bind(unix_millis(end))
             .bind(UnixMillis::now().0)
-            .bind(id.to_string())
+            .bind(id_hash(id))
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() == 1)
@@ -88,18 +163,17 @@ impl Database {
     /// When the database does not answer.
     pub async fn account_sessions(&self, account_id: i64, own: &Id) -> Result<Vec<AccountSession>, QueryError> {
         let rows = sqlx::query(
-            "SELECT s.id, s.signed_in_at_ms, s.last_used_at_ms, s.address, s.user_agent, s.session_id = ? AS is_own \
-             FROM account_sessions s JOIN tower_sessions t ON t.id = s.session_id \
-             WHERE s.account_id = ? AND t.expiry_date > ? ORDER BY s.id DESC",
+            "SELECT number, signed_in_at_ms, last_used_at_ms, address, user_agent, id_hash = ? AS is_own \
+             FROM sessions WHERE account_id = ? AND expires_at_ms > ? ORDER BY number DESC",
         )
-        .bind(own.to_string())
+        .bind(id_hash(own))
         .bind(account_id)
-        .bind(OffsetDateTime::now_utc())
+        .bind(UnixMillis::now().0)
         .fetch_all(&self.pool)
         .await?;
         let session = |row: &SqliteRow| {
             Ok(AccountSession {
-                id: row.try_get("id")?,
+                id: row.try_get("number")?,
                 signed_in_at: UnixMillis(row.try_get("signed_in_at_ms")?),
                 last_used_at: UnixMillis(row.try_get("last_used_at_ms")?),
                 address: row.try_get("address")?,
@@ -108,16 +182,6 @@ impl Database {
             })
         };
         Ok(rows.iter().map(session).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// Has this account ever been signed in with from this address, as far as the audit log goes back?
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn has_signed_in(&self, email: &str, address: &str) -> Result<bool, QueryError> {
-        let query = "SELECT EXISTS (SELECT 1 FROM audit WHERE actor = ? AND address = ? AND action = 'sign_in' \
-                     AND outcome = 'ok')";
-        Ok(sqlx::query_scalar(query).bind(email).bind(address).fetch_one(&self.pool).await?)
     }
 
     /// Deletes expired sessions now and then until stopped. They are refused without it too; this keeps the file small.
@@ -135,11 +199,9 @@ impl Database {
         }
     }
 
-    async fn delete_expired_sessions(&self) -> anyhow::Result<()> {
-        self.session_store().delete_expired().await?;
-        // Those that were ended otherwise, too.
-        let query = "DELETE FROM account_sessions WHERE session_id NOT IN (SELECT id FROM tower_sessions)";
-        sqlx::query(query).execute(&self.pool).await?;
+    async fn delete_expired_sessions(&self) -> Result<(), QueryError> {
+        let query = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= ?").bind(UnixMillis::now().0);
+        query.execute(&self.pool).await?;
         Ok(())
     }
 }
@@ -163,19 +225,17 @@ impl Change {
     pub async fn end_sessions(&mut self, account_id: i64, which: SessionsToEnd<'_>) -> Result<u64, QueryError> {
         let (but, only) = match which {
             SessionsToEnd::All => (None, None),
-            SessionsToEnd::Others(id) => (Some(id.to_string()), None),
+            SessionsToEnd::Others(id) => (Some(id_hash(id)), None),
             SessionsToEnd::One(id) => (None, Some(id)),
         };
-        let done = sqlx::query(
-            "DELETE FROM tower_sessions WHERE id IN (SELECT session_id FROM account_sessions \
-             WHERE account_id = ? AND session_id IS NOT ? AND (? IS NULL OR id = ?))",
-        )
-        .bind(account_id)
-        .bind(but)
-        .bind(only)
-        .bind(only)
-        .execute(&mut *self.transaction)
-        .await?;
+        let done =
+            sqlx::query("DELETE FROM sessions WHERE account_id = ? AND id_hash IS NOT ? AND (? IS NULL OR number = ?)")
+                .bind(account_id)
+                .bind(but)
+                .bind(only)
+                .bind(only)
+                .execute(&mut *self.transaction)
+                .await?;
         Ok(done.rows_affected())
     }
 }
@@ -204,12 +264,31 @@ mod tests {
 
         let end = OffsetDateTime::now_utc() + time::Duration::hours(5);
         assert!(database.prolong_session(&session.id, end).await.unwrap());
-        assert_eq!(database.session_end(&session.id).await.unwrap(), Some(end));
+        let moved = database.session_end(&session.id).await.unwrap().unwrap();
+        assert!((end - moved).abs() < time::Duration::milliseconds(2), "{moved}");
 
         store.delete(&session.id).await.unwrap();
         assert!(!database.prolong_session(&session.id, end).await.unwrap());
         assert_eq!(database.session_end(&session.id).await.unwrap(), None);
         assert!(store.load(&session.id).await.unwrap().is_none());
+
+        // A request that was under way when the session ended, and saves it.
+        store.save(&session).await.unwrap();
+        assert!(store.load(&session.id).await.unwrap().is_none(), "ended is ended");
+    }
+
+    #[tokio::test]
+    async fn what_the_layer_keeps_in_a_session_comes_back() {
+        let (_folder, database) = testing::database().await;
+        let store = database.session_store();
+        let mut session = record(time::Duration::hours(1));
+        session.data.insert("axum-login.data".into(), serde_json::json!({"user_id": 7, "auth_hash": [0, 1, 255]}));
+        store.create(&mut session).await.unwrap();
+        session.data.insert("more".into(), serde_json::json!("é"));
+        store.save(&session).await.unwrap();
+        let loaded = store.load(&session.id).await.unwrap().unwrap();
+        assert_eq!(loaded.data, session.data);
+        assert!(store.load(&Id::default()).await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -224,7 +303,7 @@ mod tests {
         let stop = CancellationToken::new();
         let sweep = tokio::spawn(database.clone().sweep_sessions(Duration::from_secs(3600), stop.clone()));
         let count = || async {
-            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM tower_sessions").fetch_one(&database.pool).await.unwrap()
+            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sessions").fetch_one(&database.pool).await.unwrap()
         };
         for _ in 0..200 {
             if count().await == 1 {
@@ -236,5 +315,45 @@ mod tests {
         assert!(database.session_end(&live.id).await.unwrap().is_some());
         stop.cancel();
         sweep.await.unwrap();
+    }
+
+    /// A database of the version before sessions were hashed: its sessions end, and who signed in from where is taken over.
+    #[tokio::test]
+    async fn older_sessions_end_and_where_people_signed_in_from_is_known() {
+        use crate::audit::{Action, Actor, Entry};
+        use app::model::time::UnixMillis;
+        use sqlx::Row;
+
+        let folder = tempfile::tempdir().unwrap();
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("old.db")).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        for migration in [
+            include_str!("../../migrations/0001_accounts.sql"),
+            include_str!("../../migrations/0002_security.sql"),
+            "CREATE TABLE tower_sessions (id TEXT PRIMARY KEY NOT NULL, data BLOB NOT NULL, expiry_date INTEGER NOT NULL); \
+             INSERT INTO tower_sessions VALUES ('an old id', x'00', '2099-01-01'); \
+             INSERT INTO accounts (email, role, password_hash, created_at_ms) VALUES ('ann@x', 'admin', 'hash', 0)",
+        ] {
+            sqlx::raw_sql(migration).execute(&pool).await.unwrap();
+        }
+        for (address, outcome) in
+            [("192.0.2.1", true), ("192.0.2.1", true), ("192.0.2.2", false), ("2001:db8::1", true)]
+        {
+            let ann = Actor { name: Some("ann@x".into()), address: address.parse().ok(), ..Actor::default() };
+            let act = if outcome { ann.does(Action::SignIn) } else { ann.is_refused(Action::SignIn, "no") };
+            let mut connection = pool.acquire().await.unwrap();
+            crate::database::audit::append(&mut connection, &Entry { act, at: UnixMillis(7), occurrences: 1 })
+                .await
+                .unwrap();
+        }
+        sqlx::raw_sql(include_str!("../../migrations/0006_sign_in.sql")).execute(&pool).await.unwrap();
+
+        let known = sqlx::query("SELECT account_id, network FROM known_networks").fetch_all(&pool).await.unwrap();
+        let known: Vec<(i64, String)> = known.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(known, [(1, "192.0.2.1".to_owned())]);
+        assert!(sqlx::query("SELECT * FROM tower_sessions").fetch_all(&pool).await.is_err());
+        let sessions: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sessions").fetch_one(&pool).await.unwrap();
+        assert_eq!(sessions, 0);
     }
 }

@@ -1,14 +1,19 @@
 //! The front door: takes connections, speaks TLS where it is configured, and hands requests to the routes.
 //!
 //! ```text
-//!  socket ──▶ place (one of so many) ──▶ TLS handshake, in time ──▶ HTTP/1.1, heads in time ──▶ routes
+//!  socket ──▶ place (so many, and so many for a network) ──▶ TLS handshake, in time ──▶ HTTP/1.1, heads in time ──▶ routes
 //! ```
 //!
 //! Ours instead of `axum::serve`, which gives a client all the time in the world to send its first line: a few thousand
 //! that never do would be all there is.
 
+mod descriptors;
+mod places;
 mod tls;
+mod watched;
 
+pub use descriptors::raise_descriptor_limit;
+pub use places::Places;
 pub use tls::{TlsError, TlsKeys};
 
 use axum::{
@@ -22,19 +27,18 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use places::{Place, Seat};
 use socket2::SockRef;
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt, service_fn};
+use watched::Watched;
 
-/// Connections at once; the next ones wait in the system's own line.
-const CONNECTIONS_MAX: usize = 4_096;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of one request, or the start of the connection, to the end of the next request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
@@ -46,33 +50,51 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// After the system would give us no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// A connection on which no byte moves for this long is hung up on, whoever should have sent one.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the log says that places run out, while they do.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What every connection is served with.
+#[derive(Clone)]
+struct Door {
+    tls: Option<TlsKeys>,
+    routes: Router,
+    shutdown: CancellationToken,
+    stall_timeout: Duration,
+}
 
 /// Serves until `shutdown`; then takes no more connections, lets the requests under way end, and ends with the last.
-pub async fn serve(listener: TcpListener, tls: Option<TlsKeys>, routes: Router, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsKeys>,
+    routes: Router,
+    places: Places,
+    shutdown: CancellationToken,
+) {
     // Sockets inherit it. Without it they work, only slow readers are further behind.
     let _ = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
+    let mut reports = interval(REPORT_INTERVAL);
+    reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let door = Door { tls, routes, shutdown: shutdown.clone(), stall_timeout: STALL_TIMEOUT };
     loop {
-        let accepting = async {
-            let place = places.clone().acquire_owned().await.ok()?;
-            Some((place, accept(&listener).await))
-        };
-        let Some(Some((place, (socket, peer)))) = shutdown.run_until_cancelled(accepting).await else { break };
-        let (tls, routes, shutdown) = (tls.clone(), routes.clone(), shutdown.clone());
-        connections.spawn(async move {
-            let _place = place;
-            match tls {
-                None => talk(socket, peer, routes, shutdown).await,
-                // A scanner that speaks no TLS is no event.
-                Some(keys) => {
-                    if let Ok(Ok(socket)) = timeout(HANDSHAKE_TIMEOUT, keys.acceptor().accept(socket)).await {
-                        talk(socket, peer, routes, shutdown).await;
-                    }
-                }
+        let (socket, peer) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            _ = reports.tick() => {
+                places.report();
+                continue;
             }
-        });
+            accepted = accept(&listener) => accepted,
+        };
+        // Without a place it is hung up on at once. In the system's line nobody could tell strangers from a health check.
+        if let Some(place) = places.take(peer.ip()) {
+            connections.spawn(door.clone().serve(socket, peer, place));
+            places.caught_up().await;
+        }
     }
+    // Who comes now is refused, and does not wait for what is left to end.
+    drop(listener);
     connections.close();
     connections.wait().await;
 }
@@ -95,37 +117,105 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// One connection to its end, requests and a socket that one of them became.
-async fn talk<S>(socket: S, peer: SocketAddr, routes: Router, shutdown: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        answer(routes.clone(), request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service))
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    // Whatever ends it, a reset, a head that never came, is the client's affair.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+impl Door {
+    /// One connection to its end, or to where it becomes a WebSocket.
+    async fn serve(self, socket: TcpStream, peer: SocketAddr, place: Place) {
+        let seat = Arc::clone(place.seat());
+        let stall_timeout = self.stall_timeout;
+        tokio::select! {
+            () = self.talk(Watched::new(socket, place), peer, Arc::clone(&seat)) => {}
+            () = seat.over(stall_timeout) => {}
+        }
+    }
+
+    async fn talk(self, socket: Watched, peer: SocketAddr, seat: Arc<Seat>) {
+        match &self.tls {
+            None => self.talk_http(socket, peer, seat).await,
+            // A scanner that speaks no TLS is no event.
+            Some(keys) => {
+                if let Ok(Ok(socket)) = timeout(HANDSHAKE_TIMEOUT, keys.acceptor().accept(socket)).await {
+                    self.talk_http(socket, peer, seat).await;
+                }
+            }
+        }
+    }
+
+    async fn talk_http<S>(&self, socket: S, peer: SocketAddr, seat: Arc<Seat>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let routes = self.routes.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            answer(routes.clone(), Arc::clone(&seat), request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_header_size(HEAD_BYTES_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service))
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        // Whatever ends it, a reset, a head that never came, is the client's affair.
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
         }
     }
 }
 
-async fn answer(mut routes: Router, request: Request) -> Result<Response, Infallible> {
+async fn answer(mut routes: Router, seat: Arc<Seat>, request: Request) -> Result<Response, Infallible> {
     // `CONNECT` names a host and no path. We are no proxy, and the page renderer takes a path for granted.
     if request.uri().path_and_query().is_none() {
         return Ok(StatusCode::BAD_REQUEST.into_response());
     }
-    ServiceExt::<Request>::ready(&mut routes).await?.call(request).await
+    let response = ServiceExt::<Request>::ready(&mut routes).await?.call(request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        seat.becomes_socket();
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, routing::get};
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A connection to a door with an answer that has no end, on which the answer was asked for.
+    async fn endless_answer(stall_timeout: Duration) -> TcpStream {
+        let endless = || async { Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>("x".repeat(10_000)))) };
+        let routes = Router::new().route("/", get(endless));
+        let door = Door { tls: None, routes, shutdown: CancellationToken::new(), stall_timeout };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let place = Places::new(10_000, Default::default()).take(peer.ip()).unwrap();
+        tokio::spawn(door.serve(socket, peer, place));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_is_let_go_and_one_that_is_read_slowly_is_not() {
+        const STALL: Duration = Duration::from_millis(200);
+        let (unread, slow) = (endless_answer(STALL).await, endless_answer(STALL).await);
+        let mut bytes = vec![0; 1 << 20];
+        let mut slow = slow;
+        for _ in 0..10 {
+            slow.read_exact(&mut bytes).await.unwrap();
+            sleep(STALL / 4).await;
+        }
+        // The rest of the buffers, and then an end, or a reset.
+        let mut unread = unread;
+        let rest = async { while unread.read(&mut bytes).await.is_ok_and(|count| count > 0) {} };
+        timeout(Duration::from_secs(10), rest).await.expect("let go");
+        slow.read_exact(&mut bytes).await.unwrap();
+    }
 }

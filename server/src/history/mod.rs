@@ -159,7 +159,7 @@ impl Keeper {
         match written {
             Ok(pruned) => {
                 if let Some(end) = pruned {
-                    let text = format!("The database reached its size limit: what was before {end} is deleted");
+                    let text = format!("History reached its size limit: what was before {end} is deleted");
                     self.recorder.tell(now, None, EventKind::History, None, &text);
                 }
                 let since = self.behind_since.take();

@@ -3,10 +3,10 @@
 use super::{
     Hub, Joined,
     encoding::{self, Audience, Encoding, Item},
+    handshake::Socket,
     tapes::TapeReader,
 };
 use app::model::protocol::{CloseReason, Command};
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -19,6 +19,7 @@ use tokio::{
     sync::{broadcast::error::RecvError, oneshot},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
+use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// A socket that takes nothing for this long is closed; it comes back with a snapshot.
@@ -28,13 +29,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long a client gets to answer a close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The largest message from a client (contracts).
-const MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// Messages beyond this end the socket unread; smaller ones end it with a reason.
-const MESSAGE_BYTES_READ: usize = 64 << 10;
-/// Messages that a client may send within [`ALLOWANCE_INTERVAL`].
-const ALLOWANCE: u32 = 50;
-const ALLOWANCE_INTERVAL: Duration = Duration::from_secs(10);
+/// The largest message from a client.
+pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 /// What a client is told that said something else.
 const EXPECTED: &str = concat!(
@@ -42,7 +38,7 @@ const EXPECTED: &str = concat!(
     r#"or {"event":"set_tape","connections":[1]}"#
 );
 
-type Sink = SplitSink<WebSocket, Message>;
+type Sink = SplitSink<Socket, Message>;
 
 /// Why a socket ends.
 enum End {
@@ -52,20 +48,10 @@ enum End {
     Gone,
 }
 
-/// Asks for a socket as it is served here. The buffers are kept small: it is written a frame at a time, and an admin says
-/// little. What is free of the buffer for reading is zeroed before every read, so a large one costs more than the read.
-pub fn prepare<F>(upgrade: WebSocketUpgrade<F>) -> WebSocketUpgrade<F> {
-    upgrade
-        .read_buffer_size(MESSAGE_BYTES_MAX)
-        .max_message_size(MESSAGE_BYTES_READ)
-        .max_frame_size(MESSAGE_BYTES_READ)
-        .protocols(Encoding::SUBPROTOCOLS)
-}
-
 /// Serves one socket to its end, on the hub's thread. `revoked` ends when the client may no longer be here, with the reason
 /// to give; it and the shutdown are waited for where this is called, so that no frame has to ask for them.
 pub async fn serve(
-    socket: WebSocket,
+    socket: Socket,
     hub: Hub,
     encoding: Encoding,
     revoked: impl Future<Output = CloseReason> + Send,
@@ -84,11 +70,11 @@ pub async fn serve(
     let _ = talk.await;
 }
 
-async fn talk_to_the_end(socket: WebSocket, hub: Hub, encoding: Encoding, told: oneshot::Receiver<CloseReason>) {
+async fn talk_to_the_end(socket: Socket, hub: Hub, encoding: Encoding, told: oneshot::Receiver<CloseReason>) {
     let _counted = Counted::new(&hub);
     let (mut sink, mut stream) = socket.split();
     let tapes = hub.read_tapes();
-    let mut client = Client { hub: &hub, encoding, paused: false, tapes, allowance: Allowance::new() };
+    let mut client = Client { hub: &hub, encoding, paused: false, tapes };
     let end = tokio::select! {
         end = client.talk(&mut sink, &mut stream) => end,
         Ok(reason) = told => End::Close(reason),
@@ -98,8 +84,8 @@ async fn talk_to_the_end(socket: WebSocket, hub: Hub, encoding: Encoding, told: 
     }
 }
 
-async fn say_goodbye(sink: &mut Sink, stream: &mut SplitStream<WebSocket>, reason: CloseReason) {
-    let frame = CloseFrame { code: reason.code(), reason: reason.phrase().into() };
+async fn say_goodbye(sink: &mut Sink, stream: &mut SplitStream<Socket>, reason: CloseReason) {
+    let frame = CloseFrame { code: reason.code().into(), reason: reason.phrase().into() };
     let farewell = async {
         if sink.send(Message::Close(Some(frame))).await.is_ok() {
             // Until the client has answered. A socket that is dropped with bytes unread is reset, and a reset may
@@ -139,11 +125,10 @@ struct Client<'a> {
     encoding: Encoding,
     paused: bool,
     tapes: TapeReader,
-    allowance: Allowance,
 }
 
 impl Client<'_> {
-    async fn talk(&mut self, sink: &mut Sink, stream: &mut SplitStream<WebSocket>) -> End {
+    async fn talk(&mut self, sink: &mut Sink, stream: &mut SplitStream<Socket>) -> End {
         let mut ring = match self.rejoin(sink).await {
             Ok(joined) => joined.batches,
             Err(end) => return end,
@@ -212,22 +197,21 @@ impl Client<'_> {
 
     async fn hear(
         &mut self,
-        message: Option<Result<Message, axum::Error>>,
+        message: Option<tungstenite::Result<Message>>,
         sink: &mut Sink,
     ) -> Result<Option<Joined>, End> {
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Pong(_))) => return Ok(None),
-            Some(Ok(Message::Ping(bytes))) => return self.spend(bytes.len()).map(|()| None),
+            Some(Ok(Message::Pong(_) | Message::Ping(_) | Message::Frame(_))) => return Ok(None),
             Some(Ok(Message::Binary(bytes))) => {
-                self.spend(bytes.len())?;
+                take(bytes.len())?;
                 return self.complain(sink, "binary messages are not understood").await;
             }
             Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
-            // A message that is larger than the socket takes at all ends here too.
+            // Too many frames, or a message that is larger than the socket takes at all.
             Some(Err(_)) => return Err(End::Close(CloseReason::RateLimited)),
         };
-        self.spend(text.len())?;
+        take(text.len())?;
         match serde_json::from_str::<Command>(&text) {
             Ok(Command::PauseStream) => self.paused = true,
             Ok(Command::ResumeStream) if self.paused => {
@@ -248,48 +232,24 @@ impl Client<'_> {
         Ok(None)
     }
 
-    /// A message was said: not too many of them, and none too large.
-    fn spend(&mut self, bytes: usize) -> Result<(), End> {
-        if bytes <= MESSAGE_BYTES_MAX && self.allowance.spend() {
-            Ok(())
-        } else {
-            Err(End::Close(CloseReason::RateLimited))
-        }
-    }
-
     async fn complain(&self, sink: &mut Sink, message: &str) -> Result<Option<Joined>, End> {
         send(sink, encoding::error(message)).await.map(|()| None)
     }
+}
+
+/// A message was said; too many of them do not come here.
+fn take(bytes: usize) -> Result<(), End> {
+    if bytes <= MESSAGE_BYTES_MAX { Ok(()) } else { Err(End::Close(CloseReason::RateLimited)) }
 }
 
 async fn send(sink: &mut Sink, message: Message) -> Result<(), End> {
     finish(timeout(WRITE_TIMEOUT, sink.send(message)).await)
 }
 
-fn finish(written: Result<Result<(), axum::Error>, tokio::time::error::Elapsed>) -> Result<(), End> {
+fn finish(written: Result<tungstenite::Result<()>, tokio::time::error::Elapsed>) -> Result<(), End> {
     match written {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Gone),
         Err(_) => Err(End::Close(CloseReason::TooSlow)),
-    }
-}
-
-/// How much a client may still say.
-struct Allowance {
-    since: Instant,
-    spent: u32,
-}
-
-impl Allowance {
-    fn new() -> Self {
-        Self { since: Instant::now(), spent: 0 }
-    }
-
-    fn spend(&mut self) -> bool {
-        if self.since.elapsed() >= ALLOWANCE_INTERVAL {
-            *self = Self::new();
-        }
-        self.spent += 1;
-        self.spent <= ALLOWANCE
     }
 }

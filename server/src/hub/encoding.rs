@@ -6,9 +6,9 @@ use app::model::{
     status::{ConnectionLive, LiveReport},
     time::UnixMillis,
 };
-use axum::extract::ws::Message;
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
+use tokio_tungstenite::tungstenite::Message;
 
 /// How a socket is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,10 +14,14 @@
 
 mod client;
 mod encoding;
+mod handshake;
+mod meter;
 mod tapes;
 
-pub use client::{prepare, serve};
+pub use client::serve;
 pub use encoding::Encoding;
+pub use handshake::{Handshake, NoHandshake, Socket};
+pub use meter::Metered;
 
 use crate::{
     bus::{Delivery, Inbox},

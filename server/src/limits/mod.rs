@@ -1,4 +1,4 @@
-//! How often somebody may do something (spec S3): sign-in attempts, calls of the API, sockets.
+//! How often somebody may do something: sign-in attempts, calls of the API, sockets.
 //!
 //! ```text
 //!  guard, sign-in, socket ──▶ Limits ──▶ redis    several servers count together
@@ -12,34 +12,27 @@
 
 mod memory;
 mod redis;
+mod sign_in;
+
+pub use sign_in::{Attempt, network};
 
 use crate::config::RedisConfig;
 use memory::Memory;
 use redis::Shared;
 use sha2::{Digest, Sha256};
 use std::{
-    net::IpAddr,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 /// Calls of the API by one session: fifty a second, a burst of 300. An answer takes less than a millisecond.
 pub const API_CALLS: Rate = Rate { name: "api", burst: 300, interval: Duration::from_millis(20) };
-/// Handshakes of sockets from one network: two a second, a burst of 60, so that an office may come back at once.
+/// Handshakes of sockets by one session: two a second, a burst of 60, so that its pages may all come back at once.
 pub const SOCKET_CONNECTS: Rate = Rate { name: "sockets", burst: 60, interval: Duration::from_millis(500) };
 /// Open sockets of one account.
 pub const SOCKETS_PER_ACCOUNT: usize = 20;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Attempts at one account from one network.
-const SIGN_IN_PAIR: Delay =
-    Delay { name: "pair", free: 5, first: Duration::from_secs(1), longest: Duration::from_secs(900), forget: HOUR };
-/// Attempts from one network at whatever account: an office has several people who mistype.
-const SIGN_IN_NETWORK: Delay =
-    Delay { name: "network", free: 20, first: Duration::from_secs(1), longest: Duration::from_secs(900), forget: HOUR };
-/// Attempts at one account from wherever. Short at its longest, or anybody could lock anybody out.
-const SIGN_IN_ACCOUNT: Delay =
-    Delay { name: "account", free: 50, first: Duration::from_secs(1), longest: MINUTE, forget: HOUR };
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a socket counts without a word from the server that has it.
 const LEASE: Duration = Duration::from_secs(90);
@@ -128,36 +121,6 @@ impl Limits {
         self.local().take(rate, key, now_ms())
     }
 
-    /// An attempt to sign in, before the password is looked at: so many at once are counted as well as so many in a row.
-    /// `is_known` is asked when the account is being tried from everywhere: has this network signed in with it before?
-    /// Whoever has is not locked out by strangers.
-    ///
-    /// # Errors
-    /// When it was too often, for the account or for the network.
-    pub async fn attempt_sign_in(
-        &self,
-        network: IpAddr,
-        account: &str,
-        is_known: impl AsyncFnOnce() -> bool,
-    ) -> Result<(), Wait> {
-        let network = network.to_string();
-        self.attempt(SIGN_IN_NETWORK, &[&network]).await?;
-        self.attempt(SIGN_IN_PAIR, &[&network, account]).await?;
-        match self.attempt(SIGN_IN_ACCOUNT, &[account]).await {
-            Err(wait) if !is_known().await => Err(wait),
-            _ => Ok(()),
-        }
-    }
-
-    /// The password was right. The network's other attempts stay counted: one account of one's own must not pay for
-    /// guessing others'.
-    pub async fn signed_in(&self, network: IpAddr, account: &str) {
-        let network = network.to_string();
-        self.forgive(SIGN_IN_NETWORK, &[&network], 1).await;
-        self.forgive(SIGN_IN_PAIR, &[&network, account], u32::MAX).await;
-        self.forgive(SIGN_IN_ACCOUNT, &[account], u32::MAX).await;
-    }
-
     /// A place for one more socket of an account; `None` when all are taken.
     pub async fn socket_place(&self, account_id: i64) -> Option<SocketPlace> {
         let key = key("places", &[&account_id.to_string()]);
@@ -173,8 +136,7 @@ impl Limits {
         }
     }
 
-    async fn attempt(&self, delay: Delay, of: &[&str]) -> Result<(), Wait> {
-        let key = key(delay.name, of);
+    async fn attempt(&self, delay: Delay, key: Key) -> Result<(), Wait> {
         if let Some(shared) = &self.shared
             && let Some(answer) = shared.attempt(delay, key).await
         {
@@ -183,8 +145,7 @@ impl Limits {
         self.local().attempt(delay, key, now_ms())
     }
 
-    async fn forgive(&self, delay: Delay, of: &[&str], attempts: u32) {
-        let key = key(delay.name, of);
+    async fn forgive(&self, key: Key, attempts: u32) {
         if let Some(shared) = &self.shared {
             shared.forgive(key, attempts).await;
         }

@@ -4,6 +4,7 @@
 use super::{
     AppState,
     guard::{Access, Client},
+    plain_page::plain_page,
     with_retry,
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         Account, Admin, AuthError, AuthSession, BadPassword, Credentials, check_password, hash_password, start_session,
     },
     database::{Database, SessionsToEnd},
+    limits::Wait,
 };
 use app::model::account::ACCOUNT;
 use axum::{
@@ -58,20 +60,14 @@ async fn change_password(
     let (Ok(Form(form)), Some(account)) = (form, auth.user.clone()) else { return back("error=form") };
     let access = &state.access;
     // Guessing here what the session's owner knows is limited as it is at sign-in.
-    let attempt = access.limits.attempt_sign_in(client.network(), account.email.as_str(), async || true).await;
-    if let Err(wait) = attempt {
-        access.audit.record_refusal(actor.is_refused(Action::PasswordChange, "too many attempts")).await;
-        let page = super::plain_page::plain_page(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many attempts",
-            r#"<p>The current password was wrong too often. Wait a while, then try again.</p>
-<p><a class="button button-primary" href="/admin/account">To the account</a></p>"#,
-        );
-        return with_retry(wait.seconds(), page);
-    }
-    match try_change(&state.database, &mut auth, &account, &actor, form).await {
+    let attempt = access.limits.attempt_sign_in(client.address, account.email.as_str(), true).await;
+    let attempt = match attempt {
+        Ok(attempt) => attempt,
+        Err(wait) => return too_many_attempts(access, &actor, wait).await,
+    };
+    match try_change(&state, &mut auth, &account, &actor, form).await {
         Ok(Ok(())) => {
-            access.limits.signed_in(client.network(), account.email.as_str()).await;
+            access.limits.signed_in(attempt).await;
             access.revocations.tell();
             back("done=password")
         }
@@ -86,16 +82,28 @@ async fn change_password(
     }
 }
 
+async fn too_many_attempts(access: &Access, actor: &Actor, wait: Wait) -> Response {
+    access.audit.record_refusal(actor.is_refused(Action::PasswordChange, "too many attempts")).await;
+    let page = plain_page(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many attempts",
+        r#"<p>The current password was wrong too often. Wait a while, then try again.</p>
+<p><a class="button button-primary" href="/admin/account">To the account</a></p>"#,
+    );
+    with_retry(wait.seconds(), page)
+}
+
 /// All sessions of the account end; this browser gets a new one.
 async fn try_change(
-    database: &Database,
+    AppState { database, config, .. }: &AppState,
     auth: &mut AuthSession,
     account: &Account,
     actor: &Actor,
     form: PasswordForm,
 ) -> anyhow::Result<Result<(), Refused>> {
     let refused = |word, reason| Ok(Err(Refused { word, reason }));
-    let credentials = Credentials { email: account.email.to_string(), password: form.current.clone() };
+    let credentials =
+        Credentials { email: account.email.to_string(), password: form.current.clone(), from_known_network: true };
     match auth.authenticate(credentials).await {
         Ok(Some(_)) => {}
         Ok(None) => return refused("current", "the current password was wrong"),
@@ -108,7 +116,7 @@ async fn try_change(
     if form.new.expose_secret() == form.current.expose_secret() {
         return refused("same", "the new password is the old one");
     }
-    match check_password(&form.new, &account.email) {
+    match check_password(&form.new, &account.email, &config.accounts.names) {
         Ok(()) => {}
         Err(BadPassword::TooShort(_)) => return refused("short", "the new password is too short"),
         Err(BadPassword::TooLong) => return refused("long", "the new password is too long"),

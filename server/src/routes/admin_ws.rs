@@ -4,13 +4,16 @@ use super::{AppState, api_error};
 use crate::{
     audit::{Action, Actor},
     auth::{Admin, Standing, still_admin},
-    hub::{self, Encoding},
+    hub::{self, Handshake, NoHandshake},
 };
 use app::model::protocol::CloseReason;
 use axum::{
     Extension,
-    extract::{State, ws::WebSocketUpgrade},
-    http::StatusCode,
+    extract::{Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{SEC_WEBSOCKET_KEY, UPGRADE},
+    },
     response::Response,
 };
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
@@ -26,8 +29,12 @@ pub(super) async fn admin_ws(
     State(state): State<AppState>,
     Extension(admin): Extension<Admin>,
     Extension(actor): Extension<Actor>,
-    upgrade: WebSocketUpgrade,
+    mut request: Request,
 ) -> Response {
+    let handshake = match Handshake::read(&mut request) {
+        Ok(handshake) => handshake,
+        Err(error) => return no_handshake(request.headers(), &error),
+    };
     if state.hub.counters().sockets.load(Relaxed) >= SOCKETS_MAX {
         return api_error(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "all sockets of this server are taken");
     }
@@ -37,9 +44,10 @@ pub(super) async fn admin_ws(
         let message = "all sockets of this account are taken; close a page of it";
         return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
     };
-    let upgrade = hub::prepare(upgrade);
-    let encoding = Encoding::of(upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()));
-    upgrade.on_upgrade(move |socket| async move {
+    let encoding = handshake.encoding();
+    let (answer, socket) = handshake.accept();
+    tokio::spawn(async move {
+        let Some(socket) = socket.await else { return };
         info!(account.id = admin.id, "{} opened a socket", admin.email);
         let revoked = revoked(&state, &admin, &actor);
         let served = hub::serve(socket, state.hub.clone(), encoding, revoked, state.shutdown.clone());
@@ -49,7 +57,19 @@ pub(super) async fn admin_ws(
             () = place.keep() => {}
         }
         info!(account.id = admin.id, "A socket of {} ended", admin.email);
-    })
+    });
+    answer
+}
+
+/// What comes here is no handshake; half of one comes from a proxy that keeps the other half to itself.
+fn no_handshake(headers: &HeaderMap, error: &NoHandshake) -> Response {
+    if headers.contains_key(SEC_WEBSOCKET_KEY) && !headers.contains_key(UPGRADE) {
+        const MESSAGE: &str = "a proxy in front does not hand on the upgrade to a WebSocket; in nginx: proxy_http_version 1.1; \
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;";
+        warn!("A dashboard cannot open its socket: {MESSAGE}");
+        return api_error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", MESSAGE);
+    }
+    api_error(error.status(), "bad_request", &error.to_string())
 }
 
 /// Ends when the administrator may no longer be here, with the reason.

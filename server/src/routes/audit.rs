@@ -119,9 +119,15 @@ async fn answer(state: &AppState, actor: &Actor, query: AuditQuery) -> Result<Re
     let form = AuditForm { from, to, actor: by, action, outcome, address, cursor };
     let connection_id = query::connection(connection.as_deref())?;
     let filter = AuditFilter { connection_id, ..filter(&form, UnixMillis::now())? };
+    // Whatever the form, it leaves: on record first, like an export of history.
+    let export = async |format: &str, limit: u32| {
+        let act = actor.does(Action::Export).to("audit").because(format!("{format}, at most {limit} records"));
+        state.access.audit.record_often(act).await
+    };
     match format.as_deref() {
         None | Some("json") => {
             let limit = query::number("limit", limit.as_deref(), JSON_LIMIT, JSON_LIMIT_MAX)?;
+            export("json", limit).await?;
             let records = state.database.audit_records(&filter, limit).await?;
             let is_full = records.len() == limit as usize;
             let next = records.last().filter(|_| is_full).map(|record| record.seq.to_string());
@@ -129,8 +135,7 @@ async fn answer(state: &AppState, actor: &Actor, query: AuditQuery) -> Result<Re
         }
         Some("csv") => {
             let limit = query::number("limit", limit.as_deref(), CSV_LIMIT, CSV_LIMIT_MAX)?;
-            let act = actor.does(Action::Export).to("audit").because(format!("csv, at most {limit} records"));
-            state.access.audit.record(act).await?;
+            export("csv", limit).await?;
             Ok(csv::file("audit.csv", lines(state.database.clone(), filter, limit)))
         }
         Some(other) => Err(BadQuery::new("format", other, "json or csv").into()),

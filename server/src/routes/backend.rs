@@ -7,7 +7,7 @@ use crate::{
     history::query,
 };
 use app::{
-    api::{Answer, Backend},
+    api::{Answer, ApiError, Backend},
     model::{
         account::AccountSession,
         audit::{AuditForm, AuditPage},
@@ -36,6 +36,10 @@ impl Backend for Behind {
         Box::pin(self.state.hub.first_view())
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.state.access.proxies.warning().into_iter().collect()
+    }
+
     fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>> {
         Box::pin(async move {
             let filter = audit::filter(&form, UnixMillis::now()).map_err(|bad| bad.to_string())?;
@@ -47,7 +51,8 @@ impl Backend for Behind {
             let is_last = records.len() <= AUDIT_PAGE as usize;
             records.truncate(AUDIT_PAGE as usize);
             let next_cursor = records.last().filter(|_| !is_last).map(|record| record.seq.to_string());
-            Ok(AuditPage { records, next_cursor, actions: Action::ALL.map(Action::as_str).to_vec() })
+            let alarm = self.state.access.audit.size().alarm();
+            Ok(AuditPage { records, next_cursor, alarm, actions: Action::ALL.map(Action::as_str).to_vec() })
         })
     }
 
@@ -80,16 +85,16 @@ impl Backend for Behind {
         })
     }
 
-    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), String>> {
+    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), ApiError>> {
         // Asked for here, as the context is gone once the answer is on its way.
         let parts = use_context::<Parts>();
         Box::pin(async move {
             let extensions = parts.as_ref().map(|parts| &parts.extensions);
             let admin = extensions.and_then(|extensions| extensions.get::<Admin>());
             let actor = extensions.and_then(|extensions| extensions.get::<Actor>());
-            let (Some(admin), Some(actor)) = (admin, actor) else { return Err("sign in as an administrator".into()) };
+            let (Some(admin), Some(actor)) = (admin, actor) else { return Err(ApiError::NotAllowed) };
             let done = history::acknowledge_gap(&self.state, &admin.email, actor, id, &note).await;
-            done.map(drop).map_err(|refused| refused.to_string())
+            done.map(drop).map_err(ApiError::from)
         })
     }
 }

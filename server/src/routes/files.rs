@@ -8,7 +8,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
-        header::{ACCEPT_ENCODING, CONTENT_LENGTH, IF_MODIFIED_SINCE, LAST_MODIFIED, VARY},
+        header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_LENGTH, IF_MODIFIED_SINCE, LAST_MODIFIED, VARY},
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -34,6 +34,8 @@ async fn find(options: &LeptosOptions, method: &Method, uri: &Uri, headers: &Hea
     let mut folder = leptos_axum::site_pkg_dir_service(options).append_index_html_on_directories(false);
     let mut file = folder.try_call(wanted).await.ok().filter(|file| file.status() == StatusCode::OK)?.into_response();
     file.headers_mut().insert(VARY, HeaderValue::from_name(ACCEPT_ENCODING));
+    // Files are answered whole.
+    file.headers_mut().remove(ACCEPT_RANGES);
     // Known is what is of this very time: an older build that was put back is news, too.
     let known = headers.get(IF_MODIFIED_SINCE);
     if known.is_some() && known == file.headers().get(LAST_MODIFIED) {

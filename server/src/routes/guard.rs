@@ -1,23 +1,27 @@
 //! Middleware between the network and the handlers.
 //!
 //! ```text
-//! everything ─ headers ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
-//!                                                │            ├─ api_for_admins ── API, socket, server functions
-//!                                                │            └─ /login, /logout
-//!                                                └─ /healthz, /pkg, …
+//! everything ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
+//!                                                              │            ├─ api_for_admins ── API, socket, server functions
+//!                                                              │            └─ /login, /logout
+//!                                                              └─ /healthz, /pkg, …
 //! ```
 //!
 //! Whom a guard lets through, and whom it does not, is on record before the handler is called.
 
+mod bodies;
 mod client;
 mod headers;
+mod hosts;
 mod origin;
 
+pub(super) use client::is_proxied;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
+pub use hosts::AllowedHosts;
 pub use origin::same_origin;
 
-use super::{login::LOGIN, plain_page::plain_page};
+use super::{login, plain_page::plain_page, query};
 use crate::{
     audit::{Act, Action, Actor, Audit, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
@@ -27,7 +31,7 @@ use app::api::CurrentAdmin;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderValue, Method, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
 };
@@ -61,6 +65,8 @@ pub struct Access {
     pub sessions: SessionRules,
     /// Whose word on addresses is believed.
     pub proxies: TrustedProxies,
+    /// Which names the server answers to.
+    pub hosts: AllowedHosts,
 }
 
 /// What stands around every route, whoever may call it.
@@ -70,20 +76,13 @@ where
 {
     routes
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(too_large))
+        .layer(middleware::from_fn(bodies::too_large))
+        .layer(middleware::from_fn(query::each_once))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
+        .layer(middleware::from_fn_with_state(bodies::TIMEOUT, bodies::in_time))
+        .layer(middleware::from_fn_with_state(access.hosts.clone(), hosts::allowed_host))
         .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))
-}
-
-/// A body that is too large is refused before any route of the API has a say.
-async fn too_large(request: Request, next: Next) -> Response {
-    let is_api = super::is_api(request.uri().path());
-    let response = next.run(request).await;
-    if is_api && response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return super::api_error(response.status(), "payload_too_large", "the request's body is too large");
-    }
-    response
 }
 
 /// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no
@@ -99,15 +98,35 @@ pub async fn pages_for_admins(
             .await
             .unwrap_or_else(|NotRecorded| plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not on record", NOT_RECORDED)),
         Err(denied) => {
+            if denied == Denied::Unauthorized && origin::is_link_from_elsewhere(&request) {
+                return ask_again(&request);
+            }
             let act = refusal(Action::PageView, denied, &request);
             access.audit.record_refusal(act).await;
             match denied {
-                Denied::Unauthorized => Redirect::to(LOGIN).into_response(),
+                Denied::Unauthorized => Redirect::to(&login::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
                 Denied::NoSessionLayer => denied.into_response(),
             }
         }
     }
+}
+
+/// A browser leaves a strict cookie out of what another site began, such as a link in a chat. Asked for again by a page of
+/// ours, the same address comes with the cookie, if there is one.
+fn ask_again(request: &Request) -> Response {
+    const PAGE: &str = r#"<p>One moment, please.</p><p><a class="button button-primary" href="">Open the page</a></p>"#;
+    let mut response = plain_page(StatusCode::OK, "Opening", PAGE);
+    if let Ok(refresh) = HeaderValue::try_from(format!("0; url={}", address(request))) {
+        response.headers_mut().insert(REFRESH, refresh);
+    }
+    response
+}
+
+/// Path and query; of a request that is read again when somebody comes back from signing in, which only a GET can be.
+fn address(request: &Request) -> &str {
+    let asked = request.uri().path_and_query().filter(|_| request.method().is_safe());
+    asked.map_or(login::DASHBOARD, PathAndQuery::as_str)
 }
 
 /// Lets administrators through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the
@@ -120,14 +139,11 @@ pub async fn api_for_admins(
 ) -> Response {
     let is_socket = request.uri().path() == super::SOCKET;
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
-    let too_often = match (is_socket, &admin, request.extensions().get::<Client>()) {
-        // Before anything else: a handshake costs more than it looks like.
-        (true, _, Some(client)) => {
-            let network = client.network().to_string();
-            access.limits.take(limits::SOCKET_CONNECTS, &network).await.err()
-        }
-        (false, Ok(admin), _) => access.limits.take(limits::API_CALLS, &admin.session_name()).await.err(),
-        _ => None,
+    // By session: nobody spends what belongs to somebody else, be it from the same network or without being signed in.
+    let rate = if is_socket { limits::SOCKET_CONNECTS } else { limits::API_CALLS };
+    let too_often = match &admin {
+        Ok(admin) => access.limits.take(rate, &admin.session_name()).await.err(),
+        Err(_) => None,
     };
     if let Some(wait) = too_often {
         let act = act(actor(&request).is_refused(action, "too often"), &request);
@@ -151,12 +167,22 @@ async fn pass(
     mut request: Request,
     next: Next,
 ) -> Result<Response, NotRecorded> {
+    if let Some(client) = request.extensions().get::<Client>() {
+        access.proxies.met_by_administrator(client);
+    }
     let actor = actor(&request);
     let act = act(actor.does(action), &request);
-    access.audit.record_often(act).await?;
+    access.audit.record_often(act.clone()).await?;
     request.extensions_mut().insert(admin);
     request.extensions_mut().insert(actor);
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    let status = response.status();
+    // Allowed, and not done after all. Who came too often is on record as refused where that was said.
+    let is_failure = status.is_client_error() || status.is_server_error();
+    if is_failure && status != StatusCode::TOO_MANY_REQUESTS {
+        access.audit.record_outcome(act.failed(format!("answered {status}")));
+    }
+    Ok(response)
 }
 
 /// Whoever sends the request, as far as is known.
@@ -173,12 +199,27 @@ fn refusal(action: Action, denied: Denied, request: &Request) -> Act {
     act(actor(request).is_refused(action, denied.to_string()), request)
 }
 
-/// By the route, not by the address: a stranger can think of any number of addresses.
+/// By the route, not by the address, and by the usual methods: a stranger can think of any number of others.
 fn act(act: Act, request: &Request) -> Act {
     let route = request.extensions().get::<MatchedPath>().map_or("elsewhere", MatchedPath::as_str);
     // A server function is known by its own name.
     let function = server_fn_paths().map(|(path, _)| path).find(|path| *path == request.uri().path());
-    act.to(format!("{} {}", request.method(), function.unwrap_or(route)))
+    act.to(format!("{} {}", method_name(request.method()), function.unwrap_or(route)))
+}
+
+fn method_name(method: &Method) -> &str {
+    const USUAL: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if USUAL.contains(method) { method.as_str() } else { "OTHER" }
 }
 
 /// Provides [`CurrentAdmin`] to pages and server functions, when a guard let the request through as an administrator's.

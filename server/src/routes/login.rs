@@ -1,6 +1,7 @@
 //! Signing in and out with plain forms, so that it works without JavaScript. The sign-in page itself is the app's.
 //!
-//! Every redirect goes to a fixed path: nothing in a request says where to, so no link can lead a fresh sign-in elsewhere.
+//! Who was led here from a page goes back to it. Nothing but a path of ours is taken for one, so no link can lead a fresh
+//! sign-in elsewhere.
 
 use super::{
     guard::{Access, Client},
@@ -9,24 +10,27 @@ use super::{
 };
 use crate::{
     audit::Action,
-    auth::{AuthError, AuthSession, Credentials, Email, start_session},
-    limits::Wait,
+    auth::{AuthError, AuthSession, Credentials, LOGOUT, start_session},
+    database::Attempted,
+    limits::{self, Wait},
 };
 use app::model::time::format_seconds;
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
-    http::StatusCode,
+    http::{StatusCode, uri::PathAndQuery},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 /// Where an administrator works.
 pub(crate) const DASHBOARD: &str = "/admin/websockets";
 /// Where one signs in.
 pub(crate) const LOGIN: &str = "/login";
-const WRONG_CREDENTIALS: &str = "/login?error=credentials";
+/// The longest address that a sign-in leads back to, in bytes.
+const ADDRESS_BYTES_MAX: usize = 2_048;
 
 const TO_SIGN_IN: &str = r#"<p><a class="button button-primary" href="/login">Sign in</a></p>"#;
 
@@ -40,9 +44,34 @@ where
     Router::new()
         .route("/", get(|| async { Redirect::to(DASHBOARD) }))
         .route(LOGIN, post(sign_in))
-        .route("/logout", post(sign_out))
+        .route(LOGOUT, post(sign_out))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(access.clone())
+}
+
+/// The sign-in page, which leads back to `address` afterwards.
+pub(crate) fn leading_back_to(address: &str) -> String {
+    login_page(None, destination(Some(address)))
+}
+
+fn login_page(error: Option<&str>, destination: &str) -> String {
+    let next =
+        (destination != DASHBOARD).then(|| format!("next={}", utf8_percent_encode(destination, NON_ALPHANUMERIC)));
+    let error = error.map(|code| format!("error={code}"));
+    let query = [error, next].into_iter().flatten().collect::<Vec<_>>().join("&");
+    if query.is_empty() { LOGIN.to_owned() } else { format!("{LOGIN}?{query}") }
+}
+
+/// Where a sign-in leads: to the page that was asked for before, if that is one of ours, else to the dashboard. A path below
+/// `/admin/` in plain characters, which no browser takes for another host or scheme.
+fn destination(asked: Option<&str>) -> &str {
+    let is_ours = |address: &&str| {
+        address.starts_with("/admin/")
+            && address.len() <= ADDRESS_BYTES_MAX
+            && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            && address.parse::<PathAndQuery>().is_ok()
+    };
+    asked.filter(is_ours).unwrap_or(DASHBOARD)
 }
 
 /// Not `Debug`: it holds a password.
@@ -50,6 +79,7 @@ where
 struct LoginForm {
     email: String,
     password: String,
+    next: Option<String>,
 }
 
 /// Any enabled account may sign in; what it may see is for the guards to say.
@@ -59,42 +89,49 @@ async fn sign_in(
     mut auth: AuthSession,
     form: Result<Form<LoginForm>, FormRejection>,
 ) -> Response {
-    let LoginForm { email, password } = match form {
+    let LoginForm { email, password, next } = match form {
         Ok(Form(form)) => form,
         Err(rejection) => return bad_form(&rejection),
     };
-    // Who types a password into the wrong field must not find it on record: only what can be an email is.
-    let name = email.parse::<Email>().map_or_else(|_| "not an email".to_owned(), |email| email.to_string());
-    let refused = |reason: &str| client.stranger().is_refused(Action::SignIn, reason).to(name.as_str());
+    let destination = destination(next.as_deref());
     let database = auth.backend.database().clone();
-    let is_known = async || {
-        let known = database.has_signed_in(&name, &client.address.to_string()).await;
-        known.unwrap_or(false)
+    let Attempted { name, from_known_network } = match database.attempted(&email, limits::network(client.address)).await
+    {
+        Ok(attempted) => attempted,
+        Err(error) => return broken("A sign-in could not be checked", &error),
     };
-    if let Err(wait) = access.limits.attempt_sign_in(client.network(), &name, is_known).await {
-        // Without the email: who tries thousands of them is one record a minute.
-        access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, "too many attempts")).await;
-        return too_many_attempts(wait);
-    }
-    let account = match auth.authenticate(Credentials { email, password: password.into() }).await {
+    let refused = |reason: &str| client.stranger().is_refused(Action::SignIn, reason).to(name.as_str());
+    let attempt = match access.limits.attempt_sign_in(client.address, &name, from_known_network).await {
+        Ok(attempt) => attempt,
+        Err(wait) => {
+            // Without the name: who tries thousands of them is one record a minute.
+            access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, "too many attempts")).await;
+            return too_many_attempts(wait);
+        }
+    };
+    let account = match auth.authenticate(Credentials { email, password: password.into(), from_known_network }).await {
         Ok(Some(account)) => account,
         Ok(None) => {
             access.audit.record_refusal(refused("unknown or disabled account, or wrong password")).await;
-            return Redirect::to(WRONG_CREDENTIALS).into_response();
+            return Redirect::to(&login_page(Some("credentials"), destination)).into_response();
         }
-        Err(axum_login::Error::Backend(AuthError::Busy)) => {
-            access.audit.record_refusal(refused("too many sign-ins are being checked at once")).await;
+        Err(error) => {
+            access.limits.take_back(attempt).await;
+            let axum_login::Error::Backend(AuthError::Busy) = error else {
+                return broken("A sign-in could not be checked", &error);
+            };
+            let reason = "too many sign-ins are being checked at once";
+            access.audit.record_refusal(client.stranger().is_refused(Action::SignIn, reason)).await;
             return unavailable("Too many sign-ins are being checked at once.");
         }
-        Err(error) => return broken("A sign-in could not be checked", &error),
     };
-    access.limits.signed_in(client.network(), &name).await;
+    access.limits.signed_in(attempt).await;
     let actor = client.account(&account);
     if access.audit.record(actor.does(Action::SignIn).to(account.email.as_str())).await.is_err() {
         return unavailable("Signing in is put on record, and the record cannot be written now.");
     }
     match start_session(&mut auth, &account, &actor).await {
-        Ok(()) => Redirect::to(DASHBOARD).into_response(),
+        Ok(()) => Redirect::to(destination).into_response(),
         Err(error) => {
             let _ = access.audit.record(actor.failed_at(Action::SignIn, "no session could be started")).await;
             broken("A session could not be started", &error)

@@ -1,12 +1,13 @@
 //! `/readyz` and `/metrics`: what monitors of the monitor ask.
 
-use super::{AppState, api_error};
+use super::{AppState, api_error, guard};
+use crate::auth::{Admin, Denied, is_same_secret};
 use app::model::{
     connection::ConnectionState,
     status::{StatusReport, StatusSource},
 };
 use axum::{
-    Json,
+    Extension, Json,
     extract::{ConnectInfo, State},
     http::{
         HeaderMap, StatusCode,
@@ -20,17 +21,54 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
 };
+use tracing::{info, warn};
 
-/// 200 when ingest is up and the database can be read and written, else 503; the JSON says which is not.
-pub(super) async fn readyz(State(state): State<AppState>) -> Response {
+/// Why the server was not ready when it was asked last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastAnswer(Arc<Mutex<Troubles>>);
+
+/// Why ingest and the database are not ready; `None` where they are.
+type Troubles = [Option<String>; 2];
+
+impl LastAnswer {
+    /// Says in the log what changed, however often it is asked for.
+    fn tell(&self, troubles: &Troubles) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == *troubles {
+            return;
+        }
+        last.clone_from(troubles);
+        match troubles {
+            [None, None] => info!("Ready again"),
+            [ingest, database] => warn!(ingest, database, "Not ready"),
+        }
+    }
+}
+
+/// 200 when ingest is up and the database can be read and written, else 503. The JSON says which is not; and why, to administrators, to this
+/// machine and to who has the token: what Redis or SQLite say may name what is inside.
+pub(super) async fn readyz(
+    State(state): State<AppState>,
+    Extension(last): Extension<LastAnswer>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    admin: Result<Admin, Denied>,
+    headers: HeaderMap,
+) -> Response {
     let ingest = ingest_trouble(&state.hub.report());
     let database = state.database.trouble().await.map(str::to_owned);
-    let status = if ingest.is_none() && database.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let part = |trouble: Option<String>| json!({"ok": trouble.is_none(), "reason": trouble});
-    (status, Json(json!({"ready": status == StatusCode::OK, "ingest": part(ingest), "database": part(database)})))
-        .into_response()
+    let troubles = [ingest, database];
+    last.tell(&troubles);
+    let ready = troubles.iter().all(Option::is_none);
+    let may_know_why = admin.is_ok() || has_token(&state, &headers) || is_local(&state, peer, &headers);
+    let part = |trouble: &Option<String>| match (trouble, may_know_why) {
+        (trouble, true) => json!({"ok": trouble.is_none(), "reason": trouble}),
+        (trouble, false) => json!({"ok": trouble.is_none()}),
+    };
+    let [ingest, database] = troubles.each_ref().map(part);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({"ready": ready, "ingest": ingest, "database": database}))).into_response()
 }
 
 fn ingest_trouble(report: &StatusReport) -> Option<String> {
@@ -44,47 +82,41 @@ fn ingest_trouble(report: &StatusReport) -> Option<String> {
     (summary.enabled > 0 && summary.connected == 0).then(|| format!("none of {} connections is up", summary.enabled))
 }
 
-/// Prometheus text, for this machine or with `METRICS_TOKEN`.
+/// Prometheus text. With `METRICS_TOKEN` set, for who has it, from wherever; else for this machine.
 pub(super) async fn metrics(
     State(state): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
-    if !is_local(peer, &headers) && !has_token(&state, &headers) {
-        return api_error(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "from another machine, metrics want the bearer token METRICS_TOKEN",
-        );
-    }
-    render(&state).into_response()
+    let (may, message) = match state.config.dashboard.metrics_token {
+        Some(_) => (has_token(&state, &headers), "metrics want the bearer token METRICS_TOKEN"),
+        None => (
+            is_local(&state, peer, &headers),
+            "metrics are for this machine alone, without a proxy; for others set METRICS_TOKEN",
+        ),
+    };
+    if may { render(&state).into_response() } else { api_error(StatusCode::FORBIDDEN, "forbidden", message) }
 }
 
-/// Did the request start on this machine? Behind a proxy here everybody comes from loopback, and a page that was lured to
-/// loopback under another name carries that name.
-fn is_local(peer: SocketAddr, headers: &HeaderMap) -> bool {
-    const PROXIED: [&str; 3] = ["x-forwarded-for", "x-real-ip", "forwarded"];
+/// Did the request start on this machine? Behind a proxy here everybody comes from loopback: where one is configured, or has put
+/// its header in, nobody is believed to. A page that was lured to loopback under another name carries that name.
+fn is_local(state: &AppState, peer: SocketAddr, headers: &HeaderMap) -> bool {
+    let dashboard = &state.config.dashboard;
+    let has_proxy = !dashboard.trusted_proxies.is_empty() || (dashboard.secure && dashboard.tls.is_none());
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let is_loopback_name = host.is_some_and(|host| {
         let name = host.host().trim_matches(['[', ']']);
         name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     });
-    peer.ip().to_canonical().is_loopback()
-        && is_loopback_name
-        && !PROXIED.iter().any(|name| headers.contains_key(*name))
+    peer.ip().to_canonical().is_loopback() && is_loopback_name && !has_proxy && !guard::is_proxied(headers)
 }
 
 fn has_token(state: &AppState, headers: &HeaderMap) -> bool {
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     match (&state.config.dashboard.metrics_token, given) {
-        (Some(token), Some(given)) => same(token.expose_secret().as_bytes(), given.as_bytes()),
+        (Some(token), Some(given)) => is_same_secret(token.expose_secret(), given),
         _ => false,
     }
-}
-
-/// Takes the same time wherever the two differ.
-fn same(token: &[u8], given: &[u8]) -> bool {
-    token.len() == given.len() && token.iter().zip(given).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
 
 /// Written anew for each scrape from the status: nothing is counted twice and nothing is global.
@@ -118,12 +150,23 @@ fn render(state: &AppState) -> String {
         let bus = &report.head.bus;
         metrics::gauge!("tickstock_bus_up").set(f64::from(u8::from(bus.connected)));
         metrics::counter!("tickstock_bus_conflated_ticks_total").absolute(bus.conflated_ticks_total);
+        metrics::counter!("tickstock_bus_unpublished_ticks_total").absolute(bus.unpublished_ticks_total);
+        metrics::counter!("tickstock_bus_missed_ticks_total").absolute(bus.missed_ticks_total);
+        metrics::gauge!("tickstock_bus_status_kept").set(f64::from(u8::from(bus.status_trouble.is_none())));
+        if let Some(lag_ms) = bus.lag_ms {
+            metrics::gauge!("tickstock_bus_lag_seconds").set(f64::from(lag_ms) / 1000.0);
+        }
         metrics::counter!("tickstock_bus_rejected_total").absolute(bus.rejected_total);
         metrics::counter!("tickstock_unassigned_ticks_total").absolute(report.head.summary.unassigned_ticks_total);
         let hub = state.hub.counters();
         metrics::gauge!("tickstock_admin_sockets").set(hub.sockets.load(Relaxed) as f64);
         metrics::counter!("tickstock_admin_frames_total").absolute(hub.frames_total.load(Relaxed));
         metrics::counter!("tickstock_admin_lags_total").absolute(hub.lags_total.load(Relaxed));
+        let audit = state.access.audit.size();
+        metrics::gauge!("tickstock_audit_bytes").set(audit.bytes as f64);
+        metrics::gauge!("tickstock_audit_over_size").set(f64::from(u8::from(audit.is_over())));
+        let unrecorded = state.access.audit.unrecorded_total();
+        metrics::counter!("tickstock_audit_refusals_unrecorded_total").absolute(unrecorded);
     });
     recorder.handle().render()
 }

@@ -8,6 +8,7 @@ mod config;
 pub(crate) mod csv;
 mod failure;
 mod files;
+mod functions;
 pub mod guard;
 mod history;
 pub(crate) mod login;
@@ -26,7 +27,7 @@ use crate::{
 };
 use app::{App, api::Backend};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{FromRef, Request, State},
     http::{StatusCode, header::RETRY_AFTER},
     middleware::{self, Next},
@@ -74,7 +75,8 @@ pub(crate) fn router(state: AppState) -> Router {
     let accounts = Accounts::new(state.database.clone());
     let access = state.access.clone();
     let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
-    let for_people = with_sessions(for_everybody(&state, &access).merge(dashboard), &accounts, access.sessions);
+    let for_people =
+        with_sessions(for_everybody(&state, &access).merge(dashboard).merge(readiness()), &accounts, access.sessions);
     let files_and_errors = Router::new()
         .fallback_service(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
@@ -108,7 +110,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
         .layer(CompressionLayer::new());
-    let server_functions = move |request| leptos_axum::handle_server_fns_with_context(context.clone(), request);
+    let server_functions = move |request| functions::call(context.clone(), request);
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
         .route("/api/admin/config/refresh", post(config::refresh))
@@ -136,10 +138,12 @@ fn for_nobody() -> Router<AppState> {
 
 /// Health and metrics, for machines that have no session.
 fn for_machines() -> Router<AppState> {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(machines::readyz))
-        .route("/metrics", get(machines::metrics))
+    Router::new().route("/healthz", get(|| async { "alive\n" })).route("/metrics", get(machines::metrics))
+}
+
+/// For machines too, which are told the less; administrators are told why.
+fn readiness() -> Router<AppState> {
+    Router::new().route("/readyz", get(machines::readyz)).layer(Extension(machines::LastAnswer::default()))
 }
 
 /// Middleware: renders a page to its end, also for who has left meanwhile. Leptos waits for a page's data in a task beside the

@@ -4,9 +4,12 @@ use super::api_error;
 use crate::config::CONNECTIONS_MAX;
 use app::model::{connection::ConnectionId, time::UnixMillis};
 use axum::{
+    extract::Request,
     http::StatusCode,
+    middleware::Next,
     response::{IntoResponse, Response},
 };
+use std::collections::HashSet;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A question that is not understood: names the parameter, its value and what would be. Answers 400.
@@ -29,6 +32,16 @@ impl IntoResponse for BadQuery {
     fn into_response(self) -> Response {
         api_error(StatusCode::BAD_REQUEST, "bad_request", &self.to_string())
     }
+}
+
+/// Middleware: refuses an address that gives a parameter twice. Which of the two counts is every reader's own choice, and what
+/// a proxy in front looked at might not be what is done.
+pub(super) async fn each_once(request: Request, next: Next) -> Response {
+    let mut names = HashSet::new();
+    let mut pairs = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let Some((name, _)) = pairs.find(|(name, _)| !names.insert(name.clone())) else { return next.run(request).await };
+    let message = format!("{:?}: expected each parameter at most once", name.chars().take(100).collect::<String>());
+    api_error(StatusCode::BAD_REQUEST, "bad_request", &message)
 }
 
 /// A point in time: RFC 3339, or a span before `now` such as `-15m`.

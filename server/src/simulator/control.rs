@@ -65,12 +65,12 @@ pub(super) fn connection_number(number: u64) -> Option<u32> {
     (1..=CONNECTION_MAX).contains(&number).then(|| u32::try_from(number).ok())?
 }
 
-fn error(status: StatusCode, code: &str, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
 }
 
 /// An address of this machine, also when an IPv6 socket shows it as `::ffff:127.0.0.1`.
-fn is_here(address: IpAddr) -> bool {
+pub(super) fn is_here(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 

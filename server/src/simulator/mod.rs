@@ -11,6 +11,8 @@
 //! `/stocks` it takes WebSocket clients, at `/control` (from this machine only) faults as JSON; `protocol` has the words,
 //! `session` one client, `feed` the beat of the market.
 //!
+//! Web pages of other sites are turned away, from both: a browser on a developer's machine reaches this one too.
+//!
 //! No client can make it grow: sockets, topics per session and waiting frames per session are bounded, and a client for
 //! which there is no room left is told so and closed.
 
@@ -29,6 +31,7 @@ mod subscriptions;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod visitors;
 mod walk;
 
 pub use args::{SimulatorArgs, SimulatorArgsError};
@@ -39,7 +42,7 @@ use axum::extract::{Query, State, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
-use axum::{Router, routing::get};
+use axum::{Router, middleware, routing::get};
 use faults::{Faults, Lasting};
 use peer::{End, Outgoing, Peer, QueueLimits};
 use protocol::Channel;
@@ -227,6 +230,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/", get(|| async { "A simulated market that speaks Massive's protocol: ws://…/stocks\n" }))
         .route("/stocks", get(upgrade))
         .merge(control::router())
+        .layer(middleware::from_fn(visitors::no_web_pages))
         .with_state(simulator)
 }
 

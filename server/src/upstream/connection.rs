@@ -12,7 +12,11 @@ use super::{
     record::Record,
     state::{Action, Event, Link},
 };
-use crate::{bus::TickBus, universe::ConnectionPlan};
+use crate::{
+    bus::TickBus,
+    text::{self, tidy},
+    universe::ConnectionPlan,
+};
 use app::model::{
     connection::ConnectionId, health::LossKind, market::Calendar, symbol::Symbol, tick::Tick, time::UnixMillis,
 };
@@ -398,12 +402,14 @@ async fn send(socket: &mut Socket, message: Message, patience: Duration) -> Resu
     }
 }
 
-/// The error without what a library adds of addresses; the key is in none of them, it travels inside the socket.
+/// The error without what a library adds of addresses; the key is in none of them, it travels inside the socket. Some of it
+/// the other side chose: the names in its certificate, a header that it sent.
 fn describe(error: &WsError) -> String {
-    match error {
+    let text = match error {
         WsError::Io(error) => error.to_string(),
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => "reset without a close frame".to_owned(),
         WsError::Http(response) => format!("answered with HTTP status {}", response.status()),
         other => other.to_string(),
-    }
+    };
+    tidy(&text, text::BYTES_MAX)
 }

@@ -1,5 +1,6 @@
 //! Why a connection is down: the kind, which decides how long to wait, and the words, which people read.
 
+use crate::text;
 use app::model::health::LossKind;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ impl Loss {
 
     /// The provider sent a close frame.
     pub(super) fn closed(code: Option<u16>, words: &str) -> Self {
-        let words = words.trim();
+        let words = &*text::tidy(words.trim(), text::BYTES_MAX);
         let code_text = code.map_or_else(|| "without a code".to_owned(), |code| format!("with code {code}"));
         let meaning = code.map(meaning).filter(|meaning| !meaning.is_empty());
         let said = match (words.is_empty(), meaning) {

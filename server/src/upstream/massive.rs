@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::text::tidy;
 use app::model::{
     connection::{Channel, ConnectionId},
     health::LossKind,
@@ -109,7 +110,8 @@ impl Reading {
 
     fn reject(&mut self, why: String) {
         self.rejected += 1;
-        self.rejection = Some(why);
+        // Serde repeats what it did not expect.
+        self.rejection = Some(tidy(&why, WORDS_BYTES_MAX));
     }
 }
 
@@ -156,7 +158,7 @@ struct Event<'a> {
 }
 
 /// The provider's words are kept for people to read; more than this of them nobody reads.
-const WORDS_MAX: usize = 300;
+const WORDS_BYTES_MAX: usize = 300;
 
 /// Indicators of a limit event: trading is halted, and goes on. Sent for Nasdaq's listings alone
 /// (massive.com/docs/websocket/stocks/luld).
@@ -295,10 +297,8 @@ fn time_of(number: f64) -> Option<UnixMillis> {
 
 fn notice(event: &Event<'_>) -> Notice {
     let status = event.status.as_deref().unwrap_or_default();
-    let words = match event.message.as_deref().map(str::trim) {
-        Some(message) if !message.is_empty() => message.chars().take(WORDS_MAX).collect(),
-        _ => status.chars().take(WORDS_MAX).collect::<String>(),
-    };
+    let message = event.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+    let words = tidy(message.unwrap_or(status), WORDS_BYTES_MAX);
     match status {
         "connected" => Notice::Hello,
         "auth_success" => Notice::KeyTaken,

@@ -6,12 +6,14 @@
 
 mod budgets;
 mod bus;
+mod bus_faults;
 mod connections;
 mod history;
 mod massive;
 mod parsers;
 mod process;
 mod program;
+mod proxies;
 mod redis_feed;
 mod refresh;
 mod routes;

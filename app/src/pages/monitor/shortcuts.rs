@@ -12,8 +12,8 @@ const STORAGE_KEY: &str = "tickstock-keys";
 pub(super) enum Shortcut {
     /// Freeze the view, or let it go.
     Pause,
-    /// Go to a connection.
-    Column(ConnectionId),
+    /// A digit of the number of a connection to go to.
+    Digit(u8),
     /// Into the filter of the column one is at.
     Filter,
     /// Table or tape of the column one is at.
@@ -29,8 +29,34 @@ impl Shortcut {
             "/" => Self::Filter,
             "t" => Self::Tape,
             "?" => Self::Help,
-            _ => Self::Column(key.parse().ok().filter(|id| (1..=9).contains(id))?),
+            _ => Self::Digit(key.parse().ok().filter(|digit| *digit <= 9)?),
         })
+    }
+}
+
+/// A number typed digit by digit: the second one makes `1` a `12`, when it comes soon and there is such a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TypedNumber {
+    number: ConnectionId,
+    at_ms: i64,
+}
+
+impl TypedNumber {
+    /// The second digit counts for so long, in milliseconds.
+    const PATIENCE_MS: i64 = 1_000;
+
+    /// Takes a digit typed at `now_ms`; answers the connection that the number is now of, if there is one.
+    pub(super) fn take(
+        &mut self,
+        digit: u8,
+        now_ms: i64,
+        exists: impl Fn(ConnectionId) -> bool,
+    ) -> Option<ConnectionId> {
+        let is_second = now_ms - self.at_ms < Self::PATIENCE_MS && self.number > 0;
+        let longer = is_second.then(|| self.number.checked_mul(10)?.checked_add(digit)).flatten();
+        let number = longer.filter(|number| exists(*number)).unwrap_or(digit);
+        *self = Self { number, at_ms: now_ms };
+        exists(number).then_some(number)
     }
 }
 
@@ -126,9 +152,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_digits_in_a_row_are_a_number_where_there_is_such_a_connection() {
+        let exists = |id| (1..=12).contains(&id);
+        let mut typed = TypedNumber::default();
+        let taken = [(1, 0), (2, 400), (1, 5_000), (3, 5_300), (1, 9_000), (0, 9_500), (0, 20_000), (2, 30_000)]
+            .map(|(digit, at_ms)| typed.take(digit, at_ms, exists));
+        assert_eq!(taken, [Some(1), Some(12), Some(1), Some(3), Some(1), Some(10), None, Some(2)]);
+    }
+
+    #[test]
     fn keys_ask_for_what_the_help_says() {
         let asked = [" ", "3", "0", "10", "/", "x", "?"].map(Shortcut::of);
-        use Shortcut::{Column, Filter, Help, Pause};
-        assert_eq!(asked, [Some(Pause), Some(Column(3)), None, None, Some(Filter), None, Some(Help)]);
+        use Shortcut::{Digit, Filter, Help, Pause};
+        assert_eq!(asked, [Some(Pause), Some(Digit(3)), Some(Digit(0)), None, Some(Filter), None, Some(Help)]);
     }
 }

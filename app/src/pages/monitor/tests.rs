@@ -177,6 +177,18 @@ fn a_dead_bus_is_said_before_anything_else() {
 }
 
 #[test]
+fn what_is_wrong_with_the_server_s_setup_is_said_steadily() {
+    let html = Owner::new().with(|| {
+        let snapshot = board(three(ConnectionState::Connected)).snapshot();
+        let first = FirstView { snapshot, warnings: vec!["Set TRUSTED_PROXIES.".into()], ..FirstView::default() };
+        view! { <Monitor first opening=PageArrangement::default()/> }.to_html()
+    });
+    assert!(html.contains("data-testid=\"warnings\"") && html.contains("Set TRUSTED_PROXIES."));
+    let fine = render(board(three(ConnectionState::Connected)).snapshot());
+    assert!(!fine.contains("data-testid=\"warnings\""));
+}
+
+#[test]
 fn an_empty_table_says_what_would_fill_it() {
     let html = render(board(vec![connection(1, "primary", ConnectionState::Connected, "")]).snapshot());
     assert!(html.contains("universe key or symbol list"));
@@ -189,14 +201,21 @@ fn the_tab_says_what_is_wrong() {
         summary: Summary { enabled: 3, connected, ..Summary::default() },
         ..StatusHead::default()
     };
-    assert_eq!(title(&head(3, false), 0, LinkState::Live), "✕ no ticks · Connections");
-    let of = |connected, mute| title(&head(connected, true), mute, LinkState::Live);
+    let totals = |mute, degraded| Totals { mute, degraded, ..Totals::default() };
+    assert_eq!(title(&head(3, false), totals(0, 0), LinkState::Live), "✕ no ticks · Connections");
+    let of = |connected, mute, degraded| title(&head(connected, true), totals(mute, degraded), LinkState::Live);
     assert_eq!(
-        [of(3, 0), of(2, 0), of(2, 1)],
-        ["Connections", "✕ 1 down · Connections", "✕ 1 down, 1 mute · Connections"]
+        [of(3, 0, 0), of(2, 0, 0), of(2, 1, 0), of(3, 0, 2), of(3, 1, 1)],
+        [
+            "Connections",
+            "✕ 1 down · Connections",
+            "✕ 1 down, 1 mute · Connections",
+            "▲ 2 degraded · Connections",
+            "✕ 1 mute, 1 degraded · Connections"
+        ]
     );
     let lost = LinkState::Lost { attempt: 1, retry_at: None };
-    assert_eq!(title(&head(3, true), 0, lost), "link lost · Connections");
+    assert_eq!(title(&head(3, true), Totals::default(), lost), "link lost · Connections");
 }
 
 #[test]
@@ -220,4 +239,23 @@ fn an_inferred_state_is_marked_as_such() {
     assert!(!render(board.snapshot()).contains("Status is inferred"));
     board.report.head.status_source = StatusSource::Inferred;
     assert!(render(board.snapshot()).contains("Status is inferred"));
+}
+
+#[test]
+fn all_mute_is_no_health() {
+    let html = render(board(three(ConnectionState::Mute)).snapshot());
+    assert!(html.contains("healthy") && html.contains("data-tone=\"bad\""), "{html}");
+}
+
+#[test]
+fn many_connections_have_an_overview_worst_first() {
+    let few = render(board(three(ConnectionState::Connected)).snapshot());
+    assert!(!few.contains("data-testid=\"overview\""), "three columns are one");
+    let states =
+        [ConnectionState::Connected, ConnectionState::Degraded, ConnectionState::Disabled, ConnectionState::Failed];
+    let connections = (1..).zip(states).map(|(id, state)| connection(id, &format!("feed {id}"), state, "AAPL"));
+    let html = render(board(connections.collect()).snapshot());
+    let order: Vec<_> =
+        html.match_indices("data-testid=\"tile-").map(|(at, mark)| &html[at + mark.len()..][..1]).collect();
+    assert_eq!(order, ["4", "2", "1", "3"]);
 }

@@ -71,9 +71,12 @@ impl Engine {
             connections.iter().filter(|c| c.live.health.data.state == LayerState::Quiet).map(|c| c.live.id).collect();
         let stale = |row: &&Row| is_stale(row, self.now) && !quiet.contains(&row.connection_id);
         let is_fresh = |at: UnixMillis| self.now.is_none_or(|now| now.millis_since(at) < FRESH_ERROR_MS);
+        let count = |state| connections.iter().filter(|c| c.live.state == state).count() as u32;
         let totals = Totals {
             ticks_per_second: connections.iter().map(|c| c.live.metrics.ticks_per_second).sum(),
-            mute: connections.iter().filter(|c| c.live.state == ConnectionState::Mute).count() as u32,
+            healthy: count(ConnectionState::Connected),
+            degraded: count(ConnectionState::Degraded),
+            mute: count(ConnectionState::Mute),
             stale: self.board.rows.iter().filter(stale).count() as u32,
             fresh_errors: connections.iter().filter_map(|c| c.live.metrics.last_error.as_ref()).any(|e| is_fresh(e.at)),
         };

@@ -272,3 +272,25 @@ async fn a_database_that_is_too_large_loses_its_oldest_day() {
     let left = database.history_samples(1, everything(), None, None, 10).await.unwrap();
     assert!(!left.is_empty(), "the last day is never given up");
 }
+
+/// Strangers can make the audit log larger: not a day of history goes for that.
+#[tokio::test]
+async fn the_size_of_history_is_historys_alone() {
+    let (_folder, database) = testing::database().await;
+    const DAY: i64 = 86_400;
+    let samples = (0..4).flat_map(|day| (0..200).map(move |second| sample(1, day * DAY + second, 1))).collect();
+    database.write_history(&batch(samples, vec![], vec![])).await.unwrap();
+    let now = UnixMillis(START + 4 * DAY * 1000);
+    let (history, used) = (database.history_bytes().await.unwrap(), database.bytes_used().await.unwrap());
+    assert!(history > 50_000 && history < used, "{history} of {used}");
+
+    let audit = crate::audit::Audit::new(database.clone());
+    for _ in 0..500 {
+        let act = crate::audit::Actor::server().does(crate::audit::Action::Export);
+        audit.record(act.because("x".repeat(500))).await.unwrap();
+    }
+    assert!(database.bytes_used().await.unwrap() > used + 250_000);
+    assert_eq!(database.history_bytes().await.unwrap(), history);
+    assert_eq!(database.prune_by_size(history, now).await.unwrap(), None);
+    assert!(database.prune_by_size(history - 1, now).await.unwrap().is_some());
+}

@@ -1,7 +1,7 @@
 //! Where a request comes from. Behind a proxy every socket comes from the proxy, and what its headers say is believed only
 //! when the proxy is one that the configuration names: anybody can write a header.
 
-use crate::{audit::Actor, auth::Account};
+use crate::{audit::Actor, auth::Account, text::tidy};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header::USER_AGENT},
@@ -11,20 +11,36 @@ use axum::{
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// What proxies put into the requests that they hand on.
+const PROXY_HEADERS: [&str; 3] = [FORWARDED_FOR, "x-real-ip", "forwarded"];
+/// How often the log says that a proxy is not trusted.
+const UNTRUSTED_PAUSE: Duration = Duration::from_secs(3600);
 /// The longest name of a browser that is kept.
-const USER_AGENT_CHARS_MAX: usize = 200;
+const USER_AGENT_BYTES_MAX: usize = 200;
 
 /// Proxies whose `X-Forwarded-For` is believed (`TRUSTED_PROXIES`).
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Arc<[IpNet]>);
+pub struct TrustedProxies {
+    networks: Arc<[IpNet]>,
+    untrusted: Arc<Mutex<Untrusted>>,
+}
+
+/// Proxies that are not named, as far as they were met.
+#[derive(Debug, Default)]
+struct Untrusted {
+    said_at: Option<Instant>,
+    /// One that an administrator's own request came through: anybody can write a header, but nobody else's is shown to people.
+    before_administrators: Option<IpAddr>,
+}
 
 impl From<Vec<IpNet>> for TrustedProxies {
     fn from(networks: Vec<IpNet>) -> Self {
-        Self(networks.into())
+        Self { networks: networks.into(), untrusted: Arc::default() }
     }
 }
 
@@ -35,6 +51,8 @@ pub struct Client {
     pub address: IpAddr,
     /// What the program called itself.
     pub user_agent: Option<String>,
+    /// The request came from somebody with the header of a proxy whom nobody said to believe.
+    pub untrusted_proxy: Option<IpAddr>,
 }
 
 impl Client {
@@ -49,20 +67,47 @@ impl Client {
     pub fn account(&self, account: &Account) -> Actor {
         Actor { name: Some(account.email.to_string()), role: Some(account.role), ..self.stranger() }
     }
-
-    /// The network that limits are counted by: an IPv6 customer has 2^64 addresses.
-    #[must_use]
-    pub fn network(&self) -> IpAddr {
-        match self.address {
-            IpAddr::V4(_) => self.address,
-            IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
-        }
-    }
 }
 
 impl TrustedProxies {
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+    /// Is it one of them?
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whoever sends a proxy's headers without being trusted. Says so in the log now and then: everybody behind it counts as one.
+    fn untrusted(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
+        if self.trusts(peer) || !is_proxied(headers) {
+            return None;
+        }
+        let mut untrusted = self.untrusted.lock().unwrap_or_else(PoisonError::into_inner);
+        if untrusted.said_at.is_none_or(|said_at| said_at.elapsed() > UNTRUSTED_PAUSE) {
+            untrusted.said_at = Some(Instant::now());
+            tracing::warn!(
+                "{peer} sends a proxy's headers and is not in TRUSTED_PROXIES. If it is your proxy, name it there: until then \
+                 everybody behind it is one address, for limits and in the audit log. If it is not, somebody made the headers up"
+            );
+        }
+        Some(peer)
+    }
+
+    /// An administrator's request came in. Where it came through a proxy that is not trusted, administrators are told from now on.
+    pub(super) fn met_by_administrator(&self, client: &Client) {
+        if let Some(proxy) = client.untrusted_proxy {
+            self.untrusted.lock().unwrap_or_else(PoisonError::into_inner).before_administrators = Some(proxy);
+        }
+    }
+
+    /// What administrators should know of proxies, in one sentence or two.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let proxy = self.untrusted.lock().unwrap_or_else(PoisonError::into_inner).before_administrators?;
+        Some(format!(
+            "Requests come through a proxy at {proxy} that TRUSTED_PROXIES does not name. Everybody behind it counts as one \
+             address, for the limits of sign-in and in the audit log. If the proxy is yours, set TRUSTED_PROXIES={proxy} and \
+             restart."
+        ))
     }
 
     /// Each proxy appends the address that it was asked from. From the right, the first that is no trusted proxy's is the
@@ -83,6 +128,11 @@ impl TrustedProxies {
     }
 }
 
+/// Is there a header that proxies put in?
+pub(in crate::routes) fn is_proxied(headers: &HeaderMap) -> bool {
+    PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
+}
+
 /// With a port or without, in brackets or without: proxies differ.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
@@ -98,7 +148,8 @@ pub(super) async fn identify(State(proxies): State<TrustedProxies>, mut request:
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let client = Client {
         address: proxies.client(peer, request.headers()),
-        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_CHARS_MAX).collect()),
+        user_agent: user_agent.map(|text| tidy(text, USER_AGENT_BYTES_MAX)),
+        untrusted_proxy: proxies.untrusted(peer, request.headers()),
     };
     request.extensions_mut().insert(client);
     next.run(request).await
@@ -146,10 +197,29 @@ mod tests {
     }
 
     #[test]
-    fn a_customers_ipv6_network_is_one() {
-        let network =
-            |address: &str| Client { address: address.parse().unwrap(), user_agent: None }.network().to_string();
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(network("192.0.2.9"), "192.0.2.9");
+    fn administrators_are_told_of_a_proxy_that_they_themselves_come_through() {
+        let proxies = TrustedProxies::from(vec!["10.0.0.0/8".parse().unwrap()]);
+        let through = |peer: &str, header: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header, "192.0.2.7".parse().unwrap());
+            proxies.untrusted(peer.parse().unwrap(), &headers)
+        };
+        assert_eq!(through("192.0.2.9", "user-agent"), None);
+        assert_eq!(through("10.0.0.2", FORWARDED_FOR), None, "trusted");
+        for header in PROXY_HEADERS {
+            assert_eq!(through("192.0.2.9", header), "192.0.2.9".parse().ok());
+        }
+        assert_eq!(proxies.warning(), None, "anybody can write a header");
+
+        let client = |proxy: Option<&str>| Client {
+            address: "192.0.2.9".parse().unwrap(),
+            user_agent: None,
+            untrusted_proxy: proxy.map(|proxy| proxy.parse().unwrap()),
+        };
+        proxies.met_by_administrator(&client(None));
+        assert_eq!(proxies.warning(), None);
+        proxies.met_by_administrator(&client(Some("192.0.2.9")));
+        proxies.met_by_administrator(&client(None));
+        assert!(proxies.warning().is_some_and(|text| text.contains("TRUSTED_PROXIES=192.0.2.9")), "steadily");
     }
 }

@@ -1,19 +1,64 @@
 //! Requests that another site makes a browser send.
 
 use super::{Access, Client};
-use crate::audit::Action;
+use crate::{
+    audit::Action,
+    routes::{SOCKET, api_error, is_api, plain_page::plain_page},
+    text::tidy,
+};
 use axum::{
-    Json,
     extract::{Request, State},
     http::{
-        HeaderMap, StatusCode, Uri,
-        header::{AsHeaderName, HOST, ORIGIN, UPGRADE},
+        HeaderMap, Method, StatusCode, Uri,
+        header::{AsHeaderName, HOST, ORIGIN, REFERER, UPGRADE},
         uri::{Authority, Scheme},
     },
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use serde_json::json;
+
+/// Why a request is taken for another origin's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Foreign {
+    /// The browser says so, or what it says is not clear.
+    Site,
+    /// The page's host is not the one that we were asked for: another's page, or a proxy that keeps the host to itself.
+    Host,
+    /// The page came without TLS and may be anybody's on the way, whatever host it claims.
+    NotSecure,
+}
+
+impl Foreign {
+    /// For the record and for programs.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Site => "the browser says that another origin sent it",
+            Self::Host => "the page's host is not the Host that was asked for",
+            Self::NotSecure => "the page came over http:// where only https:// is allowed",
+        }
+    }
+
+    /// For people: HTML.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Site => "<p>A page of another site sent this. Nothing was done.</p>",
+            Self::Host => {
+                "<p>The address in your browser is not the one that the monitor was asked for, so it cannot tell your page from
+another site's. Nothing was done.</p>
+<p>A proxy in front of the monitor has to hand on the address that the browser asked for. In nginx:
+<code>proxy_set_header Host $http_host;</code></p>"
+            }
+            Self::NotSecure => {
+                "<p>The monitor is set to be used over <b>https://</b> alone (<code>COOKIE_SECURE=true</code>, or
+<code>TLS_CERT</code>), and this page came over <b>http://</b>. A browser would not keep the session.</p>
+<p>Open the monitor with https://. Where there is no TLS at all, unset <code>COOKIE_SECURE</code>.</p>"
+            }
+        }
+    }
+}
+
+/// As much of a refused request as the log shows.
+const LOGGED_BYTES_MAX: usize = 200;
 
 /// Middleware: refuses what changes something, or opens a socket, when a browser says that another origin asked for it.
 /// Beside `SameSite=Strict` cookies, as a neighbour on the same domain or on another port is the same *site*.
@@ -21,39 +66,75 @@ use serde_json::json;
 /// Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and pass. A proxy in front has to hand on the
 /// `Host` that the browser sent.
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let matters = !request.method().is_safe() || opens_socket(request.headers());
-    if matters && !comes_from_here(request.headers(), request.uri(), access.sessions.secure) {
-        tracing::warn!(
-            method = %request.method(),
-            path = request.uri().path(),
-            origin = ?request.headers().get(ORIGIN),
-            "Refused a request from another origin"
-        );
-        let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
-        let reason = "the browser says that another origin sent it";
-        let act = super::act(stranger.is_refused(Action::CrossOrigin, reason), &request);
-        access.audit.record_refusal(act).await;
-        let error = json!({"error": {"code": "forbidden", "message": "requests from another origin are refused"}});
-        return (StatusCode::FORBIDDEN, Json(error)).into_response();
+    let matters = !request.method().is_safe() || opens_socket(&request);
+    let checked = if matters { check(request.headers(), request.uri(), access.sessions.secure) } else { Ok(()) };
+    let Err(foreign) = checked else { return next.run(request).await };
+    log(&request, foreign);
+    let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
+    let act = super::act(stranger.is_refused(Action::CrossOrigin, foreign.reason()), &request);
+    access.audit.record_refusal(act).await;
+    if is_api(request.uri().path()) {
+        let message = format!("requests from another origin are refused: {}", foreign.reason());
+        return api_error(StatusCode::FORBIDDEN, "forbidden", &message);
     }
-    next.run(request).await
+    plain_page(StatusCode::FORBIDDEN, "From another origin", foreign.advice())
 }
 
-fn opens_socket(headers: &HeaderMap) -> bool {
-    headers.get_all(UPGRADE).iter().any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
+fn log(request: &Request, foreign: Foreign) {
+    let header = |name| {
+        let value = request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        value.map(|value| tidy(&value, LOGGED_BYTES_MAX))
+    };
+    // No warning: one that strangers can cause at any rate would fill the disk with the log. The audit log has it.
+    tracing::debug!(
+        method = tidy(request.method().as_str(), LOGGED_BYTES_MAX),
+        path = tidy(request.uri().path(), LOGGED_BYTES_MAX),
+        origin = header(ORIGIN),
+        host = header(HOST),
+        "Refused a request from another origin: {}",
+        foreign.reason()
+    );
 }
 
-fn comes_from_here(headers: &HeaderMap, uri: &Uri, secure: bool) -> bool {
+/// By its address as well: what asks for the socket without opening it would count among its session's handshakes.
+fn opens_socket(request: &Request) -> bool {
+    request.uri().path() == SOCKET
+        || request
+            .headers()
+            .get_all(UPGRADE)
+            .iter()
+            .any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
+}
+
+/// Did somebody follow a link to here on another site's page? The page of ours that then asks again is its `Referer`.
+pub(super) fn is_link_from_elsewhere(request: &Request) -> bool {
+    let says = |name: &str, values: &[&str]| match single(request.headers(), name) {
+        Found::One(value) => values.contains(&value),
+        Found::None | Found::Several => false,
+    };
+    let came_from_us = match single(request.headers(), REFERER) {
+        Found::One(referer) => is_own(referer, request.headers(), request.uri()),
+        Found::None | Found::Several => false,
+    };
+    request.method() == Method::GET
+        && says("sec-fetch-mode", &["navigate"])
+        && says("sec-fetch-site", &["cross-site", "same-site"])
+        && !came_from_us
+}
+
+fn check(headers: &HeaderMap, uri: &Uri, secure: bool) -> Result<(), Foreign> {
     // `none` is an address typed by hand. A word that is not known yet is no proof of innocence.
     let fetched_here = |site: &[u8]| site == b"same-origin" || site == b"none";
     if headers.get_all("sec-fetch-site").iter().any(|site| !fetched_here(site.as_bytes())) {
-        return false;
+        return Err(Foreign::Site);
     }
     match single(headers, ORIGIN) {
-        Found::None => true,
-        Found::Several => false,
-        // A page without TLS may be anybody's on the way, whatever host it claims.
-        Found::One(origin) => is_own(origin, headers, uri) && (!secure || origin.starts_with("https:")),
+        Found::None => Ok(()),
+        Found::Several => Err(Foreign::Site),
+        Found::One("null") => Err(Foreign::Site),
+        Found::One(origin) if !is_own(origin, headers, uri) => Err(Foreign::Host),
+        Found::One(origin) if secure && !origin.starts_with("https:") => Err(Foreign::NotSecure),
+        Found::One(_) => Ok(()),
     }
 }
 
@@ -105,16 +186,20 @@ mod tests {
     fn allowed(headers: &[(&'static str, &'static str)]) -> bool {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
-        comes_from_here(&headers, &Uri::from_static("/login"), false)
+        check(&headers, &Uri::from_static("/login"), false).is_ok()
     }
 
     #[test]
     fn with_tls_an_origin_without_is_another() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "monitor.example".parse().unwrap());
-        for (origin, expected) in [("https://monitor.example", true), ("http://monitor.example:80", false)] {
+        for (origin, expected) in [
+            ("https://monitor.example", Ok(())),
+            ("http://monitor.example:80", Err(Foreign::NotSecure)),
+            ("http://127.0.0.1:3000", Err(Foreign::Host)),
+        ] {
             headers.insert(ORIGIN, origin.parse().unwrap());
-            assert_eq!(comes_from_here(&headers, &Uri::from_static("/"), true), expected, "{origin}");
+            assert_eq!(check(&headers, &Uri::from_static("/"), true), expected, "{origin}");
         }
     }
 
@@ -165,11 +250,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "h".parse().unwrap());
         headers.append(ORIGIN, "http://h".parse().unwrap());
-        assert!(comes_from_here(&headers, &Uri::from_static("/"), false));
+        assert_eq!(check(&headers, &Uri::from_static("/"), false), Ok(()));
         headers.append(HOST, "evil".parse().unwrap());
-        assert!(!comes_from_here(&headers, &Uri::from_static("/"), false));
+        assert!(check(&headers, &Uri::from_static("/"), false).is_err());
         headers.insert(HOST, "h".parse().unwrap());
         headers.append(ORIGIN, "http://evil".parse().unwrap());
-        assert!(!comes_from_here(&headers, &Uri::from_static("/"), false));
+        assert!(check(&headers, &Uri::from_static("/"), false).is_err());
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Format {
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) range: Range<UnixMillis>,
+    /// The range as it was written: a poll for the last hour is the same export each time.
+    written: String,
     pub(super) connection_id: Option<ConnectionId>,
     pub(super) kind: Option<EventKind>,
     pub(super) resolution_seconds: Option<u32>,
@@ -42,7 +44,7 @@ pub(super) struct Asked {
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = if self.format == Format::Csv { "csv" } else { "json" };
-        write!(f, "{format}, {} to {}", self.range.start, self.range.end)?;
+        write!(f, "{format}, {}", self.written)?;
         if let Some(id) = self.connection_id {
             write!(f, ", connection {id}")?;
         }
@@ -78,6 +80,7 @@ impl Asked {
         let accepted = ["one of ", &names, "; administrators' acts are in /api/admin/audit"].concat();
         Ok(Self {
             range: from..to,
+            written: format!("{} to {}", of("from").unwrap_or("the hour"), of("to").unwrap_or("now")),
             connection_id: query::connection(of("connection"))?,
             kind: read(of("kind"), "kind", &accepted, |text| {
                 EventKind::named(text).filter(|kind| kinds.contains(kind))
@@ -126,7 +129,8 @@ mod tests {
         assert_eq!((asked.limit, asked.format, asked.cursor), (1_000, Format::Json, None));
         let asked = ask::<Samples>("format=csv&from=-15m&connection=2&resolution=10&cursor=5-3").unwrap();
         assert_eq!((asked.limit, asked.cursor), (CSV_LIMIT_MAX, Some((UnixMillis(5), 3))));
-        assert_eq!(asked.to_string(), "csv, 2026-01-21T12:19:56.789Z to 2026-01-21T12:34:56.789Z, connection 2");
+        assert_eq!(asked.to_string(), "csv, -15m to now, connection 2", "whenever it is asked");
+        assert_eq!(ask::<Samples>("").unwrap().to_string(), "json, the hour to now");
     }
 
     #[test]

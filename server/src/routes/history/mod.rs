@@ -17,10 +17,14 @@ use crate::{
     audit::{Action, Actor, NotRecorded},
     auth::Admin,
     database::QueryError,
+    text::tidy,
 };
-use app::model::{
-    history::gap::{Acknowledgement, NOTE_LENGTH_MAX},
-    time::UnixMillis,
+use app::{
+    api::ApiError,
+    model::{
+        history::gap::{Acknowledgement, NOTE_LENGTH_MAX},
+        time::UnixMillis,
+    },
 };
 use asked::Asked;
 use axum::{
@@ -82,7 +86,7 @@ pub(super) async fn acknowledge_gap(
     id: i64,
     note: &str,
 ) -> Result<app::model::history::gap::Gap, Refused> {
-    let note = note.trim();
+    let note = &*tidy(note.trim(), usize::MAX);
     if note.is_empty() || note.chars().count() > NOTE_LENGTH_MAX {
         return Err(Refused::Bad(format!("note: expected 1 to {NOTE_LENGTH_MAX} characters")));
     }
@@ -118,6 +122,16 @@ pub(super) enum Refused {
     /// 503.
     #[error("history cannot be read now; try again in a few seconds")]
     NoDatabase(#[from] QueryError),
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let text = refused.to_string();
+        match refused {
+            Refused::Bad(_) | Refused::NotFound | Refused::Conflict => Self::Refused(text),
+            Refused::NotRecorded(_) | Refused::NoDatabase(_) => Self::NotNow(text),
+        }
+    }
 }
 
 impl IntoResponse for Refused {

@@ -2,6 +2,7 @@
 
 use super::super::symbols;
 use super::*;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const A_WHILE: Duration = Duration::from_millis(200);
 
@@ -178,6 +179,47 @@ async fn mistakes_are_answered_with_400_and_what_is_accepted() {
     let (status, answer) = server.try_control(json!({"fault": "offline"})).await;
     assert_eq!((status, &answer["error"]["code"]), (400, &json!("bad_request")));
     assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains("accepted: drop, close")));
+}
+
+#[tokio::test]
+async fn another_sites_page_opens_no_socket_and_puts_nobody_out() {
+    let server = Server::start(SimulatorConfig::default()).await;
+    let mut monitor = server.connect(1).await;
+    let port = server.address.port();
+    let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
+    let handshake = async |host: &str, origin: Option<&str>| {
+        let mut request = format!("ws://{}/stocks", server.address).into_client_request().expect("a request");
+        request.headers_mut().insert("host", host.parse().expect("a host"));
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().expect("an origin"));
+        }
+        let stream = TcpStream::connect(server.address).await.expect("a connection");
+        match client_async(request, stream).await {
+            Ok(_) => 101,
+            Err(Error::Http(answer)) => answer.status().as_u16(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    for host in &own {
+        assert_eq!(handshake(host, None).await, 101, "a program, {host}");
+        assert_eq!(handshake(host, Some(&format!("http://{host}"))).await, 101, "a page of this machine, {host}");
+        for origin in ["https://evil.example", "http://127.0.0.1:1", "http://localhost.evil.example", "null", ""] {
+            assert_eq!(handshake(host, Some(origin)).await, 403, "{host} {origin}");
+        }
+    }
+    // A name that was made to point here, with and without what a browser says of the page.
+    for host in [format!("evil.example:{port}"), "localhost.evil.example".to_owned(), "192.0.2.1".to_owned()] {
+        for origin in [None, Some(format!("http://{host}"))] {
+            assert_eq!(handshake(&host, origin.as_deref()).await, 403, "{host} {origin:?}");
+        }
+        for path in ["/control", "/", "/stocks"] {
+            let request = server.http.get(format!("http://{}{path}", server.address)).header("host", &host);
+            assert_eq!(request.send().await.expect("an answer").status().as_u16(), 403, "{host} {path}");
+        }
+    }
+    let doubled = server.http.get(format!("http://{}/stocks?connection=1&connection=2", server.address));
+    assert_eq!(doubled.send().await.expect("an answer").status().as_u16(), 400);
+    monitor.ping().await;
 }
 
 #[tokio::test]

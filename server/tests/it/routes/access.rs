@@ -13,7 +13,7 @@ async fn a_stranger_is_led_to_sign_in_and_the_api_and_the_socket_answer_401() {
     let stranger = server.stranger();
     assert_eq!(stranger.redirect("/").await, "/admin/websockets");
     assert_eq!(stranger.redirect("/admin/websockets").await, "/login");
-    assert_eq!(stranger.redirect("/admin/websockets/").await, "/login");
+    assert_eq!(stranger.redirect("/admin/websockets/").await, "/login?next=%2Fadmin%2Fwebsockets%2F");
     for path in API {
         let error = stranger.get_json(path, 401).await;
         assert_eq!(error["error"]["code"], "unauthorized", "{path}");

@@ -43,7 +43,7 @@ async fn only_admins_read_history_or_acknowledge_a_gap() {
         client.post("/api/admin/fn/history", "query=&since=", status).await;
         client.post("/api/admin/fn/acknowledge_gap", "id=1&note=x", status).await;
     }
-    assert_eq!(server.stranger().redirect("/admin/metrics").await, "/login");
+    assert_eq!(server.stranger().redirect("/admin/metrics").await, "/login?next=%2Fadmin%2Fmetrics");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -238,3 +238,65 @@ async fn another_origin_changes_nothing_with_an_administrators_cookie() {
     admin.status().await;
     admin.socket(None).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_function_follows_no_referer_and_a_mistake_is_the_clients() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let referer = ("referer", "https://evil.example/collect");
+    for (path, form, status) in [
+        ("/api/admin/fn/acknowledge_gap", "id=x&note=y", 400),
+        ("/api/admin/fn/acknowledge_gap", "note=y", 400),
+        ("/api/admin/fn/acknowledge_gap", "id=1&id=2&note=y", 400),
+        ("/api/admin/fn/acknowledge_gap", "id=1&note=", 400),
+        ("/api/admin/fn/acknowledge_gap", "id=999999&note=y", 400),
+        ("/api/admin/fn/history", "", 400),
+        ("/api/admin/fn/nonesuch", "", 404),
+        ("/api/admin/fn/first_view", "", 200),
+    ] {
+        let answer = admin.form(path, form, &[referer]).await;
+        assert_eq!(answer.status().as_u16(), status, "{path} {form}");
+        assert!(!answer.headers().contains_key("location"), "{path} {form}");
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        assert!(kind.starts_with("application/json"), "{path} {form}: {kind}");
+
+        // As a browser without JavaScript sends it: what worked leads to one place, whatever the request says.
+        let answer = admin.form(path, form, &[referer, ("accept", "text/html,*/*")]).await;
+        let expected = if status == 200 { 303 } else { status };
+        assert_eq!(answer.status().as_u16(), expected, "{path} {form}");
+        let location = answer.headers().get("location").map(|to| to.to_str().unwrap());
+        assert_eq!(location, (status == 200).then_some("/admin/metrics"), "{path} {form}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_is_given_twice_is_refused_on_every_route() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    for path in [
+        "/login?error=a&error=b",
+        "/admin/websockets?symbol=a&symbol=b",
+        "/admin/metrics?range=5m&range=1h",
+        "/admin/audit?action=sign_in&%61ction=sign_out",
+        "/api/admin/websocket-status?unasked&unasked",
+        "/api/admin/audit?limit=1&limit=2",
+        "/api/admin/history/samples?from=-1h&from=-2h",
+        "/healthz?x=1&x=1",
+        "/metrics?x&x",
+        "/nonesuch?x&x",
+    ] {
+        assert!(admin.get(path, 400).await.contains("at most once"), "{path}");
+    }
+    for path in ["/admin/websockets?x=1&y=1", "/api/admin/websocket-status?unasked", "/healthz?&", "/login?"] {
+        admin.get(path, 200).await;
+    }
+    let twice = "email=admin%40example.com&email=user%40example.com&password=x";
+    assert_eq!(admin.form("/login", twice, &[]).await.status().as_u16(), 400);
+    for (path, form) in [
+        ("/admin/account/sessions", "session=others&session=1"),
+        ("/admin/account/password", "current=a&current=b&new=c&again=c"),
+    ] {
+        let answer = admin.form(path, form, &[]).await;
+        assert_eq!(answer.headers()["location"], "/admin/account?error=form", "{path}");
+    }
+}

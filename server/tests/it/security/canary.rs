@@ -15,6 +15,8 @@ use tokio::time::timeout;
 
 const KEY: &str = "canary-api-key-4711";
 const PASSWORD: &str = "canary-Ochre-lantern-4712";
+/// Typed into the email field, and looks like an email.
+const MISTYPED: &str = "canary-Teal@kettle-4716";
 const TOKEN: &str = "canary-metrics-token-4713";
 const REDIS_PASSWORD: &str = "canary-redis-password-4714";
 
@@ -109,6 +111,13 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
     let cookie = answer.split("set-cookie: ").nth(1).expect(&answer).split(';').next().unwrap().to_owned();
     let session = cookie.split_once('=').unwrap().1.to_owned();
 
+    // The wrong field: what is on record of it is in the pages and exports below.
+    for typed in [PASSWORD, &MISTYPED.replace('@', "%40")] {
+        let fields = format!("email={typed}&password=the+other+one");
+        let answer = ask(connect(address, &trusted).await, &form(&fields, "/login", "")).await;
+        assert!(answer.contains("/login?error=credentials"), "{answer}");
+        seen.push(("POST /login".to_owned(), answer));
+    }
     for path in [
         "/login",
         "/login?error=credentials",
@@ -165,10 +174,16 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
     assert!(log.contains("TRACE") && log.contains("\"target\":\"audit\""));
     seen.push(("the log".to_owned(), log));
 
+    let database = folder.path().join("data/monitor.db");
+    for file in [database.clone(), database.with_extension("db-wal")] {
+        seen.push((file.display().to_string(), String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned()));
+    }
     let pem = std::fs::read_to_string(folder.path().join("key.pem")).unwrap();
     let tls_key = pem.lines().nth(1).unwrap();
     for (place, text) in &seen {
-        for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD, session.as_str(), tls_key, "$argon2"] {
+        // Hashes of passwords are in the database, and nowhere else.
+        let hashes = if place.contains("monitor.db") { KEY } else { "$argon2" };
+        for secret in [KEY, PASSWORD, MISTYPED, TOKEN, REDIS_PASSWORD, session.as_str(), tls_key, hashes] {
             if let Some(found) = text.find(secret) {
                 let around: String = text[..found].chars().rev().take(300).collect::<Vec<_>>().iter().rev().collect();
                 panic!("{secret} is in {place}: …{around}");

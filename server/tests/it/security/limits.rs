@@ -1,4 +1,4 @@
-//! How often somebody may come (spec S3), with one server, with two on a Redis, and with a Redis that dies.
+//! How often somebody may come, with one server, with two on a Redis, and with a Redis that dies.
 
 use crate::util::{PASSWORD, RedisServer, TestServer, email_of};
 use server::{
@@ -58,29 +58,114 @@ async fn trying_one_password_at_many_accounts_is_slowed_down_too() {
     }
     assert!((20..=23).contains(&tried), "{tried}");
     // A customer's IPv6 addresses are one network.
-    for host in 0..40 {
-        let from = format!("2001:db8:1:2::{host}");
-        server.stranger().try_sign_in("bob@x", "winter", &[("x-forwarded-for", &from)]).await;
+    for host in 0..30 {
+        let (from, email) = (format!("2001:db8:1:2::{host}"), format!("bob{host}@x"));
+        server.stranger().try_sign_in(&email, "winter", &[("x-forwarded-for", &from)]).await;
     }
     let again = server.stranger().try_sign_in("eve@x", "winter", &[("x-forwarded-for", "2001:db8:1:2:ff::1")]).await;
     assert_eq!(again.status().as_u16(), 429);
+}
+
+/// Signs in with the right password from somewhere; answers the status and where it leads.
+async fn sign_in(server: &TestServer, role: Role, from: &str) -> (u16, String) {
+    let answer = server.stranger().try_sign_in(&email_of(role), PASSWORD, &[("x-forwarded-for", from)]).await;
+    let to = answer.headers().get("location").map_or("", |location| location.to_str().unwrap()).to_owned();
+    (answer.status().as_u16(), to)
+}
+
+fn is_in((status, location): (u16, String)) -> bool {
+    status == 303 && location == "/admin/websockets"
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_tried_from_everywhere_stays_open_to_where_it_signed_in_before() {
     let server = TestServer::start(BEHIND_A_PROXY).await;
     let email = email_of(Role::Admin);
-    let home = [("x-forwarded-for", "198.51.100.7")];
-    assert_eq!(server.stranger().try_sign_in(&email, PASSWORD, &home).await.status().as_u16(), 303);
+    let (home, home_ipv6) = ("198.51.100.7", "2001:db8:4:7::1");
+    assert!(is_in(sign_in(&server, Role::Admin, home).await));
+    assert!(is_in(sign_in(&server, Role::Admin, home_ipv6).await));
     let mut refused = 0;
     for host in 0..120 {
         let from = format!("203.0.113.{host}");
         let answer = server.stranger().try_sign_in(&email, "guess", &[("x-forwarded-for", &from)]).await;
         refused += usize::from(answer.status().as_u16() == 429);
     }
-    assert!(refused > 0, "a hundred networks, one account");
-    let owner = server.stranger().try_sign_in(&email, PASSWORD, &home).await;
-    assert_eq!(owner.headers()["location"], "/admin/websockets");
+    assert!(refused > 50, "a hundred networks, one account: {refused}");
+    assert_eq!(sign_in(&server, Role::Admin, "192.0.2.1").await.0, 429, "the owner, where nobody knows the account");
+    for from in [home, home_ipv6, "2001:db8:4:7:ffff::2"] {
+        assert!(is_in(sign_in(&server, Role::Admin, from).await), "{from}");
+    }
+    assert!(is_in(sign_in(&server, Role::Super, "192.0.2.1").await), "another account, from wherever");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_ipv6_customer_with_many_networks_holds_an_account_up_nowhere_else() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let email = email_of(Role::Admin);
+    let mut looked_at = 0;
+    for network in 0..150 {
+        let from = format!("2001:db8:1:{network:x}::1");
+        let answer = server.stranger().try_sign_in(&email, "guess", &[("x-forwarded-for", &from)]).await;
+        looked_at += usize::from(answer.status().as_u16() == 303);
+    }
+    assert!(looked_at < 30, "{looked_at} guesses, each from a /64 of its own");
+    assert!(is_in(sign_in(&server, Role::Admin, "192.0.2.1").await), "from an address that nobody has seen before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_behind_the_office_s_address_keeps_no_known_administrator_waiting() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let office = "198.51.100.7";
+    assert!(is_in(sign_in(&server, Role::Admin, office).await));
+    let mut refused = false;
+    for n in 0..60 {
+        let email = format!("someone{n}@example.com");
+        let answer = server.stranger().try_sign_in(&email, "guess", &[("x-forwarded-for", office)]).await;
+        refused |= answer.status().as_u16() == 429;
+    }
+    assert!(refused);
+    for _ in 0..3 {
+        assert!(is_in(sign_in(&server, Role::Admin, office).await), "known there");
+    }
+    assert_eq!(
+        sign_in(&server, Role::Super, office).await.0,
+        429,
+        "who never signed in there shares the program's wait"
+    );
+    // What the program tries at the account itself is counted there, and nowhere else.
+    guess(&server, &email_of(Role::Admin), office).await;
+    assert_eq!(sign_in(&server, Role::Admin, office).await.0, 429);
+    assert!(is_in(sign_in(&server, Role::Admin, "192.0.2.1").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_sign_ins_at_once_keep_no_known_administrator_waiting() {
+    let server = TestServer::start(BEHIND_A_PROXY).await;
+    let home = "198.51.100.7";
+    assert!(is_in(sign_in(&server, Role::Admin, home).await));
+    let mut flood = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let (stranger, from) = (server.stranger(), format!("203.0.{}.{}", n / 250, n % 250));
+        flood.spawn(async move {
+            let email = format!("someone{n}@example.com");
+            stranger.try_sign_in(&email, "guess", &[("x-forwarded-for", &from)]).await.status().as_u16()
+        });
+    }
+    // Some were turned away: the line of strangers is full.
+    let mut answers = vec![flood.join_next().await.unwrap().unwrap()];
+    while !answers.contains(&503) {
+        answers.push(flood.join_next().await.expect("300 at once are too many").unwrap());
+    }
+    let since = Instant::now();
+    let signed_in = sign_in(&server, Role::Admin, home).await;
+    let took = since.elapsed();
+    println!("signed in beside 300 others in {took:?}; {} of them were answered before", answers.len());
+    assert!(is_in(signed_in));
+    assert!(took.as_secs_f64() < 4.0, "{took:?}; without a line of its own it would be 503");
+    while let Some(answer) = flood.join_next().await {
+        answers.push(answer.unwrap());
+    }
+    assert!(answers.iter().all(|status| [303, 503].contains(status)), "{answers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,6 +180,34 @@ async fn a_header_from_nobody_in_particular_changes_no_address() {
     assert!(statuses.contains(&429), "{statuses:?}");
     let records = server.database.audit_records(&Default::default(), 100).await.unwrap();
     assert!(records.iter().all(|record| record.address.as_deref() == Some("127.0.0.1")), "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_nobody_named_is_shown_to_administrators_who_come_through_it() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let page = async |headers: &[(&str, &str)]| {
+        let mut request = admin.http.get(server.url("/admin/websockets"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    let forged = [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")];
+    server.stranger().try_sign_in("bob@x", "guess", &forged).await;
+    let before = page(&[]).await;
+    assert!(before.contains("</html>") && !before.contains("TRUSTED_PROXIES"), "strangers write no warnings");
+    for headers in [&[("x-real-ip", "198.51.100.7")][..], &[]] {
+        let warned = page(headers).await;
+        assert!(
+            warned.contains("data-testid=\"warnings\"") && warned.contains("TRUSTED_PROXIES=127.0.0.1"),
+            "{warned}"
+        );
+    }
+    let named = TestServer::start(BEHIND_A_PROXY).await;
+    let admin = named.admin().await;
+    let answer = admin.http.get(named.url("/admin/websockets")).header("x-forwarded-for", "198.51.100.7").send().await;
+    assert!(!answer.unwrap().text().await.unwrap().contains("TRUSTED_PROXIES"));
 }
 
 /// How long an unknown account takes against a known one, best of several each, as a machine that is busy makes both slow.
@@ -141,7 +254,7 @@ async fn calls_of_the_api_are_limited_by_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_are_limited_by_network_and_sockets_by_account() {
+async fn sockets_are_limited_by_account() {
     let server = TestServer::start([]).await;
     let admin = server.admin().await;
     let mut open = Vec::new();
@@ -156,17 +269,37 @@ async fn handshakes_are_limited_by_network_and_sockets_by_account() {
     open.push(again.await);
     let other = server.sign_in(Role::Super).await;
     other.socket(None).await;
-
-    // Strangers' handshakes count as well: they come first.
-    let mut refused = None;
-    for _ in 0..2_000 {
-        if let Err(429) = server.stranger().try_socket(None, &server.url("")).await {
-            refused = Some(());
-            break;
-        }
-    }
-    assert!(refused.is_some());
     drop(open);
+}
+
+/// Of nobody, of another origin, and of a page that only asks for the address: a page on any site makes its visitors' browsers
+/// send them from the office's address.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_spends_an_administrator_s_handshakes() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    let asked_for = |cookie: Option<&str>, site: &'static str| {
+        let request = reqwest::Client::new().get(server.url("/admin-ws")).header("sec-fetch-site", site);
+        let request = request.header("cookie", cookie.unwrap_or("theme=dark"));
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    for _ in 0..100 {
+        assert_eq!(server.stranger().try_socket(None, &server.url("")).await.err(), Some(401));
+        assert_eq!(admin.try_socket(None, "https://evil.example").await.err(), Some(403));
+        assert_eq!(asked_for(None, "cross-site").await, 403);
+        // A page of a neighbouring port: its requests carry the cookie.
+        assert_eq!(asked_for(admin.cookie.as_deref(), "same-site").await, 403);
+    }
+    admin.socket(None).await;
+
+    // One's own are limited, and those of nobody else with it.
+    let mut refused = false;
+    for _ in 0..100 {
+        refused |= asked_for(admin.cookie.as_deref(), "same-origin").await == 429;
+    }
+    assert!(refused);
+    assert_eq!(admin.try_socket(None, &server.url("")).await.err(), Some(429));
+    server.admin().await.socket(None).await;
 }
 
 fn redis_limits(redis: &RedisServer) -> Limits {
@@ -186,18 +319,30 @@ async fn servers_on_one_redis_count_together() {
     let came_due = since.elapsed().as_millis() as usize / 20 + 2;
     assert!((300..=300 + came_due).contains(&taken), "{taken}, {came_due} came due");
 
-    let network: IpAddr = "192.0.2.1".parse().unwrap();
-    let unknown = async || false;
-    let mut attempts = 0;
-    while [&one, &other][attempts % 2].attempt_sign_in(network, "ann@x", unknown).await.is_ok() {
-        attempts += 1;
-        assert!(attempts < 100);
+    for known in [false, true] {
+        let network: IpAddr = if known { "2001:db8::1" } else { "192.0.2.1" }.parse().unwrap();
+        let (mut attempts, mut last) = (0, None);
+        while let Ok(attempt) = [&one, &other][attempts % 2].attempt_sign_in(network, "ann@x", known).await {
+            (attempts, last) = (attempts + 1, Some(attempt));
+            assert!(attempts < 100);
+        }
+        assert_eq!(attempts, 6);
+        let wait = one.attempt_sign_in(network, "ann@x", known).await.unwrap_err();
+        assert_eq!(wait.seconds(), 1);
+        other.signed_in(last.unwrap()).await;
+        let right = one.attempt_sign_in(network, "ann@x", known).await.unwrap();
+        one.take_back(right).await;
     }
-    assert_eq!(attempts, 6);
-    let wait = one.attempt_sign_in(network, "ann@x", unknown).await.unwrap_err();
-    assert_eq!(wait.seconds(), 1);
-    other.signed_in(network, "ann@x").await;
-    assert!(one.attempt_sign_in(network, "ann@x", unknown).await.is_ok());
+    // The same counts as those of one server's memory: see `limits::sign_in`.
+    let (alone, mut counted) = (Limits::new(None), [0, 0]);
+    for n in 0..60 {
+        let network: IpAddr = format!("2001:db8:5:{n:x}::1").parse().unwrap();
+        for (limits, count) in [&alone, &one].into_iter().zip(&mut counted) {
+            *count += usize::from(limits.attempt_sign_in(network, "eve@x", false).await.is_ok());
+        }
+    }
+    assert_eq!(counted[0], counted[1]);
+    assert!((10..15).contains(&counted[0]), "a /56, which is allowed some ten: {counted:?}");
 
     let mut places = Vec::new();
     for n in 0..SOCKETS_PER_ACCOUNT {
@@ -214,10 +359,10 @@ async fn a_redis_that_dies_neither_opens_nor_locks_the_door() {
     let mut redis = RedisServer::start().await;
     let limits = redis_limits(&redis);
     let network: IpAddr = "192.0.2.1".parse().unwrap();
-    assert!(limits.attempt_sign_in(network, "ann@x", async || false).await.is_ok());
+    assert!(limits.attempt_sign_in(network, "ann@x", false).await.is_ok());
     redis.kill();
     let mut attempts = 0;
-    while limits.attempt_sign_in(network, "ann@x", async || false).await.is_ok() {
+    while limits.attempt_sign_in(network, "ann@x", false).await.is_ok() {
         attempts += 1;
         assert!(attempts < 100);
     }

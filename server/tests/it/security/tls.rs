@@ -67,7 +67,8 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_browsers_are_told_to_use_n
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age=31536000; includeSubDomains"), "{answer}");
     let cookie = answer.split("set-cookie: ").nth(1).expect("a cookie").split("\r\n").next().unwrap();
-    assert!(cookie.starts_with("__Host-tickstock_session="), "{cookie}");
+    let name = format!("__Host-tickstock_session_{}", server.address.port());
+    assert!(cookie.starts_with(&format!("{name}=")), "{cookie}");
     for flag in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/"] {
         assert!(cookie.contains(flag), "{cookie}");
     }
@@ -79,6 +80,7 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_browsers_are_told_to_use_n
 
     // The live socket, over the same door.
     let pair = cookie.split(';').next().unwrap();
+    let signed_in = pair.to_owned();
     let mut handshake = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!(
         "wss://localhost:{}/admin-ws",
         server.address.port()
@@ -89,6 +91,26 @@ async fn over_tls_the_cookie_is_bound_to_the_host_and_browsers_are_told_to_use_n
     let (mut socket, _) = tokio_tungstenite::client_async(handshake, stream).await.unwrap();
     let first = timeout(PATIENCE, socket.next()).await.expect("in time").unwrap().unwrap();
     assert!(first.to_text().unwrap().contains("connection_status_update"), "{first}");
+
+    // A browser ignores a removal of a `__Host-` cookie that is not itself fit to be one.
+    let sign_out = |cookie: &str| {
+        format!(
+            "POST /logout HTTP/1.1\r\nhost: localhost\r\norigin: https://localhost\r\nconnection: close\r\n\
+             cookie: {cookie}\r\ncontent-length: 0\r\n\r\n"
+        )
+    };
+    let forgotten = format!("{name}={}", "A".repeat(22));
+    for cookie in [signed_in, forgotten] {
+        let answer = ask(connect(server.address, &trusted).await, &sign_out(&cookie)).await;
+        let mut removals = answer.split("set-cookie: ").skip(1).map(|rest| rest.split("\r\n").next().unwrap());
+        let removal = removals.next().expect(&answer);
+        assert_eq!(
+            removal,
+            format!("{name}=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0"),
+            "whoever's it is"
+        );
+        assert_eq!(removals.next(), None);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

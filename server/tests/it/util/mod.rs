@@ -1,9 +1,13 @@
 //! What the tests stand on.
 
+mod nginx;
+mod proxy;
 mod redis;
 mod server;
 mod socket;
 
+pub(crate) use nginx::Nginx;
+pub(crate) use proxy::Proxy;
 pub(crate) use redis::RedisServer;
 pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;

@@ -23,10 +23,33 @@ impl RedisServer {
         server
     }
 
+    /// One that is a Sentinel.
+    pub(crate) async fn start_sentinel() -> Self {
+        let port = super::free_port();
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self { url: format!("redis://127.0.0.1:{port}"), port, process: None, folder };
+        let file = server.folder.path().join("sentinel.conf");
+        std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n")).unwrap();
+        server.run(&[file.to_str().unwrap(), "--sentinel"]).await;
+        server
+    }
+
     /// Starts it again on the same port.
     pub(crate) async fn restart(&mut self) {
+        let port = self.port.to_string();
+        let data = self.data();
+        std::fs::create_dir_all(&data).unwrap();
+        let data = data.to_str().unwrap();
+        self.run(&["--port", &port, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", data]).await;
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    async fn run(&mut self, arguments: &[&str]) {
         let process = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
+            .args(arguments)
             .current_dir(self.folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -63,6 +86,32 @@ impl RedisServer {
         Client::open(self.url.as_str()).unwrap()
     }
 
+    /// Its address for a user of its own.
+    pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
+        self.url.replace("redis://", &format!("redis://{user}:{password}@"))
+    }
+
+    /// Any command, its words separated by blanks.
+    pub(crate) async fn command(&self, words: &str) -> redis::RedisResult<redis::Value> {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut words = words.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.query_async(&mut connection).await
+    }
+
+    /// Its disk is gone: it refuses to write, and to be pinged, and says MISCONF.
+    pub(crate) async fn lose_the_disk(&self) {
+        std::fs::remove_dir(self.data()).unwrap();
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let _: () = redis::cmd("CONFIG").arg("SET").arg("save").arg("1 1").query_async(&mut connection).await.unwrap();
+        self.command("SET something 1").await.unwrap();
+        self.command("BGSAVE").await.unwrap();
+        eventually("Redis notices", || async { self.command("SET something 2").await.err() }).await;
+    }
+
     pub(crate) async fn publish(&self, channel: &str, message: &str) -> usize {
         let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
         connection.publish(channel, message).await.unwrap()
@@ -95,7 +144,7 @@ impl RedisServer {
     pub(crate) async fn listen(&self, channel: &str) -> Listener {
         let mut pubsub = self.client().get_async_pubsub().await.unwrap();
         pubsub.subscribe(channel).await.unwrap();
-        let (sender, messages) = tokio::sync::mpsc::channel(10_000);
+        let (sender, messages) = tokio::sync::mpsc::channel(100_000);
         let task = tokio::spawn(async move {
             let mut stream = pubsub.into_on_message();
             while let Some(message) = stream.next().await {
@@ -120,6 +169,17 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// All that has come, once nothing comes any more.
+    pub(crate) async fn rest(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Ok(Some(message)) =
+            tokio::time::timeout(std::time::Duration::from_millis(500), self.messages.recv()).await
+        {
+            all.push(message);
+        }
+        all
+    }
+
     pub(crate) async fn next(&mut self) -> String {
         tokio::time::timeout(super::PATIENCE, self.messages.recv())
             .await

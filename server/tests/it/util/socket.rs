@@ -39,6 +39,11 @@ impl Socket {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
+    /// Sends a frame as it is; the network's error where the server has hung up.
+    pub(crate) async fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.0.send(message).await
+    }
+
     /// The next message that is no ping.
     async fn next(&mut self) -> Message {
         loop {

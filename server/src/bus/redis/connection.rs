@@ -1,0 +1,68 @@
+//! The publisher's connection, and how it is asked.
+
+use super::{ANSWER_TIMEOUT, Retry, answered};
+use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, ServerError, Value, aio::MultiplexedConnection};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// A new connection that is not answered for so long may be dead as well.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Connection {
+    pub(super) redis: MultiplexedConnection,
+    /// By which Redis knows it, if it tells.
+    pub(super) id: Option<i64>,
+}
+
+/// What a pipeline published.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    Probe,
+    Status,
+    Ticks { first: u64, count: usize },
+}
+
+pub(super) type Answer = (What, RedisResult<Vec<Value>>);
+
+pub(super) async fn connect(client: &Client) -> RedisResult<Connection> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
+    let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let id = match answered(redis::cmd("CLIENT").arg("ID").query_async(&mut redis)).await {
+        Ok(id) => Some(id),
+        Err(error) if error.code().is_some() => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Connection { redis, id })
+}
+
+/// A new connection, once Redis answered on it whether it takes what is published. It answers when it goes on after a pause; the
+/// old connection is then answered as well.
+pub(super) async fn probe(client: Client, channel: String) -> RedisResult<Connection> {
+    let asked = async {
+        let mut connection = connect(&client).await?;
+        match redis::cmd("PUBLISH").arg(channel).arg("").query_async::<Value>(&mut connection.redis).await {
+            Err(error) if error.code().is_none() => Err(error),
+            _ => Ok(connection),
+        }
+    };
+    match timeout(PROBE_TIMEOUT, asked).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
+            sleep(Retry::LONGEST).await;
+            Err(error)
+        }
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
+}
+
+pub(super) async fn ask(mut redis: MultiplexedConnection, what: What, pipeline: Pipeline) -> Answer {
+    let count = pipeline.len();
+    (what, redis.send_packed_commands(&pipeline, 0, count).await)
+}
+
+pub(super) fn error_of(value: Option<&Value>) -> Option<&ServerError> {
+    match value {
+        Some(Value::ServerError(error)) => Some(error),
+        _ => None,
+    }
+}

@@ -1,0 +1,225 @@
+//! What the tasks of the bus know of Redis, told to the inbox when it changes.
+
+use super::transit::Transit;
+use crate::{
+    bus::{Role, mailbox::Outbox},
+    text::{self, tidy},
+};
+use app::model::{
+    status::{BusKind, BusStatus, RejectionCount},
+    time::UnixMillis,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, interval};
+use tracing::{info, warn};
+
+/// Counters and the lag are told so often at most.
+const TELL_INTERVAL: Duration = Duration::from_millis(250);
+/// From here on ticks are late enough to say so, until they are below half of it.
+const LATE: Duration = Duration::from_secs(1);
+/// Different words of one trouble that are logged.
+const LOGGED_MAX: usize = 4;
+
+pub(super) struct Health {
+    known: Mutex<Known>,
+    outbox: Outbox,
+    transit: Arc<Transit>,
+}
+
+/// What can be wrong, each by itself.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// Redis takes ticks.
+    Publishing,
+    /// Redis delivers ticks.
+    Subscription,
+    /// Redis keeps the status.
+    Status,
+}
+
+struct Known {
+    publishing: Trouble,
+    subscription: Trouble,
+    status: Trouble,
+    /// When Redis last took anything.
+    confirmed_at: UnixMillis,
+    lag: Option<Duration>,
+    is_late: bool,
+    conflated_ticks_total: u64,
+    unpublished_ticks_total: u64,
+    missed_ticks_total: u64,
+    rejected_total: u64,
+    last_rejection: Option<String>,
+    /// By reason; there are eight.
+    rejections: BTreeMap<&'static str, u64>,
+    /// Something is not told yet.
+    changed: bool,
+}
+
+impl Known {
+    fn status(&self) -> BusStatus {
+        let trouble = self.subscription.words.as_ref().or(self.publishing.words.as_ref());
+        let late =
+            || self.lag.filter(|_| self.is_late).map(|lag| format!("Redis is {:.1} s behind", lag.as_secs_f64()));
+        let millis = |lag: Duration| u32::try_from(lag.as_millis()).unwrap_or(u32::MAX);
+        BusStatus {
+            kind: BusKind::Redis,
+            connected: trouble.is_none(),
+            reason: trouble.cloned().or_else(late),
+            conflated_ticks_total: self.conflated_ticks_total,
+            rejected_total: self.rejected_total,
+            last_rejection: self.last_rejection.clone(),
+            rejections: self
+                .rejections
+                .iter()
+                .map(|(reason, total)| RejectionCount { reason: (*reason).to_owned(), total: *total })
+                .collect(),
+            unpublished_ticks_total: self.unpublished_ticks_total,
+            not_publishing_since: self.publishing.words.is_some().then_some(self.confirmed_at),
+            missed_ticks_total: self.missed_ticks_total,
+            lag_ms: self.lag.map(millis),
+            status_trouble: self.status.words.clone(),
+        }
+    }
+
+    /// A changed lag is news when a reader would act on it, and not with every millisecond.
+    fn take_lag(&mut self, lag: Option<Duration>) {
+        let is_late = lag.is_some_and(|lag| lag >= if self.is_late { LATE / 2 } else { LATE });
+        let difference = lag.unwrap_or_default().abs_diff(self.lag.unwrap_or_default());
+        let is_news = difference > (self.lag.unwrap_or_default() / 4).max(Duration::from_millis(10));
+        if is_late != self.is_late || is_news || lag.is_some() != self.lag.is_some() {
+            (self.lag, self.is_late, self.changed) = (lag, is_late, true);
+        }
+    }
+}
+
+impl Health {
+    pub(super) fn new(outbox: Outbox, transit: Arc<Transit>, role: Role) -> Self {
+        let not_yet = || Some("connecting to Redis".to_owned());
+        let known = Known {
+            publishing: Trouble::new("Publishing to Redis", not_yet().filter(|_| role != Role::Watcher)),
+            subscription: Trouble::new("Subscribed to ticks on Redis", not_yet()),
+            status: Trouble::new("The status is kept on Redis", None),
+            confirmed_at: UnixMillis::now(),
+            lag: None,
+            is_late: false,
+            conflated_ticks_total: 0,
+            unpublished_ticks_total: 0,
+            missed_ticks_total: 0,
+            rejected_total: 0,
+            last_rejection: None,
+            rejections: BTreeMap::new(),
+            changed: false,
+        };
+        outbox.put_bus(known.status());
+        Self { known: Mutex::new(known), outbox, transit }
+    }
+
+    /// Tells counters and the lag while they change.
+    pub(super) async fn run(self: Arc<Self>, role: Role) {
+        let mut ticks = interval(TELL_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let (lag, missed) = (self.transit.lag(), self.transit.missed_total());
+            let mut known = self.lock();
+            let is_publishing = role != Role::Watcher && known.publishing.words.is_none();
+            known.take_lag(lag.filter(|_| is_publishing));
+            known.changed |= known.missed_ticks_total != missed;
+            known.missed_ticks_total = missed;
+            if std::mem::take(&mut known.changed) {
+                self.outbox.put_bus(known.status());
+            }
+        }
+    }
+
+    /// A part is well, or what is wrong with it. The same words again are counted and nothing else.
+    pub(super) fn set(&self, part: Part, words: Option<String>) {
+        let mut known = self.lock();
+        let trouble = match part {
+            Part::Publishing => &mut known.publishing,
+            Part::Subscription => &mut known.subscription,
+            Part::Status => &mut known.status,
+        };
+        if trouble.set(words) {
+            // Told under the lock, so that the tasks cannot overtake each other.
+            known.changed = false;
+            self.outbox.put_bus(known.status());
+        }
+    }
+
+    /// Redis took something just now.
+    pub(super) fn confirmed(&self) {
+        self.lock().confirmed_at = UnixMillis::now();
+    }
+
+    /// So many ticks will never be published.
+    pub(super) fn unpublished(&self, replaced: u64, lost: u64) {
+        if replaced + lost > 0 {
+            let mut known = self.lock();
+            known.conflated_ticks_total += replaced;
+            known.unpublished_ticks_total += replaced + lost;
+            known.changed = true;
+        }
+    }
+
+    pub(super) fn rejected(&self, reason: &'static str, why: String) {
+        let mut known = self.lock();
+        known.rejected_total += 1;
+        *known.rejections.entry(reason).or_default() += 1;
+        known.last_rejection = Some(tidy(&why, text::BYTES_MAX));
+        known.changed = true;
+    }
+
+    pub(super) fn status(&self) -> BusStatus {
+        self.lock().status()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is wrong with a part, said once.
+struct Trouble {
+    /// What is logged when it is over.
+    well: &'static str,
+    words: Option<String>,
+    since: Instant,
+    times: u64,
+    logged: Vec<String>,
+}
+
+impl Trouble {
+    fn new(well: &'static str, words: Option<String>) -> Self {
+        Self { well, words, since: Instant::now(), times: 0, logged: Vec::new() }
+    }
+
+    /// Answers whether anything is new.
+    fn set(&mut self, words: Option<String>) -> bool {
+        match &words {
+            Some(words) => {
+                if self.words.is_none() {
+                    (self.since, self.times) = (Instant::now(), 0);
+                    self.logged.clear();
+                }
+                self.times += 1;
+                if self.logged.len() < LOGGED_MAX && !self.logged.contains(words) {
+                    warn!("{words}");
+                    self.logged.push(words.clone());
+                }
+            }
+            None if self.words.is_some() && self.times > 0 => {
+                info!("{}, after {:.1} s and {} failures", self.well, self.since.elapsed().as_secs_f64(), self.times);
+            }
+            None if self.words.is_some() => info!("{}", self.well),
+            None => {}
+        }
+        let is_news = self.words != words;
+        self.words = words;
+        is_news
+    }
+}

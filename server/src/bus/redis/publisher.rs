@@ -1,0 +1,416 @@
+//! Publishes what the mailbox holds.
+//!
+//! Several pipelines are in flight, so that a Redis far away takes as many ticks as a near one. What it has not confirmed is
+//! known to the tick. While it takes none, the latest of each symbol waits and the others are counted; the first thing that is
+//! published after a trouble goes alone, as its proof.
+
+use super::{
+    ANSWER_TIMEOUT, Names, Retry, answered,
+    connection::{Answer, Connection, What, ask, connect, error_of, probe},
+    health::{Health, Part},
+    transit::Transit,
+    waiting::Waiting,
+    words, words_of, words_when_connecting,
+};
+use crate::bus::{
+    mailbox::{Delivery, Inbox},
+    wire,
+};
+use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+const PUBLISHES_PER_PIPELINE: usize = 500;
+/// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
+const PIPELINES_MAX: usize = 32;
+const STATUS_EXPIRY_SECONDS: u64 = 10;
+/// A connection on which nothing goes may be dead: so often it is tried.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// The time that a connection, once made, waits for our own subscription to come back too: what is published before it is
+/// handed over without the detour, and what the last connection left open is only then known.
+const SUBSCRIBER_WAIT: Duration = Duration::from_secs(2);
+/// While Redis takes none, ticks are taken out of the mailbox so often.
+const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
+/// A connection that did not answer while a new one was made and answered has so much time left.
+const LAST_CHANCE: Duration = Duration::from_millis(100);
+
+pub(super) struct Publisher {
+    client: Client,
+    names: Arc<Names>,
+    source: &'static str,
+    inbox: Inbox,
+    health: Arc<Health>,
+    transit: Arc<Transit>,
+
+    delivery: Delivery,
+    /// Ticks in order, sent up to `sent`; the first of them was published at `since`.
+    queue: Vec<Tick>,
+    sent: usize,
+    since: Instant,
+    /// The latest of each symbol, while `proven_at` is `None`.
+    waiting: Waiting,
+    status: Option<Arc<StatusReport>>,
+    json: String,
+    /// Since when Redis takes what is published.
+    proven_at: Option<Instant>,
+    /// It was asked whether it does: at the begin of a connection, and when nothing else was published for a while.
+    probed: bool,
+    /// It does not, so that ticks wait and are conflated.
+    in_trouble: bool,
+    /// It refused a tick, and took none since.
+    refused: bool,
+    /// The next tick is tried then.
+    hold_until: Instant,
+    retry: Retry,
+}
+
+/// How a connection ended.
+enum Ended {
+    Failed(RedisError),
+    /// It does not answer, and this one does.
+    Replaced(Connection),
+}
+
+impl Publisher {
+    pub(super) fn new(
+        client: Client,
+        names: Arc<Names>,
+        source: &'static str,
+        inbox: Inbox,
+        health: Arc<Health>,
+        transit: Arc<Transit>,
+    ) -> Self {
+        Self {
+            client,
+            names,
+            source,
+            inbox,
+            health,
+            transit,
+            delivery: Delivery::default(),
+            queue: Vec::new(),
+            sent: 0,
+            since: Instant::now(),
+            waiting: Waiting::default(),
+            status: None,
+            json: String::new(),
+            proven_at: None,
+            probed: false,
+            in_trouble: false,
+            refused: false,
+            hold_until: Instant::now(),
+            retry: Retry::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut next = None;
+        loop {
+            let connection = match next.take() {
+                Some(connection) => Ok(connection),
+                None => connect(&self.client).await,
+            };
+            let why = match connection {
+                Ok(connection) => {
+                    self.settle().await;
+                    match self.publish(&connection).await {
+                        Ended::Failed(error) => words(&error),
+                        Ended::Replaced(connection) => {
+                            next = Some(connection);
+                            continue;
+                        }
+                    }
+                }
+                Err(error) => words_when_connecting(&error),
+            };
+            self.trouble(format!("Redis does not take ticks: {why}"));
+            self.absorb();
+            self.retry.wait().await;
+            self.absorb();
+        }
+    }
+
+    /// What the last connection left open: Redis took what our own subscription saw. The rest waits again.
+    async fn settle(&mut self) {
+        // Without a subscription all that was not confirmed counts as not taken.
+        let _ = timeout(SUBSCRIBER_WAIT, self.transit.barrier()).await;
+        let (_, back) = self.transit.take_back();
+        let replaced = self.waiting.put_older(&back);
+        self.health.unpublished(replaced, 0);
+    }
+
+    /// Publishes until Redis fails.
+    async fn publish(&mut self, connection: &Connection) -> Ended {
+        let mut answers = FuturesOrdered::new();
+        // When Redis last answered, or was asked after it had answered everything.
+        let mut heard = Instant::now();
+        self.probed = false;
+        loop {
+            while answers.len() < PIPELINES_MAX
+                && let Some((what, pipeline)) = self.next(answers.is_empty())
+            {
+                if answers.is_empty() {
+                    heard = Instant::now();
+                }
+                answers.push_back(ask(connection.redis.clone(), what, pipeline));
+            }
+            let has_asked = !answers.is_empty();
+            let (what, answer) = tokio::select! {
+                Some(answer) = answers.next() => answer,
+                () = self.inbox.take(&mut self.delivery), if self.may_receive() => {
+                    self.receive();
+                    continue;
+                }
+                () = sleep_until(self.hold_until), if self.is_held() => continue,
+                () = sleep_until(heard + IDLE_INTERVAL), if !has_asked && self.proven_at.is_some() => {
+                    self.probed = false;
+                    continue;
+                }
+                () = sleep_until(heard + ANSWER_TIMEOUT), if has_asked => {
+                    match self.wait_for_life(connection, &mut answers).await {
+                        Ok(answer) => answer,
+                        Err(ended) => return ended,
+                    }
+                }
+            };
+            heard = Instant::now();
+            let values = match answer {
+                Ok(values) => values,
+                Err(error) => return Ended::Failed(error),
+            };
+            if let Err(refused_from) = self.take_answer(what, &values)
+                && let Err(error) = self.take_refusal(refused_from, &values, &mut answers).await
+            {
+                return Ended::Failed(error);
+            }
+        }
+    }
+
+    /// What goes next: the status, then ticks in order. As long as nothing was taken, one thing alone.
+    fn next(&mut self, is_idle: bool) -> Option<(What, Pipeline)> {
+        if self.proven_at.is_none() && !is_idle {
+            return None;
+        }
+        if !self.probed && self.hold_until <= Instant::now() {
+            self.probed = true;
+            let mut pipeline = redis::pipe();
+            pipeline.publish(&self.names.probe, "");
+            return Some((What::Probe, pipeline));
+        }
+        if let Some(status) = self.status.take() {
+            return Some((What::Status, self.status_pipeline(&status)));
+        }
+        if self.sent == self.queue.len() {
+            self.load();
+        }
+        let ticks = &self.queue[self.sent..];
+        let ticks = &ticks[..ticks.len().min(PUBLISHES_PER_PIPELINE)];
+        if ticks.is_empty() {
+            return None;
+        }
+        let mut pipeline = Pipeline::with_capacity(ticks.len());
+        for tick in ticks {
+            self.json.clear();
+            wire::write_tick(tick, self.source, &mut self.json);
+            pipeline.publish(&self.names.ticks, &self.json);
+        }
+        let (first, count) = (self.transit.send(ticks, self.since), ticks.len());
+        self.sent += count;
+        Some((What::Ticks { first, count }, pipeline))
+    }
+
+    /// Fills the queue from what waits.
+    fn load(&mut self) {
+        (self.sent, self.since) = (0, Instant::now());
+        self.queue.clear();
+        if self.proven_at.is_some() {
+            self.waiting.drain(&mut self.queue);
+        } else if self.hold_until <= Instant::now() {
+            self.queue.extend(self.waiting.pop());
+        }
+    }
+
+    fn status_pipeline(&mut self, status: &StatusReport) -> Pipeline {
+        let mut status = status.clone();
+        status.head.bus = self.health.status();
+        let json = serde_json::to_string(&status).unwrap_or_default();
+        let mut pipeline = redis::pipe();
+        pipeline.set_ex(&self.names.status, &json, STATUS_EXPIRY_SECONDS).publish(&self.names.status, &json);
+        pipeline
+    }
+
+    /// While Redis takes ticks, those that are not sent yet come first. While it does not, all that come are conflated. At the
+    /// very start neither is known, and they stay where they are.
+    fn may_receive(&self) -> bool {
+        match self.proven_at {
+            Some(_) => self.sent == self.queue.len() && self.waiting.is_empty(),
+            None => self.in_trouble,
+        }
+    }
+
+    /// Is there something that is tried only later?
+    fn is_held(&self) -> bool {
+        let has_something = !self.waiting.is_empty() || !self.probed;
+        self.proven_at.is_none() && has_something && self.hold_until > Instant::now()
+    }
+
+    /// The mailbox was emptied.
+    fn receive(&mut self) {
+        let delivery = &mut self.delivery;
+        if let Some(status) = delivery.status.take() {
+            self.status = Some(status);
+        }
+        if self.proven_at.is_none() {
+            let lost = delivery.lost;
+            let replaced = self.waiting.absorb(delivery) - lost;
+            self.health.unpublished(replaced, lost);
+            return;
+        }
+        let replaced = delivery.conflated.iter().map(|(_, count)| u64::from(*count) - 1).sum();
+        self.health.unpublished(replaced, delivery.lost);
+        self.queue.clear();
+        std::mem::swap(&mut self.queue, &mut delivery.ticks);
+        self.queue.extend(delivery.conflated.drain(..).map(|(tick, _)| tick));
+        self.sent = 0;
+        let waited_ms = delivery.since.map_or(0, |since| UnixMillis::now().millis_since(since));
+        let waited = Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0));
+        self.since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
+    }
+
+    /// Takes out of the mailbox what is there, while nothing can be sent.
+    fn absorb(&mut self) {
+        if self.inbox.take_now(&mut self.delivery) {
+            self.receive();
+        }
+    }
+
+    /// Redis takes no ticks: what is not sent waits.
+    fn trouble(&mut self, words: String) {
+        self.health.set(Part::Publishing, Some(words));
+        self.in_trouble = true;
+        if self.proven_at.take().is_some_and(|since| since.elapsed() > Retry::LONGEST * 2) {
+            self.retry.reset();
+        }
+        let replaced = self.waiting.put(&self.queue[self.sent..]);
+        self.health.unpublished(replaced, 0);
+        self.queue.clear();
+        self.sent = 0;
+    }
+
+    /// Redis answered. `Err` with the first of the ticks that it refused.
+    fn take_answer(&mut self, what: What, values: &[Value]) -> Result<(), usize> {
+        match what {
+            What::Probe => match error_of(values.first()) {
+                None if !self.refused => self.proven(),
+                // A user may be confined to the channels that are needed: then these tell.
+                Some(error) if !error.details().is_some_and(|words| words.contains("channel")) => {
+                    self.tell_refusal(error);
+                }
+                _ => self.in_trouble = true,
+            },
+            What::Status => {
+                let words = |what: &str, error| format!("Redis does not {what} the status: {}", words_of(error));
+                let (kept, published) = (error_of(values.first()), error_of(values.get(1)));
+                let trouble = kept.map(|error| words("keep", error)).or(published.map(|error| words("publish", error)));
+                self.health.set(Part::Status, trouble);
+                match published {
+                    None if !self.refused => self.proven(),
+                    Some(error) if self.proven_at.is_none() => self.tell_refusal(error),
+                    _ => {}
+                }
+            }
+            What::Ticks { first, count } => {
+                let taken = values.iter().position(|value| error_of(Some(value)).is_some()).unwrap_or(count);
+                self.transit.confirm(first + taken as u64);
+                if taken < count {
+                    return Err(taken);
+                }
+                self.refused = false;
+                self.proven();
+            }
+        }
+        Ok(())
+    }
+
+    fn proven(&mut self) {
+        self.health.confirmed();
+        self.in_trouble = false;
+        self.hold_until = Instant::now();
+        if self.proven_at.is_none() {
+            self.proven_at = Some(Instant::now());
+            self.health.set(Part::Publishing, None);
+        }
+    }
+
+    fn tell_refusal(&mut self, error: &ServerError) {
+        self.trouble(format!("Redis does not take ticks: {}", words_of(error)));
+        self.hold_until = Instant::now() + self.retry.next();
+        self.probed = self.refused;
+    }
+
+    /// Redis refused ticks from a place in this answer on: what is in flight behind them is answered too, and what was not
+    /// taken waits again.
+    async fn take_refusal(
+        &mut self,
+        refused_from: usize,
+        values: &[Value],
+        answers: &mut FuturesOrdered<impl Future<Output = Answer>>,
+    ) -> RedisResult<()> {
+        let is_taken = |value: &Value| error_of(Some(value)).is_none();
+        let mut taken: Vec<bool> = values[refused_from..].iter().map(is_taken).collect();
+        self.refused = true;
+        while let Some((what, values)) = answered(async { Ok(answers.next().await) }).await? {
+            let values = values?;
+            match what {
+                What::Ticks { .. } => taken.extend(values.iter().map(is_taken)),
+                What::Status | What::Probe => self.take_answer(what, &values).unwrap_or_default(),
+            }
+        }
+        let (_, mut back) = self.transit.take_back();
+        // As it happens rarely that some are taken after one was refused, they are told apart only here.
+        let mut behind = taken.split_off(taken.len().saturating_sub(back.len())).into_iter();
+        back.retain(|_| !behind.next().unwrap_or(false));
+        if let Some(error) = error_of(values.get(refused_from)) {
+            self.tell_refusal(error);
+        }
+        let replaced = self.waiting.put_older(&back);
+        self.health.unpublished(replaced, 0);
+        Ok(())
+    }
+
+    /// Redis does not answer. It may do so yet: it was paused, or busy. Or the connection is dead without a word, which a new
+    /// one tells, on which Redis takes what is published.
+    async fn wait_for_life(
+        &mut self,
+        connection: &Connection,
+        answers: &mut FuturesOrdered<impl Future<Output = Answer>>,
+    ) -> Result<Answer, Ended> {
+        self.trouble("Redis does not take ticks: it did not answer within 2 s".to_owned());
+        let mut absorb = interval(ABSORB_INTERVAL);
+        loop {
+            let probe = probe(self.client.clone(), self.names.probe.clone());
+            tokio::pin!(probe);
+            let new = loop {
+                tokio::select! {
+                    Some(answer) = answers.next() => return Ok(answer),
+                    new = &mut probe => break new,
+                    _ = absorb.tick() => self.absorb(),
+                }
+            };
+            let Ok(new) = new else { continue };
+            if let Ok(Some(answer)) = timeout(LAST_CHANCE, answers.next()).await {
+                return Ok(answer);
+            }
+            // So that what is under way to Redis comes to nothing, and can be sent again. Where this is not allowed, the old
+            // connection is dead all the same.
+            if let Some(id) = connection.id {
+                let mut redis = new.redis.clone();
+                let _: RedisResult<Value> =
+                    answered(redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id).query_async(&mut redis)).await;
+            }
+            return Err(Ended::Replaced(new));
+        }
+    }
+}
