@@ -93,6 +93,8 @@ pub async fn serve(
             places.caught_up().await;
         }
     }
+    // Who comes now is refused, and does not wait for what is left to end.
+    drop(listener);
     connections.close();
     connections.wait().await;
 }
