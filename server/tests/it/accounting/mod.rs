@@ -142,25 +142,32 @@ impl Books {
             let numbers = self.seen.lock().unwrap().redis[symbol].clone();
             assert!(numbers == Vec::from_iter(1..=*count), "{symbol} on Redis: {} of {count}", numbers.len());
         }
-        self.agree_but_for_redis().await;
+        self.agree_that_the_page_has(&sent).await;
     }
 
-    /// The same for all but the subscriber of Redis.
-    async fn agree_but_for_redis(&self) {
-        let sent = self.provider.sent();
+    /// What came over Redis, as counts.
+    fn counts_on_redis(&self) -> Counts {
+        let seen = self.seen.lock().unwrap();
+        seen.redis.iter().map(|(symbol, numbers)| (symbol.clone(), numbers.len() as u64)).collect()
+    }
+
+    /// Both sockets have these counts, and the latest prices; status and history have what was sent.
+    async fn agree_that_the_page_has(&self, counts: &Counts) {
+        let sum = |counts: &Counts| counts.values().sum::<u64>();
         let seen = || self.seen.lock().unwrap().clone();
-        eventually("everybody has counted as much as was sent", || async {
+        eventually("everybody has counted as much as there is", || async {
             let seen = seen();
-            (seen.json >= sent && seen.binary >= sent && self.of_history().await >= self.sent_to()).then_some(())
+            let sockets = [&seen.json, &seen.binary].into_iter().all(|seen| sum(seen) >= sum(counts));
+            (sockets && self.of_history().await >= self.sent_to()).then_some(())
         })
         .await;
         let seen = seen();
-        for (symbol, count) in &sent {
+        for (symbol, count) in &self.provider.sent() {
             assert_eq!(seen.prices[symbol], *count, "the latest price of {symbol}");
         }
-        assert_eq!(seen.json, sent, "what a JSON client added up");
-        assert_eq!(seen.json_totals, sent, "what a JSON client was told");
-        assert_eq!(seen.binary, sent, "the rows of the page");
+        assert_eq!(seen.json, *counts, "what a JSON client added up");
+        assert_eq!(seen.json_totals, *counts, "what a JSON client was told");
+        assert_eq!(seen.binary, *counts, "the rows of the page");
         assert_eq!(self.of_status().await, self.sent_to(), "the status");
         assert_eq!(self.of_history().await, self.sent_to(), "history");
     }
