@@ -42,7 +42,7 @@ fn text(bytes: &[u8]) -> Result<&str, Problem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let number = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Problem::new(".env", None, format!("a text in UTF-8 (line {number})"))
+        Problem::new(".env", None, format!("UTF-8 text (line {number})"))
     })
 }
 
@@ -283,7 +283,7 @@ mod tests {
             assert_eq!(read(text), Err(vec![expected.to_owned()]), "{text:?}");
         }
         let latin = read_env_file(b"A=1\nB=\xe4", &BTreeMap::new()).expect_err("not UTF-8");
-        assert_eq!(latin[0].to_string(), ".env: expected a text in UTF-8 (line 2)");
+        assert_eq!(latin[0].to_string(), ".env: expected UTF-8 text (line 2)");
         assert_eq!(read("nothing\nA=$b\nC=1").map_err(|problems| problems.len()), Err(2), "all at once");
     }
 

@@ -62,7 +62,7 @@ fn reading_the_providers_frames_allocates_nothing() {
     for (n, tick) in ticks(500).iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
         let (symbol, price) = (tick.symbol, tick.price);
-        // massive.md, section 3: trades, bars and quotes by turns.
+        // As `docs/provider.md` has them: trades, bars and quotes by turns.
         let _ = match n % 3 {
             0 => write!(
                 text,

@@ -1,4 +1,4 @@
-//! The gap ledger's record: one outage of one connection (spec M5).
+//! The gap ledger's record: one outage of one connection.
 
 use crate::model::{connection::ConnectionId, health::LossKind, market::Calendar, time::UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -66,12 +66,12 @@ impl GapCause {
             Self::Unreachable => "unreachable",
             Self::Dropped => "dropped",
             Self::Closed => "closed by the provider",
-            Self::Silent => "silent, not even a pong",
+            Self::Silent => "no reply to pings",
             Self::KeyRefused => "key refused",
             Self::TooManyConnections => "connection limit",
             Self::SlowConsumer => "slow consumer",
-            Self::ForceDisconnect => "forced off",
-            Self::NothingSubscribed => "nothing subscribed",
+            Self::ForceDisconnect => "disconnected by the provider's operator",
+            Self::NothingSubscribed => "no subscription acknowledged",
             Self::Mute => "mute",
             Self::Configuration => "configuration changed",
             Self::Reported => "reported down",

@@ -1,4 +1,4 @@
-//! A test per line of the table in massive.md §2.
+//! A test for each line of the table in `docs/provider.md`, "Handshake and status messages".
 
 use super::*;
 

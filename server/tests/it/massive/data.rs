@@ -1,4 +1,4 @@
-//! What the data is like (`massive.md`, section 3): odd events, large frames, bars sent again, halts.
+//! What the data is like (`docs/provider.md`, "Events"): odd events, large frames, bars sent again, halts.
 
 use super::{Rig, hasty, plan, sharp};
 use crate::util::eventually;

@@ -1,4 +1,4 @@
-//! How connections end (`massive.md`, section 2), and that each end is one loss, one wait, one attempt.
+//! How connections end (`docs/provider.md`, "Handshake and status messages"), and that each end is one loss, one wait, one attempt.
 
 use super::{Rig, hasty, plan, sharp, three};
 use app::model::{

@@ -1,4 +1,4 @@
-//! The first table of `massive.md`, section 2: keys, plans, acknowledgements, the account's limit.
+//! The table of `docs/provider.md`, "Handshake and status messages": keys, plans, acknowledgements, the account's limit.
 
 use super::{Rig, hasty, plan, sharp, three};
 use app::model::{

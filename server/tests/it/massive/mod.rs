@@ -1,4 +1,4 @@
-//! The connection manager against everything that the provider is known to do: a test for each row of `massive.md`, over
+//! The connection manager against everything that the provider is known to do: a test for each row of `docs/provider.md`, over
 //! real sockets to the simulated market, with less patience than production has.
 //!
 //! Beyond this module: what no fault can make our client do (send no key, subscribe twice) is tested where messages are

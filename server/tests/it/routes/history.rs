@@ -1,4 +1,4 @@
-//! History over the API: what is asked for, what comes, and who may (spec M3 to M5).
+//! History over the API: what is asked for, what comes, and who may.
 
 use crate::util::{Client, PATIENCE, Socket, TestServer, eventually};
 use app::model::{

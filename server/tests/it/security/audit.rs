@@ -160,7 +160,7 @@ async fn the_page_shows_the_log_with_filters_and_without_running_what_strangers_
     let refused = admin.get("/admin/audit?outcome=refused&from=-1h", 200).await;
     assert!(refused.contains("data-outcome=\"refused\"") && !refused.contains("data-outcome=\"ok\""), "{refused}");
     assert!(admin.get("/admin/audit?from=soon", 200).await.contains("expected a time like"));
-    assert!(admin.get("/admin/audit?actor=nobody@x", 200).await.contains("No record fits"));
+    assert!(admin.get("/admin/audit?actor=nobody@x", 200).await.contains("No matching records"));
     let attack = admin.get("/admin/audit?actor=%22%3E%3Cscript%3Ealert(2)%3C/script%3E", 200).await;
     assert!(!attack.contains("<script>alert(2)"), "{attack}");
     assert_eq!(server.stranger().redirect("/admin/audit").await, "/login?next=%2Fadmin%2Faudit");
