@@ -6,7 +6,7 @@
 //!                          └── refused? then what ran before runs on
 //! ```
 //!
-//! A bad setting of one connection leaves that connection as it was; with any other problem nothing is taken over at all.
+//! A bad setting of one connection leaves that connection as it was; with any other problem nothing is applied at all.
 //! What is read only at a start is named. One refresh at a time, and it goes on to its end whoever stops waiting for it.
 
 use crate::{

@@ -144,7 +144,7 @@ fn quoted(text: &str, quote: char) -> Result<(Vec<Piece>, usize), String> {
     let behind = text[end + 1..].split('\n').next().unwrap_or_default();
     let rest = behind.trim();
     if !(rest.is_empty() || rest.starts_with('#') && behind.starts_with(char::is_whitespace)) {
-        return Err(format!("nothing behind the closing {quote}, or no quotes at all"));
+        return Err(format!("nothing after the closing {quote}, or no quotes at all"));
     }
     let inner = text[1..end].replace("\r\n", "\n");
     let pieces = if quote == '\'' {
@@ -270,7 +270,7 @@ mod tests {
             ("\n\nsecret", ".env: expected NAME=value, with a name of letters, digits and `_` (line 3)"),
             ("A: secret=x", ".env: expected NAME=value, with a name of letters, digits and `_` (line 1)"),
             ("A=1\nB='secret\n", ".env: expected a closing ' for the one that begins the value (line 2, B)"),
-            ("A=\"secret\"x", ".env: expected nothing behind the closing \", or no quotes at all (line 1, A)"),
+            ("A=\"secret\"x", ".env: expected nothing after the closing \", or no quotes at all (line 1, A)"),
             (
                 "A='1\n2'\nB=secret$x",
                 ".env: expected single quotes around a value with a `$`, or ${NAME} for another variable (line 3, B)",

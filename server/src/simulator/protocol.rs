@@ -69,7 +69,7 @@ impl FromStr for Channel {
 
 /// A prefix that no channel has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no channel; accepted: {list}", list = Channel::accepted())]
+#[error("{0:?} is not a channel; accepted: {list}", list = Channel::accepted())]
 pub struct UnknownChannel(String);
 
 /// A channel and a symbol, `T.AAPL`, or all symbols, `T.*`.

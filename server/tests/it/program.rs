@@ -45,7 +45,7 @@ fn every_bad_variable_is_named_at_once() {
             "FRAME_INTERVAL_MS=\"soon\": expected a whole number",
             "MARKET_FEED=\"radio\"",
             "LEPTOS_SITE_ADDR=\"here\"",
-            "DATABASE_URL: expected a file of SQLite",
+            "DATABASE_URL: expected an SQLite file",
             "ADMIN_EMAIL=\"boss\": expected an email",
             "ADMIN_PASSWORD: expected a stronger password: the password has 11 characters; at least 12 are needed",
             "UNIVERSES_FILE=\"/nonexistent.json\": cannot be read",

@@ -178,7 +178,7 @@ async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ing
     let error: Value = serde_json::from_str(&admin.get("/api/admin/nonesuch", 503).await).unwrap();
     assert_eq!(error["error"]["code"], "not_recorded");
     let page = admin.get("/admin/audit", 503).await;
-    assert!(page.contains("put on record") && page.contains("</html>"), "{page}");
+    assert!(page.contains("recorded in the audit log") && page.contains("</html>"), "{page}");
     let sign_in = server.stranger().try_sign_in(&email_of(Role::Super), PASSWORD, &[]).await;
     assert_eq!(sign_in.status().as_u16(), 503);
     assert!(sign_in.headers().get("set-cookie").is_none());
