@@ -1,4 +1,4 @@
-//! The whole server at rest: how soon it is there, what it holds, how fast the status API answers (spec N7).
+//! The whole server at rest: how soon it is there, what it holds, how fast the status API answers.
 
 use crate::{http::Connection, product::Product, provider::Provider, usage};
 use hdrhistogram::Histogram;

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Every symbol that the provider has, a bar each: what comes once a second with `A.*`.
 const UNIVERSE: usize = 11_000;
-/// Events in a frame (`massive.md`, section 6).
+/// Events in a frame (`docs/provider.md`, "Rates").
 const EVENTS_PER_FRAME: usize = 500;
 const BURSTS: usize = 20;
 const STREAM_SECONDS: usize = 50;
@@ -84,7 +84,7 @@ fn parse() -> u64 {
     quickest.as_nanos() as u64 / UNIVERSE as u64
 }
 
-/// The bars of one second, of the form and size that the wire has.
+/// The bars of one second, of the form and size that the wire has (`docs/provider.md`, "Events").
 fn frames(second: usize) -> Vec<String> {
     // The last of them are of the present: what is far from now is no tick.
     static FIRST: LazyLock<i64> = LazyLock::new(|| UnixMillis::now().0 / 1000 * 1000 - 60_000);

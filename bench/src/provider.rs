@@ -98,7 +98,7 @@ impl Publish for Load {
             let tick = self.market.tick(n, now_us);
             let frame = &mut self.frames[self.readers[(n % self.scenario.symbols) as usize]];
             frame.push(if frame.is_empty() { '[' } else { ',' });
-            // As massive.md has a trade.
+            // A trade as `docs/provider.md` has it.
             let _ = write!(
                 frame,
                 r#"{{"ev":"T","sym":"{}","x":4,"i":"{n}","z":3,"p":{},"s":{},"c":[0,12],"t":{},"q":{n}}}"#,

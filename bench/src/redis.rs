@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The channel of `contracts.md`.
+/// The channel that TickStock publishes ticks on.
 pub(crate) const CHANNEL: &str = "tickstock:market:ticks";
 const PATIENCE: Duration = Duration::from_secs(20);
 

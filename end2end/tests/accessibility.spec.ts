@@ -17,7 +17,7 @@ test('all live, paused, folded, filtered, on a tape scrolled up, with the help a
   await expect.poll(() => monitor.tape(3).evaluate((tape) => tape.scrollTop), { timeout: 20_000 }).toBeGreaterThan(300);
   await monitor.tape(3).hover();
   await page.mouse.wheel(0, -150);
-  await expect(page.getByTestId('unseen-3')).toHaveText(/since$/);
+  await expect(page.getByTestId('unseen-3')).toHaveText(/ new$/);
   await monitor.filter(2).fill('nothing has this in its name');
   await monitor.table(1).focus();
   await page.keyboard.press('ArrowDown');
@@ -83,7 +83,7 @@ test('disabled connections, warnings, and what a refresh of the configuration di
   await page.getByTestId('refresh').click();
   const result = page.getByTestId('refresh-result');
   await expect(result).toContainText('Configuration');
-  await expect(result).not.toContainText('Reading');
+  await expect(result).not.toContainText('Reloading');
   await expectAccessible(page, 'disabled, warnings, refreshed');
   await result.getByTestId('refresh-close').click();
   await expect(result).toHaveText('');
@@ -133,7 +133,7 @@ test('signing in, and the pages that say no', async ({ page, complaints, startSe
 
   await complaints.during(answered(404), async () => {
     await page.goto(`${server.url}/no/such/page`);
-    await expect(page.getByText('Nothing is here')).toBeVisible();
+    await expect(page.getByText('Page not found')).toBeVisible();
     await expectAccessible(page, '404');
   });
   await server.addUser('someone@example.com', 'another long password', 'moderator');

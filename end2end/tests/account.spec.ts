@@ -45,8 +45,8 @@ for (const javaScriptEnabled of [true, false]) {
       const change = async (current: string, next: string) => {
         await page.getByLabel('Current password').fill(current);
         await page.getByLabel('New password', { exact: true }).fill(next);
-        await page.getByLabel('New password once more').fill(next);
-        await page.getByRole('button', { name: 'Change the password' }).click();
+        await page.getByLabel('Repeat new password').fill(next);
+        await page.getByRole('button', { name: 'Change password' }).click();
       };
       await change('not the password', OTHER);
       await expect(page.getByTestId('error')).toContainText('current password is wrong');

@@ -42,7 +42,7 @@ test('a bad setting and an unknown universe are said, and stop nothing else', as
   await monitor.expectTicking(3);
   await expect(monitor.config(3)).toContainText('no_such:universe');
   await expect(monitor.rows(3), 'the higher tier carries AAPL').toHaveCount(1);
-  await expect(monitor.config(3), 'and column 3 says so').toContainText('1 symbol is carried by connection 1');
+  await expect(monitor.config(3), 'and column 3 says so').toContainText('1 duplicate routed to connection 1 (higher priority)');
 });
 
 test('a refresh takes over what changed while the rest runs on, and says what it refused', async ({ page, openMonitor }) => {
@@ -70,7 +70,10 @@ test('a refresh takes over what changed while the rest runs on, and says what it
   expect(await states(), 'connection 1 was not touched').toEqual(['connected']);
   await result.getByTestId('refresh-close').click();
   await expect(result).toHaveText('');
-  await expect(page.getByTestId('refresh'), 'the keyboard goes on where it was').toBeFocused();
+  await expect(page.getByRole('main'), 'the keyboard goes on at the top of the page').toBeFocused();
+  await page.keyboard.press('Space');
+  await expect(monitor.pause, 'Space does what it always does').toHaveAttribute('data-paused', 'true');
+  await expect(result, 'and refreshes nothing').toHaveText('');
 });
 
 test('a refresh that changes nothing, one for the next start, and one that is not answered', async ({ page, complaints, openMonitor }) => {
@@ -83,13 +86,13 @@ test('a refresh that changes nothing, one for the next start, and one that is no
   await expect(result).toContainText('Nothing changed.');
   monitor.server.writeEnv({ METRICS_INTERVAL_MS: '500' });
   await refresh.click();
-  await expect(result).toContainText('Takes effect at the next start: METRICS_INTERVAL_MS');
+  await expect(result).toContainText('Takes effect after a restart: METRICS_INTERVAL_MS');
   await expect(result).toHaveAttribute('data-tone', 'info');
 
   complaints.expect(NETWORK_LOST);
   await page.route('**/config/refresh', async (route) => route.abort('connectionreset'));
   await refresh.click();
-  await expect(result).toContainText('The monitor does not answer.');
+  await expect(result).toContainText('The monitor is not responding.');
   await expect(result).toHaveAttribute('data-tone', 'bad');
   await page.unroute('**/config/refresh');
 
@@ -121,15 +124,15 @@ test('a column tells where its symbols come from, who carries what is listed twi
   for (const id of [1, 2, 3]) await page.getByTestId(`fold-configuration-${id}`).click();
   const entry = (id: number, term: string) => monitor.config(id).locator('.config-list > div', { has: page.getByText(term, { exact: true }) }).locator('dd');
 
-  await expect(entry(1, 'Universe key')).toHaveText('none set');
-  await expect(entry(1, 'Symbols from')).toHaveText('the symbol list');
+  await expect(entry(1, 'Universe key')).toHaveText('not set');
+  await expect(entry(1, 'Symbol source')).toHaveText('symbol list');
   await expect(entry(1, 'Priority')).toHaveText(/low/);
-  await expect(entry(1, 'Routing')).toContainText('is carried by the highest tier alone');
-  await expect(entry(1, 'Duplicates')).toHaveText(/^3 listed here, carried elsewhere: (AAPL|JPM|MSFT) by 2, (AAPL|JPM|MSFT) by 2, (AAPL|JPM|MSFT) by 2$/);
+  await expect(entry(1, 'Routing')).toContainText('is routed to the one with the highest priority');
+  await expect(entry(1, 'Duplicates')).toHaveText(/^3 routed to other connections: (AAPL|JPM|MSFT) to 2, (AAPL|JPM|MSFT) to 2, (AAPL|JPM|MSFT) to 2$/);
   await expect(monitor.rows(1), 'nothing is left to carry').toHaveCount(0);
 
   await expect(entry(2, 'Universe key')).toHaveText('dow30');
-  await expect(entry(2, 'Symbols from')).toHaveText('the universe key');
+  await expect(entry(2, 'Symbol source')).toHaveText('universe key');
   await expect(entry(2, 'Priority')).toHaveText(/high/);
   await expect(entry(2, 'Channels')).toHaveText('second bars (A), quotes (Q)');
   await expect(monitor.config(2).getByText('Duplicates', { exact: true })).toBeHidden();
@@ -158,6 +161,6 @@ test('switched off, page, API and socket are gone', async ({ page, request, comp
   expect((await request.get(`${server.url}/healthz`)).status()).toBe(200);
   complaints.expect(answered(404));
   await page.goto(`${server.url}/admin/websockets`);
-  await expect(page.getByRole('heading', { name: 'Nothing is here' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Page not found' })).toBeVisible();
   await expectAccessible(page, 'switched off');
 });

@@ -137,7 +137,7 @@ test('the first stop of the keyboard leads past the bar, and the help closes by 
   await expect(page.getByRole('main')).toBeFocused();
 
   await page.getByTestId('help').click();
-  const help = page.getByRole('dialog', { name: 'Keys and signs' });
+  const help = page.getByRole('dialog', { name: 'Keyboard shortcuts and legend' });
   await expect(help).toBeVisible();
   await help.getByRole('button', { name: 'Close' }).click();
   await expect(help).toBeHidden();

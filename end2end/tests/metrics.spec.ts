@@ -1,5 +1,5 @@
 import { expectAccessible } from '../fixtures/axe';
-import { NETWORK_LOST } from '../fixtures/errors';
+import { NETWORK_LOST, answered } from '../fixtures/errors';
 import { MetricsPage } from '../fixtures/metrics_page';
 import { MonitorPage } from '../fixtures/monitor_page';
 import { expect, test } from '../fixtures/test';
@@ -26,7 +26,7 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
   await expect(page).toHaveURL(/\/admin\/metrics$/);
   await metrics.goto();
   await metrics.waitUntilHydrated();
-  for (const [name, cause, end] of [['1-1', 'dropped', /\d\d:\d\d:\d\d/], ['2-1', 'connection limit', /open/], ['3-1', 'mute', /open/]] as const) {
+  for (const [name, cause, end] of [['1-1', 'dropped', /\d\d:\d\d:\d\d/], ['2-1', 'connection limit', /ongoing/], ['3-1', 'mute', /ongoing/]] as const) {
     await expect(metrics.gap(name)).toContainText(cause);
     await expect(metrics.gap(name).locator('td').nth(1)).toHaveText(end);
   }
@@ -43,10 +43,13 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
   await gap.getByRole('button', { name: 'Acknowledge' }).click();
   await expect(gap).toContainText(/admin@example.com.*filled from flat files/);
   await expect(gap.getByRole('textbox'), 'once').toHaveCount(0);
+  await expect(gap, 'the keyboard goes on at the gap').toBeFocused();
   await expect(page.getByTestId('timeline'), 'audited, and in the timeline').toContainText('gap acknowledge');
 
+  await metrics.gap('3-1').getByRole('textbox').fill('asked the prov');
   await metrics.server.control({ fault: 'clear', connection: 3 });
   await expect(metrics.gap('3-1').locator('td').nth(1), 'live').toHaveText(/\d\d:\d\d:\d\d/, { timeout: 20_000 });
+  await expect(metrics.gap('3-1').getByRole('textbox'), 'a note being written stays').toHaveValue('asked the prov');
   await expect(metrics.value('state', 3)).toHaveText('connected', { timeout: 20_000 });
 
   await page.getByTestId('table-latency').locator('summary').click();
@@ -171,7 +174,7 @@ test('a server that is gone is told, and its crash is a band when it is back', a
   await metrics.waitUntilHydrated();
   await complaints.during(NETWORK_LOST, async () => {
     await metrics.server.kill();
-    await expect(page.getByTestId('not-live')).toContainText(/does not answer.*as of \d\d:\d\d:\d\d UTC/, { timeout: 15_000 });
+    await expect(page.getByTestId('not-live')).toContainText(/is not responding.*as of \d\d:\d\d:\d\d UTC/, { timeout: 15_000 });
     await expect(metrics.freshness).toHaveText(/^As of \d\d:\d\d:\d\d UTC$/);
     await expectAccessible(page, 'full metrics, server gone');
     await metrics.server.startAgain();
@@ -179,4 +182,16 @@ test('a server that is gone is told, and its crash is a band when it is back', a
   });
   await expect(page.getByTestId('not-live')).toHaveCount(0);
   for (const id of [1, 2, 3]) await expect(metrics.gap(`${id}-1`)).toContainText('monitor not running', { timeout: 20_000 });
+});
+
+test('a page whose session has ended says so and asks no more', async ({ page, complaints, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor());
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  await complaints.during(answered(401), async () => {
+    await page.context().clearCookies();
+    await expect(page.getByTestId('not-live')).toContainText('Signed out.', { timeout: 10_000 });
+    const asked = page.waitForRequest(/\/api\/admin\//, { timeout: 5_000 }).then(() => true, () => false);
+    expect(await asked, 'a session that has ended does not come back by asking').toBe(false);
+  });
 });

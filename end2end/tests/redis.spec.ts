@@ -71,7 +71,7 @@ test('when Redis dies the page says so, and ticks resume within 3 s of its retur
   await redis.waitForSubscriber(client);
   await client.publish({ symbol: 'AAPL', price: 178.23 });
   await expect(monitor.price('AAPL')).toHaveText('178.23');
-  const bus = monitor.banner.getByText('The bus carries no ticks');
+  const bus = monitor.banner.getByText('No ticks are arriving over Redis');
   await expect(bus).toBeHidden();
 
   client.close();

@@ -73,7 +73,7 @@ test('an address that leads nowhere shows the way to the dashboard, or to the si
   const monitor = await openMonitor();
   const leave = async () => {
     await complaints.during(answered(404), async () => page.goto(`${monitor.server.url}/no/such/page`));
-    await page.getByRole('link', { name: 'To the dashboard' }).click();
+    await page.getByRole('link', { name: 'Go to the dashboard' }).click();
   };
   await leave();
   await monitor.waitUntilHydrated();
@@ -113,7 +113,7 @@ test('when the program cannot be had the page stands still and says so', async (
   complaints.expect(/wasm|WebAssembly/i);
   await page.route('**/*.wasm', async (route) => route.fulfill({ status: 404 }));
   await page.reload();
-  await expect(page.getByRole('note')).toContainText('The live view is not running.');
+  await expect(page.getByRole('note')).toContainText('Live updates are not running.');
   const dimmed = await page.evaluate(() => {
     const sample = document.body.appendChild(document.createElement('i'));
     sample.style.color = 'var(--dimmed)';
@@ -129,7 +129,7 @@ test('a server that says nothing is missed, though the socket is open', async ({
   complaints.expect(NETWORK_LOST);
   monitor.server.freeze();
   await expect(monitor.link).toHaveAttribute('data-state', 'lost', { timeout: 10_000 });
-  await expect(monitor.banner).toContainText(/The link to the monitor is lost.*as of \d\d:\d\d:\d\d UTC/);
+  await expect(monitor.banner).toContainText(/Connection to the monitor lost.*as of \d\d:\d\d:\d\d UTC/);
   for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
   monitor.server.goOn();
   await monitor.expectLive(30_000);
@@ -158,7 +158,7 @@ test('while the database cannot be written the page says what is not kept, and n
   const audit = await page.context().newPage();
   const answer = await audit.goto(`${monitor.server.url}/admin/audit`);
   expect(answer?.status()).toBe(503);
-  await expect(audit.getByRole('heading', { name: 'Not on record' })).toBeVisible();
+  await expect(audit.getByRole('heading', { name: 'Audit log unavailable' })).toBeVisible();
   await expectAccessible(audit, 'not on record');
 
   await unlock();
@@ -179,14 +179,14 @@ test('when the server fails it says so, in words for people and for programs, an
   await complaints.during(answered(500), async () => {
     const answer = await late.goto(`${monitor.server.url}/admin/websockets`);
     expect(answer?.status()).toBe(500);
-    await expect(late.getByRole('heading', { name: 'Something failed' })).toBeVisible();
+    await expect(late.getByRole('heading', { name: 'Something went wrong' })).toBeVisible();
     await expectAccessible(late, 'something failed');
   });
   const answer = await page.request.get(`${monitor.server.url}/api/admin/websocket-status`);
   expect(answer.status()).toBe(500);
   expect(await answer.json()).toMatchObject({ error: { code: 'internal' } });
   complaints.expect(answered(500));
-  await expect(monitor.banner).toContainText('History is not being kept.', { timeout: 20_000 });
+  await expect(monitor.banner).toContainText('History is not being recorded.', { timeout: 20_000 });
   for (const id of [1, 2, 3]) {
     await monitor.expectTicking(id);
     await monitor.expectPresent(id);
@@ -200,7 +200,7 @@ test('an account that loses its role sees at once that it may not see', async ({
   complaints.expect(NETWORK_LOST);
   await monitor.server.user(['set-role', ADMIN.email, '--role', 'user']);
   await expect(monitor.link).toHaveAttribute('data-state', 'ended', { timeout: 20_000 });
-  await expect(monitor.banner).toContainText('Your account may no longer see this page.');
+  await expect(monitor.banner).toContainText('Your account no longer has access to this page.');
   await expect(page).toHaveTitle(/^not allowed/);
   for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
   await expectAccessible(page, 'not allowed any more');

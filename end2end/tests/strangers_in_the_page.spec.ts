@@ -24,7 +24,7 @@ test('where a node stands within the page before it starts, the page says that i
   complaints.expect(/panicked|unreachable|hydration|RuntimeError/i);
   await beforeHydration(page, `document.querySelector('#connections').prepend(document.createElement('aside'))`);
   await page.reload();
-  const note = page.getByRole('note').filter({ hasText: 'The live view is not running.' });
+  const note = page.getByRole('note').filter({ hasText: 'Live updates are not running.' });
   await expect(note).toBeVisible();
   await expect(note.getByRole('link', { name: 'Reload' })).toBeVisible();
   // Whatever of its code still runs: the mark stays, and nothing calls the page live.
@@ -74,7 +74,7 @@ test('without the file of the full metrics that page says that it stands still',
     await page.route(`**${file}`, async (route) => route.abort('blockedbyclient'));
   }
   await page.reload();
-  await expect(page.getByRole('note').filter({ hasText: 'The live view is not running.' })).toBeVisible({ timeout: 10_000 });
+  await expect(page.getByRole('note').filter({ hasText: 'Live updates are not running.' })).toBeVisible({ timeout: 10_000 });
 });
 
 test('files that are answered whole do not offer ranges', async ({ page, openMonitor }) => {

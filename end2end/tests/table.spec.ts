@@ -14,7 +14,7 @@ test('a table is filtered, sorted and pinned, and its address shows a colleague 
     await monitor.filter(1).fill('nvda msft');
     await expect.poll(() => monitor.symbols(1)).toEqual(['MSFT', 'NVDA']);
     await monitor.filter(1).fill('zzz');
-    await expect(page.getByTestId('empty-1')).toContainText('No symbol of this connection');
+    await expect(page.getByTestId('empty-1')).toContainText('No symbol matches the filter');
     await monitor.filter(1).press('Escape');
     await expect(monitor.filter(1)).toHaveValue('');
     await expect.poll(async () => (await monitor.symbols(1)).length).toBeGreaterThan(10);
@@ -39,13 +39,13 @@ test('a table is filtered, sorted and pinned, and its address shows a colleague 
 
   await test.step('hold', async () => {
     await monitor.table(2).hover();
-    await expect(monitor.column(2).getByText('order held')).toBeVisible();
+    await expect(monitor.column(2).getByText('sorting paused')).toBeVisible();
     const before = await monitor.symbols(2);
     await page.waitForTimeout(2_200);
     await monitor.table(2).hover({ position: { x: 30, y: 90 } });
     expect(await monitor.symbols(2), 'nothing moves under the pointer').toEqual(before);
     await page.mouse.move(5, 5);
-    await expect(monitor.column(2).getByText('order held')).toBeHidden();
+    await expect(monitor.column(2).getByText('sorting paused')).toBeHidden();
   });
 
   await test.step('pin', async () => {
@@ -84,6 +84,10 @@ test('a table is filtered, sorted and pinned, and its address shows a colleague 
     await colleague.page.getByTestId('table-view-3').click();
     await expect(colleague.filter(3)).toHaveValue('a');
     expect(colleague.page.url(), 'and the address follows').not.toContain('view3');
+    await expect(colleague.banner, 'whoever did not press Pause is told').toContainText(/pauses this page.*as of \d\d:\d\d:\d\d UTC/);
+    await colleague.page.getByTestId('resume').click();
+    await expect(colleague.pause).toHaveAttribute('data-paused', 'false');
+    await expect(colleague.banner).toBeHidden();
     await colleague.page.close();
   });
 });
@@ -148,7 +152,7 @@ test('everything is done from the keyboard, where no field is in the way', async
   await monitor.table(2).focus();
   await page.keyboard.press('3');
   await page.keyboard.press('?');
-  const help = page.getByRole('dialog', { name: 'Keys and signs' });
+  const help = page.getByRole('dialog', { name: 'Keyboard shortcuts and legend' });
   await expect(help).toBeVisible();
   await help.getByTestId('keys-on').uncheck();
   await page.keyboard.press('Escape');

@@ -1,5 +1,5 @@
-// How fast the page is, in a real browser against the real server: the time to load (spec N1), the time from a tick's
-// PUBLISH on Redis until the page has drawn it (spec N2), and what a page costs that is left open (spec N5). Prints tables,
+// How fast the page is, in a real browser against the real server: the time to load, the time from a tick's
+// PUBLISH on Redis until the page has drawn it, and what a page costs that is left open. Prints tables,
 // and JSON into BENCH_JSON when set. BENCH_OPEN_SECONDS is how long it is left open: 20 by default, 300 for a verdict.
 
 import { execFileSync } from 'node:child_process';

@@ -1,4 +1,4 @@
-//! Reading the configuration again while everything runs (spec G3).
+//! Reading the configuration again while everything runs.
 //!
 //! ```text
 //!  environment, .env ──▶ Config ──▶ plans ──┬──▶ manager: makes anew what changed, and nothing else
@@ -6,7 +6,7 @@
 //!                          └── refused? then what ran before runs on
 //! ```
 //!
-//! A bad setting of one connection leaves that connection as it was; with any other problem nothing is taken over at all.
+//! A bad setting of one connection leaves that connection as it was; with any other problem nothing is applied at all.
 //! What is read only at a start is named. One refresh at a time, and it goes on to its end whoever stops waiting for it.
 
 use crate::{
@@ -127,9 +127,9 @@ impl Inner {
             Err(problems) => nothing_taken(&current, problems),
         };
         for refusal in &outcome.refused {
-            warn!("Configuration not taken over: {}: expected {}", refusal.variable, refusal.accepted);
+            warn!("Configuration rejected: {}: expected {}", refusal.variable, refusal.accepted);
         }
-        info!("Configuration read again: {}", summary(&outcome));
+        info!("Configuration reloaded: {}", summary(&outcome));
         outcome
     }
 
@@ -141,11 +141,11 @@ impl Inner {
         match Universes::gather(&config).await {
             Ok(universes) if universes.unasked().is_none() => {
                 let outcome = self.take_over(&mut current, config, &universes, Vec::new()).await;
-                info!("Redis was asked for universes: {}", summary(&outcome));
+                info!("Universes reloaded from Redis: {}", summary(&outcome));
             }
             // Said on the dashboard already.
             Ok(_) => {}
-            Err(error) => warn!("Universes cannot be read: {error}"),
+            Err(error) => warn!("Cannot load universes: {error}"),
         }
     }
 
@@ -163,14 +163,14 @@ impl Inner {
         }
         let universes = Universes::gather(&config).await.map_err(|error| {
             let path = config.market.universes_file.as_deref().map(|path| path.display().to_string());
-            vec![Problem::new("UNIVERSES_FILE", path.as_deref(), format!("a file that can be used; {error}"))]
+            vec![Problem::new("UNIVERSES_FILE", path.as_deref(), format!("a usable file; {error}"))]
         })?;
         // What runs by a universe that is on Redis would be stopped for want of symbols.
         let by_key = |settings: &ConnectionSettings| settings.enabled && settings.universe_key.is_some();
         if let Some(why) =
             universes.unasked().filter(|_| !current.is_incomplete && config.connections.iter().any(by_key))
         {
-            let accepted = format!("a Redis that answers, as universes may be on it ({why})");
+            let accepted = format!("a reachable Redis, as universes may be stored there ({why})");
             return Err(vec![Problem::new("REDIS_URL", None, accepted)]);
         }
         Ok((config, universes, refused))
@@ -233,7 +233,7 @@ fn moved(old: &Config, new: &Config) -> Vec<String> {
     let key = |config: &Config| config.market.api_key.as_ref().map(|key| key.expose_secret().to_owned());
     let mut moved = Vec::new();
     if new.feed == Feed::Massive && old.market.massive_url != new.market.massive_url {
-        moved.push("address of the provider".to_owned());
+        moved.push("provider address".to_owned());
     }
     if new.feed == Feed::Massive && key(old) != key(new) {
         moved.push("key".to_owned());
@@ -248,8 +248,8 @@ fn compare(old: &[ConnectionPlan], new: &[ConnectionPlan], moved: &[String]) -> 
         let find = |plans: &'_ [ConnectionPlan]| plans.iter().find(|plan| plan.id == id).cloned();
         let mut what = match (find(old), find(new)) {
             (Some(old), Some(new)) => differences(&old, &new),
-            (None, _) => vec!["a new slot".to_owned()],
-            (_, None) => vec!["the slot is gone".to_owned()],
+            (None, _) => vec!["slot added".to_owned()],
+            (_, None) => vec!["slot removed".to_owned()],
         };
         if find(new).is_some_and(|plan| plan.runs()) {
             what.extend_from_slice(moved);
@@ -280,11 +280,11 @@ fn differences(old: &ConnectionPlan, new: &ConnectionPlan) -> Vec<String> {
     note("name", old.name.clone(), new.name.clone());
     note("universe key", key(old), key(new));
     note("channels", channels(old), channels(new));
-    note("symbols left to others", left(old), left(new));
+    note("duplicates routed elsewhere", left(old), left(new));
     note("priority", old.config.priority.label().to_owned(), new.config.priority.label().to_owned());
     what.extend(symbols(old, new));
     if old.config.warnings != new.config.warnings {
-        what.push("its warnings".to_owned());
+        what.push("warnings".to_owned());
     }
     what
 }
@@ -307,7 +307,7 @@ fn summary(outcome: &RefreshOutcome) -> String {
     let refused: Vec<_> = outcome.refused.iter().map(|refusal| refusal.variable.as_str()).collect();
     let mut parts = vec![if changed.is_empty() { "nothing changed".to_owned() } else { changed.join("; ") }];
     if !refused.is_empty() {
-        parts.push(format!("refused: {}", refused.join(", ")));
+        parts.push(format!("rejected: {}", refused.join(", ")));
     }
     if !outcome.needs_restart.is_empty() {
         parts.push(format!("needs a restart: {}", outcome.needs_restart.join(", ")));

@@ -42,7 +42,7 @@ pub enum ApiError {
     #[error("sign in as an administrator")]
     NotAllowed,
     /// The server is not set up to answer.
-    #[error("the server cannot answer now")]
+    #[error("the server is not available right now")]
     Unavailable,
     /// What was asked for is not possible, and why.
     #[error("{0}")]

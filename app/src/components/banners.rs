@@ -20,7 +20,15 @@ struct Trouble {
     tone: &'static str,
     title: &'static str,
     detail: String,
-    sign_in: bool,
+    offer: Option<Offer>,
+}
+
+/// What the page can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    SignIn,
+    Retry,
+    Resume,
 }
 
 /// Every trouble a line; nothing at all when there is none.
@@ -36,6 +44,12 @@ pub fn Banners(
     clock: Signal<Option<UnixMillis>>,
     /// Did somebody else rewrite the document?
     altered: Signal<bool>,
+    /// Since when prices stand still, where the address paused the page when it was opened.
+    opened_paused: Signal<Option<UnixMillis>>,
+    /// Try the link again now.
+    on_retry: Callback<()>,
+    /// Let the view go on.
+    on_resume: Callback<()>,
 ) -> impl IntoView {
     let troubles = Memo::new(move |_| {
         let of_link = link_trouble(link.get(), || clock.get(), || now.get());
@@ -43,28 +57,65 @@ pub fn Banners(
             [bus_trouble(head), late_trouble(head), kept_trouble(head), source_trouble(head), history_trouble(head)]
         });
         let of_document = altered.get().then(altered_document);
-        of_document.into_iter().chain(of_link).chain(of_head.into_iter().flatten()).collect::<Vec<_>>()
+        let of_pause = opened_paused.get().map(opened_paused_note);
+        let of_head = of_head.into_iter().flatten();
+        of_document.into_iter().chain(of_link).chain(of_head).chain(of_pause).collect::<Vec<_>>()
     });
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
+    // A line stays while its text counts down: its button may have the focus.
+    let line = move |first: Trouble| {
+        let title = first.title;
+        let trouble = Memo::new(move |before: Option<&Trouble>| {
+            let newest = troubles.with(|troubles| troubles.iter().find(|trouble| trouble.title == title).cloned());
+            newest.or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
+        });
+        view! { <Line trouble on_retry on_resume/> }
+    };
     view! {
         <Show when=move || any.get()>
             // No live region: it counts down. That the link was lost is the announcer's to say, once.
             <div class="banners" data-testid="banner">
-                {move || troubles.get().into_iter().map(line).collect_view()}
+                <For each=move || troubles.get() key=|trouble| trouble.title children=line/>
             </div>
         </Show>
     }
 }
 
-fn line(trouble: Trouble) -> impl IntoView {
-    // This page's own address: who asks for it without a session is led to sign in, and back.
-    let sign_in = trouble.sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> });
+#[component]
+fn Line(trouble: Memo<Trouble>, on_retry: Callback<()>, on_resume: Callback<()>) -> impl IntoView {
+    let (tone, title) = trouble.with_untracked(|trouble| (trouble.tone, trouble.title));
+    let offer = Memo::new(move |_| trouble.with(|trouble| trouble.offer));
+    let button = move || {
+        match offer.get() {
+        None => ().into_any(),
+        // This page's own address: who asks for it without a session is led to sign in, and back.
+        Some(Offer::SignIn) => view! { <a class="button" href="" rel="external">"Sign in"</a> }.into_any(),
+        Some(Offer::Retry) => view! {
+            <button type="button" class="button" data-testid="retry-link" on:click=move |_| on_retry.run(())>"Retry now"</button>
+        }
+        .into_any(),
+        Some(Offer::Resume) => view! {
+            <button type="button" class="button" data-testid="resume" on:click=move |_| on_resume.run(())>"Resume"</button>
+        }
+        .into_any(),
+    }
+    };
     view! {
-        <p class="banner" data-tone=trouble.tone>
+        <p class="banner" data-tone=tone>
             <Icon path=WARNING/>
-            <span><b>{trouble.title}</b> " " <span class="banner-detail number">{trouble.detail}</span></span>
-            {sign_in}
+            <span><b>{title}</b> " " <span class="banner-detail number">{move || trouble.with(|trouble| trouble.detail.clone())}</span></span>
+            {button}
         </p>
+    }
+}
+
+/// Who follows a link to a paused page did not press Pause, and must not take old prices for the present.
+fn opened_paused_note(since: UnixMillis) -> Trouble {
+    Trouble {
+        tone: "info",
+        title: "The link you opened pauses this page.",
+        detail: ["Prices are as of ", &since.clock(), " UTC; states and metrics are live."].concat(),
+        offer: Some(Offer::Resume),
     }
 }
 
@@ -72,9 +123,9 @@ fn altered_document() -> Trouble {
     Trouble {
         tone: "bad",
         title: "Something in this browser has changed the page.",
-        detail: "Numbers may stand still. Switch off translation and extensions for this page, then reload it."
+        detail: "Numbers may have stopped updating. Turn off translation and extensions for this page, then reload it."
             .to_owned(),
-        sign_in: false,
+        offer: None,
     }
 }
 
@@ -88,60 +139,71 @@ fn link_trouble(
         LinkState::Lost { attempt, retry_at } => {
             let seconds = retry_at.zip(clock()).map(|(at, clock)| at.millis_since(clock).max(0) as u64 / 1000);
             let next = match seconds {
-                Some(0) | None => "trying again now".to_owned(),
-                Some(seconds) => "next try in ".to_owned() + &format_seconds(seconds),
+                Some(0) | None => "retrying now".to_owned(),
+                Some(seconds) => "next one in ".to_owned() + &format_seconds(seconds),
             };
-            ["Attempt ", &attempt.to_string(), ", ", &next, ". "].concat()
+            ["Attempt ", &attempt.to_string(), ", ", &next, ". If it stays, check that the server is running. "]
+                .concat()
         }
         LinkState::Ended(ended) => ended.text().to_owned() + " ",
     };
     let as_of = now().map(|now| ["Numbers are as of ", &now.clock(), " UTC."].concat()).unwrap_or_default();
-    let (title, sign_in) = match link {
-        LinkState::Ended(Ended::SignedOut) => ("Signed out.", true),
-        LinkState::Ended(Ended::Forbidden) => ("Not allowed.", true),
-        _ => ("The link to the monitor is lost.", false),
+    let (title, offer) = match link {
+        LinkState::Ended(Ended::SignedOut) => ("Signed out.", Offer::SignIn),
+        LinkState::Ended(Ended::Forbidden) => ("Not allowed.", Offer::SignIn),
+        _ => ("Connection to the monitor lost.", Offer::Retry),
     };
-    Some(Trouble { tone: "bad", title, detail: detail + &as_of, sign_in })
+    Some(Trouble { tone: "bad", title, detail: detail + &as_of, offer: Some(offer) })
 }
 
 fn bus_trouble(head: &StatusHead) -> Option<Trouble> {
     let bus = &head.bus;
     (!bus.connected).then(|| {
-        let unknown = || "Redis does not answer; it is tried again without end.".to_owned();
-        let since =
-            bus.not_publishing_since.map(|since| [". Nothing is published since ", &since.clock(), " UTC."].concat());
-        let detail = bus.reason.clone().unwrap_or_else(unknown) + &since.unwrap_or_default();
-        Trouble { tone: "bad", title: "The bus carries no ticks.", detail, sign_in: false }
+        let reason = bus.reason.as_deref().unwrap_or("Redis does not answer");
+        let since = bus.not_publishing_since.map(|at| [" Nothing published since ", &at.clock(), " UTC."].concat());
+        let detail =
+            [reason, ".", &since.unwrap_or_default(), " Check Redis; it is retried every few seconds."].concat();
+        Trouble { tone: "bad", title: "No ticks are arriving over Redis.", detail, offer: None }
     })
 }
 
 fn late_trouble(head: &StatusHead) -> Option<Trouble> {
     let reason = head.bus.reason.as_ref().filter(|_| head.bus.connected)?;
-    let detail = [reason, ". Prices here are as late."].concat();
-    Some(Trouble { tone: "warn", title: "Ticks come late.", detail, sign_in: false })
+    let detail = [reason, ". Prices on this page are just as late. Check Redis' load and the network."].concat();
+    Some(Trouble { tone: "warn", title: "Ticks are delayed.", detail, offer: None })
 }
 
 fn kept_trouble(head: &StatusHead) -> Option<Trouble> {
     let reason = head.bus.status_trouble.as_ref()?;
-    let detail = [reason, ". Other dashboards may not see how the connections are; ticks go on."].concat();
-    Some(Trouble { tone: "warn", title: "The status is not on Redis.", detail, sign_in: false })
+    let detail = [
+        reason,
+        ". Other dashboards may not see connection states; ticks are not affected. Check Redis' disk and memory limit.",
+    ]
+    .concat();
+    Some(Trouble { tone: "warn", title: "Status could not be written to Redis.", detail, offer: None })
 }
 
 fn source_trouble(head: &StatusHead) -> Option<Trouble> {
     let (title, detail) = match head.status_source {
         StatusSource::Reported => return None,
-        StatusSource::Stale => ("Status is stale.", "The connection manager has not reported for more than 10 s."),
-        StatusSource::Inferred => {
-            ("Status is inferred.", "No connection manager reports; states are read off the ticks.")
-        }
+        StatusSource::Stale => (
+            "Status is stale.",
+            "The connection manager has not reported for more than 10 s; states are its last ones. Check the ingest.",
+        ),
+        StatusSource::Inferred => (
+            "Status is inferred.",
+            "No connection manager is reporting; states are estimated from tick flow. Normal with producers that publish ticks only.",
+        ),
     };
-    Some(Trouble { tone: "warn", title, detail: detail.to_owned(), sign_in: false })
+    Some(Trouble { tone: "warn", title, detail: detail.to_owned(), offer: None })
 }
 
 fn history_trouble(head: &StatusHead) -> Option<Trouble> {
     let HistoryTrouble { since, reason } = head.history_trouble.as_ref()?;
-    let detail = ["Since ", &since.clock(), " UTC: ", reason, ". Ticks and states go on."].concat();
-    Some(Trouble { tone: "warn", title: "History is not being kept.", detail, sign_in: false })
+    let detail =
+        ["Since ", &since.clock(), " UTC: ", reason, ". Live data is not affected. Check the database's disk."]
+            .concat();
+    Some(Trouble { tone: "warn", title: "History is not being recorded.", detail, offer: None })
 }
 
 /// What is wrong with how the server is set up: stays until it is put right and the page is loaded anew.
@@ -155,7 +217,7 @@ pub fn Warnings(
             view! {
                 <p class="banner" data-tone="warn">
                     <Icon path=WARNING/>
-                    <span><b>"The server is not set up right."</b> " " <span class="banner-detail">{text}</span></span>
+                    <span><b>"Server misconfigured."</b> " " <span class="banner-detail">{text}</span></span>
                 </p>
             }
         };
@@ -173,15 +235,15 @@ pub fn StillPage(
     at: UnixMillis,
 ) -> impl IntoView {
     let text = [
-        "The page was made at ",
+        "This page was loaded at ",
         &format::clock(Some(at)),
-        " UTC and does not change by itself. Reloading it shows the present.",
+        " UTC and does not update by itself. Reload it for current data.",
     ]
     .concat();
     view! {
         <p class="banner still-page" data-tone="warn" role="note">
             <Icon path=WARNING/>
-            <span><b>"The live view is not running."</b> " " <span class="banner-detail number">{text}</span></span>
+            <span><b>"Live updates are not running."</b> " " <span class="banner-detail number">{text}</span></span>
             // The page's own address. A plain link: no code of ours may be left to do it.
             <a class="button" href="" rel="external">"Reload"</a>
         </p>
@@ -197,23 +259,41 @@ mod tests {
     fn a_lost_link_says_when_it_is_tried_and_how_old_the_numbers_are() {
         let lost = LinkState::Lost { attempt: 2, retry_at: Some(UnixMillis(5_000)) };
         let trouble = link_trouble(lost, || Some(UnixMillis(1_000)), || Some(UnixMillis(0))).expect("a trouble");
-        assert_eq!(trouble.detail, "Attempt 2, next try in 4 s. Numbers are as of 00:00:00 UTC.");
+        assert_eq!(
+            trouble.detail,
+            "Attempt 2, next one in 4 s. If it stays, check that the server is running. Numbers are as of 00:00:00 UTC."
+        );
         assert_eq!(link_trouble(LinkState::Live, || None, || None), None);
-        assert!(link_trouble(LinkState::Ended(Ended::SignedOut), || None, || None).expect("a trouble").sign_in);
+        assert_eq!(trouble.offer, Some(Offer::Retry));
+        let ended = link_trouble(LinkState::Ended(Ended::SignedOut), || None, || None).expect("a trouble");
+        assert_eq!(ended.offer, Some(Offer::SignIn));
+    }
+
+    #[test]
+    fn a_page_that_its_address_paused_says_so_and_offers_to_go_on() {
+        let note = opened_paused_note(UnixMillis(0));
+        assert_eq!((note.tone, note.offer), ("info", Some(Offer::Resume)));
+        assert!(note.detail.starts_with("Prices are as of 00:00:00 UTC"), "{}", note.detail);
     }
 
     #[test]
     fn a_dead_bus_and_a_guessed_status_are_said() {
         let bus = BusStatus { reason: Some("connection refused".into()), ..BusStatus::default() };
         let head = StatusHead { bus, status_source: StatusSource::Inferred, ..StatusHead::default() };
-        assert_eq!(bus_trouble(&head).expect("a trouble").detail, "connection refused");
+        assert_eq!(
+            bus_trouble(&head).expect("a trouble").detail,
+            "connection refused. Check Redis; it is retried every few seconds."
+        );
         assert_eq!(source_trouble(&head).expect("a trouble").title, "Status is inferred.");
         assert_eq!((late_trouble(&head), kept_trouble(&head)), (None, None));
         assert_eq!(history_trouble(&head), None);
         let trouble = HistoryTrouble { since: UnixMillis(0), reason: "database or disk is full".into() };
         let head = StatusHead { history_trouble: Some(trouble), ..StatusHead::default() };
         let told = history_trouble(&head).expect("a trouble").detail;
-        assert_eq!(told, "Since 00:00:00 UTC: database or disk is full. Ticks and states go on.");
+        assert_eq!(
+            told,
+            "Since 00:00:00 UTC: database or disk is full. Live data is not affected. Check the database's disk."
+        );
     }
 
     #[test]
@@ -226,13 +306,15 @@ mod tests {
         };
         let head = StatusHead { bus, ..StatusHead::default() };
         assert_eq!(bus_trouble(&head), None);
-        assert_eq!(late_trouble(&head).expect("late").detail, "Redis is 7.6 s behind. Prices here are as late.");
+        assert_eq!(
+            late_trouble(&head).expect("late").detail,
+            "Redis is 7.6 s behind. Prices on this page are just as late. Check Redis' load and the network."
+        );
         assert!(kept_trouble(&head).expect("not kept").detail.starts_with("Redis does not keep the status: MISCONF. "));
         let reason = Some("Redis does not take ticks: it did not answer within 2 s".into());
         let bus = BusStatus { reason, not_publishing_since: Some(UnixMillis(0)), ..BusStatus::default() };
         let told = bus_trouble(&StatusHead { bus, ..StatusHead::default() }).expect("a trouble").detail;
-        let expected =
-            "Redis does not take ticks: it did not answer within 2 s. Nothing is published since 00:00:00 UTC.";
+        let expected = "Redis does not take ticks: it did not answer within 2 s. Nothing published since 00:00:00 UTC. Check Redis; it is retried every few seconds.";
         assert_eq!(told, expected);
     }
 }

@@ -27,7 +27,7 @@ pub fn ConnectionColumn(
     still_since: Signal<Option<UnixMillis>>,
     /// Does the bus bring ticks?
     bus_up: Signal<bool>,
-    /// Are states read off the ticks, because nobody reports them?
+    /// Are states estimated from tick flow, because nobody reports them?
     inferred: Signal<bool>,
     /// Last outage and availability, of all connections.
     reliability: Signal<Vec<Reliability>>,
@@ -109,9 +109,9 @@ fn DisabledNote(
         <div class="disabled-note">
             <p>{move || reason.get().unwrap_or_else(|| "This connection is switched off by configuration.".to_owned())}</p>
             <Show when=move || warned.get()>
-                <p>"Correct what the warning below names."</p>
+                <p>"Fix the setting that the warning below names."</p>
             </Show>
-            <p>"It runs when these are set"</p>
+            <p>"To enable it, set"</p>
             <ul>
                 {(id > 1).then(|| view! { <li><code>"USE_MULTI_CONNECTION=true"</code></li> })}
                 <li><code>{format!("WEBSOCKET_CONNECTION_{id}_ENABLED=true")}</code></li>
@@ -120,7 +120,7 @@ fn DisabledNote(
                     " or " <code>{format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS")}</code>
                 </li>
             </ul>
-            <p>"and the configuration is refreshed."</p>
+            <p>"then press Refresh config."</p>
         </div>
     }
 }

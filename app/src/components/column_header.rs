@@ -9,7 +9,7 @@ use leptos::prelude::*;
 pub fn ColumnHeader(
     /// How the connection is.
     live: Signal<ConnectionLive>,
-    /// Is the state read off the ticks?
+    /// Is the state estimated from tick flow?
     inferred: Signal<bool>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
@@ -22,7 +22,7 @@ pub fn ColumnHeader(
                 <span class="visually-hidden">{format!("Connection {id}: ")}</span>
                 {move || live.with(|live| live.name.clone())}
             </h2>
-            <span class="inferred" hidden=move || !inferred.get() title="Read off the ticks: no connection manager reports">"inferred"</span>
+            <span class="inferred" hidden=move || !inferred.get() title="Estimated from tick flow: no connection manager is reporting">"inferred"</span>
             <StatusPill id state=state.into()/>
         </header>
     }

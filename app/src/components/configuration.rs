@@ -40,8 +40,8 @@ pub fn Configuration(
         <div class="config" data-testid=format!("config-{id}")>
             <Section id name="configuration" title="Configuration" shows_title=true opens=false head>
                 <dl class="config-list">
-                    <Entry term="Universe key" config of=|c| c.universe_key.clone().unwrap_or_else(|| "none set".into())/>
-                    <Entry term="Symbols from" config of=|c| source_name(c.source).into()/>
+                    <Entry term="Universe key" config of=|c| c.universe_key.clone().unwrap_or_else(|| "not set".into())/>
+                    <Entry term="Symbol source" config of=|c| source_name(c.source).into()/>
                     <Entry term="Channels" config of=channel_text/>
                     <Entry term="Priority" config of=|c| c.priority.label().into()/>
                     <Entry term="Routing" config of=rule_text/>
@@ -71,7 +71,7 @@ fn Entry(
 /// The symbols, and when they are many a field to search them.
 #[component]
 fn Symbols(
-    /// Whose.
+    /// The connection.
     id: ConnectionId,
     /// The configuration.
     config: Signal<ConnectionConfig>,
@@ -106,9 +106,9 @@ fn warning_line(text: String) -> impl IntoView {
 
 fn source_name(source: SymbolSource) -> &'static str {
     match source {
-        SymbolSource::Universe => "the universe key",
-        SymbolSource::Symbols => "the symbol list",
-        SymbolSource::None => "nowhere",
+        SymbolSource::Universe => "universe key",
+        SymbolSource::Symbols => "symbol list",
+        SymbolSource::None => "none",
     }
 }
 
@@ -117,7 +117,7 @@ fn source_text(config: &ConnectionConfig) -> String {
     match (config.source, &config.universe_key) {
         (SymbolSource::Universe, Some(key)) => key.clone(),
         (SymbolSource::None, Some(key)) => key.clone() + " (not resolved)",
-        (SymbolSource::None, None) => "no symbols set".to_owned(),
+        (SymbolSource::None, None) => "no symbols configured".to_owned(),
         _ => join(config.symbols.iter().take(4)) + if config.symbols.len() > 4 { ", …" } else { "" },
     }
 }
@@ -131,23 +131,23 @@ fn channel_text(config: &ConnectionConfig) -> String {
 
 fn rule_text(config: &ConnectionConfig) -> String {
     if config.routing.rule.is_empty() {
-        "A symbol listed on two connections is carried by the higher tier, then by the lower number.".to_owned()
+        "A symbol listed on several connections is routed to the one with the highest priority; on a tie, to the lowest number.".to_owned()
     } else {
         config.routing.rule.clone()
     }
 }
 
-/// `12 listed here, carried elsewhere: AAPL by 1, …`; empty without any.
+/// `12 routed to other connections: AAPL by 1, …`; empty without any.
 fn duplicate_text(config: &ConnectionConfig) -> String {
     let routing = &config.routing;
     if routing.duplicates_total == 0 {
         return String::new();
     }
-    let mut text = format::count(routing.duplicates_total.into()) + " listed here, carried elsewhere: ";
+    let mut text = format::count(routing.duplicates_total.into()) + " routed to other connections: ";
     for (place, duplicate) in routing.duplicates.iter().enumerate() {
         text.push_str(if place > 0 { ", " } else { "" });
         text.push_str(&duplicate.symbol);
-        text.push_str(" by ");
+        text.push_str(" to ");
         text.push_str(&duplicate.carried_by.to_string());
     }
     if routing.duplicates.len() < routing.duplicates_total as usize {
@@ -181,7 +181,7 @@ mod tests {
     fn a_key_that_does_not_resolve_is_said() {
         let config = ConnectionConfig { universe_key: Some("tpyo".into()), ..ConnectionConfig::default() };
         assert_eq!(source_text(&config), "tpyo (not resolved)");
-        assert_eq!(source_text(&ConnectionConfig::default()), "no symbols set");
+        assert_eq!(source_text(&ConnectionConfig::default()), "no symbols configured");
         assert_eq!(symbol_list(&[], ""), "none");
     }
 
@@ -199,7 +199,7 @@ mod tests {
         let duplicate = Duplicate { symbol: Symbol::parse("AAPL").expect("a symbol"), carried_by: 1 };
         let routing = Routing { duplicates_total: 12, duplicates: vec![duplicate], ..Routing::default() };
         let config = ConnectionConfig { routing, ..ConnectionConfig::default() };
-        assert_eq!(duplicate_text(&config), "12 listed here, carried elsewhere: AAPL by 1, …");
+        assert_eq!(duplicate_text(&config), "12 routed to other connections: AAPL to 1, …");
         assert_eq!(duplicate_text(&ConnectionConfig::default()), "");
     }
 }

@@ -83,6 +83,18 @@ pub fn day_and_clock(time: UnixMillis, now: Option<UnixMillis>) -> String {
     }
 }
 
+/// A span that is whole in some unit, such as that of a bucket: `10 s`, `5 min`, `1 h`.
+#[must_use]
+pub fn round_span(seconds: u64) -> String {
+    let (unit, length) = match seconds {
+        _ if seconds == 0 || !seconds.is_multiple_of(60) => (" s", 1),
+        _ if !seconds.is_multiple_of(3_600) => (" min", 60),
+        _ if !seconds.is_multiple_of(86_400) => (" h", 3_600),
+        _ => (" d", 86_400),
+    };
+    count(seconds / length) + unit
+}
+
 /// A change as a percentage with its sign: `+1.25`; the sign says what the colour says.
 #[must_use]
 pub fn change(part: Option<f64>) -> String {
@@ -197,6 +209,11 @@ mod tests {
         let shown = [Some(0.0125), Some(-0.2), Some(0.0), Some(-0.00001), None].map(change);
         assert_eq!(shown, ["+1.25", "-20.00", "0.00", "0.00", NOTHING]);
         assert_eq!(change_direction(Some(-0.00001)), Direction::Unchanged, "what reads 0.00 has no colour");
+    }
+
+    #[test]
+    fn a_round_span_has_one_unit() {
+        assert_eq!([1, 10, 300, 3_600, 86_400, 90].map(round_span), ["1 s", "10 s", "5 min", "1 h", "1 d", "90 s"]);
     }
 
     #[test]

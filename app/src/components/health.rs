@@ -27,8 +27,9 @@ pub fn HealthSection(
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
     let up = Signal::derive(move || if live.with(|live| live.connected) { "up".to_owned() } else { "down".to_owned() });
-    let heard =
-        Signal::derive(move || "heard ".to_owned() + &format::age(live.with(|live| live.last_heartbeat), now.get()));
+    let heard = Signal::derive(move || {
+        "last frame: ".to_owned() + &format::age(live.with(|live| live.last_heartbeat), now.get())
+    });
     let last_tick = Signal::derive(move || format::age(live.with(|live| live.metrics.last_update), now.get()));
     let layers = Memo::new(move |_| live.with(|live| layers(live, now.get())));
     let [transport, subscription, data] = [0, 1, 2].map(|place| Signal::derive(move || layers.get()[place]));
@@ -153,11 +154,11 @@ fn layer_tone(state: LayerState) -> &'static str {
 fn layer_word(state: LayerState) -> &'static str {
     match state {
         LayerState::Good => "good",
-        LayerState::Warn => "in part",
+        LayerState::Warn => "partial",
         LayerState::Bad => "bad",
-        LayerState::Quiet => "quiet, as it should be",
-        LayerState::Off => "not wanted",
-        LayerState::Unknown => "not known",
+        LayerState::Quiet => "quiet, as expected",
+        LayerState::Off => "not applicable",
+        LayerState::Unknown => "unknown",
     }
 }
 
@@ -166,10 +167,15 @@ fn notes(live: &ConnectionLive) -> Vec<String> {
     let is_news = |text: &str| !live.reason.as_ref().is_some_and(|reason| reason.contains(text));
     let layers = [&live.health.transport, &live.health.subscription, &live.health.data];
     let reasons = layers.into_iter().filter_map(|layer| layer.reason.clone());
-    let mut notes: Vec<String> = reasons.filter(|reason| is_news(reason)).collect();
+    let mut notes: Vec<String> = Vec::new();
+    for reason in reasons.filter(|reason| is_news(reason)) {
+        if !notes.contains(&reason) {
+            notes.push(reason);
+        }
+    }
     let subscription = &live.subscription;
     if subscription.refused > 0 {
-        let words = subscription.refusal.as_deref().unwrap_or("without a word");
+        let words = subscription.refusal.as_deref().unwrap_or("no reason given");
         notes.push([&format::count(subscription.refused.into()), " refused: ", words].concat());
     }
     if !subscription.missing.is_empty() {
@@ -179,15 +185,17 @@ fn notes(live: &ConnectionLive) -> Vec<String> {
     let coverage = &live.coverage;
     for (count, what, symbols) in [
         (coverage.never_ticked, "never ticked", &coverage.never_ticked_symbols),
-        (coverage.silent, "silent for longer than usual", &coverage.silent_symbols),
+        (coverage.silent, "silent longer than usual", &coverage.silent_symbols),
         (coverage.halted, "halted", &coverage.halted_symbols),
     ] {
         if count > 0 {
             notes.push(named(count, what, symbols.iter().map(|symbol: &Symbol| &**symbol)));
         }
     }
-    if let Some(loss) = live.last_loss.as_ref().filter(|loss| is_news(&loss.reason)) {
-        notes.push(["Lost last at ", &loss.at.clock(), " UTC, ", loss.kind.label(), ": ", &loss.reason].concat());
+    if let Some(loss) = live.last_loss.as_ref().filter(|loss| loss.reason.is_empty() || is_news(&loss.reason)) {
+        // The reason says how by itself; the kind alone only where there is none.
+        let how = if loss.reason.is_empty() { loss.kind.label() } else { &loss.reason };
+        notes.push(["Last lost at ", &loss.at.clock(), " UTC: ", how].concat());
     }
     notes
 }
@@ -222,17 +230,22 @@ mod tests {
         };
         let silent_symbols = vec![Symbol::parse("BRK.B").expect("a symbol")];
         live.coverage = Coverage { silent: 1, silent_symbols, ..Coverage::default() };
-        live.last_loss = Some(LastLoss { kind: LossKind::Silent, reason: "no pong".into(), ..LastLoss::default() });
+        let reason = "Slow consumer: the provider closed the connection".to_owned();
+        live.last_loss = Some(LastLoss { kind: LossKind::SlowConsumer, reason, ..LastLoss::default() });
         assert_eq!(
             notes(&live),
             [
                 "The market is closed",
                 "1 refused: not authorized",
                 "2 not acknowledged: A.X, …",
-                "1 silent for longer than usual: BRK.B",
-                "Lost last at 00:00:00 UTC, silent: no pong",
+                "1 silent longer than usual: BRK.B",
+                "Last lost at 00:00:00 UTC: Slow consumer: the provider closed the connection",
             ]
         );
+        live.last_loss = Some(LastLoss { kind: LossKind::SlowConsumer, ..LastLoss::default() });
+        assert_eq!(notes(&live).last().map(String::as_str), Some("Last lost at 00:00:00 UTC: slow consumer"));
+        live.health.transport = Layer::because(LayerState::Quiet, "The market is closed");
+        assert_eq!(notes(&live).iter().filter(|note| *note == "The market is closed").count(), 1, "said once");
     }
 
     #[test]

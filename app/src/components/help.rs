@@ -11,24 +11,33 @@ use leptos::{html, prelude::*};
 const KEYS: [(&str, &str); 11] = [
     ("Space", "Pause or resume the view"),
     ("1 – 16", "Go to that connection"),
-    ("/", "Filter the symbols of the connection you are at"),
-    ("t", "Its table or its tape"),
-    ("?", "This help"),
-    ("↑ ↓", "In a table: from row to row"),
-    ("Page ↑ ↓", "In a table: a page up or down"),
-    ("Home End", "In a table: the first or the last row"),
+    ("/", "Filter the symbols of the current connection"),
+    ("t", "Switch it between table and tape"),
+    ("?", "Open this help"),
+    ("↑ ↓", "In a table: move between rows"),
+    ("Page ↑ ↓", "In a table: move a page up or down"),
+    ("Home End", "In a table: go to the first or last row"),
     ("p", "In a table: pin or unpin the row"),
-    ("Esc", "Empty the filter, leave the row, close this"),
-    ("Tab", "To the next control"),
+    ("Esc", "Clear the filter, leave the row, close this help"),
+    ("Tab", "Go to the next control"),
 ];
 
 const SIGNS: [(ConnectionState, &str); 6] = [
-    (ConnectionState::Connected, "All that was asked for was acknowledged, and ticks flow as usual"),
-    (ConnectionState::Reconnecting, "Connection lost, retrying; connecting and subscribing look the same"),
-    (ConnectionState::Degraded, "Up, but only in part or late"),
-    (ConnectionState::Mute, "Up and silent where ticks would be usual"),
-    (ConnectionState::Failed, "Refused by the provider, retried slowly"),
+    (ConnectionState::Connected, "All subscriptions acknowledged, ticks flowing as usual"),
+    (ConnectionState::Reconnecting, "Connection lost, retrying; connecting and subscribing have the same icon"),
+    (ConnectionState::Degraded, "Up, but some data is missing or delayed"),
+    (ConnectionState::Mute, "Up, but no ticks where ticks are expected"),
+    (ConnectionState::Failed, "Refused by the provider; retried at longer intervals"),
     (ConnectionState::Disabled, "Switched off by configuration"),
+];
+
+/// Words on the page that do not say by themselves what they mean.
+const TERMS: [(&str, &str); 5] = [
+    ("Chg %", "Change in percent since this page was opened"),
+    ("Rate", "Ticks per second, averaged over ten seconds"),
+    ("1 of 38 drawn", "38 ticks arrived per price drawn: faster than the screen; counts are exact"),
+    ("last frame", "Time since anything arrived on the connection, replies to pings included"),
+    ("stale tickers", "Symbols that have ticked, but not in the last 60 s"),
 ];
 
 /// The dialog; closed at first. `keys_on` are the keys of one character, which those may switch off whom they disturb.
@@ -53,7 +62,7 @@ pub fn Help(
     view! {
         <dialog class="help" node_ref=dialog aria-labelledby="help-title" data-testid="help-dialog">
             <header class="help-head">
-                <h2 id="help-title">"Keys and signs"</h2>
+                <h2 id="help-title">"Keyboard shortcuts and legend"</h2>
                 <button type="button" class="button button-icon" aria-label="Close" data-testid="help-close" on:click=close>
                     <Icon path=CLOSE/>
                 </button>
@@ -71,6 +80,9 @@ pub fn Help(
                 <span>"Single-key shortcuts"</span>
             </label>
             <ul class="signs">{signs.collect_view()}</ul>
+            <dl class="keys terms">
+                {TERMS.into_iter().map(|(term, meaning)| view! { <div><dt>{term}</dt><dd>{meaning}</dd></div> }).collect_view()}
+            </dl>
         </dialog>
     }
 }

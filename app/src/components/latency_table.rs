@@ -1,4 +1,4 @@
-//! How late a connection's ticks are (spec M2), on each half of their way.
+//! How late a connection's ticks are, on each half of their way.
 
 use super::format;
 use crate::{
@@ -13,7 +13,7 @@ type Percentiles = Result<[String; 3], String>;
 /// From the exchange to the server, and from there to the screen.
 #[component]
 pub fn LatencyTable(
-    /// Whose.
+    /// The connection.
     id: ConnectionId,
     /// How the connection is.
     live: Signal<ConnectionLive>,
@@ -31,18 +31,18 @@ pub fn LatencyTable(
             <thead>
                 <tr>
                     <th scope="col">"Latency, ms"</th>
-                    <th scope="col" title="Half are quicker">"p50"</th>
-                    <th scope="col" title="95 of 100 are quicker">"p95"</th>
-                    <th scope="col" title="99 of 100 are quicker">"p99"</th>
+                    <th scope="col" title="50 % are faster">"p50"</th>
+                    <th scope="col" title="95 % are faster">"p95"</th>
+                    <th scope="col" title="99 % are faster">"p99"</th>
                 </tr>
             </thead>
             <tbody>
                 <tr data-testid=format!("to-server-{id}")>
-                    <th scope="row" title="From the exchange's time until received here: the last minute's trades and quotes">"Exchange to server"</th>
+                    <th scope="row" title="From the exchange's timestamp to receipt by the server: trades and quotes of the last minute">"Exchange to server"</th>
                     {move || cells(to_server.get())}
                 </tr>
                 <tr data-testid=format!("to-screen-{id}")>
-                    <th scope="row" title="From the receipt of a frame's first tick until this browser has drawn it: the last 600 frames with ticks of this connection">"Server to screen"</th>
+                    <th scope="row" title="From receipt of a frame's first tick until this browser has drawn it: the last 600 frames with ticks of this connection">"Server to screen"</th>
                     {move || cells(to_screen.get())}
                 </tr>
             </tbody>

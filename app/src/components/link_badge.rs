@@ -48,7 +48,7 @@ pub fn LinkBadge(
                 <dl class="facts">
                     <div><dt>"Extra delay"</dt><dd class="number" data-testid="extra-delay">{move || lag.get().map_or_else(|| format::NOTHING.to_owned(), |_| lag_text(lag.get()))}</dd></div>
                 </dl>
-                <p class="unit">"How much longer than the quickest the last message took. What a tick takes to the screen stands in the metrics of its connection."</p>
+                <p class="unit">"How much longer the last message took than the fastest one. Latency to the screen is in each connection's metrics."</p>
             </div>
         </details>
     }

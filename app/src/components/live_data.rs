@@ -44,7 +44,7 @@ pub fn LiveData(
     let last = move || live.with(|live| live.metrics.last_update);
     let as_of = move || match still_since.get().into_iter().chain(last()).min() {
         Some(at) => ["as of ", &at.clock(), " UTC"].concat(),
-        None => "no tick yet".to_owned(),
+        None => "no ticks yet".to_owned(),
     };
     let connected = Memo::new(move |_| live.with(|live| live.connected));
     let empty = Signal::derive(move || empty_text(members.get(), connected.get()));
@@ -70,10 +70,8 @@ pub fn LiveData(
 fn empty_text(members: usize, connected: bool) -> String {
     match (members, connected) {
         (0, true) => "No symbols. Set this connection's universe key or symbol list, then refresh the configuration.",
-        (0, false) => {
-            "Symbols appear here once this connection has some to carry: from its universe key or symbol list."
-        }
-        _ => "No symbol of this connection has that in its name.",
+        (0, false) => "No symbols yet. They come from this connection's universe key or symbol list.",
+        _ => "No symbol matches the filter.",
     }
     .to_owned()
 }
@@ -156,8 +154,8 @@ fn Bar(
                 />
             </label>
             <span class="bar-fact bar-count number" hidden=is_tape data-testid=format!("count-{id}")>{count}</span>
-            <span class="bar-fact bar-held" hidden=move || is_tape() || !held.get() title="The order stands still while you point at the table">"order held"</span>
-            <span class="bar-fact bar-conflated number" hidden=move || is_tape() || one_of.get() < 2 data-testid=format!("conflated-{id}") title="Ticks came faster than the screen draws; counts are exact">
+            <span class="bar-fact bar-held" hidden=move || is_tape() || !held.get() title="Sorting is paused while you point at the table">"sorting paused"</span>
+            <span class="bar-fact bar-conflated number" hidden=move || is_tape() || one_of.get() < 2 data-testid=format!("conflated-{id}") title="Ticks arrive faster than the screen is drawn; counts are exact">
                 "1 of " {move || format::count(one_of.get())} " drawn"
             </span>
             <button

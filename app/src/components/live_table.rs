@@ -94,8 +94,8 @@ pub fn LiveTable(
                 <Head key=SortKey::Symbol label="Symbol" sort on_act/>
                 <Head key=SortKey::Price label="Price" sort on_act/>
                 <span role="columnheader"><span class="visually-hidden">"Direction"</span></span>
-                <Head key=SortKey::Change label="Chg %" title="Change since this page was opened, in percent" sort on_act/>
-                <Head key=SortKey::Rate label="Rate" title="Ticks per second" sort on_act/>
+                <Head key=SortKey::Change label="Chg %" title="Change in percent since this page was opened" sort on_act/>
+                <Head key=SortKey::Rate label="Rate" title="Ticks per second, averaged over ten seconds" sort on_act/>
                 <Head key=SortKey::Updated label="Updated" title="Time of the last tick in UTC, and its age" sort on_act/>
             </div>
             <div class="table-sizer" role="presentation" node_ref=sizer>

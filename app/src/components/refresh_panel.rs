@@ -19,7 +19,7 @@ pub fn RefreshPanel(
     let shown = Memo::new(move |_| refresh.with(|refresh| *refresh != Refresh::None));
     let lines = move || match refresh.get() {
         Refresh::None => Vec::new(),
-        Refresh::Asked => vec!["Reading the configuration again …".to_owned()],
+        Refresh::Asked => vec!["Reloading the configuration …".to_owned()],
         Refresh::Done(outcome) => outcome_lines(&outcome),
         Refresh::Failed(reason) => vec![reason],
     };
@@ -42,10 +42,10 @@ fn outcome_lines(outcome: &RefreshOutcome) -> Vec<String> {
     let mut lines = Vec::new();
     for refusal in &outcome.refused {
         let value = refusal.value.as_ref().map(|value| ["=", value].concat()).unwrap_or_default();
-        lines.push(["Refused: ", &refusal.variable, &value, " — expected ", &refusal.accepted].concat());
+        lines.push(["Rejected: ", &refusal.variable, &value, " — expected ", &refusal.accepted].concat());
     }
     if !outcome.needs_restart.is_empty() {
-        lines.push(["Takes effect at the next start: ", &outcome.needs_restart.join(", ")].concat());
+        lines.push(["Takes effect after a restart: ", &outcome.needs_restart.join(", ")].concat());
     }
     for change in &outcome.changed {
         lines.push(["Connection ", &change.connection.to_string(), ": ", &change.what.join(", ")].concat());
@@ -83,8 +83,8 @@ mod tests {
         assert_eq!(
             outcome_lines(&outcome),
             [
-                "Refused: WEBSOCKET_CONNECTION_3_PRIORITY=urgent — expected high, normal or low",
-                "Takes effect at the next start: REDIS_URL",
+                "Rejected: WEBSOCKET_CONNECTION_3_PRIORITY=urgent — expected high, normal or low",
+                "Takes effect after a restart: REDIS_URL",
                 "Connection 2: symbols: 1 → 2, priority",
                 "Unchanged: connections 1, 3",
             ]

@@ -21,7 +21,7 @@ use leptos::prelude::*;
 /// The line. Nothing is said of a connection without history.
 #[component]
 pub fn ReliabilityNote(
-    /// Whose.
+    /// The connection.
     id: ConnectionId,
     /// What is known of all connections.
     reliability: Signal<Vec<Reliability>>,
@@ -67,9 +67,9 @@ fn percent(basis_points: u32) -> String {
 }
 
 fn outage_text(last: Option<&LastOutage>) -> String {
-    let Some(last) = last else { return "no outage on record".to_owned() };
+    let Some(last) = last else { return "no outage recorded".to_owned() };
     let length = match last.ended_at {
-        None => "lasting".to_owned(),
+        None => "ongoing".to_owned(),
         Some(end) => format_seconds(end.millis_since(last.started_at).max(0) as u64 / 1000),
     };
     ["last outage ", &scale::moment(last.started_at), " UTC, ", &length, ", ", &last.cause].concat()
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(outage_text(Some(&outage)), "last outage 01-21 12:34:56 UTC, 12 s, dropped");
         assert_eq!(
             outage_text(Some(&LastOutage { ended_at: None, ..outage.clone() })),
-            "last outage 01-21 12:34:56 UTC, lasting, dropped"
+            "last outage 01-21 12:34:56 UTC, ongoing, dropped"
         );
         let now = UnixMillis(1_768_998_909_000);
         let young = Reliability {

@@ -60,8 +60,8 @@ pub fn SummaryStrip(
                 <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
                 <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
                 <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
-                <Item label="bus lag" value=bus_lag unit=Signal::stored(" ms".to_owned()) tone="warn" toned=bus_late hidden=no_bus_lag/>
-                <Count label="ticks not on Redis" count=unpublished tone="warn" only_some=true/>
+                <Item label="Redis lag" value=bus_lag unit=Signal::stored(" ms".to_owned()) tone="warn" toned=bus_late hidden=no_bus_lag/>
+                <Count label="ticks not published" count=unpublished tone="warn" only_some=true/>
             </dl>
             <MarketClock clock market=market.into()/>
         </div>

@@ -95,8 +95,8 @@ pub fn TapeList(
         }
     };
     let empty = move || match (filtered.get(), unseen.get() > 0) {
-        (true, _) => "No tick of such a symbol here.",
-        (false, true) => "Nothing was on the tape when it was stopped.",
+        (true, _) => "No ticks match the filter.",
+        (false, true) => "The tape was empty when it was paused.",
         (false, false) => "The tape starts with the next tick.",
     };
     view! {
@@ -136,13 +136,13 @@ pub fn TapeList(
             type="button"
             class="button button-small tape-unseen number"
             hidden=move || unseen.get() == 0
-            title="Ticks that came since the tape stands still; back to the newest"
+            title="Ticks since the tape stopped scrolling; click to go to the newest"
             data-testid=format!("unseen-{id}")
             // Paused, there is no newest to go to.
             disabled=move || following.get()
             on:click=to_end
         >
-            {move || format::count(unseen.get())} " since"
+            {move || format::count(unseen.get())} " new"
         </button>
         </div>
     }
@@ -185,7 +185,7 @@ fn TapeRow(
 fn what(event: &TapeEvent) -> Option<String> {
     Some(match event {
         TapeEvent::Tick { symbol, .. } => symbol.to_string(),
-        TapeEvent::Skipped(count) => format::count(u64::from(*count)) + " ticks came too fast to be listed",
+        TapeEvent::Skipped(count) => format::count(u64::from(*count)) + " ticks skipped: too fast to list",
         TapeEvent::State(state, None) => state.label().to_owned(),
         TapeEvent::State(state, Some(reason)) => [state.label(), ": ", reason].concat(),
     })
@@ -221,6 +221,6 @@ mod tests {
         assert_eq!((what(&tick), size(&tick)), (Some("AAPL".into()), Some("1,200 ×7".into())));
         let lost = TapeEvent::State(ConnectionState::Reconnecting, Some("dropped".into()));
         assert_eq!((what(&lost), price(&lost)), (Some("reconnecting: dropped".into()), None));
-        assert_eq!(what(&TapeEvent::Skipped(2000)).as_deref(), Some("2,000 ticks came too fast to be listed"));
+        assert_eq!(what(&TapeEvent::Skipped(2000)).as_deref(), Some("2,000 ticks skipped: too fast to list"));
     }
 }

@@ -60,7 +60,7 @@ pub fn TopBar(
                     class="button"
                     id="refresh"
                     data-testid="refresh"
-                    title="Read the configuration again"
+                    title="Reload the configuration"
                     aria-label="Refresh configuration"
                     // Before hydration a click would be lost; "connecting" is that state and the next.
                     disabled=move || !link.get().is_live() || refreshing.get()
@@ -70,7 +70,7 @@ pub fn TopBar(
                     <span class="button-text">"Refresh config"</span>
                 </button>
                 <ThemeToggle/>
-                <button type="button" class="button button-icon" data-testid="help" title="Keys and signs (?)" aria-label="Keys and signs" on:click=move |_| on_help.run(())>
+                <button type="button" class="button button-icon" data-testid="help" title="Keyboard shortcuts and legend (?)" aria-label="Keyboard shortcuts and legend" on:click=move |_| on_help.run(())>
                     <Icon path=HELP/>
                 </button>
                 <form class="account" method="post" action="/logout">

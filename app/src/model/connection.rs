@@ -6,7 +6,7 @@ use std::fmt;
 /// A connection's number, from 1. Nothing else identifies a connection.
 pub type ConnectionId = u8;
 
-/// The state of one upstream connection (spec C4).
+/// The state of one upstream connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
@@ -55,7 +55,7 @@ impl ConnectionState {
     }
 }
 
-/// A channel of the stocks market (`massive.md`, section 3). In JSON it is the prefix that the provider uses.
+/// A channel of the stocks market (`docs/provider.md`, "Events"). In JSON it is the prefix that the provider uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Channel {
     /// A bar a second, for the symbols that traded in it.
@@ -122,7 +122,7 @@ impl fmt::Display for Channel {
     }
 }
 
-/// Priority tier (spec C8): a symbol on two connections is carried by the higher tier, then by the lower number.
+/// Priority tier: a symbol on two connections is carried by the higher tier, then by the lower number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {

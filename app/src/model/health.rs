@@ -1,4 +1,4 @@
-//! How a connection is, in three layers that are shown apart (spec C7), and how it was lost last.
+//! How a connection is, in three layers that are shown apart, and how it was lost last.
 //!
 //! A socket can be open and carry no subscription; a subscription can be acknowledged and carry no data. One light for
 //! all three is how an outage stays unseen, so each layer has a state and a reason of its own.
@@ -62,7 +62,7 @@ pub struct Health {
     pub data: Layer,
 }
 
-/// Which symbols of a connection tick (spec C7). Counts are exact, names are the first [`NAMES_MAX`] by the alphabet.
+/// Which symbols of a connection tick. Counts are exact, names are the first [`NAMES_MAX`] by the alphabet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Symbols that never ticked since they were subscribed.
@@ -118,12 +118,12 @@ impl LossKind {
             Self::Unreachable => "unreachable",
             Self::Dropped => "dropped",
             Self::Closed => "closed by the provider",
-            Self::Silent => "silent",
+            Self::Silent => "no reply to pings",
             Self::KeyRefused => "key refused",
             Self::TooManyConnections => "connection limit",
             Self::SlowConsumer => "slow consumer",
-            Self::ForceDisconnect => "forced off",
-            Self::NothingSubscribed => "nothing subscribed",
+            Self::ForceDisconnect => "disconnected by the provider's operator",
+            Self::NothingSubscribed => "no subscription acknowledged",
             Self::CollectorSilent => "collector silent",
             Self::BusDown => "bus down",
         }

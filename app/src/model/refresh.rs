@@ -1,9 +1,9 @@
-//! What a refresh of the configuration did (spec G3): the answer of `POST /api/admin/config/refresh`.
+//! What a refresh of the configuration did: the answer of `POST /api/admin/config/refresh`.
 
 use super::connection::ConnectionId;
 use serde::{Deserialize, Serialize};
 
-/// What was taken over, what was refused and what has to wait for a restart.
+/// What was applied, what was rejected and what has to wait for a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshOutcome {
     /// Connections that were made anew, were switched on or off, or whose description changed.
@@ -11,7 +11,7 @@ pub struct RefreshOutcome {
     /// Connections that run on untouched.
     pub unchanged: Vec<ConnectionId>,
     /// Settings that cannot be used. With one of a connection that connection stays as it was; with any other one nothing is
-    /// taken over at all.
+    /// applied at all.
     pub refused: Vec<Refusal>,
     /// Variables that changed and are read only at a start.
     pub needs_restart: Vec<String>,

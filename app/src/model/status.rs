@@ -47,7 +47,7 @@ pub enum StatusSource {
     Reported,
     /// The connection manager said so, more than ten seconds ago.
     Stale,
-    /// Nobody said so: read off the ticks.
+    /// Nobody said so: estimated from tick flow.
     Inferred,
 }
 
@@ -243,7 +243,7 @@ pub enum SymbolSource {
     None,
 }
 
-/// How a symbol that several connections list came to one of them (spec C8).
+/// How a symbol that several connections list came to one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routing {
     /// The rule in words.

@@ -69,11 +69,11 @@ mod rendered {
                         <input type="password" name="new" autocomplete="new-password" minlength="12" required aria-describedby="password-rule"/>
                     </label>
                     <label class="field">
-                        <span>"New password once more"</span>
+                        <span>"Repeat new password"</span>
                         <input type="password" name="again" autocomplete="new-password" minlength="12" required/>
                     </label>
-                    <p id="password-rule" class="office-hint">"At least 12 characters. Several words that have nothing to do with one another are good and easy to type. All sessions end with the old password; this browser stays signed in."</p>
-                    <button type="submit" class="button button-primary">"Change the password"</button>
+                    <p id="password-rule" class="office-hint">"At least 12 characters. Several unrelated words are strong and easy to type. All other sessions end; this browser stays signed in."</p>
+                    <button type="submit" class="button button-primary">"Change password"</button>
                 </form>
             </section>
         }
@@ -85,7 +85,7 @@ mod rendered {
         sessions: Option<Vec<AccountSession>>,
     ) -> impl IntoView {
         let Some(sessions) = sessions else {
-            return view! { <p>"The sessions cannot be told now. Reload in a moment."</p> }.into_any();
+            return view! { <p>"The sessions cannot be loaded right now. Reload in a moment."</p> }.into_any();
         };
         let others = sessions.iter().filter(|session| !session.is_own).count();
         let rows = sessions.into_iter().map(|session| {
@@ -136,8 +136,8 @@ mod rendered {
 
     fn done_text(word: &str) -> &'static str {
         match word {
-            "password" => "The password was changed. All other sessions have ended.",
-            "sessions" => "Ended.",
+            "password" => "Password changed. All other sessions have ended.",
+            "sessions" => "Sessions ended.",
             _ => "Done.",
         }
     }
@@ -147,16 +147,14 @@ mod rendered {
         match word {
             "current" => "The current password is wrong. Nothing was changed.",
             "differ" => "The two new passwords differ. Nothing was changed.",
-            "same" => "The new password is the old one. Nothing was changed.",
+            "same" => "The new password is the same as the old one. Nothing was changed.",
             "short" => "The new password is too short: at least 12 characters are needed.",
             "long" => "The new password is too long: at most 1024 bytes are accepted.",
-            "common" => {
-                "The new password is too easy to guess. Take several words that have nothing to do with one another."
-            }
-            "busy" => "Too many passwords are being checked. Try again in a few seconds.",
-            "session" => "There is no such session: it may have ended meanwhile.",
-            "form" => "The form did not arrive whole. Nothing was changed.",
-            _ => "It did not work, and nothing was changed. Try again in a few seconds.",
+            "common" => "The new password is too easy to guess. Use several unrelated words.",
+            "busy" => "The server is busy checking passwords. Try again in a few seconds.",
+            "session" => "No such session: it may have ended already.",
+            "form" => "The form was incomplete. Nothing was changed.",
+            _ => "Something went wrong. Nothing was changed; try again in a few seconds.",
         }
     }
 }

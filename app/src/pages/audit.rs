@@ -40,7 +40,7 @@ mod rendered {
             cursor: query.get("cursor"),
         });
         view! {
-            <p class="office-lead">"What administrators did and what was refused, newest first. No record can be changed or taken away unnoticed: " <code>"tickstock-monitor audit verify"</code> " proves that none was."</p>
+            <p class="office-lead">"What administrators did and what was refused, newest first. Records cannot be changed or removed unnoticed: check with " <code>"tickstock-monitor audit verify"</code> "."</p>
             <Suspense>
                 {move || {
                     let (asked, form) = (Arc::clone(&backend), form.clone());
@@ -68,7 +68,7 @@ mod rendered {
             Err(text) => return view! { {filters} {problem(text, "problem")} }.into_any(),
         };
         let table = if page.records.is_empty() {
-            view! { <p class="table-empty" data-testid="no-records">"No record fits. Widen the time, or clear the filters."</p> }.into_any()
+            view! { <p class="table-empty" data-testid="no-records">"No matching records. Widen the time range or clear the filters."</p> }.into_any()
         } else {
             view! { <Table records=page.records/> }.into_any()
         };
@@ -135,7 +135,7 @@ mod rendered {
         let rows = records.into_iter().map(|record| {
             let times = (record.occurrences > 1).then(|| [" × ", &record.occurrences.to_string()].concat());
             let outcome = record.outcome.clone();
-            let who = record.actor.unwrap_or_else(|| "nobody".to_owned());
+            let who = record.actor.unwrap_or_else(|| "not signed in".to_owned());
             view! {
                 <tr data-testid="record" data-outcome=outcome title=record.hash>
                     <td class="number">{record.seq}</td>
@@ -161,7 +161,7 @@ mod rendered {
                         <th scope="col">"Action"</th>
                         <th scope="col">"Target"</th>
                         <th scope="col">"Outcome"</th>
-                        <th scope="col">"Why"</th>
+                        <th scope="col">"Reason"</th>
                         <th scope="col">"Browser"</th>
                     </tr></thead>
                     <tbody>{rows.collect_view()}</tbody>

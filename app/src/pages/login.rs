@@ -17,7 +17,7 @@ pub fn LoginPage() -> impl IntoView {
         <main class="login">
             <form class="login-card" method="post" action="/login" data-testid="login">
                 <h1 class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></h1>
-                <p class="login-lead">"Sign in with an administrator's account."</p>
+                <p class="login-lead">"Sign in with an administrator account."</p>
                 {move || error().map(|text| view! {
                     <p class="banner" data-tone="bad" role="alert" data-testid="login-error"><Icon path=WARNING/> <span>{text}</span></p>
                 })}
@@ -42,8 +42,8 @@ fn error_text(code: &str) -> &'static str {
     match code {
         "credentials" => "Email or password is wrong.",
         "limited" => "Too many attempts. Wait a minute, then try again.",
-        "forbidden" => "You are signed in, but this account is not an administrator's. Sign in with one that is.",
-        "expired" => "Your session is over. Sign in again.",
-        _ => "Signing in did not work. Try again.",
+        "forbidden" => "You are signed in, but this account is not an administrator. Sign in with one that is.",
+        "expired" => "Your session has ended. Sign in again.",
+        _ => "Sign-in failed. Try again.",
     }
 }

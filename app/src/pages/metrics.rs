@@ -72,7 +72,7 @@ pub fn MetricsPage() -> impl IntoView {
     let history = Resource::new_blocking(move || selection.get(), |selection| load_history(selection.query(), None));
     view! {
         <Title text="Full metrics"/>
-        <Transition fallback=|| view! { <p class="notice" aria-busy="true">"History is being read…"</p> }>
+        <Transition fallback=|| view! { <p class="notice" aria-busy="true">"Loading history…"</p> }>
             {move || Suspend::new(async move {
                 match history.await {
                     Ok(answer) => view! { <Metrics answer selection=selection.get_untracked()/> }.into_any(),
@@ -130,17 +130,17 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
     let freshness = move || match (selection.range.is_live(), failed.get()) {
         (true, None) => ["Live, as of ", &at(), " UTC"].concat(),
         (true, Some(_)) => ["As of ", &at(), " UTC"].concat(),
-        (false, _) => "A fixed range: it does not move".to_owned(),
+        (false, _) => "Fixed range, not live".to_owned(),
     };
     let failure = move |failure: Failure| {
         let (title, sign_in) = match failure {
             Failure::Ended(Ended::SignedOut) => ("Signed out.", true),
             Failure::Ended(Ended::Forbidden) => ("Not allowed.", true),
-            Failure::Silent => ("The monitor does not answer.", false),
+            Failure::Silent => ("The monitor is not responding.", false),
         };
         view! {
             <p class="banner" data-tone="bad" role="alert" data-testid="not-live"><Icon path=WARNING/>
-                <span><b>{title}</b> " " <span class="banner-detail number">"What is shown does not move: it is as of " {at} " UTC."</span></span>
+                <span><b>{title}</b> " " <span class="banner-detail number">"This page has stopped updating; its data is as of " {at} " UTC."</span></span>
                 {sign_in.then(|| view! { <a class="button" href="" rel="external">"Sign in"</a> })}
             </p>
         }
@@ -150,7 +150,7 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
         {move || failed.get().map(failure)}
         {move || trouble().map(|text| view! {
             <p class="banner" data-tone="bad" role="alert" data-testid="history-trouble"><Icon path=WARNING/>
-                <span><b>"History is not being kept since "</b><span class="banner-detail number">{text}</span></span>
+                <span><b>"History has not been recorded since "</b><span class="banner-detail number">{text}</span></span>
             </p>
         })}
     }
@@ -168,6 +168,10 @@ fn keep_live(
         use std::time::Duration;
 
         let refresh = move || {
+            // A session that has ended does not come back by asking.
+            if !failed.try_with_untracked(|failed| asks_on(*failed)).unwrap_or(false) {
+                return;
+            }
             leptos::task::spawn_local(async move {
                 let Some((since, now)) = shown.try_with_untracked(|view| (view.resume_at(), view.at)) else { return };
                 let since = selection.range.is_live().then_some(since.0);
@@ -220,13 +224,19 @@ fn keep_live(
 }
 
 /// Why nothing new comes; known in the browser alone.
-#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server's side never fails"))]
+#[cfg_attr(not(any(feature = "hydrate", test)), expect(dead_code, reason = "the server's side never fails"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// The session does not allow it any more.
     Ended(Ended),
     /// No answer, or none that helps.
     Silent,
+}
+
+/// Is there any use in asking again?
+#[cfg(any(feature = "hydrate", test))]
+fn asks_on(failed: Option<Failure>) -> bool {
+    !matches!(failed, Some(Failure::Ended(_)))
 }
 
 /// The answer of a server function does not tell a lost session from a lost server: a request does whose status can be read.
@@ -241,13 +251,13 @@ async fn why_not() -> Failure {
 fn Unavailable(error: ApiError) -> impl IntoView {
     let text = match error {
         ApiError::NotAllowed => "Only administrators see this page.",
-        _ => "History cannot be read now: the database does not answer. The live dashboard goes on.",
+        _ => "History is unavailable: the database does not answer. The dashboard still works.",
     };
     view! {
         <main class="notice">
-            <h1>"The metrics cannot be shown"</h1>
+            <h1>"Metrics unavailable"</h1>
             <p role="alert">{text}</p>
-            <p><a class="button button-primary" href="/admin/websockets" rel="external">"To the dashboard"</a></p>
+            <p><a class="button button-primary" href="/admin/websockets" rel="external">"Go to the dashboard"</a></p>
         </main>
     }
 }

@@ -95,8 +95,26 @@ fn trouble_and_what_was_acknowledged_are_said() {
     view.gaps[0].acknowledged =
         Some(Acknowledgement { at: AT, by: "ann@example.com".into(), note: "filled from flat files".into() });
     let html = render(view, Selection::default());
-    assert!(html.contains("History is not being kept since") && html.contains("database or disk is full"), "{html}");
+    assert!(
+        html.contains("History has not been recorded since") && html.contains("database or disk is full"),
+        "{html}"
+    );
     assert!(html.contains("filled from flat files") && !html.contains("name=\"note\""));
+}
+
+#[test]
+fn a_page_whose_session_has_ended_asks_no_more() {
+    assert!(asks_on(None) && asks_on(Some(Failure::Silent)), "a server that is silent comes back");
+    assert!(!asks_on(Some(Failure::Ended(Ended::SignedOut))) && !asks_on(Some(Failure::Ended(Ended::Forbidden))));
+}
+
+#[test]
+fn a_gap_that_is_not_acknowledged_takes_a_note_and_the_focus() {
+    let mut view = view();
+    view.gaps[0].ended_at = None;
+    let html = render(view, Selection::default());
+    let row = html.split_once("id=\"gap-9\"").map(|(_, rest)| rest.split_once("</tr>").unwrap().0).expect("the row");
+    assert!(row.contains("tabindex=\"-1\"") && row.contains("ongoing") && row.contains("name=\"note\""), "{row}");
 }
 
 #[test]
@@ -113,5 +131,5 @@ fn nothing_is_said_where_there_is_nothing() {
     let empty =
         HistoryView { at: AT, from: UnixMillis(AT.0 - 300_000), to: AT, bucket_seconds: 1, ..HistoryView::default() };
     let html = render(empty, Selection::default());
-    assert!(html.contains("No gap in this range") && html.contains("Nothing of that kind happened"), "{html}");
+    assert!(html.contains("No gaps in this range") && html.contains("No such events"), "{html}");
 }

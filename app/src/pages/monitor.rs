@@ -77,6 +77,8 @@ pub fn Monitor(
     let altered: Signal<bool> = RwSignal::from(signals.altered.clone()).into();
     let paused: Signal<bool> = RwSignal::from(signals.paused.clone()).into();
     let frozen_at: Signal<Option<UnixMillis>> = RwSignal::from(signals.frozen_at.clone()).into();
+    let opened_paused = RwSignal::from(signals.opened_paused.clone());
+    let paused_by_link = Signal::derive(move || opened_paused.get().then(|| frozen_at.get()).flatten());
     let columns = RwSignal::from(signals.columns.clone());
     let totals = RwSignal::from(signals.totals.clone());
     let announcement = RwSignal::from(signals.announcement.clone());
@@ -121,8 +123,14 @@ pub fn Monitor(
     let refreshing = Signal::derive(move || refresh.with(|refresh| *refresh == Refresh::Asked));
     let on_read = Callback::new(move |()| {
         refresh.set(Refresh::None);
-        // Not lost with the button that was pressed.
-        shortcuts::focus("refresh");
+        // Not lost with the button that was pressed, and not at the one that refreshes: another Space would do so again.
+        shortcuts::focus("connections");
+    });
+    let on_retry = Callback::new(move |()| kept_link.retry_now());
+    let on_resume = Callback::new(move |()| {
+        on_pause.run(());
+        // The banner goes with its button.
+        shortcuts::focus("connections");
     });
     let dialog = NodeRef::<html::Dialog>::new();
     let on_help = Callback::new(move |()| help::open(dialog));
@@ -171,7 +179,7 @@ pub fn Monitor(
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
                 <div class="page-top">
-                    <Banners head link now clock altered/>
+                    <Banners head link now clock altered opened_paused=paused_by_link on_retry on_resume/>
                     <Warnings texts=first.warnings/>
                     <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
                 </div>
@@ -260,7 +268,7 @@ fn Unavailable(
     let (text, there, name) = match error {
         ApiError::NotAllowed => ("Only administrators see this page.", "/login", "Sign in"),
         ApiError::Unavailable | ApiError::Refused(_) | ApiError::NotNow(_) | ApiError::Transport(_) => {
-            ("The monitor does not answer now. Try again in a moment.", "/admin/websockets", "Try again")
+            ("The monitor is not responding. Try again in a moment.", "/admin/websockets", "Try again")
         }
     };
     // Not for who is not allowed: the guard answers them. Where the dashboard is switched off this page is what "not found"
@@ -274,7 +282,7 @@ fn Unavailable(
     view! {
         <Title text="Not available"/>
         <main class="notice">
-            <h1>"The dashboard cannot be shown"</h1>
+            <h1>"Dashboard unavailable"</h1>
             <p role="alert">{text}</p>
             <p><a class="button button-primary" href=there rel="external">{name}</a></p>
         </main>

@@ -14,9 +14,9 @@ pub fn NotFoundPage() -> impl IntoView {
         <Title text="Not found"/>
         <main class="notice">
             <p class="notice-code number">"404"</p>
-            <h1>"Nothing is here"</h1>
-            <p>"The address leads nowhere. It may have been mistyped, or the page has moved."</p>
-            <p><a class="button button-primary" href="/admin/websockets" rel="external">"To the dashboard"</a></p>
+            <h1>"Page not found"</h1>
+            <p>"There is no page at this address. It may be mistyped, or the page has moved."</p>
+            <p><a class="button button-primary" href="/admin/websockets" rel="external">"Go to the dashboard"</a></p>
         </main>
     }
     .into_any()

@@ -266,6 +266,7 @@ impl Engine {
         self.stale_parts.rows = true;
         view.paused.set(self.paused);
         view.frozen_at.set(at.filter(|_| self.paused));
+        set_if_changed(&view.opened_paused, false);
         self.paint(view, local);
     }
 
@@ -273,6 +274,7 @@ impl Engine {
     pub fn pause_as_opened(&mut self, view: &View, local: UnixMillis) {
         if std::mem::take(&mut self.opening.paused) && !self.paused {
             self.toggle_pause(view, local);
+            view.opened_paused.set(true);
         }
     }
 
@@ -290,8 +292,8 @@ impl Engine {
             self.sides.forget_time();
         }
         let news = match link {
-            LinkState::Lost { .. } if !self.lost => "Link lost. The numbers stand still.",
-            LinkState::Live if self.lost => "Live again.",
+            LinkState::Lost { .. } if !self.lost => "Connection to the monitor lost. Numbers have stopped updating.",
+            LinkState::Live if self.lost => "Connection to the monitor restored.",
             LinkState::Ended(ended) => ended.text(),
             _ => return,
         };

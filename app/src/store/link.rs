@@ -32,8 +32,8 @@ impl Ended {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::SignedOut => "Your session is over.",
-            Self::Forbidden => "Your account may no longer see this page.",
+            Self::SignedOut => "Your session has ended.",
+            Self::Forbidden => "Your account no longer has access to this page.",
         }
     }
 }
@@ -66,10 +66,10 @@ impl LinkState {
         self == Self::Live
     }
 
-    /// Is what is shown old? Not at the very start: then it was rendered a moment ago.
+    /// Is what is shown old? Not at the very start, until the first snapshot: then it was rendered a moment ago.
     #[must_use]
     pub fn is_stale(self) -> bool {
-        !matches!(self, Self::Live | Self::Connecting)
+        matches!(self, Self::Lost { .. } | Self::Ended(_))
     }
 
     /// Its name in `data-state`.
@@ -105,7 +105,8 @@ mod tests {
     fn only_live_numbers_look_live() {
         let lost = LinkState::Lost { attempt: 1, retry_at: None };
         let ended = LinkState::Ended(Ended::of_close(4001));
-        assert!([LinkState::CatchingUp, lost, ended].into_iter().all(LinkState::is_stale));
+        assert!([lost, ended].into_iter().all(LinkState::is_stale));
+        assert!(![LinkState::Connecting, LinkState::CatchingUp].into_iter().any(LinkState::is_stale), "just rendered");
         assert!(!LinkState::Live.is_stale() && LinkState::Live.is_live());
         assert_eq!((lost.name(), ended.label()), ("lost", "signed out"));
         assert_eq!(Ended::of_close(4003), Ended::Forbidden);

@@ -34,13 +34,13 @@ impl Refresh {
         match status {
             200 => match serde_json::from_str(body) {
                 Ok(outcome) => Self::Done(outcome),
-                Err(_) => Self::Failed("The answer could not be read.".to_owned()),
+                Err(_) => Self::Failed("The response could not be read.".to_owned()),
             },
-            401 => Self::Failed("Your session is over: sign in again.".to_owned()),
-            403 => Self::Failed("Your account may not do that.".to_owned()),
-            404 => Self::Failed("This monitor cannot read its configuration again; restart it.".to_owned()),
+            401 => Self::Failed("Your session has ended. Sign in again.".to_owned()),
+            403 => Self::Failed("Your account is not allowed to do that.".to_owned()),
+            404 => Self::Failed("This monitor cannot reload its configuration; restart it.".to_owned()),
             429 => Self::Failed("Too many requests. Wait a minute, then try again.".to_owned()),
-            _ => Self::Failed(["The monitor answered with status ", &status.to_string(), "."].concat()),
+            _ => Self::Failed(["The monitor responded with status ", &status.to_string(), "."].concat()),
         }
     }
 }
@@ -54,7 +54,7 @@ pub async fn ask() -> Refresh {
     };
     match answer.await {
         Ok((status, body)) => Refresh::of_answer(status, &body),
-        Err(_) => Refresh::Failed("The monitor does not answer.".to_owned()),
+        Err(_) => Refresh::Failed("The monitor is not responding.".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How long a connection's ticks take from their receipt by the server until they are drawn (spec M2).
+//! How long a connection's ticks take from their receipt by the server until they are drawn.
 //!
 //! A frame says when it was made and how long the first of its ticks, whoever's, had waited for that, by the server's clock;
 //! the page knows the offset of the two clocks (see [`super::clock`]) and when its thread had drawn. What is measured is

@@ -25,6 +25,9 @@ mod absent {
     impl KeptLink {
         /// Nobody to tell.
         pub fn tell_tapes(self) {}
+
+        /// Nothing to open.
+        pub fn retry_now(self) {}
     }
 
     /// Pages open sockets, servers do not.
@@ -72,6 +75,11 @@ mod browser {
         /// Tells the server which tapes are open, when that changed.
         pub fn tell_tapes(self) {
             let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.tell_tapes()));
+        }
+
+        /// Opens a lost socket again without waiting any longer.
+        pub fn retry_now(self) {
+            let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.retry_now()));
         }
     }
 
@@ -370,6 +378,10 @@ mod browser {
             self.store.wake();
             self.beat();
             self.ask_for_frame();
+            self.retry_now();
+        }
+
+        fn retry_now(&self) {
             if self.retry_timer.get().is_some() {
                 self.connect();
             }
@@ -382,7 +394,8 @@ mod browser {
             let Some(clock) = view.clock.get_untracked().filter(|_| !document().hidden()) else { return };
             let shown = document().get_element_by_id(CLOCK_ID).and_then(|element| element.text_content());
             let differs = shown.is_none_or(|shown| shown != clock.clock());
-            set_if_changed(&view.altered, differs && self.differed.replace(differs));
+            let differed = self.differed.replace(differs);
+            set_if_changed(&view.altered, differs && differed);
         }
 
         fn beat(&self) {

@@ -36,6 +36,8 @@ pub struct View {
     pub now: ArcRwSignal<Option<UnixMillis>>,
     /// Are the prices frozen?
     pub paused: ArcRwSignal<bool>,
+    /// Was it frozen by the address that it was opened with, and not since?
+    pub opened_paused: ArcRwSignal<bool>,
     /// Since when they are.
     pub frozen_at: ArcRwSignal<Option<UnixMillis>>,
     /// Ticks that came since it was.

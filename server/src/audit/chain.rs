@@ -27,22 +27,22 @@ pub enum Break {
         found: i64,
     },
     /// A record is not what was written.
-    #[error("record {0} was changed, or what stood before it was")]
+    #[error("record {0} or one before it was changed")]
     Changed(i64),
     /// Records were cut off, and no record says so.
     #[error("the records up to {0} were deleted, and nothing says that retention did it")]
     Cut(i64),
     /// A record that is known from elsewhere is another one in the log.
-    #[error("record {0} is not the one that is known")]
+    #[error("record {0} differs from the known one")]
     Unknown(i64),
     /// A record that there was is not in the log.
-    #[error("record {0} was there, and is missing at the end")]
+    #[error("record {0} existed and is missing at the end")]
     Gone(i64),
     /// A record that is known from elsewhere is older than the log.
     #[error("record {0} cannot be compared: retention has deleted it")]
     Pruned(i64),
     /// Records were put in front of the first one.
-    #[error("record {0} was put in: the chain begins after it")]
+    #[error("record {0} was inserted: the chain begins after it")]
     BeforeStart(i64),
     /// Where the chain starts is not said.
     #[error("the table audit_anchor, which says where the chain begins, was changed")]

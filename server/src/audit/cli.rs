@@ -40,7 +40,7 @@ async fn verify(database: &Database, known: &[(i64, String)]) -> anyhow::Result<
         Ok(whole) => Ok(good_news(&whole, known.iter().map(|(seq, _)| *seq).max())),
         Err(breaks) => {
             let lines: Vec<_> = breaks.iter().map(ToString::to_string).collect();
-            bail!("the audit log is not whole:\n  {}", lines.join("\n  "))
+            bail!("the audit log is not intact:\n  {}", lines.join("\n  "))
         }
     }
 }
@@ -48,7 +48,7 @@ async fn verify(database: &Database, known: &[(i64, String)]) -> anyhow::Result<
 /// What was found, and what no look at the log alone can find.
 fn good_news(whole: &Whole, known: Option<i64>) -> String {
     let Whole { pruned_through, records, last, last_hash } = whole;
-    let mut said = format!("The audit log is whole: {records} records");
+    let mut said = format!("The audit log is intact: {records} records");
     if *records > 0 {
         said += &format!(", {} to {last}, the last with the hash {last_hash}", pruned_through + 1);
     }
@@ -57,11 +57,11 @@ fn good_news(whole: &Whole, known: Option<i64>) -> String {
         said += &format!("Retention has deleted the records through {pruned_through}.\n");
     }
     said += &match known {
-        None => "Records cut off at the end, or a log written anew from its start, cannot be seen from here: compare with a \
+        None => "Records cut off at the end, or a log rewritten from its start, cannot be detected from here: compare with a \
                  record of the server's output, --known SEQ:HASH.\n"
             .to_owned(),
         Some(known) => format!(
-            "It has the records that are known. Records after {known} that were cut off at the end cannot be seen from here.\n"
+            "The known records are present. Records after {known} that were cut off at the end cannot be detected from here.\n"
         ),
     };
     said
@@ -79,22 +79,25 @@ mod tests {
     async fn a_whole_log_is_said_to_be_whole_with_what_that_does_not_mean() {
         let (_folder, database) = testing::database().await;
         let said = verify(&database, &[]).await.unwrap();
-        assert!(said.starts_with("The audit log is whole: 0 records.\n"), "{said}");
+        assert!(said.starts_with("The audit log is intact: 0 records.\n"), "{said}");
         let audit = Audit::new(database.clone());
         for page in 0..5 {
             audit.record(Actor::server().does(Action::PageView).to(page.to_string())).await.unwrap();
         }
         let said = verify(&database, &[]).await.unwrap();
-        assert!(said.starts_with("The audit log is whole: 5 records, 1 to 5, the last with the hash "), "{said}");
+        assert!(said.starts_with("The audit log is intact: 5 records, 1 to 5, the last with the hash "), "{said}");
         assert!(said.contains("cut off at the end") && said.contains("--known SEQ:HASH"), "{said}");
 
         let records = database.audit_after(0, 10).await.unwrap();
         let said = verify(&database, &[(3, records[2].hash.clone())]).await.unwrap();
-        assert!(said.ends_with("Records after 3 that were cut off at the end cannot be seen from here.\n"), "{said}");
+        assert!(
+            said.ends_with("Records after 3 that were cut off at the end cannot be detected from here.\n"),
+            "{said}"
+        );
         let error = verify(&database, &[(3, records[3].hash.clone())]).await.unwrap_err().to_string();
-        assert_eq!(error, "the audit log is not whole:\n  record 3 is not the one that is known");
+        assert_eq!(error, "the audit log is not intact:\n  record 3 differs from the known one");
         let error = verify(&database, &[(9, records[3].hash.clone())]).await.unwrap_err().to_string();
-        assert_eq!(error, "the audit log is not whole:\n  record 9 was there, and is missing at the end");
+        assert_eq!(error, "the audit log is not intact:\n  record 9 existed and is missing at the end");
     }
 
     #[test]

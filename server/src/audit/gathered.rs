@@ -163,7 +163,7 @@ impl Unrecorded {
         if rest > 0 {
             list.push(format!("{rest} of others"));
         }
-        let why = if is_full { "the log is larger than AUDIT_SIZE_MAX_MB" } else { "too many to be records" };
+        let why = if is_full { "the log is larger than AUDIT_SIZE_MAX_MB" } else { "too many to record one by one" };
         let act = Actor::server().is_refused(Action::RefusalsCounted, format!("{why}: {}", list.join(", ")));
         Some(Entry { act, at: last, occurrences: total })
     }

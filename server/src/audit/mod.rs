@@ -82,8 +82,8 @@ impl Size {
     pub fn alarm(self) -> Option<String> {
         self.is_over().then(|| {
             format!(
-                "The audit log takes {} MB, more than the {} MB of AUDIT_SIZE_MAX_MB: refusals of strangers are only counted, \
-                 everything else is still recorded. Raise AUDIT_SIZE_MAX_MB, or lower AUDIT_RETENTION_DAYS.",
+                "The audit log takes {} MB, more than the {} MB of AUDIT_SIZE_MAX_MB: refusals of people who are not signed in are \
+                 only counted, everything else is still recorded. Raise AUDIT_SIZE_MAX_MB, or lower AUDIT_RETENTION_DAYS.",
                 self.bytes.div_ceil(1_000_000),
                 self.bytes_max / 1_000_000
             )
@@ -93,7 +93,7 @@ impl Size {
 
 /// The act could not be put on record, so it must not be done. Answers 503.
 #[derive(Debug, thiserror::Error)]
-#[error("this cannot be put on record now, and is refused for that reason; try again in a few seconds")]
+#[error("refused because it cannot be recorded in the audit log right now; try again in a few seconds")]
 pub struct NotRecorded;
 
 impl IntoResponse for NotRecorded {
@@ -217,7 +217,7 @@ impl Audit {
             Ok(()) => Ok(()),
             Err(error) => {
                 let actions: Vec<_> = entries.iter().rev().take(3).map(|entry| entry.act.action.as_str()).collect();
-                tracing::error!(%error, count = entries.len(), ?actions, "Acts could not be put on record");
+                tracing::error!(%error, count = entries.len(), ?actions, "Audit records could not be written");
                 Err(entries)
             }
         }

@@ -218,7 +218,7 @@ async fn a_strangers_refusal_waits_for_no_transaction_and_is_before_the_act_that
     audit.flush(UnixMillis(i64::MAX)).await;
     let count = &self::records(&database).await[0];
     assert_eq!((count.action.as_str(), count.occurrences), ("refusals_counted", 980));
-    assert_eq!(count.reason.as_deref(), Some("too many to be records: 980 api_call of 192.0.2.7"));
+    assert_eq!(count.reason.as_deref(), Some("too many to record one by one: 980 api_call of 192.0.2.7"));
     assert_eq!(audit.unrecorded_total(), 980);
 }
 
@@ -289,25 +289,25 @@ async fn what_the_tables_rules_should_have_kept_out_is_found_when_they_are_back_
     const FORGED: &str = "at_ms, actor, role, address, user_agent, action, target, outcome, reason, occurrences, \
                           previous_hash, hash FROM audit WHERE seq = 1";
     for (tampering, expected) in [
-        (format!("INSERT INTO audit SELECT 0, {FORGED}"), "record 0 was put in: the chain begins after it"),
-        (format!("INSERT INTO audit SELECT -5, {FORGED}"), "record -5 was put in: the chain begins after it"),
-        (format!("INSERT INTO audit SELECT 6, {FORGED}"), "record 6 was changed, or what stood before it was"),
+        (format!("INSERT INTO audit SELECT 0, {FORGED}"), "record 0 was inserted: the chain begins after it"),
+        (format!("INSERT INTO audit SELECT -5, {FORGED}"), "record -5 was inserted: the chain begins after it"),
+        (format!("INSERT INTO audit SELECT 6, {FORGED}"), "record 6 or one before it was changed"),
         (format!("INSERT INTO audit SELECT 9, {FORGED}"), "record 6 is missing: the next one is 9"),
         ("DELETE FROM audit WHERE seq = 3".to_owned(), "record 3 is missing: the next one is 4"),
         ("DELETE FROM audit WHERE seq < 3".to_owned(), "record 1 is missing: the next one is 3"),
-        ("UPDATE audit SET at_ms = 7 WHERE seq = 5".to_owned(), "record 5 was changed, or what stood before it was"),
+        ("UPDATE audit SET at_ms = 7 WHERE seq = 5".to_owned(), "record 5 or one before it was changed"),
         (
             "UPDATE audit SET previous_hash = zeroblob(32) WHERE seq = 4".to_owned(),
-            "record 4 was changed, or what stood before it was",
+            "record 4 or one before it was changed",
         ),
         (
             "UPDATE audit_anchor SET pruned_hash = (SELECT hash FROM audit WHERE seq = 2)".to_owned(),
-            "record 1 was changed, or what stood before it was",
+            "record 1 or one before it was changed",
         ),
         (
             "UPDATE audit_anchor SET pruned_through = 2, pruned_hash = (SELECT hash FROM audit WHERE seq = 2)"
                 .to_owned(),
-            "record 1 was put in: the chain begins after it",
+            "record 1 was inserted: the chain begins after it",
         ),
         (
             "UPDATE audit_anchor SET pruned_hash = 'x'".to_owned(),
@@ -336,7 +336,7 @@ async fn a_cut_end_is_found_by_what_was_written_out_or_is_known_and_by_nothing_e
     database.mark_audit_emitted(5).await.unwrap();
     database.tamper("DELETE FROM audit WHERE seq = 5").await.unwrap();
     put_back(&database).await;
-    assert_eq!(wrong(&database).await, ["record 5 was there, and is missing at the end"]);
+    assert_eq!(wrong(&database).await, ["record 5 existed and is missing at the end"]);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ impl AuthnBackend for Accounts {
         }
         if let Some(fresh) = fresh {
             self.database.rehash(account.id, &account.password_hash, &fresh).await?;
-            tracing::info!(account.id, "Replaced a password's hash by one with newer parameters");
+            tracing::info!(account.id, "Rehashed a password with current parameters");
         }
         Ok(Some(account))
     }

@@ -82,7 +82,7 @@ async fn execute(
             change.add_account(&NewAccount { email: email.clone(), role, password_hash }).await?;
             change.record(&actor.does(Action::AccountAdd).to(email.as_str()).because(format!("role {role}"))).await?;
             change.commit().await?;
-            writeln!(out, "Made the account {email} with the role {role}.")?;
+            writeln!(out, "Created account {email} with role {role}.")?;
         }
         UserCommand::List => list(database, out).await?,
         UserCommand::SetPassword { email } => {
@@ -102,7 +102,7 @@ async fn execute(
             ensure_known(change.set_role(&email, role).await?, &email)?;
             change.record(&actor.does(Action::AccountRole).to(email.as_str()).because(format!("role {role}"))).await?;
             change.commit().await?;
-            writeln!(out, "{email} has the role {role} now.")?;
+            writeln!(out, "{email} now has role {role}.")?;
             warn_if_nobody_is_left(database, out).await?;
         }
         UserCommand::SignOut { email } => {
@@ -134,7 +134,7 @@ async fn execute(
 async fn warn_if_nobody_is_left(database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
     let accounts = database.accounts().await?;
     if !accounts.iter().any(|account| account.role.is_admin() && !account.disabled) {
-        writeln!(out, "No enabled administrator is left: nobody reaches the dashboard.")?;
+        writeln!(out, "No enabled administrator is left: nobody can open the dashboard.")?;
     }
     Ok(())
 }
@@ -160,7 +160,7 @@ fn ensure_known(known: bool, email: &Email) -> anyhow::Result<()> {
 }
 
 fn unknown(email: &Email) -> String {
-    format!("there is no account {email}; `tickstock-monitor user list` shows the accounts there are")
+    format!("there is no account {email}; `tickstock-monitor user list` lists all accounts")
 }
 
 /// From a person, twice and unseen; from a program, one line of standard input.
@@ -169,7 +169,7 @@ fn read_password() -> anyhow::Result<SecretString> {
         let ask =
             |prompt| rpassword::prompt_password(prompt).map(SecretString::from).context("cannot read the password");
         let password = ask("Password: ")?;
-        if password.expose_secret() != ask("Once more: ")?.expose_secret() {
+        if password.expose_secret() != ask("Repeat: ")?.expose_secret() {
             bail!("the two passwords differ");
         }
         return Ok(password);
@@ -214,7 +214,7 @@ mod tests {
     async fn an_account_is_made_listed_changed_disabled_and_enabled() {
         let (_folder, database) = testing::database().await;
         let said = say(&database, "user add Ann@X.org --role admin", "the first password").await.unwrap();
-        assert_eq!(said, "Made the account ann@x.org with the role admin.\n");
+        assert_eq!(said, "Created account ann@x.org with role admin.\n");
         assert!(signs_in(&database, "ann@x.org", "the first password").await);
 
         say(&database, "user set-password ANN@x.org", "the other password").await.unwrap();

@@ -65,7 +65,7 @@ pub async fn first_account(
             let act = Actor::server().does(Action::AccountAdd).to(email.as_str());
             change.record(&act.because("the first account, role admin")).await?;
             change.commit().await?;
-            tracing::info!(account.id = id, %email, "Made the first account");
+            tracing::info!(account.id = id, %email, "Created the first account");
             Ok(FirstAccount::Made { email, generated_password })
         }
         // Another process of the same installation was faster.

@@ -56,8 +56,8 @@ pub enum BadPassword {
     TooLong,
     /// Among the first that an attacker tries.
     #[error(
-        "the password is too easy to guess; take several words that have nothing to do with one another, nor with the \
-         account, this installation or a date"
+        "the password is too easy to guess; use several words unrelated to one another, to the account, to this \
+         installation and to dates"
     )]
     TooCommon,
 }

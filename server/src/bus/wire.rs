@@ -1,4 +1,4 @@
-//! Ticks and status as they travel over Redis (`contracts.md`, Redis). Ours are written in one form; others' are read
+//! Ticks and status as they travel over Redis (docs/configuration.md, Redis). Ours are written in one form; others' are read
 //! with tolerance, and what cannot be read is dropped with its reason.
 
 use crate::text::tidy_json;

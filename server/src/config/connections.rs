@@ -37,7 +37,7 @@ impl ConnectionSettings {
     /// The same settings, where newer ones cannot be used.
     #[must_use]
     pub fn kept_for(&self, problems: &[Problem]) -> Self {
-        let warnings = problems.iter().map(|problem| format!("not taken over: {problem}")).collect();
+        let warnings = problems.iter().map(|problem| format!("rejected: {problem}")).collect();
         Self { warnings, ..self.clone() }
     }
 }
@@ -53,7 +53,7 @@ const SIMULATOR_UNIVERSES: [&str; 3] =
 enum Mode {
     /// The simulator's first run: all three, each with a universe of its own.
     Demo,
-    /// `USE_MULTI_CONNECTION=false`: connection 1 alone (spec C3).
+    /// `USE_MULTI_CONNECTION=false`: connection 1 alone.
     Single,
     /// `USE_MULTI_CONNECTION=true`: those that are enabled.
     Multi,

@@ -42,7 +42,7 @@ fn text(bytes: &[u8]) -> Result<&str, Problem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let number = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Problem::new(".env", None, format!("a text in UTF-8 (line {number})"))
+        Problem::new(".env", None, format!("UTF-8 text (line {number})"))
     })
 }
 
@@ -144,7 +144,7 @@ fn quoted(text: &str, quote: char) -> Result<(Vec<Piece>, usize), String> {
     let behind = text[end + 1..].split('\n').next().unwrap_or_default();
     let rest = behind.trim();
     if !(rest.is_empty() || rest.starts_with('#') && behind.starts_with(char::is_whitespace)) {
-        return Err(format!("nothing behind the closing {quote}, or no quotes at all"));
+        return Err(format!("nothing after the closing {quote}, or no quotes at all"));
     }
     let inner = text[1..end].replace("\r\n", "\n");
     let pieces = if quote == '\'' {
@@ -270,7 +270,7 @@ mod tests {
             ("\n\nsecret", ".env: expected NAME=value, with a name of letters, digits and `_` (line 3)"),
             ("A: secret=x", ".env: expected NAME=value, with a name of letters, digits and `_` (line 1)"),
             ("A=1\nB='secret\n", ".env: expected a closing ' for the one that begins the value (line 2, B)"),
-            ("A=\"secret\"x", ".env: expected nothing behind the closing \", or no quotes at all (line 1, A)"),
+            ("A=\"secret\"x", ".env: expected nothing after the closing \", or no quotes at all (line 1, A)"),
             (
                 "A='1\n2'\nB=secret$x",
                 ".env: expected single quotes around a value with a `$`, or ${NAME} for another variable (line 3, B)",
@@ -283,7 +283,7 @@ mod tests {
             assert_eq!(read(text), Err(vec![expected.to_owned()]), "{text:?}");
         }
         let latin = read_env_file(b"A=1\nB=\xe4", &BTreeMap::new()).expect_err("not UTF-8");
-        assert_eq!(latin[0].to_string(), ".env: expected a text in UTF-8 (line 2)");
+        assert_eq!(latin[0].to_string(), ".env: expected UTF-8 text (line 2)");
         assert_eq!(read("nothing\nA=$b\nC=1").map_err(|problems| problems.len()), Err(2), "all at once");
     }
 

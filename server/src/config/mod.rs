@@ -142,7 +142,7 @@ impl Config {
     ///
     /// # Errors
     /// Every problem that keeps the server from starting. Problems of single connections are no such problems: they
-    /// switch their connection off (spec G2).
+    /// switch their connection off.
     pub fn read(variables: &Variables) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(variables);
         let feed = feed(&mut reader);
@@ -155,7 +155,7 @@ impl Config {
         for slot in &mut connections {
             let own = format!("WEBSOCKET_CONNECTION_{}_", slot.id);
             let misspelt = warnings.iter().filter(|problem| problem.variable.starts_with(&own));
-            slot.warnings.extend(misspelt.map(|problem| format!("does nothing: {problem}")));
+            slot.warnings.extend(misspelt.map(|problem| format!("ignored: {problem}")));
         }
         let config = Self {
             feed,
@@ -267,7 +267,7 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     if let Some(password) = &admin_password
         && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()), &names)
     {
-        reader.problems.push(Problem::new("ADMIN_PASSWORD", None, format!("a better one: {why}")));
+        reader.problems.push(Problem::new("ADMIN_PASSWORD", None, format!("a stronger password: {why}")));
     }
     AccountsConfig {
         database_url,

@@ -83,7 +83,7 @@ fn names_somebody(url: &str) -> bool {
 }
 
 pub(super) fn problem_of_database(url: &str) -> Option<Problem> {
-    let mut accepted = "a file of SQLite, as in sqlite://data/monitor.db; other databases are not supported".to_owned();
+    let mut accepted = "an SQLite file, as in sqlite://data/monitor.db; other databases are not supported".to_owned();
     if crate::database::is_database_url(url) && !names_somebody(url) {
         return None;
     }

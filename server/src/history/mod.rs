@@ -1,4 +1,4 @@
-//! History: what happened while nobody looked (spec M3 to M5).
+//! History: what happened while nobody looked.
 //!
 //! ```text
 //!  hub ──watch: status report──▶ Recorder ──▶ Backlog ──one transaction a second──▶ database

@@ -87,8 +87,8 @@ async fn too_many_attempts(access: &Access, actor: &Actor, wait: Wait) -> Respon
     let page = plain_page(
         StatusCode::TOO_MANY_REQUESTS,
         "Too many attempts",
-        r#"<p>The current password was wrong too often. Wait a while, then try again.</p>
-<p><a class="button button-primary" href="/admin/account">To the account</a></p>"#,
+        r#"<p>The current password was wrong too many times. Wait a while, then try again.</p>
+<p><a class="button button-primary" href="/admin/account">Back to the account</a></p>"#,
     );
     with_retry(wait.seconds(), page)
 }
@@ -107,7 +107,9 @@ async fn try_change(
     match auth.authenticate(credentials).await {
         Ok(Some(_)) => {}
         Ok(None) => return refused("current", "the current password was wrong"),
-        Err(axum_login::Error::Backend(AuthError::Busy)) => return refused("busy", "too many are being checked"),
+        Err(axum_login::Error::Backend(AuthError::Busy)) => {
+            return refused("busy", "too many passwords are being checked");
+        }
         Err(error) => return Err(error.into()),
     }
     if form.new.expose_secret() != form.again.expose_secret() {

@@ -36,12 +36,16 @@ pub(super) async fn admin_ws(
         Err(error) => return no_handshake(request.headers(), &error),
     };
     if state.hub.counters().sockets.load(Relaxed) >= SOCKETS_MAX {
-        return api_error(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "all sockets of this server are taken");
+        return api_error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_sockets",
+            "this server has reached its socket limit",
+        );
     }
     let Some(place) = state.access.limits.socket_place(admin.id).await else {
-        let refusal = actor.is_refused(Action::SocketOpen, "all sockets of the account are taken");
+        let refusal = actor.is_refused(Action::SocketOpen, "the account has reached its socket limit");
         state.access.audit.record_refusal(refusal).await;
-        let message = "all sockets of this account are taken; close a page of it";
+        let message = "this account has reached its limit of open pages; close one";
         return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
     };
     let encoding = handshake.encoding();
@@ -56,7 +60,7 @@ pub(super) async fn admin_ws(
             () = served => {}
             () = place.keep() => {}
         }
-        info!(account.id = admin.id, "A socket of {} ended", admin.email);
+        info!(account.id = admin.id, "A socket of {} closed", admin.email);
     });
     answer
 }
@@ -64,7 +68,7 @@ pub(super) async fn admin_ws(
 /// What comes here is no handshake; half of one comes from a proxy that keeps the other half to itself.
 fn no_handshake(headers: &HeaderMap, error: &NoHandshake) -> Response {
     if headers.contains_key(SEC_WEBSOCKET_KEY) && !headers.contains_key(UPGRADE) {
-        const MESSAGE: &str = "a proxy in front does not hand on the upgrade to a WebSocket; in nginx: proxy_http_version 1.1; \
+        const MESSAGE: &str = "a proxy in front does not pass on the WebSocket upgrade; in nginx: proxy_http_version 1.1; \
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;";
         warn!("A dashboard cannot open its socket: {MESSAGE}");
         return api_error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", MESSAGE);
@@ -96,7 +100,7 @@ async fn revoked(state: &AppState, admin: &Admin, actor: &Actor) -> CloseReason 
 /// A database that does not answer throws nobody out: the live page goes on without it.
 async fn standing(state: &AppState, admin: &Admin) -> Standing {
     still_admin(&state.database, admin).await.unwrap_or_else(|error| {
-        warn!(%error, "Whether {} is still signed in cannot be told now", admin.email);
+        warn!(%error, "Cannot check whether {} is still signed in", admin.email);
         Standing::Admin
     })
 }

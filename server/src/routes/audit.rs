@@ -92,7 +92,7 @@ impl IntoResponse for Refused {
             Self::NotRecorded(not_recorded) => not_recorded.into_response(),
             Self::Database(error) => {
                 tracing::error!(%error, "The audit log could not be read");
-                let message = "the audit log cannot be read now";
+                let message = "the audit log is unavailable right now";
                 super::api_error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
         }

@@ -46,7 +46,7 @@ impl Backend for Behind {
             let records = self.state.database.audit_records(&filter, AUDIT_PAGE + 1).await;
             let mut records = records.map_err(|error| {
                 tracing::error!(%error, "The audit log could not be read");
-                "The audit log cannot be read now. Reload in a moment.".to_owned()
+                "The audit log is unavailable right now. Reload in a moment.".to_owned()
             })?;
             let is_last = records.len() <= AUDIT_PAGE as usize;
             records.truncate(AUDIT_PAGE as usize);

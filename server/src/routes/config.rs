@@ -1,4 +1,4 @@
-//! `POST /api/admin/config/refresh`: the configuration is read again (spec G3).
+//! `POST /api/admin/config/refresh`: the configuration is read again.
 
 use super::AppState;
 use crate::audit::Actor;

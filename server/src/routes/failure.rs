@@ -11,8 +11,8 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
-const FAILED: &str = r#"<p>The monitor could not answer: something in it failed, and its log says what. Dashboards that are open go
-on, and so does ingest.</p>
+const FAILED: &str = r#"<p>The monitor hit an internal error; details are in its log. Open dashboards and ingest are not
+affected.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
 /// Failures of these routes before their answer begins are told, in the API's form or as a page.
@@ -31,10 +31,10 @@ async fn put_into_words(request: Request, next: Next) -> Response {
     let says_nothing = !response.headers().contains_key(CONTENT_TYPE);
     match response.status() {
         StatusCode::INTERNAL_SERVER_ERROR if says_nothing && is_api => {
-            api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
+            api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
         }
         StatusCode::INTERNAL_SERVER_ERROR if says_nothing => {
-            plain_page(StatusCode::INTERNAL_SERVER_ERROR, "Something failed", FAILED)
+            plain_page(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", FAILED)
         }
         _ => response,
     }
@@ -54,7 +54,7 @@ mod tests {
             }
         };
         let routes = Router::new().route("/admin/x", get(broken)).route("/api/admin/x", get(broken));
-        for (path, told) in [("/admin/x", "<h1>Something failed</h1>"), ("/api/admin/x", r#""code":"internal""#)] {
+        for (path, told) in [("/admin/x", "<h1>Something went wrong</h1>"), ("/api/admin/x", r#""code":"internal""#)] {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let response = super::told(routes.clone()).oneshot(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");

@@ -25,7 +25,7 @@ const ERROR_BYTES_MAX: usize = 64 << 10;
 /// Calls the function that the address names. `context` gives it what it works with.
 pub(super) async fn call(context: impl Fn() + Clone + Send + 'static, mut request: Request) -> Response {
     if !server_fn_paths().any(|(path, _)| path == request.uri().path()) {
-        return api_error(StatusCode::NOT_FOUND, "not_found", "there is no such function");
+        return api_error(StatusCode::NOT_FOUND, "not_found", "no such function");
     }
     let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/html"));
     let is_form = request.headers().get(ACCEPT).is_some_and(accepts);

@@ -44,12 +44,12 @@ use tower_http::limit::RequestBodyLimitLayer;
 /// The largest body of any request; forms have limits of their own below it.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for administrators only. An administrator can give this account
-the role, or you can sign out and use another account.</p>
+const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for administrators only. Ask an administrator to give this account
+the role, or sign out and use another account.</p>
 <form method="post" action="/logout"><button type="submit" class="button button-primary">Sign out</button></form>"#;
 
-const NOT_RECORDED: &str = r#"<p>What administrators do is put on record, and the record cannot be written now: the database does not answer, or
-its disk is full. Until it can, nobody is let in. Dashboards that are open go on, and so does ingest.</p>
+const NOT_RECORDED: &str = r#"<p>Everything administrators do is recorded in the audit log, which cannot be written right now: the database does not
+answer, or its disk is full. Until it can, nobody can sign in. Open dashboards and ingest are not affected.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
 /// What the guards need.
@@ -94,9 +94,9 @@ pub async fn pages_for_admins(
     next: Next,
 ) -> Response {
     match admin {
-        Ok(admin) => pass(&access, admin, Action::PageView, request, next)
-            .await
-            .unwrap_or_else(|NotRecorded| plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not on record", NOT_RECORDED)),
+        Ok(admin) => pass(&access, admin, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
+            plain_page(StatusCode::SERVICE_UNAVAILABLE, "Audit log unavailable", NOT_RECORDED)
+        }),
         Err(denied) => {
             if denied == Denied::Unauthorized && origin::is_link_from_elsewhere(&request) {
                 return ask_again(&request);
@@ -146,7 +146,7 @@ pub async fn api_for_admins(
         Err(_) => None,
     };
     if let Some(wait) = too_often {
-        let act = act(actor(&request).is_refused(action, "too often"), &request);
+        let act = act(actor(&request).is_refused(action, "too many requests"), &request);
         access.audit.record_refusal(act).await;
         return super::too_many_requests(wait);
     }

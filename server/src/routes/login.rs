@@ -128,7 +128,7 @@ async fn sign_in(
     access.limits.signed_in(attempt).await;
     let actor = client.account(&account);
     if access.audit.record(actor.does(Action::SignIn).to(account.email.as_str())).await.is_err() {
-        return unavailable("Signing in is put on record, and the record cannot be written now.");
+        return unavailable("Sign-ins are recorded in the audit log, which cannot be written right now.");
     }
     match start_session(&mut auth, &account, &actor).await {
         Ok(()) => Redirect::to(destination).into_response(),
@@ -166,17 +166,17 @@ fn bad_form(rejection: &FormRejection) -> Response {
         _ => StatusCode::BAD_REQUEST,
     };
     // The rejection's own text may repeat the form.
-    (status, "Signing in takes a form of at most 8 KiB with the fields email and password.\n").into_response()
+    (status, "Sign-in expects a form of at most 8 KiB with the fields email and password.\n").into_response()
 }
 
 fn broken(what: &str, error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "{what}");
-    unavailable("Signing in and out does not work at the moment.")
+    unavailable("Signing in and out is not possible right now.")
 }
 
 fn unavailable(what: &str) -> Response {
     let rest = format!("<p>{what} Try again in a few seconds.</p>{TO_SIGN_IN}");
-    with_retry(5, plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not now", &rest))
+    with_retry(5, plain_page(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable", &rest))
 }
 
 /// As long whoever it is and whatever the password: it says nothing about an account.

@@ -89,10 +89,10 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Response {
     let (may, message) = match state.config.dashboard.metrics_token {
-        Some(_) => (has_token(&state, &headers), "metrics want the bearer token METRICS_TOKEN"),
+        Some(_) => (has_token(&state, &headers), "metrics require the bearer token METRICS_TOKEN"),
         None => (
             is_local(&state, peer, &headers),
-            "metrics are for this machine alone, without a proxy; for others set METRICS_TOKEN",
+            "metrics are served to this machine only, without a proxy; set METRICS_TOKEN to allow others",
         ),
     };
     if may { render(&state).into_response() } else { api_error(StatusCode::FORBIDDEN, "forbidden", message) }

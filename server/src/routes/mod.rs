@@ -93,7 +93,7 @@ fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(CompressionLayer::new())
 }
 
-/// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false` (spec G4).
+/// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false`.
 fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let context = {
         let backend: Arc<dyn Backend> = Arc::new(Behind { state: state.clone() });
@@ -127,11 +127,11 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     pages.merge(api)
 }
 
-/// What answers where the dashboard is switched off (spec G4): nothing. The fallback would render its pages, which the app
+/// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app
 /// knows whether they are served or not.
 fn for_nobody() -> Router<AppState> {
     let nothing = || async {
-        plain_page::plain_page(StatusCode::NOT_FOUND, "Nothing is here", "<p>The address leads nowhere.</p>")
+        plain_page::plain_page(StatusCode::NOT_FOUND, "Page not found", "<p>There is no page at this address.</p>")
     };
     Router::new().route("/admin/{*rest}", any(nothing)).route("/api/admin/{*rest}", any(no_such_route))
 }
@@ -152,9 +152,11 @@ async fn to_the_end(State(tasks): State<TaskTracker>, request: Request, next: Ne
     match tasks.spawn(next.run(request)).await.map_err(JoinError::try_into_panic) {
         Ok(response) => response,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => {
-            plain_page::plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not now", "<p>The server is stopping.</p>")
-        }
+        Err(Err(_)) => plain_page::plain_page(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Temporarily unavailable",
+            "<p>The server is shutting down.</p>",
+        ),
     }
 }
 
@@ -197,9 +199,9 @@ fn with_retry(seconds: u64, mut response: Response) -> Response {
 }
 
 async fn wrong_method() -> Response {
-    api_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route takes another method")
+    api_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed on this route")
 }
 
 async fn no_such_route() -> Response {
-    api_error(StatusCode::NOT_FOUND, "not_found", "there is no such route")
+    api_error(StatusCode::NOT_FOUND, "not_found", "no such route")
 }

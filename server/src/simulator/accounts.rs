@@ -45,7 +45,7 @@ impl Accounts {
     }
 
     /// Books a session on a key. Returns the sessions that have to go for it: the oldest, while the key has more than
-    /// `connections_max`. The newcomer stays, as it does with the real server (massive.md §2).
+    /// `connections_max`. The newcomer stays, as it does with the real server (`docs/provider.md`, "Handshake and status messages").
     pub(super) fn authenticate(&self, id: u64, key: SecretString, connections_max: usize) -> Vec<Arc<Peer>> {
         let mut entries = self.entries();
         let Some(position) = entries.iter().position(|entry| entry.peer.id == id) else { return Vec::new() };

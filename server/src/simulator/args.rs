@@ -103,7 +103,7 @@ mod tests {
         for (line, expected) in [
             ("--keys a,,b", "--keys has an empty key"),
             ("--max-connections 0", "--max-connections is 0; accepted: 1 or more"),
-            ("--deny Q,X", "--deny: \"X\" is no channel; accepted: T, Q, A, AM, LULD, NOI, FMV"),
+            ("--deny Q,X", "--deny: \"X\" is not a channel; accepted: T, Q, A, AM, LULD, NOI, FMV"),
             ("--tick-rate NaN", "--tick-rate is NaN; accepted: 0 to 10000"),
             ("--tick-rate=-1", "--tick-rate is -1; accepted: 0 to 10000"),
         ] {

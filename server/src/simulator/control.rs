@@ -127,7 +127,7 @@ async fn order(State(simulator): State<Arc<Simulator>>, body: Bytes) -> Response
 
 /// Does it, and says how many of the open sessions it hits.
 fn execute(simulator: &Simulator, Order { fault, connection }: Order) -> usize {
-    tracing::info!(?fault, ?connection, "Simulator takes a fault");
+    tracing::info!(?fault, ?connection, "Simulator fault set");
     let peers = simulator.accounts.list(connection);
     let to_each = |act: &dyn Fn(&Peer)| peers.iter().for_each(|(peer, _)| act(peer));
     match fault {
@@ -147,7 +147,7 @@ fn execute(simulator: &Simulator, Order { fault, connection }: Order) -> usize {
 impl Order {
     fn parse(body: &[u8]) -> Result<Self, String> {
         let fields: Map<String, Value> = serde_json::from_slice(body)
-            .map_err(|error| format!("the body is no JSON object such as {{\"fault\":\"drop\"}}: {error}"))?;
+            .map_err(|error| format!("the body is not a JSON object such as {{\"fault\":\"drop\"}}: {error}"))?;
         let mut fields = Fields(fields);
         let name = fields.0.remove("fault");
         let name = name.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -188,7 +188,7 @@ impl Order {
         };
         let connection = fields.integer("connection", 1, CONNECTION_MAX)?.and_then(connection_number);
         match fields.0.keys().next() {
-            Some(field) => Err(format!("{field:?} is no field of the fault {name:?}")),
+            Some(field) => Err(format!("{field:?} is not a field of the fault {name:?}")),
             None => Ok(Self { fault, connection }),
         }
     }
@@ -297,13 +297,13 @@ mod tests {
     #[test]
     fn every_mistake_is_named_with_what_is_accepted() {
         for (body, expected) in [
-            ("", "the body is no JSON object"),
-            ("[]", "the body is no JSON object"),
+            ("", "the body is not a JSON object"),
+            ("[]", "the body is not a JSON object"),
             ("{}", "\"fault\" is unknown or missing; accepted: drop, close,"),
             (r#"{"fault":"explode"}"#, "\"fault\" is unknown or missing; accepted: drop, close,"),
             (r#"{"fault":"drop","connection":0}"#, "\"connection\" is 0; accepted: an integer from 1 to"),
             (r#"{"fault":"drop","connection":"2"}"#, "\"connection\" is \"2\"; accepted: an integer from 1 to"),
-            (r#"{"fault":"drop","code":1000}"#, "\"code\" is no field of the fault \"drop\""),
+            (r#"{"fault":"drop","code":1000}"#, "\"code\" is not a field of the fault \"drop\""),
             (r#"{"fault":"close","code":1006}"#, "\"code\" is 1006; accepted: 1000 to 1014"),
             (r#"{"fault":"close","code":1}"#, "\"code\" is 1; accepted: an integer from 1000 to 4999"),
             (r#"{"fault":"stall","seconds":-1}"#, "\"seconds\" is -1; accepted: a number above 0"),

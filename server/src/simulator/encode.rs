@@ -1,4 +1,4 @@
-//! Market events as they go on the wire (massive.md §3). Written by hand: money is integers inside, and a float would
+//! Market events as they go on the wire (`docs/provider.md`, "Events"). Written by hand: money is integers inside, and a float would
 //! show rounding that the real feed does not have.
 
 use super::bars::Bar;
@@ -28,7 +28,7 @@ pub(super) fn quote(out: &mut String, symbol: Symbol, tape: u8, quote: &Quote) {
     let _ = write!(out, r#","as":{ask_lots},"c":0,"t":{t},"q":{sequence},"z":{tape}}}"#);
 }
 
-/// `LULD`: the symbol under a name of its own, the time in nanoseconds (massive.md §3). Indicator 17 is a halt, 18 its end
+/// `LULD`: the symbol under a name of its own, the time in nanoseconds (`docs/provider.md`, "Events"). Indicator 17 is a halt, 18 its end
 /// (massive.com/docs/websocket/stocks/luld); the bands are 5 % around the market.
 pub(super) fn limits(out: &mut String, symbol: Symbol, tape: u8, is_halted: bool, quote: &Quote) {
     let indicator = if is_halted { 17 } else { 18 };

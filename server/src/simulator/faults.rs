@@ -35,7 +35,7 @@ pub(super) enum Lasting {
     Halt(Symbol),
 }
 
-/// When the provider finds out that the account has too many connections (`massive.md`, section 2: it was seen at each).
+/// When the provider finds out that the account has too many connections (it was seen at each: `docs/provider.md`, "Handshake and status messages").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Moment {

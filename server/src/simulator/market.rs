@@ -6,7 +6,7 @@
 //!
 //! Only what somebody wants is simulated. A symbol's one-second bar is sent not at the end of its second but up to 950 ms
 //! later, by a phase of its own: with hundreds of symbols the stream then flows instead of bursting once a second. (The
-//! real feed sends them about two seconds late, massive.md §3.) Minute bars follow the same phase after the minute.
+//! real feed sends them about two seconds late, `docs/provider.md`.) Minute bars follow the same phase after the minute.
 
 use super::bars::{Bar, Bars};
 use super::encode;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
-/// Why a session is over, by our will. What the client gets to see is in massive.md §2.
+/// Why a session is over, by our will. What the client gets to see is in `docs/provider.md`, "Handshake and status messages".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The socket goes away without a word.

@@ -1,4 +1,4 @@
-//! The words of the protocol: what clients say, what the server answers (massive.md §2). Pure; no sockets.
+//! The words of the protocol: what clients say, what the server answers (`docs/provider.md`, "Handshake and status messages"). Pure; no sockets.
 
 use app::model::symbol::Symbol;
 use secrecy::SecretString;
@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 /// Acknowledgements of a large subscription are sent this many to a frame.
 const STATUSES_PER_FRAME: usize = 100;
 
-/// A frame stays below this: the strictest official client reads at most 1,000,000 bytes (massive.md §4).
+/// A frame stays below this: the strictest official client reads at most 1,000,000 bytes (`docs/provider.md`, "Official clients").
 pub(super) const FRAME_BYTES_MAX: usize = 900_000;
 
 /// A kind of event that can be subscribed to.
@@ -69,7 +69,7 @@ impl FromStr for Channel {
 
 /// A prefix that no channel has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no channel; accepted: {list}", list = Channel::accepted())]
+#[error("{0:?} is not a channel; accepted: {list}", list = Channel::accepted())]
 pub struct UnknownChannel(String);
 
 /// A channel and a symbol, `T.AAPL`, or all symbols, `T.*`.
@@ -227,7 +227,7 @@ pub(super) fn frames(statuses: &[Status]) -> impl Iterator<Item = String> {
         .map(|chunk| serde_json::to_string(chunk).expect("statuses are strings, which always serialise"))
 }
 
-/// Everything about events that surprised somebody (`massive.md`, section 3): unknown kinds and fields, nanoseconds,
+/// Everything about events that surprised somebody (`docs/provider.md`, "Events"): unknown kinds and fields, nanoseconds,
 /// fractions of shares as text, an average size that is no integer, limits under a name of their own.
 pub(super) fn strange_events(symbol: Symbol, now_ms: i64) -> String {
     format!(

@@ -7,8 +7,8 @@
 //!   control, accounts ──────────────── end ───────────────┘
 //! ```
 //!
-//! Requests are worked off in order, so a client may send `auth` and `subscribe` without waiting (massive.md §2,
-//! "Pipelining"). Pings are answered by the WebSocket layer while the reading half is polled; a muted session stops
+//! Requests are worked off in order, so a client may send `auth` and `subscribe` without waiting (`docs/provider.md`,
+//! "Handshake and status messages"). Pings are answered by the WebSocket layer while the reading half is polled; a muted session stops
 //! polling it, and then nothing is answered, as with a peer that died without a word.
 
 use super::Simulator;

@@ -6,7 +6,7 @@ use super::symbols::{self, Slot};
 use std::collections::HashSet;
 
 /// Topics that one session may hold. Ours, so that a client cannot fill memory: the real server names no limit
-/// (massive.md §1). Every load-test symbol on two channels fits.
+/// (`docs/provider.md`, "Addresses and limits"). Every load-test symbol on two channels fits.
 const TOPICS_MAX: usize = 200_000;
 
 /// Channels wanted, per symbol.

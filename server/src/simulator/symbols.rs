@@ -1,7 +1,7 @@
 //! Which symbols trade in the simulated market, and how each of them behaves.
 //!
 //! The symbols of the universes that ship with the server trade, and `SIM00001` to `SIM99999` for load tests. Every
-//! other ticker is acknowledged and never heard of again, as the real server does (massive.md §2 "unknown ticker").
+//! other ticker is acknowledged and never heard of again, as the real server does (`docs/provider.md`, "Handshake and status messages").
 //! A traded symbol has a slot: a small integer, so that what a client wants is a byte in an array and not a hash look-up
 //! per event.
 

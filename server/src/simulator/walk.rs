@@ -16,7 +16,7 @@ const PULL: f64 = 1e-5;
 /// The exchanges where trades happen, by their Massive ids: NYSE Arca, NYSE, Nasdaq, IEX, Cboe BZX and the TRFs.
 const EXCHANGES: [u8; 6] = [4, 10, 11, 12, 15, 19];
 
-/// Trade conditions as they go on the wire. Most trades have none, and then the field is absent (massive.md §3).
+/// Trade conditions as they go on the wire. Most trades have none, and then the field is absent (`docs/provider.md`, "Events").
 const CONDITIONS: [&str; 8] = ["", "", "", "", "", "12,37", "14,41", "37"];
 
 /// One trade. Money is in cents.
@@ -29,7 +29,7 @@ pub(super) struct Trade {
     pub(super) conditions: &'static str,
     /// Counts the trades of the symbol.
     pub(super) id: u64,
-    /// Rises per ticker; gaps are normal (massive.md §3).
+    /// Rises per ticker; gaps are normal (`docs/provider.md`, "Events").
     pub(super) sequence: u64,
 }
 

@@ -39,15 +39,13 @@ pub(super) fn warning(symbols: &[Symbol]) -> Option<String> {
         .take(NAMED_MAX)
         .map(|(symbol, meant)| match meant.as_slice() {
             [] => format!("{:?}", &***symbol),
-            meant => format!("{:?} (meant: {}?)", &***symbol, meant.join(", ")),
+            meant => format!("{:?} (did you mean {}?)", &***symbol, meant.join(", ")),
         })
         .collect();
     let (many, more) = match strange.len() {
         0 => return None,
-        1 => ("1 symbol looks like none of the provider's".to_owned(), ""),
-        count => {
-            (format!("{count} symbols look like none of the provider's"), if count > NAMED_MAX { ", …" } else { "" })
-        }
+        1 => ("1 symbol does not look valid".to_owned(), ""),
+        count => (format!("{count} symbols do not look valid"), if count > NAMED_MAX { ", …" } else { "" }),
     };
     Some(format!("{many}: {}{more}", named.join(", ")))
 }

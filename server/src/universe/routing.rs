@@ -1,4 +1,4 @@
-//! Which connection carries which symbol: universe or list (spec C2), then the priority tier (spec C8).
+//! Which connection carries which symbol: universe or list, then the priority tier.
 
 use super::{Universes, plausible};
 use crate::config::ConnectionSettings;
@@ -38,8 +38,8 @@ impl ConnectionPlan {
     }
 }
 
-/// The rule that gives a symbol to one connection (spec C8), as the dashboard shows it.
-const RULE: &str = "A symbol that several enabled connections list is carried by the highest tier alone; in one tier, by the lowest number.";
+/// The rule that gives a symbol to one connection as the dashboard shows it.
+const RULE: &str = "A symbol listed on several enabled connections is routed to the one with the highest priority; on a tie, to the lowest number.";
 
 /// Resolves every slot's symbols, then gives a symbol that several enabled slots list to the highest tier alone; in
 /// the same tier the lower number wins.
@@ -51,7 +51,7 @@ pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<Conne
     by_tier.sort_unstable();
 
     let mut carriers: HashMap<Symbol, ConnectionId> = HashMap::new();
-    for (_, id) in by_tier {
+    for (tier, id) in by_tier.iter().copied() {
         let Some(plan) = plans.iter_mut().find(|plan| plan.id == id) else { continue };
         let mut taken: BTreeMap<ConnectionId, u32> = BTreeMap::new();
         let routing = &mut plan.config.routing;
@@ -72,8 +72,10 @@ pub fn plan(settings: &[ConnectionSettings], universes: &Universes) -> Vec<Conne
             }
         });
         for (carrier, count) in taken {
-            let symbols = if count == 1 { "1 symbol is".to_owned() } else { format!("{count} symbols are") };
-            plan.config.warnings.push(format!("{symbols} carried by connection {carrier}, which comes first"));
+            let duplicates = if count == 1 { "duplicate" } else { "duplicates" };
+            let why =
+                if by_tier.contains(&(tier, carrier)) { "same priority, lower number" } else { "higher priority" };
+            plan.config.warnings.push(format!("{count} {duplicates} routed to connection {carrier} ({why})"));
         }
         plan.config.ticker_count = plan.config.symbols.len() as u32;
         if plan.config.symbols.iter().any(|symbol| &**symbol == "*") {
@@ -116,7 +118,7 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
         let symbols = universes.resolve(key).filter(|symbols| !symbols.is_empty());
         if symbols.is_none() {
             let unasked = universes.unasked().map(|why| format!(" (Redis could not be asked: {why})"));
-            let instead = if settings.symbols.is_empty() { "" } else { "; the symbol list is used instead" };
+            let instead = if settings.symbols.is_empty() { "" } else { "; using the symbol list instead" };
             warnings.push(format!("universe key {key:?} is unknown or empty{}{instead}", unasked.unwrap_or_default()));
         }
         symbols
@@ -126,7 +128,7 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
             let unused = settings.symbols.iter().filter(|symbol| !symbols.contains(symbol)).count();
             if unused > 0 {
                 warnings.push(format!(
-                    "the universe key counts, not the symbol list: {unused} of its {} symbols are not carried",
+                    "the universe key takes precedence over the symbol list: {unused} of its {} symbols are not subscribed",
                     settings.symbols.len()
                 ));
             }
@@ -146,7 +148,7 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
     if let Some(first) = symbols.get(ROWS_MAX) {
         let others = symbols.len() - ROWS_MAX;
         warnings.push(format!(
-            "a connection follows {ROWS_MAX} symbols; the last {others}, from {first} on, are not carried"
+            "a connection carries at most {ROWS_MAX} symbols; the last {others}, from {first} on, are ignored"
         ));
         symbols.truncate(ROWS_MAX);
     }
@@ -197,7 +199,7 @@ mod tests {
         ]);
         assert_eq!(symbols(&plans[0]), ["AAPL", "MSFT"]);
         assert_eq!(symbols(&plans[1]), ["NVDA", "TSLA"]);
-        assert_eq!(plans[0].config.warnings, ["1 symbol is carried by connection 2, which comes first"]);
+        assert_eq!(plans[0].config.warnings, ["1 duplicate routed to connection 2 (higher priority)"]);
         let routing = &plans[0].config.routing;
         let nvda = Duplicate { symbol: Symbol::parse("NVDA").expect("a symbol"), carried_by: 2 };
         assert_eq!((routing.duplicates_total, &routing.duplicates[..]), (1, &[nvda][..]));
@@ -229,7 +231,7 @@ mod tests {
             ("WEBSOCKET_CONNECTION_1_UNIVERSE_KEY", "dow30"),
             ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL,NOTDOW"),
         ]);
-        let said = "the universe key counts, not the symbol list: 1 of its 2 symbols are not carried";
+        let said = "the universe key takes precedence over the symbol list: 1 of its 2 symbols are not subscribed";
         assert_eq!(
             (plans[0].config.source, &plans[0].config.warnings[..]),
             (SymbolSource::Universe, &[said.to_owned()][..])
@@ -245,7 +247,7 @@ mod tests {
         let read = "WEBSOCKET_CONNECTION_1_SYMBOLS: read as AAPL,MSFT: expected symbols separated by commas, without brackets or quotes";
         assert_eq!((symbols(&plans[0]), &plans[0].config.warnings[..]), (vec!["AAPL", "MSFT"], &[read.to_owned()][..]));
         let strange =
-            r#"2 symbols look like none of the provider's: "TSLA;AMD" (meant: TSLA, AMD?), "nvda" (meant: NVDA?)"#;
+            r#"2 symbols do not look valid: "TSLA;AMD" (did you mean TSLA, AMD?), "nvda" (did you mean NVDA?)"#;
         assert_eq!(plans[1].config.warnings, [strange]);
     }
 
@@ -254,7 +256,7 @@ mod tests {
         let list: Vec<_> = (0..ROWS_MAX + 5).map(|number| format!("S{number:06}")).collect();
         let plans = plan_of([("WEBSOCKET_CONNECTION_1_SYMBOLS", &list.join(","))]);
         assert_eq!((symbols(&plans[0]).len(), plans[0].config.ticker_count), (ROWS_MAX, ROWS_MAX as u32));
-        let said = "a connection follows 100000 symbols; the last 5, from S100000 on, are not carried";
+        let said = "a connection carries at most 100000 symbols; the last 5, from S100000 on, are ignored";
         assert_eq!(plans[0].config.warnings, [said]);
     }
 
@@ -290,7 +292,7 @@ mod tests {
         assert_eq!(plans[0].config.source, SymbolSource::Symbols);
         assert_eq!(
             plans[0].config.warnings,
-            [r#"universe key "nonesuch" is unknown or empty; the symbol list is used instead"#]
+            [r#"universe key "nonesuch" is unknown or empty; using the symbol list instead"#]
         );
         assert_eq!(plans[1].config.source, SymbolSource::None);
         assert_eq!(plans[1].config.warnings.len(), 2, "{:?}", plans[1].config.warnings);

@@ -1,4 +1,4 @@
-//! What the page is told when connections break (spec C4–C6, C9), each fault made by the simulated provider.
+//! What the page is told when connections break, each fault made by the simulated provider.
 
 use crate::util::{TestServer, eventually};
 use serde_json::{Value, json};

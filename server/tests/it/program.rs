@@ -45,9 +45,9 @@ fn every_bad_variable_is_named_at_once() {
             "FRAME_INTERVAL_MS=\"soon\": expected a whole number",
             "MARKET_FEED=\"radio\"",
             "LEPTOS_SITE_ADDR=\"here\"",
-            "DATABASE_URL: expected a file of SQLite",
+            "DATABASE_URL: expected an SQLite file",
             "ADMIN_EMAIL=\"boss\": expected an email",
-            "ADMIN_PASSWORD: expected a better one: the password has 11 characters; at least 12 are needed",
+            "ADMIN_PASSWORD: expected a stronger password: the password has 11 characters; at least 12 are needed",
             "UNIVERSES_FILE=\"/nonexistent.json\": cannot be read",
             "TLS_CERT=/nonexistent.pem: ",
         ] {
@@ -135,12 +135,12 @@ fn the_command_line_is_on_record_and_the_server_writes_it_out_and_the_log_is_pro
     assert_eq!(told.iter().map(|record| record["seq"].as_i64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
 
     let (whole, said, _) = run(&["audit", "verify"], "");
-    assert!(whole && said.starts_with("The audit log is whole: 3 records, 1 to 3, "), "{said}");
+    assert!(whole && said.starts_with("The audit log is intact: 3 records, 1 to 3, "), "{said}");
     assert!(said.contains("--known SEQ:HASH"), "{said}");
     let known = format!("1:{}", told[0]["hash"].as_str().unwrap());
     assert!(run(&["audit", "verify", "--known", &known], "").0);
     let (same, _, why) = run(&["audit", "verify", "--known", &format!("2:{}", &known[2..])], "");
-    assert!(!same && why.contains("record 2 is not the one that is known"), "{why}");
+    assert!(!same && why.contains("record 2 differs from the known one"), "{why}");
 
     assert!(run(&["user", "enable", "bob@x"], "").0);
     assert_eq!(records(1, &|| ())[0]["action"], "account_enable", "where the last one ended");

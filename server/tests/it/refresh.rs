@@ -1,4 +1,4 @@
-//! The configuration is read again while everything runs (spec G3): what changed is made anew, the rest is not touched.
+//! The configuration is read again while everything runs: what changed is made anew, the rest is not touched.
 
 use crate::util::{Client, RedisServer, TestServer, eventually};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ async fn a_bad_setting_leaves_its_connection_as_it_was_and_is_named() {
     })
     .await;
     assert_eq!(of(&status, 2)["state"], "connected");
-    assert!(of(&status, 2)["config"]["warnings"][0].as_str().unwrap().starts_with("not taken over: "), "{status}");
+    assert!(of(&status, 2)["config"]["warnings"][0].as_str().unwrap().starts_with("rejected: "), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +204,7 @@ async fn what_is_wrong_with_a_universe_on_redis_is_a_warning_of_its_connection()
         of(&status, 2)["config"]["warnings"],
         json!([
             r#"the universe "bad:kind" on Redis is no set and is not read"#,
-            r#"universe key "bad:kind" is unknown or empty; the symbol list is used instead"#
+            r#"universe key "bad:kind" is unknown or empty; using the symbol list instead"#
         ])
     );
     let page = admin.get("/admin/websockets", 200).await;

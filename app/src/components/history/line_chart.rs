@@ -50,7 +50,7 @@ pub const QUANTITIES: [Quantity; 4] = [
     },
     Quantity {
         id: "latency",
-        title: "Latency, exchange to received",
+        title: "Latency, exchange to server",
         unit: "ms",
         decimals: 1,
         measures: &[
@@ -58,7 +58,7 @@ pub const QUANTITIES: [Quantity; 4] = [
             Measure { label: "p95", stroke: "dashed", of: |bucket| bucket.p95_us.map(millis) },
             Measure { label: "p99", stroke: "dotted", of: |bucket| bucket.p99_us.map(millis) },
         ],
-        nothing: "No data: only trades and quotes have a time of their own, bars carry their window's.",
+        nothing: "No data: latency is measured on trades and quotes, not on bars.",
     },
     Quantity {
         id: "errors",
@@ -107,8 +107,7 @@ pub fn LineChart(
     let is_empty = Memo::new(move |_| lines.with(|lines| lines.iter().all(|(.., d)| d.is_empty())));
     let unit = move || match quantity.id {
         "errors" | "reconnects" => {
-            [quantity.unit, " in ", &crate::model::time::format_seconds(view.with(|v| u64::from(v.bucket_seconds)))]
-                .concat()
+            [quantity.unit, " per ", &format::round_span(view.with(|v| u64::from(v.bucket_seconds)))].concat()
         }
         _ => quantity.unit.to_owned(),
     };

@@ -2,7 +2,7 @@
 //! every choice has an address.
 
 use crate::{
-    components::column::identity,
+    components::{column::identity, format},
     model::{
         connection::ConnectionId,
         history::{
@@ -115,13 +115,13 @@ fn Export(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
             </li>
         }
     };
-    let buckets = move || crate::model::time::format_seconds(view.with(|view| u64::from(view.bucket_seconds)));
+    let buckets = move || format::round_span(view.with(|view| u64::from(view.bucket_seconds)));
     view! {
         <details class="export">
             <summary class="button">"Export"</summary>
             <div class="export-menu">
                 <ul>{["samples", "events", "gaps"].into_iter().map(row).collect_view()}</ul>
-                <p class="unit">"The charts show one value in " {buckets} ". Every export is on record."</p>
+                <p class="unit">"Charts show one value per " {buckets} ". Every export is recorded in the audit log."</p>
             </div>
         </details>
     }

@@ -38,12 +38,12 @@ pub fn Timeline(
         <section class="timeline" aria-labelledby="timeline-title" data-testid="timeline">
             <h2 id="timeline-title">"Timeline " <span class="unit number">{move || format::count(total())}</span></h2>
             <nav class="choices" aria-label="Kind of event">{kinds.collect_view()}</nav>
-            <Show when=move || total() != 0 fallback=|| view! { <p class="table-empty">"Nothing of that kind happened in this range."</p> }>
+            <Show when=move || total() != 0 fallback=|| view! { <p class="table-empty">"No such events in this range."</p> }>
                 <ol class="events">
                     <For each=move || events.get() key=|event| (event.kind == EventKind::Audit, event.id) children=move |event| view! { <Entry event selection context/> }/>
                 </ol>
                 <Show when=more>
-                    <p class="unit">"The newest ones are listed; the export has all of them."</p>
+                    <p class="unit">"Only the newest are listed here; the export has all of them."</p>
                 </Show>
             </Show>
         </section>
@@ -74,7 +74,7 @@ fn Entry(event: HistoryEvent, selection: Selection, context: ChartContext) -> im
             <span class="event-who" data-identity=identity>{event.connection_id.map(|id| view! { <span class="legend-mark" aria-hidden="true"></span>{id} })}</span>
             <span class="event-kind">{kind}</span>
             <span class="event-text">{text}</span>
-            <a class="event-zoom" href=zoom aria-label=["Five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
+            <a class="event-zoom" href=zoom aria-label=["Show the five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
         </li>
     }
 }

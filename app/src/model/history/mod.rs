@@ -164,7 +164,7 @@ impl Phase {
 /// A connection's reliability, for its column.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {
-    /// Whose.
+    /// The connection.
     pub connection_id: ConnectionId,
     /// The last outage, if one is on record.
     pub last: Option<LastOutage>,

@@ -153,6 +153,13 @@ fn a_failed_connection_says_why_and_what_comes_next() {
     let html = render(board(connections).snapshot());
     keep("failed.html", &html);
     assert!(html.contains("Key refused by Massive"), "the reason is the provider's words");
+    assert!(
+        html.contains("MASSIVE_API_KEY")
+            || html.contains("press Refresh config")
+            || html.contains("Check the settings"),
+        "what to do"
+    );
+    assert!(html.contains("connection=3#ledger-title"), "and the way to the gap");
     assert!(html.contains("attempt 3 · next at 12:35:38 UTC"), "the next attempt is an absolute time");
     assert!(html.contains("data-testid=\"errors-3\" class=\"number\">3"), "errors are counted");
     assert!(html.contains("carried by connection 1"), "warnings are in sight");
@@ -230,7 +237,7 @@ fn a_closed_market_says_so_and_its_silence_is_no_fault() {
     let html = render(board.snapshot());
     keep("closed.html", &html);
     assert!(html.contains("market closed") && html.contains("Thanksgiving"));
-    assert!(html.contains("The market is closed") && html.contains("quiet, as it should be"));
+    assert!(html.contains("The market is closed") && html.contains("quiet, as expected"));
     assert!(html.contains("is-quiet"), "ages are not coloured");
 }
 

@@ -246,9 +246,10 @@ fn the_page_opens_as_its_address_asks() {
     assert_eq!((symbols(&view, 0), engine.open_tapes().contains(1)), (vec!["MSFT".to_owned()], true));
     assert!(!view.paused.get_untracked() && engine.arrangement().paused, "not before there is something to freeze");
     engine.pause_as_opened(&view, LOCAL);
-    assert!(view.paused.get_untracked());
+    assert!(view.paused.get_untracked() && view.opened_paused.get_untracked(), "whoever opened it is told");
     assert_eq!(engine.arrangement().query(), opening.query());
     engine.toggle_pause(&view, LOCAL);
+    assert!(!view.opened_paused.get_untracked());
     engine.pause_as_opened(&view, LOCAL);
     assert!(!view.paused.get_untracked(), "a later snapshot pauses nothing");
 }

@@ -46,7 +46,10 @@ fn a_flood_of_different_refusals_is_a_few_records_and_a_count_that_says_of_whom(
     assert_eq!(counts.len(), 1);
     assert_eq!(counts[0].occurrences + 60, 10_000, "none is forgotten");
     let reason = counts[0].act.reason.as_deref().unwrap();
-    assert!(reason.starts_with("too many to be records: 4980 api_call of 10.0.0.1, 1 api_call of 11.0.0."), "{reason}");
+    assert!(
+        reason.starts_with("too many to record one by one: 4980 api_call of 10.0.0.1, 1 api_call of 11.0.0."),
+        "{reason}"
+    );
     assert!(reason.ends_with(" of others"), "{reason}");
     assert!(gathered.take_due(UnixMillis(200_000)).is_empty());
     assert_eq!(gathered.unrecorded_total(), 9_940);
@@ -76,7 +79,7 @@ fn an_account_that_is_refused_too_often_is_counted_under_its_name() {
     assert_eq!(at_once, 60);
     let due = gathered.take_due(LATER);
     assert_eq!((due.len(), due[0].occurrences), (1, 440));
-    assert_eq!(due[0].act.reason.as_deref(), Some("too many to be records: 440 api_call of ann@x"));
+    assert_eq!(due[0].act.reason.as_deref(), Some("too many to record one by one: 440 api_call of ann@x"));
 }
 
 #[test]

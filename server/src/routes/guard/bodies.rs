@@ -39,7 +39,7 @@ pub(super) async fn too_large(request: Request, next: Next) -> Response {
 pub(super) async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     let is_api = is_api(request.uri().path());
     if request.headers().contains_key(TRANSFER_ENCODING) {
-        let message = "a request's body needs a Content-Length; Transfer-Encoding is not taken";
+        let message = "a request's body needs a Content-Length; Transfer-Encoding is not accepted";
         return last_answer(StatusCode::BAD_REQUEST, "bad_request", message, is_api);
     }
     if request.body().is_end_stream() {
@@ -56,7 +56,7 @@ pub(super) async fn in_time(State(limit): State<Duration>, request: Request, nex
     tokio::select! {
         response = next.run(request) => response,
         () = late => {
-            let message = format!("the request's body did not come within {} s", limit.as_secs());
+            let message = format!("the request's body did not arrive within {} s", limit.as_secs());
             last_answer(StatusCode::REQUEST_TIMEOUT, "request_timeout", &message, is_api)
         }
     }

@@ -19,10 +19,10 @@ const SAID_INTERVAL: Duration = Duration::from_secs(60);
 /// As much of a name as the log needs.
 const LOGGED_CHARS_MAX: usize = 100;
 
-const MISDIRECTED: &str = r#"<p>The monitor does not answer to the name in your browser's address bar, so that no other site can pass itself off
+const MISDIRECTED: &str = r#"<p>The monitor does not accept the host name in your browser's address bar. This keeps other sites from posing
 as it.</p>
-<p>Whoever runs it adds the name to <code>ALLOWED_HOSTS</code>, or sets <code>PUBLIC_URL</code> to the address that people
-type, and starts it again. By its IP address it can be reached without either.</p>"#;
+<p>To allow it, add the name to <code>ALLOWED_HOSTS</code> or set <code>PUBLIC_URL</code> to the address that people type,
+then restart the monitor. Its IP address always works.</p>"#;
 
 /// Names that the server answers to beside `localhost` and every IP address (`ALLOWED_HOSTS`, and that of `PUBLIC_URL`).
 #[derive(Clone, Debug, Default)]
@@ -91,10 +91,10 @@ pub(super) async fn allowed_host(State(allowed): State<AllowedHosts>, request: R
     };
     allowed.say(other.host());
     if is_api {
-        let message = "the server does not answer to this host name; see ALLOWED_HOSTS and PUBLIC_URL";
+        let message = "unknown host name; see ALLOWED_HOSTS and PUBLIC_URL";
         return api_error(StatusCode::MISDIRECTED_REQUEST, "misdirected_request", message);
     }
-    plain_page(StatusCode::MISDIRECTED_REQUEST, "Not by this name", MISDIRECTED)
+    plain_page(StatusCode::MISDIRECTED_REQUEST, "Unknown host name", MISDIRECTED)
 }
 
 /// What `Host` says; `None` where there is none, or two, or something else than a host.

@@ -41,17 +41,17 @@ impl Foreign {
     /// For people: HTML.
     fn advice(self) -> &'static str {
         match self {
-            Self::Site => "<p>A page of another site sent this. Nothing was done.</p>",
+            Self::Site => "<p>This request came from a page of another site. Nothing was changed.</p>",
             Self::Host => {
-                "<p>The address in your browser is not the one that the monitor was asked for, so it cannot tell your page from
-another site's. Nothing was done.</p>
-<p>A proxy in front of the monitor has to hand on the address that the browser asked for. In nginx:
+                "<p>The address in your browser differs from the one the monitor received, so it cannot tell your page from
+another site's. Nothing was changed.</p>
+<p>A proxy in front of the monitor must pass on the host that the browser asked for. In nginx:
 <code>proxy_set_header Host $http_host;</code></p>"
             }
             Self::NotSecure => {
-                "<p>The monitor is set to be used over <b>https://</b> alone (<code>COOKIE_SECURE=true</code>, or
-<code>TLS_CERT</code>), and this page came over <b>http://</b>. A browser would not keep the session.</p>
-<p>Open the monitor with https://. Where there is no TLS at all, unset <code>COOKIE_SECURE</code>.</p>"
+                "<p>The monitor is configured for <b>https://</b> only (<code>COOKIE_SECURE=true</code> or
+<code>TLS_CERT</code>), but this page was opened over <b>http://</b>. A browser would not keep the session.</p>
+<p>Open the monitor with https://. If there is no TLS at all, unset <code>COOKIE_SECURE</code>.</p>"
             }
         }
     }
@@ -77,7 +77,7 @@ pub async fn same_origin(State(access): State<Access>, request: Request, next: N
         let message = format!("requests from another origin are refused: {}", foreign.reason());
         return api_error(StatusCode::FORBIDDEN, "forbidden", &message);
     }
-    plain_page(StatusCode::FORBIDDEN, "From another origin", foreign.advice())
+    plain_page(StatusCode::FORBIDDEN, "Request from another origin", foreign.advice())
 }
 
 fn log(request: &Request, foreign: Foreign) {

@@ -111,16 +111,16 @@ pub(super) enum Refused {
     #[error("{0}")]
     Bad(String),
     /// 404.
-    #[error("there is no such gap")]
+    #[error("no such gap")]
     NotFound,
     /// 409: somebody was first.
-    #[error("this gap is acknowledged already")]
+    #[error("this gap has already been acknowledged")]
     Conflict,
     /// 503: what cannot be put on record is not done.
     #[error(transparent)]
     NotRecorded(#[from] NotRecorded),
     /// 503.
-    #[error("history cannot be read now; try again in a few seconds")]
+    #[error("history is unavailable right now; try again in a few seconds")]
     NoDatabase(#[from] QueryError),
 }
 

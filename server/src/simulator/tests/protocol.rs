@@ -1,4 +1,4 @@
-//! A test per line of the table in massive.md §2.
+//! A test for each line of the table in `docs/provider.md`, "Handshake and status messages".
 
 use super::*;
 
@@ -235,5 +235,5 @@ async fn a_configuration_that_names_no_channel_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let config = SimulatorConfig { denied_channels: vec!["X".to_owned()], ..SimulatorConfig::default() };
     let error = super::super::serve(config, listener, CancellationToken::new()).await.expect_err("an error");
-    assert!(error.to_string().contains("\"X\" is no channel"), "{error}");
+    assert!(error.to_string().contains("\"X\" is not a channel"), "{error}");
 }

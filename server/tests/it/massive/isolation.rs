@@ -1,4 +1,4 @@
-//! Connections are independent (spec C5): whatever happens on the second one, the first and the third lose nothing.
+//! Connections are independent: whatever happens on the second one, the first and the third lose nothing.
 //!
 //! `ISOLATION_SECONDS` makes each fault last longer than the few seconds that show it.
 

@@ -1,4 +1,4 @@
-//! Who gets where (spec S1, S5).
+//! Who gets where.
 
 use crate::util::TestServer;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! History over the API: what is asked for, what comes, and who may (spec M3 to M5).
+//! History over the API: what is asked for, what comes, and who may.
 
 use crate::util::{Client, PATIENCE, Socket, TestServer, eventually};
 use app::model::{
@@ -162,7 +162,7 @@ async fn every_fault_is_a_gap_with_its_cause_and_an_admin_can_acknowledge_it() {
         (&answer["acknowledged_by"], &answer["note"]),
         (&json!("admin@example.com"), &json!("filled from flat files"))
     );
-    assert!(admin.post(&path, r#"{"note":"me too"}"#, 409).await.contains("acknowledged already"));
+    assert!(admin.post(&path, r#"{"note":"me too"}"#, 409).await.contains("already been acknowledged"));
     assert_eq!(gap_of(1).await.unwrap()["note"], "filled from flat files");
 
     let states = rows(&admin, "events", "?connection=1&kind=state").await;

@@ -160,7 +160,7 @@ async fn the_page_shows_the_log_with_filters_and_without_running_what_strangers_
     let refused = admin.get("/admin/audit?outcome=refused&from=-1h", 200).await;
     assert!(refused.contains("data-outcome=\"refused\"") && !refused.contains("data-outcome=\"ok\""), "{refused}");
     assert!(admin.get("/admin/audit?from=soon", 200).await.contains("expected a time like"));
-    assert!(admin.get("/admin/audit?actor=nobody@x", 200).await.contains("No record fits"));
+    assert!(admin.get("/admin/audit?actor=nobody@x", 200).await.contains("No matching records"));
     let attack = admin.get("/admin/audit?actor=%22%3E%3Cscript%3Ealert(2)%3C/script%3E", 200).await;
     assert!(!attack.contains("<script>alert(2)"), "{attack}");
     assert_eq!(server.stranger().redirect("/admin/audit").await, "/login?next=%2Fadmin%2Faudit");
@@ -178,7 +178,7 @@ async fn a_database_that_cannot_be_written_lets_nobody_in_and_live_pages_and_ing
     let error: Value = serde_json::from_str(&admin.get("/api/admin/nonesuch", 503).await).unwrap();
     assert_eq!(error["error"]["code"], "not_recorded");
     let page = admin.get("/admin/audit", 503).await;
-    assert!(page.contains("put on record") && page.contains("</html>"), "{page}");
+    assert!(page.contains("recorded in the audit log") && page.contains("</html>"), "{page}");
     let sign_in = server.stranger().try_sign_in(&email_of(Role::Super), PASSWORD, &[]).await;
     assert_eq!(sign_in.status().as_u16(), 503);
     assert!(sign_in.headers().get("set-cookie").is_none());

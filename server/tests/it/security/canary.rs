@@ -1,4 +1,4 @@
-//! A canary in every secret (spec S2): the real program with everything logged, and whatever leaves it searched.
+//! A canary in every secret: the real program with everything logged, and whatever leaves it searched.
 
 use super::tls::{ask, certificate, connect};
 use crate::util::{PATIENCE, TestServer, eventually, free_port};

@@ -1,4 +1,4 @@
-//! Who gets in, who does not, and what is on record of it (spec S1–S5): from outside, as an attacker would try it.
+//! Who gets in, who does not, and what is on record of it: from outside, as an attacker would try it.
 
 mod account;
 mod attacks;
