@@ -93,7 +93,7 @@ fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(CompressionLayer::new())
 }
 
-/// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false` (spec G4).
+/// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false`.
 fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let context = {
         let backend: Arc<dyn Backend> = Arc::new(Behind { state: state.clone() });
@@ -127,7 +127,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     pages.merge(api)
 }
 
-/// What answers where the dashboard is switched off (spec G4): nothing. The fallback would render its pages, which the app
+/// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app
 /// knows whether they are served or not.
 fn for_nobody() -> Router<AppState> {
     let nothing = || async {
@@ -181,7 +181,7 @@ fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path == SOCKET
 }
 
-/// An error of the API, in the form that contracts give it.
+/// An error of the API, in the form that all of them have.
 pub(crate) fn api_error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
 }
