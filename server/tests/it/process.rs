@@ -81,7 +81,7 @@ impl Monitor {
     async fn sessions(&self) -> usize {
         let answer = reqwest::get(format!("http://127.0.0.1:{}/control", self.simulator)).await;
         let Ok(answer) = answer else { return 0 };
-        answer.json::<Value>().await.unwrap()["sessions"].as_array().map_or(0, Vec::len)
+        answer.json::<Value>().await.unwrap()["connections"].as_array().map_or(0, Vec::len)
     }
 
     fn signal(&self, signal: &str) {
