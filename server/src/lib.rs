@@ -133,13 +133,15 @@ pub async fn run(
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),
-        hub,
+        hub: hub.clone(),
         refresher,
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
     serve(state, listener, tls, places, shutdown).await;
     end.cancel();
+    // Not before: without anybody who knows it the hub ends, and would be taken for broken.
+    drop(hub);
     tasks.tracker().close();
     if timeout(FAREWELL, tasks.tracker().wait()).await.is_err() {
         warn!("Some tasks did not end in time");

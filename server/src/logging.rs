@@ -15,7 +15,7 @@ use std::{
     io::{self, ErrorKind, IsTerminal, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, fmt, prelude::*};
 
@@ -27,6 +27,24 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 static LOG: OnceLock<Lines> = OnceLock::new();
+
+/// Something that strangers can cause at any rate, and that the log therefore says only so often.
+#[derive(Debug, Default)]
+pub(crate) struct NowAndThen(Mutex<(Option<Instant>, u64)>);
+
+impl NowAndThen {
+    /// Counts it. Answers how often it happened since it was said last, when it is to be said now: the first time, and once
+    /// `pause` has passed since.
+    pub(crate) fn happened(&self, pause: Duration) -> Option<u64> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.1 += 1;
+        if said.0.is_some_and(|at| at.elapsed() < pause) {
+            return None;
+        }
+        said.0 = Some(Instant::now());
+        Some(std::mem::take(&mut said.1))
+    }
+}
 
 /// Starts logging, as much of it as `RUST_LOG` says; records of the audit log whatever `RUST_LOG` says. Panics are logged
 /// too. Once per process.

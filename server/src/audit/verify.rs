@@ -38,9 +38,20 @@ async fn examine(
     found.extend(reading.before_start(&anchor).await?.map(Break::BeforeStart));
     let mut chain = Chain::new(anchor.clone());
     let mut unseen: Vec<_> = known.iter().map(|(seq, _)| *seq).collect();
-    let mut last = anchor.pruned_through;
+    let (mut last, mut limit) = (anchor.pruned_through, PAGE);
     loop {
-        let page = reading.after(last, PAGE).await?;
+        let page = match reading.after(last, limit).await {
+            // One of them holds what no record does, such as bytes for a text: they are read one by one up to it.
+            Err(error) if error.is_of_a_row() && limit > 1 => {
+                limit = 1;
+                continue;
+            }
+            Err(error) if error.is_of_a_row() => {
+                found.extend(reading.next_after(last).await?.map(Break::Changed));
+                return Ok(None);
+            }
+            page => page?,
+        };
         let Some(end) = page.last().map(|record| record.seq) else { break };
         for record in &page {
             if let Err(broken) = chain.take(record) {

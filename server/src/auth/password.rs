@@ -93,7 +93,7 @@ pub fn check_password(password: &SecretString, email: &Email, names: &Names) -> 
         short if short < PASSWORD_MIN => Err(BadPassword::TooShort(short)),
         _ if text.len() > PASSWORD_BYTES_MAX => Err(BadPassword::TooLong),
         _ if zxcvbn::zxcvbn(text, &known).score() < SCORE_MIN => Err(BadPassword::TooCommon),
-        _ if is_guessable(text, email, names) => Err(BadPassword::TooCommon),
+        _ if is_guessable(text, &known) => Err(BadPassword::TooCommon),
         _ => Ok(()),
     }
 }
@@ -101,7 +101,7 @@ pub fn check_password(password: &SecretString, email: &Email, names: &Names) -> 
 /// Is it fit to be the one secret that opens something to machines? Those do not mind how it is to be typed.
 #[must_use]
 pub fn is_good_token(token: &str) -> bool {
-    token.len() >= TOKEN_MIN && zxcvbn::zxcvbn(token, &[]).score() >= zxcvbn::Score::Four
+    token.len() >= TOKEN_MIN && zxcvbn::zxcvbn(token, &[]).score() >= zxcvbn::Score::Four && !is_guessable(token, &[])
 }
 
 /// Are the two the same? Takes as long whatever they are.
@@ -280,7 +280,15 @@ mod tests {
 
     #[test]
     fn a_token_for_machines_is_long_and_no_word() {
-        for bad in ["x", "scrape-me", "metrics", "0123456789abcdef", "aaaaaaaaaaaaaaaaaaaaaaaa", "passwordpassword"] {
+        for bad in [
+            "x",
+            "scrape-me",
+            "metrics",
+            "0123456789abcdef",
+            "aaaaaaaaaaaaaaaaaaaaaaaa",
+            "passwordpassword",
+            "tickstock-monitor",
+        ] {
             assert!(!is_good_token(bad), "{bad}");
         }
         for good in ["3f9ac1d2e8b4570611aa93cd2b7e4f10", "kT26Xw9fQz-r7LmP", "correct-horse-battery-staple"] {

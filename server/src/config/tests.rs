@@ -147,7 +147,7 @@ fn tls_takes_both_files_and_makes_cookies_secure() {
 
 #[test]
 fn a_token_or_a_password_that_can_be_guessed_is_refused() {
-    for token in ["x", "scrape-me", "aaaaaaaaaaaaaaaaaaaaaaaa"] {
+    for token in ["x", "scrape-me", "aaaaaaaaaaaaaaaaaaaaaaaa", "tickstock-monitor"] {
         let problems = Config::read(&[("METRICS_TOKEN", token)].into()).expect_err(token);
         let text = problems[0].to_string();
         assert!(text.starts_with("METRICS_TOKEN: expected 16 characters or more"), "{text}");

@@ -40,6 +40,12 @@ impl AuditReading {
         Ok(after(&mut self.0, seq, limit).await?)
     }
 
+    /// The number of the first record after one.
+    pub(crate) async fn next_after(&mut self, seq: i64) -> Result<Option<i64>, QueryError> {
+        let first = sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE seq > ?").bind(seq);
+        Ok(first.fetch_one(&mut *self.0).await?)
+    }
+
     /// The first of the records where the chain has none: those that retention deleted, and before number 1.
     pub(crate) async fn before_start(&mut self, anchor: &Anchor) -> Result<Option<i64>, QueryError> {
         let first = sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE seq <= ?").bind(anchor.pruned_through);

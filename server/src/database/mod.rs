@@ -92,6 +92,11 @@ struct Opened {
 pub struct QueryError(#[from] sqlx::Error);
 
 impl QueryError {
+    /// Does a row hold what its column never has?
+    pub(crate) fn is_of_a_row(&self) -> bool {
+        matches!(self.0, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+    }
+
     /// What is wrong, in one short sentence for an administrator: what the database said, without the library's words.
     #[must_use]
     pub fn reason(&self) -> String {

@@ -23,6 +23,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::post,
 };
+use axum_login::AuthnBackend;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -104,12 +105,10 @@ async fn try_change(
     let refused = |word, reason| Ok(Err(Refused { word, reason }));
     let credentials =
         Credentials { email: account.email.to_string(), password: form.current.clone(), from_known_network: true };
-    match auth.authenticate(credentials).await {
+    match auth.backend.authenticate(credentials).await {
         Ok(Some(_)) => {}
         Ok(None) => return refused("current", "the current password was wrong"),
-        Err(axum_login::Error::Backend(AuthError::Busy)) => {
-            return refused("busy", "too many passwords are being checked");
-        }
+        Err(AuthError::Busy) => return refused("busy", "too many passwords are being checked"),
         Err(error) => return Err(error.into()),
     }
     if form.new.expose_secret() != form.again.expose_secret() {

@@ -58,7 +58,10 @@ fn status_of(error: &ApiError) -> StatusCode {
         ApiError::NotAllowed => StatusCode::FORBIDDEN,
         ApiError::Refused(_) => StatusCode::BAD_REQUEST,
         ApiError::Unavailable | ApiError::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
-        ApiError::Transport(ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_)) => StatusCode::BAD_REQUEST,
+        // The server's own part is to serialize.
+        ApiError::Transport(
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_),
+        ) => StatusCode::BAD_REQUEST,
         ApiError::Transport(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

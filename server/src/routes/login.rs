@@ -22,6 +22,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use axum_login::AuthnBackend;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -109,7 +110,9 @@ async fn sign_in(
             return too_many_attempts(wait);
         }
     };
-    let account = match auth.authenticate(Credentials { email, password: password.into(), from_known_network }).await {
+    let credentials = Credentials { email, password: password.into(), from_known_network };
+    // Not through the session, which writes every error to the log, as often as strangers want.
+    let account = match auth.backend.authenticate(credentials).await {
         Ok(Some(account)) => account,
         Ok(None) => {
             access.audit.record_refusal(refused("unknown or disabled account, or wrong password")).await;
@@ -117,7 +120,7 @@ async fn sign_in(
         }
         Err(error) => {
             access.limits.take_back(attempt).await;
-            let axum_login::Error::Backend(AuthError::Busy) = error else {
+            let AuthError::Busy = error else {
                 return broken("A sign-in could not be checked", &error);
             };
             let reason = "too many sign-ins are being checked at once";

@@ -183,7 +183,7 @@ fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path == SOCKET
 }
 
-/// An error of the API, in the form that contracts give it.
+/// An error of the API, in the form that all of them have.
 pub(crate) fn api_error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
 }

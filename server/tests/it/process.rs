@@ -350,3 +350,25 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
     }
     database.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_that_are_turned_away_do_not_fill_the_log() {
+    let mut monitor = Monitor::start(&[("TRUSTED_PROXIES", "127.0.0.1")]);
+    monitor.until_ready().await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let mut flood = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let request = http.post(format!("http://127.0.0.1:{}/login", monitor.port));
+        let request = request.header("x-forwarded-for", format!("203.0.{}.{}", n / 250, n % 250));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        flood.spawn(request.body(format!("email=someone{n}%40example.com&password=guess")).send());
+    }
+    let answers = flood.join_all().await;
+    assert!(answers.iter().any(|answer| answer.as_ref().is_ok_and(|answer| answer.status().as_u16() == 503)));
+    monitor.signal("-TERM");
+    assert!(monitor.end().await.success());
+    let mut log = String::new();
+    monitor.log().read_to_string(&mut log).unwrap();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains(" ERROR ")).collect();
+    assert!(errors.is_empty(), "{} lines, such as {}", errors.len(), errors[0]);
+}

@@ -1,7 +1,7 @@
 //! Where a request comes from. Behind a proxy every socket comes from the proxy, and what its headers say is believed only
 //! when the proxy is one that the configuration names: anybody can write a header.
 
-use crate::{audit::Actor, auth::Account, text::tidy};
+use crate::{audit::Actor, auth::Account, logging::NowAndThen, text::tidy};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header::USER_AGENT},
@@ -11,13 +11,13 @@ use axum::{
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// What proxies put into the requests that they hand on.
-const PROXY_HEADERS: [&str; 3] = [FORWARDED_FOR, "x-real-ip", "forwarded"];
+const PROXY_HEADERS: [&str; 5] = [FORWARDED_FOR, "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded"];
 /// How often the log says that a proxy is not trusted.
 const UNTRUSTED_PAUSE: Duration = Duration::from_secs(3600);
 /// The longest name of a browser that is kept.
@@ -27,15 +27,15 @@ const USER_AGENT_BYTES_MAX: usize = 200;
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Arc<[IpNet]>,
-    untrusted: Arc<Mutex<Untrusted>>,
+    untrusted: Arc<Untrusted>,
 }
 
 /// Proxies that are not named, as far as they were met.
 #[derive(Debug, Default)]
 struct Untrusted {
-    said_at: Option<Instant>,
+    met: NowAndThen,
     /// One that an administrator's own request came through: anybody can write a header, but nobody else's is shown to people.
-    before_administrators: Option<IpAddr>,
+    before_administrators: Mutex<Option<IpAddr>>,
 }
 
 impl From<Vec<IpNet>> for TrustedProxies {
@@ -81,9 +81,7 @@ impl TrustedProxies {
         if self.trusts(peer) || !is_proxied(headers) {
             return None;
         }
-        let mut untrusted = self.untrusted.lock().unwrap_or_else(PoisonError::into_inner);
-        if untrusted.said_at.is_none_or(|said_at| said_at.elapsed() > UNTRUSTED_PAUSE) {
-            untrusted.said_at = Some(Instant::now());
+        if self.untrusted.met.happened(UNTRUSTED_PAUSE).is_some() {
             tracing::warn!(
                 "{peer} sends a proxy's headers and is not in TRUSTED_PROXIES. If it is your proxy, name it there: until then \
                  everybody behind it is one address, for limits and in the audit log. If it is not, somebody made the headers up"
@@ -95,14 +93,18 @@ impl TrustedProxies {
     /// An administrator's request came in. Where it came through a proxy that is not trusted, administrators are told from now on.
     pub(super) fn met_by_administrator(&self, client: &Client) {
         if let Some(proxy) = client.untrusted_proxy {
-            self.untrusted.lock().unwrap_or_else(PoisonError::into_inner).before_administrators = Some(proxy);
+            *self.before_administrators() = Some(proxy);
         }
+    }
+
+    fn before_administrators(&self) -> MutexGuard<'_, Option<IpAddr>> {
+        self.untrusted.before_administrators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What administrators should know of proxies, in one sentence or two.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let proxy = self.untrusted.lock().unwrap_or_else(PoisonError::into_inner).before_administrators?;
+        let proxy = (*self.before_administrators())?;
         Some(format!(
             "Requests come through a proxy at {proxy} that TRUSTED_PROXIES does not name. Everybody behind it counts as one \
              address, for the limits of sign-in and in the audit log. If the proxy is yours, set TRUSTED_PROXIES={proxy} and \

@@ -1,7 +1,11 @@
 //! The names that this server is asked by. A page elsewhere can let its own name point to this machine (DNS rebinding), and
 //! a browser then takes us for that page's own server; what gives it away is the name in `Host`.
 
-use crate::routes::{api_error, is_api, plain_page::plain_page};
+use crate::{
+    logging::NowAndThen,
+    routes::{api_error, is_api, plain_page::plain_page},
+    text::tidy,
+};
 use axum::{
     extract::{Request, State},
     http::{StatusCode, header::HOST, uri::Authority},
@@ -10,14 +14,14 @@ use axum::{
 };
 use std::{
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 /// How often the log says that somebody came by another name.
 const SAID_INTERVAL: Duration = Duration::from_secs(60);
 /// As much of a name as the log needs.
-const LOGGED_CHARS_MAX: usize = 100;
+const LOGGED_BYTES_MAX: usize = 100;
 
 const MISDIRECTED: &str = r#"<p>The monitor does not accept the host name in your browser's address bar. This keeps other sites from posing
 as it.</p>
@@ -31,13 +35,12 @@ pub struct AllowedHosts(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     names: Vec<String>,
-    /// When a refusal was said last, and how many there were since.
-    said: Mutex<(Option<Instant>, u64)>,
+    refused: NowAndThen,
 }
 
 impl From<Vec<String>> for AllowedHosts {
     fn from(names: Vec<String>) -> Self {
-        Self(Arc::new(Inner { names, said: Mutex::default() }))
+        Self(Arc::new(Inner { names, refused: NowAndThen::default() }))
     }
 }
 
@@ -58,13 +61,8 @@ impl AllowedHosts {
 
     /// Says in the log that a name was refused: once, and then how often within a minute, as anybody can send any number.
     fn say(&self, host: &str) {
-        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.1 += 1;
-        if said.0.is_none_or(|at| at.elapsed() >= SAID_INTERVAL) {
-            let count = std::mem::take(&mut said.1);
-            said.0 = Some(Instant::now());
-            drop(said);
-            let host: String = host.chars().take(LOGGED_CHARS_MAX).collect();
+        if let Some(count) = self.0.refused.happened(SAID_INTERVAL) {
+            let host = tidy(host, LOGGED_BYTES_MAX);
             tracing::warn!(
                 count,
                 "Refused a request for the host {host:?}, which is not in ALLOWED_HOSTS and not that of PUBLIC_URL"

@@ -3,7 +3,7 @@
 use super::{Access, Client};
 use crate::{
     audit::Action,
-    routes::{SOCKET, api_error, is_api, plain_page::plain_page},
+    routes::{api_error, is_api, plain_page::plain_page},
     text::tidy,
 };
 use axum::{
@@ -60,13 +60,14 @@ another site's. Nothing was changed.</p>
 /// As much of a refused request as the log shows.
 const LOGGED_BYTES_MAX: usize = 200;
 
-/// Middleware: refuses what changes something, or opens a socket, when a browser says that another origin asked for it.
-/// Beside `SameSite=Strict` cookies, as a neighbour on the same domain or on another port is the same *site*.
+/// Middleware: refuses what changes something, calls the API or opens a socket, when a browser says that another origin asked for
+/// it. What is refused here counts towards no limit of a session. Beside `SameSite=Strict` cookies, as a neighbour on the same domain or on another port is the same *site*.
 ///
 /// Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and pass. A proxy in front has to hand on the
 /// `Host` that the browser sent.
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let matters = !request.method().is_safe() || opens_socket(&request);
+    // By its address the socket is one of the API, so that what asks for it without opening it is refused as well.
+    let matters = !request.method().is_safe() || is_api(request.uri().path()) || opens_socket(&request);
     let checked = if matters { check(request.headers(), request.uri(), access.sessions.secure) } else { Ok(()) };
     let Err(foreign) = checked else { return next.run(request).await };
     log(&request, foreign);
@@ -96,14 +97,9 @@ fn log(request: &Request, foreign: Foreign) {
     );
 }
 
-/// By its address as well: what asks for the socket without opening it would count among its session's handshakes.
 fn opens_socket(request: &Request) -> bool {
-    request.uri().path() == SOCKET
-        || request
-            .headers()
-            .get_all(UPGRADE)
-            .iter()
-            .any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
+    let mut protocols = request.headers().get_all(UPGRADE).iter();
+    protocols.any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
 }
 
 /// Did somebody follow a link to here on another site's page? The page of ours that then asks again is its `Referer`.

@@ -98,7 +98,7 @@ async fn another_origin_can_post_nothing_and_open_no_socket() {
 
     let read = Request::get("/api/admin/websocket-status").header("host", "h").header("sec-fetch-site", "cross-site");
     let answer = browser.send(read.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status(), StatusCode::OK, "reading is the browser's same-origin policy's business");
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "no page elsewhere spends what a session may call");
 }
 
 #[tokio::test]

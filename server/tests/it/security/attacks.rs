@@ -267,6 +267,11 @@ async fn a_server_function_follows_no_referer_and_a_mistake_is_the_clients() {
         let location = answer.headers().get("location").map(|to| to.to_str().unwrap());
         assert_eq!(location, (status == 200).then_some("/admin/metrics"), "{path} {form}");
     }
+    // Bytes that are no text.
+    let request = reqwest::Client::new().post(server.url("/api/admin/fn/acknowledge_gap")).body(vec![0xff, 0xfe]);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let request = request.header("cookie", admin.cookie.as_deref().expect("a session"));
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

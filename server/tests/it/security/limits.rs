@@ -292,6 +292,15 @@ async fn nobody_else_spends_an_administrator_s_handshakes() {
     }
     admin.socket(None).await;
 
+    // Nor calls of the API.
+    let call =
+        reqwest::Client::new().get(server.url("/api/admin/websocket-status")).header("sec-fetch-site", "same-site");
+    let call = call.header("cookie", admin.cookie.as_deref().expect("a session"));
+    for _ in 0..400 {
+        assert_eq!(call.try_clone().expect("no body").send().await.unwrap().status().as_u16(), 403);
+    }
+    admin.get("/api/admin/websocket-status", 200).await;
+
     // One's own are limited, and those of nobody else with it.
     let mut refused = false;
     for _ in 0..100 {
