@@ -5,7 +5,12 @@ use crate::auth::{Account, Email, PasswordHash, Role};
 use app::model::time::UnixMillis;
 use sqlx::{Row, sqlite::SqliteRow};
 
-const COLUMNS: &str = "id, email, role, password_hash, disabled, session_epoch, created_at_ms";
+/// A query for whole accounts; `$rest` says which.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT id, email, role, password_hash, disabled, session_epoch, created_at_ms FROM accounts ", $rest)
+    };
+}
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -35,8 +40,8 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn account_by_email(&self, email: &Email) -> Result<Option<Account>, QueryError> {
-        let query = format!("SELECT {COLUMNS} FROM accounts WHERE email = ?");
-        Ok(sqlx::query_as(&query).bind(email.as_str()).fetch_optional(&self.pool).await?)
+        let query = select!("WHERE email = ?");
+        Ok(sqlx::query_as(query).bind(email.as_str()).fetch_optional(&self.pool).await?)
     }
 
     /// The account with an id.
@@ -44,8 +49,8 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn account_by_id(&self, id: i64) -> Result<Option<Account>, QueryError> {
-        let query = format!("SELECT {COLUMNS} FROM accounts WHERE id = ?");
-        Ok(sqlx::query_as(&query).bind(id).fetch_optional(&self.pool).await?)
+        let query = select!("WHERE id = ?");
+        Ok(sqlx::query_as(query).bind(id).fetch_optional(&self.pool).await?)
     }
 
     /// Every account, by email.
@@ -53,8 +58,8 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn accounts(&self) -> Result<Vec<Account>, QueryError> {
-        let query = format!("SELECT {COLUMNS} FROM accounts ORDER BY email");
-        Ok(sqlx::query_as(&query).fetch_all(&self.pool).await?)
+        let query = select!("ORDER BY email");
+        Ok(sqlx::query_as(query).fetch_all(&self.pool).await?)
     }
 
     /// How many accounts there are, disabled ones too.

@@ -3,10 +3,18 @@
 use super::{Database, QueryError};
 use crate::audit::{Action, Actor, Entry, Hash, Hex, Outcome, pruned_target};
 use app::model::{audit::AuditRecord, connection::ConnectionId, time::UnixMillis};
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-const COLUMNS: &str =
-    "seq, at_ms, actor, role, address, user_agent, action, target, outcome, reason, occurrences, hash";
+/// A query for whole records; `$rest` says which.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, at_ms, actor, role, address, user_agent, action, target, outcome, reason, occurrences, hash \
+             FROM audit ",
+            $rest
+        )
+    };
+}
 
 /// Which records are wanted; `None` is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +60,7 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn audit_records(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRecord>, QueryError> {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM audit WHERE TRUE"));
+        let mut query = QueryBuilder::<Sqlite>::new(select!("WHERE TRUE"));
         let AuditFilter { from, to, actor, action, outcome, address, connection_id, before } = filter;
         if let Some(from) = from {
             query.push(" AND at_ms >= ").push_bind(from.0);
@@ -122,13 +130,14 @@ impl Database {
     }
 
     /// Bytes of the pages of tables and their indexes, counted by SQLite's own list of pages. Reads each of those pages, and
-    /// because of the order that `CROSS JOIN` prescribes, no others.
-    pub(super) async fn table_bytes(&self, which: &str) -> Result<u64, QueryError> {
+    /// because of the order that `CROSS JOIN` prescribes, no others. `which` is a condition of ours, and becomes
+    /// part of the query as it is.
+    pub(super) async fn table_bytes(&self, which: &'static str) -> Result<u64, QueryError> {
         let query = format!(
             "SELECT COALESCE(SUM(pages.pgsize), 0) FROM sqlite_schema AS part CROSS JOIN dbstat AS pages \
              ON pages.name = part.name WHERE part.rootpage > 0 AND pages.aggregate = TRUE AND part.{which}"
         );
-        let bytes: i64 = sqlx::query_scalar(&query).fetch_one(&self.pool).await?;
+        let bytes: i64 = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.pool).await?;
         Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
@@ -171,14 +180,15 @@ impl Database {
             connections.push(self.pool.acquire().await.unwrap());
         }
         for connection in &mut connections {
-            sqlx::query(&format!("PRAGMA max_page_count = {pages}")).execute(&mut **connection).await.unwrap();
+            let pragma = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(pragma).execute(&mut **connection).await.unwrap();
         }
     }
 
     /// What somebody with the file and a SQLite shell can do.
     #[cfg(test)]
     pub(crate) async fn tamper(&self, statement: &str) -> Result<u64, sqlx::Error> {
-        sqlx::query(statement).execute(&self.pool).await.map(|done| done.rows_affected())
+        sqlx::query(AssertSqlSafe(statement)).execute(&self.pool).await.map(|done| done.rows_affected())
     }
 }
 
@@ -212,8 +222,8 @@ pub(super) async fn append(connection: &mut SqliteConnection, entry: &Entry) -> 
 }
 
 pub(super) async fn after(connection: &mut SqliteConnection, seq: i64, limit: i64) -> sqlx::Result<Vec<AuditRecord>> {
-    let query = format!("SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?");
-    let rows: Vec<RecordRow> = sqlx::query_as(&query).bind(seq).bind(limit).fetch_all(connection).await?;
+    let query = select!("WHERE seq > ? ORDER BY seq LIMIT ?");
+    let rows: Vec<RecordRow> = sqlx::query_as(query).bind(seq).bind(limit).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
 }
 

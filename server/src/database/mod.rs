@@ -14,6 +14,9 @@
 //!
 //! One SQLite file in WAL mode: readers never wait for the writer, and what the `user` command changes in another process is
 //! seen by the next query here. Ticks never come near it: history is written from summaries, once a second.
+//!
+//! Values are always bound. Where a query is put together at run time and wrapped in `AssertSqlSafe`, every part of it is a constant of
+//! this module, so that nothing from outside can become SQL.
 
 mod accounts;
 mod audit;

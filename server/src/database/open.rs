@@ -240,6 +240,18 @@ mod tests {
         assert!(!database.is_reachable().await);
     }
 
+    /// Only `Cargo.lock` says which SQLite is built in; sqlx takes older ones as well.
+    #[tokio::test]
+    async fn built_in_sqlite_is_new_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&format!("sqlite://{}/monitor.db", folder.path().display())).await.unwrap();
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&database.pool).await.unwrap();
+        let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+        // 3.50.2 has the last fix that scanners ask for (CVE-2025-6965). Before 3.51.3, a checkpoint and a write at the
+        // wrong moments could damage a database in WAL mode.
+        assert!(parts >= vec![3, 51, 3], "SQLite {version}: run `cargo update -p libsqlite3-sys --precise 0.37.0`");
+    }
+
     #[tokio::test]
     async fn another_kind_of_database_is_refused_without_repeating_its_password() {
         let text = message("postgres://monitor:hunter2@db/monitor").await;

@@ -7,7 +7,7 @@ use app::model::{
     history::{EventKind, HistoryEvent},
     time::UnixMillis,
 };
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 use std::ops::Range;
 
 /// Which events are wanted.
@@ -99,7 +99,7 @@ impl Database {
             "SELECT * FROM history_events WHERE {WANTED} AND (at_ms, id) < ($5, $6)
              ORDER BY at_ms DESC, id DESC LIMIT $7"
         );
-        let rows = sqlx::query(&query)
+        let rows = sqlx::query(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
             .bind(filter.connection_id.map(i64::from))
@@ -119,7 +119,8 @@ impl Database {
     pub async fn audited_acts(&self, range: Range<UnixMillis>, limit: u32) -> Result<Vec<HistoryEvent>, QueryError> {
         let (from, to) = bounds(&range);
         let query = format!("SELECT * FROM audit WHERE {ACTS} ORDER BY at_ms DESC, seq DESC LIMIT $3");
-        let rows = sqlx::query(&query).bind(from).bind(to).bind(i64::from(limit)).fetch_all(&self.pool).await?;
+        let rows =
+            sqlx::query(AssertSqlSafe(query)).bind(from).bind(to).bind(i64::from(limit)).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(act).collect::<sqlx::Result<_>>()?)
     }
 
@@ -130,7 +131,7 @@ impl Database {
     pub async fn audited_act_count(&self, range: Range<UnixMillis>) -> Result<u64, QueryError> {
         let (from, to) = bounds(&range);
         let query = format!("SELECT COUNT(*) FROM audit WHERE {ACTS}");
-        Ok(count(sqlx::query_scalar(&query).bind(from).bind(to).fetch_one(&self.pool).await?))
+        Ok(count(sqlx::query_scalar(AssertSqlSafe(query)).bind(from).bind(to).fetch_one(&self.pool).await?))
     }
 
     /// How many events there are.
@@ -140,7 +141,7 @@ impl Database {
     pub async fn history_event_count(&self, filter: &EventFilter) -> Result<u64, QueryError> {
         let (from, to) = bounds(&filter.range);
         let query = format!("SELECT COUNT(*) FROM history_events WHERE {WANTED}");
-        let events = sqlx::query_scalar(&query)
+        let events = sqlx::query_scalar(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
             .bind(filter.connection_id.map(i64::from))

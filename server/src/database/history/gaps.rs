@@ -14,7 +14,7 @@ use app::model::{
     market::Calendar,
     time::UnixMillis,
 };
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, ops::Range};
 
 /// Where a page of gaps ended.
@@ -119,7 +119,7 @@ impl Database {
             "SELECT * FROM history_gaps WHERE {WANTED} AND (started_at_ms, id) < ($4, $5)
              ORDER BY started_at_ms DESC, id DESC LIMIT $6"
         );
-        let rows = sqlx::query(&query)
+        let rows = sqlx::query(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
             .bind(connection_id.map(i64::from))
@@ -142,7 +142,7 @@ impl Database {
     ) -> Result<u64, QueryError> {
         let (from, to) = bounds(&range);
         let query = format!("SELECT COUNT(*) FROM history_gaps WHERE {WANTED}");
-        let gaps = sqlx::query_scalar(&query).bind(from).bind(to).bind(connection_id.map(i64::from));
+        let gaps = sqlx::query_scalar(AssertSqlSafe(query)).bind(from).bind(to).bind(connection_id.map(i64::from));
         Ok(count(gaps.fetch_one(&self.pool).await?))
     }
 

@@ -7,7 +7,7 @@ use app::model::{
     history::series::{Bucket, floor_to},
     time::UnixMillis,
 };
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 use std::ops::Range;
 
 /// The spans that are kept, in seconds, each for its time (see [`Retention`](super::Retention)). The longest only makes
@@ -168,7 +168,7 @@ impl Database {
              GROUP BY 1, 2",
             summed()
         );
-        let rows = sqlx::query(&query)
+        let rows = sqlx::query(AssertSqlSafe(query))
             .bind(i64::from(bucket_seconds) * 1000)
             .bind(i64::from(resolution_seconds))
             .bind(from)
