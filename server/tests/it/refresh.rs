@@ -182,7 +182,7 @@ async fn a_universe_on_redis_resolves_and_follows_when_it_changes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_universe_on_redis_is_a_warning_of_its_connection() {
     let redis = RedisServer::start().await;
-    redis.add_bytes("tickstock:universe:bad:members", &[b"AAPL", b"no symbol", b"\xff\xfe"]).await;
+    redis.add_bytes("tickstock:universe:bad:members", &[b"AAPL", b"NVDA", b"\xff\xfe"]).await;
     redis.set("tickstock:universe:bad:kind", "AAPL,MSFT").await;
     let server = TestServer::start([
         ("REDIS_URL", redis.url.as_str()),
