@@ -45,7 +45,8 @@ fn read_config(check_files: impl Fn(&Variables) -> Vec<String>) -> anyhow::Resul
 }
 
 /// Where something that listens there can be opened. `0.0.0.0` and `[::]` are every address of the machine and can be opened
-/// under none of these names: of them, the loopback address, that by which the machine reaches others, and its name.
+/// under neither of these: of them, the loopback address, and those by which the machine reaches others. Not its name, which
+/// the server answers to only when it is told to.
 fn openable(listening: SocketAddr) -> Vec<String> {
     let port = listening.port();
     let loopback = match listening.ip() {
@@ -57,11 +58,6 @@ fn openable(listening: SocketAddr) -> Vec<String> {
     let outgoing = [own_address("0.0.0.0:0", "192.0.2.1:9"), own_address("[::]:0", "[2001:db8::1]:9")];
     let is_served = |ip: &IpAddr| !ip.is_loopback() && (listening.is_ipv6() || ip.is_ipv4());
     found.extend(outgoing.into_iter().flatten().filter(is_served).map(|ip| SocketAddr::new(ip, port).to_string()));
-    if let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        && !matches!(name.trim(), "" | "localhost" | "(none)")
-    {
-        found.push(format!("{}:{port}", name.trim()));
-    }
     found
 }
 

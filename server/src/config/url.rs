@@ -62,7 +62,7 @@ pub(super) fn problem_of_websocket(url: &str) -> Option<Problem> {
         return refused(None, &accepted);
     }
     // A key may stand in a query, and behind a `#` whatever a key goes on with.
-    let shown = url.split(['?', '#']).next();
+    let shown = (!url.contains(['?', '#'])).then_some(url);
     if url.contains('#') {
         return refused(shown, &format!("{ACCEPTED} without `#`; percent-encode it as %23"));
     }
