@@ -123,11 +123,7 @@ pub async fn run(
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
-    // The hub ends with its last handle, and must not before the end.
-    let _hub = hub.clone();
     let places = Places::new(descriptors, access.proxies.clone());
-    // The hub ends with its last handle, and must not before the end.
-    let _hub = hub.clone();
     let state = AppState {
         access,
         leptos: leptos_options(&config),
