@@ -73,7 +73,7 @@ pub enum BusError {
     Address(String),
 }
 
-/// Is this an address of the forms that contracts allow?
+/// Can a Redis server be behind this address, as far as the address says? `docs/configuration.md` lists the forms.
 #[must_use]
 pub fn is_redis_address(url: &str) -> bool {
     redis::client(url).is_ok()

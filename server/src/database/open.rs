@@ -38,7 +38,10 @@ pub enum DatabaseError {
         "DATABASE_URL names no file; write it like sqlite://data/monitor.db or sqlite:///var/lib/tickstock/monitor.db"
     )]
     NoFile,
-    /// The URL has parameters that SQLite does not know.
+    /// The URL has parameters.
+    #[error("DATABASE_URL takes no parameters but `mode=rwc`; percent-encode a `?` in the file's name as %3F")]
+    Parameters,
+    /// What is percent-encoded in the file's name is no text.
     #[error("DATABASE_URL is not understood: {0}")]
     BadUrl(#[source] sqlx::Error),
     /// The path is a folder.
@@ -174,10 +177,14 @@ pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions, DatabaseError> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_owned();
         return Err(DatabaseError::UnsupportedScheme { scheme });
     };
-    let file = rest.split('?').next().unwrap_or_default();
+    let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     // Every connection of a pool would have a memory of its own.
     if file.is_empty() || file == ":memory:" {
         return Err(DatabaseError::NoFile);
+    }
+    // What others do, such as `mode=memory` and `immutable`, loses what is written.
+    if !matches!(parameters, "" | "mode=rwc") {
+        return Err(DatabaseError::Parameters);
     }
     SqliteConnectOptions::from_str(url).map_err(DatabaseError::BadUrl)
 }
@@ -265,6 +272,10 @@ mod tests {
             assert!(message(url).await.contains("names no file"), "{url}");
         }
         assert!(message("data/monitor.db").await.contains("only sqlite:// is supported"));
+        for parameters in ["mode=memory", "mode=rwc&mode=memory", "mode=%6demory", "immutable=true", "x"] {
+            let text = message(&format!("sqlite://data/monitor.db?{parameters}")).await;
+            assert!(text.contains("takes no parameters"), "{parameters}: {text}");
+        }
     }
 
     #[tokio::test]

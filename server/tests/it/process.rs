@@ -1,6 +1,7 @@
 //! The program as a process: its outputs, its signals, its database on a disk that is full.
 
 use crate::util::{PATIENCE, eventually, free_port};
+use app::model::time::UnixMillis;
 use serde_json::Value;
 use server::{
     audit::Action,
@@ -327,15 +328,21 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
     let mut log = monitor.log();
     Monitor::log_until(&mut log, "ingest runs without it");
     Monitor::log_until(&mut log, "History is being kept from now on");
+    let database = monitor.database().await;
+    let always = UnixMillis(0)..UnixMillis(i64::MAX);
+    eventually("the gaps of the time in which nothing ran have ended", || async {
+        let gaps = database.history_gaps(always.clone(), None, None, 10).await.ok()?;
+        (gaps.len() == 3 && gaps.iter().all(|gap| gap.ended_at.is_some())).then_some(())
+    })
+    .await;
     monitor.signal("-TERM");
     assert!(monitor.end().await.success());
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
 
-    // What was not kept is on record, and the gap is the time in which nothing ran.
-    let database = monitor.database().await;
+    // What was not kept is on record.
     let filter = server::database::history::EventFilter {
-        range: app::model::time::UnixMillis(0)..app::model::time::UnixMillis(i64::MAX),
+        range: always,
         connection_id: None,
         kind: Some(app::model::history::EventKind::History),
     };

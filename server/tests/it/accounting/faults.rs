@@ -115,3 +115,55 @@ async fn a_client_that_pauses_and_resumes_has_every_total_in_the_end() {
         assert!(counted[symbol] <= sent[symbol], "{tick}");
     }
 }
+
+/// Whatever stands between the ticks: rubbish, events of no use, words that are no trouble and words that are.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_says_between_its_ticks_costs_no_tick() {
+    let books = Books::open().await;
+    for frame in [
+        r#"[{"ev":"T","sym":"AAPL","p":1e999,"s":-,}}]] %%% <garbage>"#,
+        "[]",
+        "{}",
+        "",
+        r#"[{"ev":"T"}]"#,
+        r#"[{"ev":"T","sym":"AAPL","p":-1,"s":1,"t":1}]"#,
+        r#"[{"ev":"T","sym":"AAPL","p":7,"s":1,"t":0}]"#,
+        r#"[{"ev":"Q","sym":"AAPL","bp":0,"ap":101,"t":1}]"#,
+        r#"[{"ev":"ZZ","sym":"AAPL","p":7}]"#,
+        r#"[{"ev":"status","status":"info","message":"maintenance tonight"}]"#,
+        r#"[{"ev":"status","status":"success","message":"subscribed to: T.AAPL, T.MSFT"}]"#,
+        r#"[{"ev":"status","status":"error","message":"not authorized"}]"#,
+    ] {
+        books.provider.trade(10).await;
+        books.provider.say(frame).await;
+    }
+    books.provider.trade(10).await;
+    books.agree().await;
+    assert_eq!(books.gaps().await, []);
+}
+
+/// The provider puts all connections out, as it does with one too many, and lets them in again when they are told to try.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_the_account_has_no_place_for_come_back_and_each_has_its_gap() {
+    let books = Books::open().await;
+    books.provider.trade(50).await;
+    // The second one is given up as soon as the first is told, with whatever it has not read yet.
+    books.agree().await;
+    books
+        .provider
+        .say(r#"[{"ev":"status","status":"max_connections","message":"Maximum number of websocket connections exceeded. "}]"#)
+        .await;
+    books.provider.close(1008).await;
+    books.admin.wait_for_state(1, "failed").await;
+    books.admin.wait_for_state(2, "failed").await;
+    // They would wait for half a minute by themselves.
+    books.admin.post("/api/admin/config/refresh", "", 200).await;
+    books.until_subscribed().await;
+    books.provider.trade(50).await;
+    books.agree().await;
+    let causes = || async { books.gaps().await.iter().map(|gap| gap.cause).collect::<Vec<_>>() };
+    eventually("both losses are in the ledger with their cause", || async {
+        (causes().await == [GapCause::TooManyConnections; 2]).then_some(())
+    })
+    .await;
+}

@@ -45,10 +45,12 @@ struct Session {
     orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Order {
     /// So many trades of each symbol.
     Trades(u64),
+    /// A frame as it is, to every session.
+    Say(String),
     /// A close frame behind everything that was sent.
     Close(u16),
     /// The end of the connection without a word, behind everything that was sent.
@@ -95,6 +97,10 @@ impl Provider {
         self.order(Order::Trades(each)).await;
     }
 
+    pub(crate) async fn say(&self, frame: &str) {
+        self.order(Order::Say(frame.to_owned())).await;
+    }
+
     pub(crate) async fn close(&self, code: u16) {
         self.order(Order::Close(code)).await;
     }
@@ -108,7 +114,7 @@ impl Provider {
         let mut done = Vec::new();
         for session in sessions {
             let (sender, receiver) = oneshot::channel();
-            if session.send((order, sender)).await.is_ok() {
+            if session.send((order.clone(), sender)).await.is_ok() {
                 done.push(receiver);
             }
         }
@@ -192,6 +198,7 @@ async fn obey(
             }
             Some(())
         }
+        Order::Say(frame) => socket.send(Message::text(frame)).await.ok(),
         Order::Close(code) => {
             let frame = CloseFrame { code: CloseCode::from(code), reason: "the end of the test's patience".into() };
             socket.close(Some(frame)).await.ok()?;
