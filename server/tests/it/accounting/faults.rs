@@ -167,3 +167,40 @@ async fn connections_that_the_account_has_no_place_for_come_back_and_each_has_it
     })
     .await;
 }
+
+/// Publishing needs neither its disk nor its memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_refuses_to_write_costs_no_tick() {
+    let books = Books::open().await;
+    books.redis.lose_the_disk().await;
+    books.provider.trade(50).await;
+    books.agree().await;
+    books.redis.command("CONFIG SET maxmemory 1").await.unwrap();
+    books.provider.trade(50).await;
+    books.agree().await;
+    let bus = books.bus().await;
+    assert!(bus["status_trouble"].is_string(), "{bus}");
+    assert_eq!((&bus["connected"], &bus["unpublished_ticks_total"]), (&Value::from(true), &Value::from(0)), "{bus}");
+    assert_eq!(books.gaps().await, []);
+}
+
+/// Redis ends the publisher's connections while nothing is under way, as a firewall does.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_redis_that_end_while_they_are_idle_cost_what_is_counted() {
+    let books = Books::open().await;
+    for _ in 0..5 {
+        books.provider.trade(20).await;
+        books.redis.command("CLIENT KILL TYPE normal SKIPME yes").await.unwrap();
+        books.provider.trade(20).await;
+        eventually("the bus is up again", || async { (books.bus().await["connected"] == true).then_some(()) }).await;
+    }
+    books.provider.trade(1).await;
+    let sent: u64 = books.provider.sent().values().sum();
+    eventually("what is missing on Redis is what was not published", || async {
+        let unpublished = books.bus().await["unpublished_ticks_total"].as_u64().unwrap();
+        (sent - books.on_redis() == unpublished).then_some(())
+    })
+    .await;
+    books.in_order_on_redis();
+    books.agree_that_the_page_has(&books.counts_on_redis()).await;
+}
