@@ -7,6 +7,8 @@ use server::bus::{read_tick, write_tick};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(tick) = read_tick(bytes) {
+        let is_usable = tick.price.is_finite() && tick.price > 0.0 && tick.volume <= 1 << 53;
+        assert!(is_usable && tick.connection_id != Some(0), "{tick:?}");
         let mut json = String::new();
         write_tick(&tick, "fuzz", &mut json);
         assert_eq!(read_tick(json.as_bytes()), Ok(tick), "{json}");

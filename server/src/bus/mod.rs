@@ -3,10 +3,10 @@
 //!
 //! | | memory | Redis |
 //! |---|---|---|
-//! | delivery | at most once | at most once |
+//! | delivery | at most once | at most once; when both connections are lost, the latest of a symbol perhaps twice |
 //! | order | as published | as published, per publisher |
 //! | a slow reader | gets latest price per symbol and exact counts | the same |
-//! | a slow or dead Redis | – | publishing conflates the same way; the bus says so |
+//! | a slow or dead Redis | – | publishing conflates the same way; the bus says so, and counts what was not published |
 //! | a restart loses | nothing that was read | what was published meanwhile |
 //!
 //! Publishing never waits and never fails. This folder is the only place that knows Redis.
