@@ -1,10 +1,11 @@
-//! Bytes from the network, changed at random: no panic, and nothing comes out that is no tick. The seeds are those of
+//! Bytes from the network and of `.env`, changed at random: no panic, and nothing comes out that is no tick. The seeds are those of
 //! `fuzz/corpus`, which a fuzzer takes further; `PARSER_SECONDS` makes this longer.
 
 use app::model::time::UnixMillis;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use server::{
     bus::{read_tick, write_tick},
+    config::read_env_file,
     upstream::massive::{Reading, read_frame},
 };
 use std::{
@@ -116,5 +117,13 @@ fn a_message_that_is_a_tick_survives_being_written_and_read() {
             write_tick(&tick, "test", &mut json);
             assert_eq!(read_tick(json.as_bytes()), Ok(tick), "{json}");
         }
+    });
+}
+
+#[test]
+fn no_bytes_break_the_reading_of_variables_and_what_is_wrong_is_said_with_its_line() {
+    throw("env_file", |bytes| match read_env_file(bytes, &Default::default()) {
+        Ok(values) => assert!(values.keys().all(|name| !name.is_empty() && !name.contains(['=', ' ', '\n']))),
+        Err(problems) => assert!(problems.iter().all(|problem| problem.to_string().contains("line "))),
     });
 }
