@@ -23,7 +23,7 @@ for (const javaScriptEnabled of [true, false]) {
       await expect(page.getByTestId('session')).toHaveCount(2);
       await expect(page.getByText('this browser', { exact: true })).toBeVisible();
       await page.getByTestId('end-session').click();
-      await expect(page.getByTestId('done')).toHaveText('Ended.');
+      await expect(page.getByTestId('done')).toHaveText('Sessions ended.');
       await expect(page.getByTestId('session')).toHaveCount(1);
       await other.page.goto(`${url}/admin/websockets`);
       await expect(other.page).toHaveURL(/\/login$/);
@@ -36,7 +36,7 @@ for (const javaScriptEnabled of [true, false]) {
       await page.goto(`${url}/admin/account`);
       await expect(page.getByTestId('session')).toHaveCount(3);
       await page.getByTestId('end-others').click();
-      await expect(page.getByTestId('done')).toHaveText('Ended.');
+      await expect(page.getByTestId('done')).toHaveText('Sessions ended.');
       await expect(page.getByTestId('session'), 'the own one is left').toHaveCount(1);
       await expect(page.getByTestId('end-others'), 'and nothing to end').toHaveCount(0);
       expect(await isIn()).toEqual([false, false]);
@@ -53,7 +53,7 @@ for (const javaScriptEnabled of [true, false]) {
       await change(ADMIN.password, 'passwordpassword');
       await expect(page.getByTestId('error')).toContainText('too easy to guess');
       await change(ADMIN.password, OTHER);
-      await expect(page.getByTestId('done')).toContainText('was changed');
+      await expect(page.getByTestId('done')).toContainText('Password changed');
 
       await page.getByTestId('sign-out').click();
       await monitor.submitLogin(ADMIN.email, ADMIN.password);

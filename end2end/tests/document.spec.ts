@@ -105,7 +105,7 @@ test.describe('without JavaScript', () => {
       await expect(monitor.config(id)).toContainText(/\d+ tickers/);
       expect(await monitor.rows(id).count()).toBeGreaterThan(5);
     }
-    await expect(page.getByRole('note'), 'it says that it stands still').toContainText('does not change by itself');
+    await expect(page.getByRole('note'), 'it says that it stands still').toContainText('does not update by itself');
 
     await page.getByTestId('sign-out').click();
     await expect(page).toHaveURL(/\/login$/);

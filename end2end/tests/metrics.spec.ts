@@ -118,7 +118,7 @@ test('pointer and keys read all charts at one moment, marks lead to entries and 
   await expect(page.getByTestId('range-5m')).toHaveAttribute('aria-current', 'true');
   await page.getByTestId('absolute').click();
   await expect(page).toHaveURL(/from=.*&to=.*&connection=2&kind=server$/);
-  await expect(metrics.freshness).toContainText('A fixed range');
+  await expect(metrics.freshness).toContainText('Fixed range');
 });
 
 test('an export holds what the API answers', async ({ page, openMonitor }) => {

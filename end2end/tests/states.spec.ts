@@ -56,7 +56,7 @@ test('while the program is on its way the page stands with what the server knew,
     await expect(firstPrice(id)).toHaveText(/\d\.\d\d/);
   }
   const note = page.getByRole('note');
-  await expect(note, 'after a while it says of when it is').toContainText(/made at \d\d:\d\d:\d\d UTC and does not change/);
+  await expect(note, 'after a while it says of when it is').toContainText(/loaded at \d\d:\d\d:\d\d UTC and does not update/);
   const colour = async () => firstPrice(1).evaluate((price) => getComputedStyle(price).color);
   const old = await colour();
   await expectAccessible(page, 'on its way');
@@ -143,7 +143,7 @@ test('while the database cannot be written the page says what is not kept, and n
   // The page asks for the availability by itself, which cannot be put on record either.
   complaints.expect(answered(503));
   const unlock = await monitor.server.lockDatabase();
-  await expect(monitor.banner).toContainText(/History is not being kept\. Since \d\d:\d\d:\d\d UTC: the database is busy\. Ticks and states go on\./, { timeout: 40_000 });
+  await expect(monitor.banner).toContainText(/History is not being recorded\. Since \d\d:\d\d:\d\d UTC: the database is busy\. Live data is not affected\./, { timeout: 40_000 });
   await expectAccessible(page, 'history not kept');
   for (const id of [1, 2, 3]) {
     await monitor.expectTicking(id);
@@ -153,7 +153,7 @@ test('while the database cannot be written the page says what is not kept, and n
   // What was not done before cannot be put on record, and is refused for that.
   const late = new MonitorPage(await (await browser.newContext()).newPage(), monitor.server);
   await late.submitLogin(ADMIN.email, ADMIN.password);
-  await expect(late.page.getByText('the record cannot be written now')).toBeVisible({ timeout: 15_000 });
+  await expect(late.page.getByText('cannot be written right now')).toBeVisible({ timeout: 15_000 });
   await expectAccessible(late.page, 'signing in not on record');
   const audit = await page.context().newPage();
   const answer = await audit.goto(`${monitor.server.url}/admin/audit`);

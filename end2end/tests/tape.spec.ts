@@ -97,7 +97,7 @@ test('the tape follows its end until the reader scrolls up, and says how many ca
 
   await monitor.pause.click();
   const frozen = await end();
-  await expect(page.getByTestId('unseen-1')).toHaveText(/^[1-9][\d,]* since$/);
+  await expect(page.getByTestId('unseen-1')).toHaveText(/^[1-9][\d,]* new$/);
   expect(await end()).toEqual(frozen);
   await monitor.pause.click();
   await expect.poll(end).not.toEqual(frozen);
