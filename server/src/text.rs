@@ -1,7 +1,7 @@
 //! Words that somebody else chose: a provider's status message, the reason of a close frame, an error of Redis, the name of a
 //! browser, an administrator's note. They are shown on the page, written to the log, and exported.
 //!
-//! All of them pass [`tidy`] (or [`tidy_json`]) where they come in, so that nothing behind has to think of it again. [`OneLine`]
+//! All of them pass [`tidy`] (or `tidy_json`) where they come in, so that nothing behind has to think of it again. [`OneLine`]
 //! is the second line of defence: whatever a library writes, one event of the log is one line.
 
 use serde_json::Value;
