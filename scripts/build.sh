@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
-sources=(.cargo Cargo.toml Cargo.lock app bench frontend public server style)
+sources=(.cargo Cargo.toml Cargo.lock app bench frontend public server simulator style)
 started=target/build-started
 finished=target/build-finished
 

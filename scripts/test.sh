@@ -37,10 +37,10 @@ check() {
 
 # The packages that run on the server, together: one set of features, so that nothing is compiled twice. Never the
 # whole workspace: that would turn on the server's and the browser's features of `app` at once.
-server_side=(-p app -p server -p bench --features app/ssr)
+server_side=(-p app -p server -p simulator -p bench --features app/ssr)
 
 documentation() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p app -p server --features app/ssr
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p app -p server -p simulator --features app/ssr
 }
 
 types() { (cd end2end && tsc --noEmit); }

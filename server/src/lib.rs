@@ -22,7 +22,6 @@ pub mod monitor;
 pub mod refresh;
 pub mod routes;
 pub mod signals;
-pub mod simulator;
 pub mod tasks;
 pub mod text;
 pub mod thread;

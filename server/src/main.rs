@@ -4,7 +4,8 @@ mod commands;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use server::{audit::cli::AuditCommand, auth::cli::UserCommand, logging, simulator::SimulatorArgs};
+use server::{audit::cli::AuditCommand, auth::cli::UserCommand, logging};
+use simulator::SimulatorArgs;
 use std::{process::ExitCode, time::Duration};
 
 /// How long the end waits for threads that are still busy.

@@ -1,10 +1,8 @@
 //! `tickstock-monitor simulator`: the simulated market alone.
 
 use anyhow::Context;
-use server::{
-    signals,
-    simulator::{self, SimulatorArgs},
-};
+use server::signals;
+use simulator::SimulatorArgs;
 use tokio::net::TcpListener;
 
 pub(crate) async fn run(args: SimulatorArgs) -> anyhow::Result<()> {

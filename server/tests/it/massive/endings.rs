@@ -6,7 +6,8 @@ use app::model::{
     health::{LayerState, LossKind},
 };
 use serde_json::json;
-use server::{simulator::SimulatorConfig, upstream::Endpoint, upstream::Policy};
+use server::{upstream::Endpoint, upstream::Policy};
+use simulator::SimulatorConfig;
 use std::time::Duration;
 
 async fn loss_of(fault: serde_json::Value) -> app::model::health::LastLoss {

@@ -6,10 +6,8 @@ use app::model::{
     health::{LayerState, LossKind},
 };
 use serde_json::json;
-use server::{
-    simulator::SimulatorConfig,
-    upstream::{Endpoint, Policy},
-};
+use server::upstream::{Endpoint, Policy};
+use simulator::SimulatorConfig;
 use std::{net::SocketAddr, time::Duration};
 
 fn with_key(key: &'static str) -> impl Fn(SocketAddr) -> Endpoint {

@@ -20,11 +20,11 @@ use app::model::{
 use serde_json::{Value, json};
 use server::{
     bus::{self, Delivery, Inbox, Role},
-    simulator::{self, SimulatorConfig},
     tasks::Tasks,
     universe::ConnectionPlan,
     upstream::{Endpoint, Manager, Policy},
 };
+use simulator::SimulatorConfig;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
