@@ -18,7 +18,6 @@ use server::{
     front::{self, Places},
     hub::{self, Encoding, Handshake, Hub, Pace},
     monitor::Monitor,
-    routes::guard::TrustedProxies,
     tasks::Tasks,
     thread::Thread,
     universe::{ConnectionPlan, Universes, plan},
@@ -126,7 +125,7 @@ async fn serve(hub: Hub, shutdown: &CancellationToken) -> anyhow::Result<SocketA
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let routes = Router::new().route("/admin-ws", get(upgrade));
-    let places = Places::new(front::raise_descriptor_limit(), TrustedProxies::default());
+    let places = Places::new(front::raise_descriptor_limit(), Arc::default());
     tokio::spawn(front::serve(listener, None, routes, places, shutdown.clone()));
     Ok(address)
 }

@@ -18,8 +18,12 @@ pub mod history;
 pub mod hub;
 pub mod limits;
 pub mod logging;
+pub mod model;
 pub mod monitor;
+pub mod network;
+pub mod problem;
 pub mod refresh;
+mod rhythm;
 pub mod routes;
 pub mod signals;
 pub mod tasks;
@@ -29,7 +33,7 @@ pub mod universe;
 pub mod upstream;
 
 use anyhow::Context;
-use app::model::{status::Feed, time::UnixMillis};
+use app::model::{connection::CONNECTIONS_MAX, status::Feed, time::UnixMillis};
 use audit::Audit;
 use auth::{Revocations, SessionRules};
 use bus::{Role, TickBus};
@@ -72,7 +76,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     // Before anything is opened.
     let descriptors = front::raise_descriptor_limit();
-    let universes = Universes::gather(&config).await?;
+    let universes = config.universes().await?;
     let plans = universe::plan(&config.connections, &universes);
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
     for plan in &plans {
@@ -122,7 +126,7 @@ pub async fn run(
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
-    let places = Places::new(descriptors, access.proxies.clone());
+    let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {
         access,
         leptos: leptos_options(&config),
@@ -175,7 +179,7 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
     let simulator = SimulatorConfig {
         keys: None,
         // As many as a refresh may ask for.
-        connections_max: config::CONNECTIONS_MAX as usize,
+        connections_max: CONNECTIONS_MAX.into(),
         denied_channels: Vec::new(),
         tick_rate: config.market.simulator_tick_rate,
     };

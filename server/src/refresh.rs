@@ -138,7 +138,7 @@ impl Inner {
     async fn ask_again(&self) {
         let mut current = self.current.lock().await;
         let config = current.config.clone();
-        match Universes::gather(&config).await {
+        match config.universes().await {
             Ok(universes) if universes.unasked().is_none() => {
                 let outcome = self.take_over(&mut current, config, &universes, Vec::new()).await;
                 info!("Universes reloaded from Redis: {}", summary(&outcome));
@@ -161,7 +161,7 @@ impl Inner {
                 *settings = old.kept_for(&settings.problems);
             }
         }
-        let universes = Universes::gather(&config).await.map_err(|error| {
+        let universes = config.universes().await.map_err(|error| {
             let path = config.market.universes_file.as_deref().map(|path| path.display().to_string());
             vec![Problem::new("UNIVERSES_FILE", path.as_deref(), format!("a usable file; {error}"))]
         })?;

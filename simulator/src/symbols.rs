@@ -88,7 +88,8 @@ struct Shipped {
 
 static SHIPPED: LazyLock<Shipped> = LazyLock::new(|| {
     let mut universes: BTreeMap<String, Vec<Symbol>> =
-        serde_json::from_str(include_str!("../../server/src/universe/shipped.json")).expect("the shipped universes are JSON");
+        serde_json::from_str(include_str!("../../server/src/universe/shipped.json"))
+            .expect("the shipped universes are JSON");
     let symbols: BTreeSet<Symbol> = universes.values().flatten().copied().collect();
     let symbols: Vec<Symbol> = symbols.into_iter().collect();
     let slots = symbols.iter().copied().zip(0..).collect();

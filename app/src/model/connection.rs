@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The highest number of a connection: more than any account of the provider allows, and well inside a byte.
+pub const CONNECTIONS_MAX: ConnectionId = 16;
+
 /// A connection's number, from 1. Nothing else identifies a connection.
 pub type ConnectionId = u8;
 

@@ -1,6 +1,10 @@
 //! The tape: every tick of a connection in order, for the sockets that asked for it.
 
-use super::{connection::ConnectionId, protocol::TickEntry, time::UnixMillis};
+use super::{
+    connection::{CONNECTIONS_MAX, ConnectionId},
+    protocol::TickEntry,
+    time::UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 /// The most ticks of one connection in one frame; what is beyond is counted, not told. At the default frame interval this
@@ -27,7 +31,7 @@ pub struct TapeSet(u16);
 
 impl TapeSet {
     /// The highest number that a connection may have.
-    pub const ID_MAX: ConnectionId = 16;
+    pub const ID_MAX: ConnectionId = CONNECTIONS_MAX;
 
     fn bit(id: ConnectionId) -> u16 {
         if (1..=Self::ID_MAX).contains(&id) { 1 << (id - 1) } else { 0 }

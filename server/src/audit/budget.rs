@@ -2,8 +2,10 @@
 //! bounded here: for each network or account, and for all strangers together. Each action has a budget of its own, so that
 //! calls of the API, which are free, cannot crowd out sign-ins, which are not.
 
-use super::{Action, Actor};
-use crate::limits;
+use crate::{
+    model::{Action, Actor},
+    network::network,
+};
 use app::model::time::UnixMillis;
 use std::{
     collections::HashMap,
@@ -38,7 +40,7 @@ impl Party {
     pub(super) fn of(actor: &Actor) -> Self {
         match &actor.name {
             Some(name) => Self::Account(name.clone()),
-            None => Self::Network(limits::network(actor.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))),
+            None => Self::Network(network(actor.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))),
         }
     }
 

@@ -10,11 +10,10 @@
 //! Strangers and accounts never share an entry, so that no flood from outside costs a record of an administrator's act.
 
 use super::{
-    Act, Action, Actor,
     budget::{Budget, Party},
-    record::Entry,
     repeats::Repeats,
 };
+use crate::model::{Act, Action, Actor, Entry};
 use app::model::time::UnixMillis;
 use std::{cmp::Reverse, collections::HashMap};
 

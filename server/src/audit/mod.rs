@@ -16,22 +16,16 @@
 //! Deliberately absent: a way to change or delete a record. Retention cuts off the beginning, and says so in a record.
 
 mod budget;
-mod chain;
 pub mod cli;
 mod gathered;
 mod keeper;
-mod record;
 mod repeats;
 mod verify;
 
-pub use chain::{Anchor, Break, Chain, Whole};
-pub use record::{Act, Action, Actor, Hash, Outcome, hash};
+pub use crate::model::{Act, Action, Actor, Anchor, Break, Chain, Hash, Outcome, Whole, hash};
 pub use verify::verify;
 
-pub(crate) use chain::pruned_target;
-pub(crate) use record::{Entry, Hex};
-
-use crate::database::Database;
+use crate::{database::Database, model::Entry};
 use app::model::{audit::AuditRecord, time::UnixMillis};
 use axum::{
     Json,

@@ -1,6 +1,6 @@
 //! Acts that come again and again, such as calls of the API: counted, so that a poll every second is no record every second.
 
-use super::{Act, record::Entry};
+use crate::model::{Act, Entry};
 use app::model::time::UnixMillis;
 use std::collections::HashMap;
 

@@ -11,7 +11,6 @@
 //!
 //! Permission is an argument: a handler that takes an [`Admin`] can only be called by one.
 
-mod account;
 mod admin;
 mod backend;
 pub mod cli;
@@ -19,21 +18,19 @@ mod first;
 mod guessable;
 mod password;
 mod revocation;
-mod role;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use account::{Account, BadEmail, Email};
+pub use crate::model::{Account, BadEmail, Email, PasswordHash, Role, UnknownRole};
 pub use admin::{Admin, Denied, Standing, still_admin};
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use guessable::Names;
 pub use password::{
-    BadPassword, PASSWORD_MIN, PasswordHash, TOKEN_MIN, check_password, generate_password, hash_password,
-    is_good_token, is_same_secret,
+    BadPassword, PASSWORD_MIN, TOKEN_MIN, check_password, generate_password, hash_password, is_good_token,
+    is_same_secret,
 };
 pub use revocation::Revocations;
-pub use role::{Role, UnknownRole};
 pub(crate) use session::LOGOUT;
 pub use session::{SessionRules, StartError, start_session, with_sessions};

@@ -4,16 +4,13 @@
 //! runtime's own threads, and what does not fit into the line is turned away at once.
 
 use super::{
-    Email,
+    Email, PasswordHash,
     guessable::{Names, OUR_WORDS, is_guessable, words_in},
 };
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::{
-    fmt,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
@@ -39,10 +36,6 @@ const GENERATED_ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUV
 /// What an unknown account's password is compared with, so that the answer takes as long as for a known one.
 static DECOY: LazyLock<String> = LazyLock::new(|| password_auth::generate_hash("nobody's password"));
 
-/// The hash of a password, as stored. `Debug` shows nothing of it.
-#[derive(Clone)]
-pub struct PasswordHash(SecretString);
-
 /// zxcvbn's "safely unguessable": more than a hundred million tries, where sign-in allows a few dozen an hour.
 const SCORE_MIN: zxcvbn::Score = zxcvbn::Score::Three;
 /// Why a password is not accepted for an account.
@@ -60,24 +53,6 @@ pub enum BadPassword {
          installation and to dates"
     )]
     TooCommon,
-}
-
-impl PasswordHash {
-    /// Takes a hash from the database.
-    #[must_use]
-    pub fn from_stored(hash: String) -> Self {
-        Self(hash.into())
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(…)")
-    }
 }
 
 /// Is the password good enough for the account with this email, in an installation with these names? Long enough, neither a
@@ -157,7 +132,7 @@ pub async fn hash_password(password: SecretString) -> Result<PasswordHash, tokio
 }
 
 fn hash_now(password: &SecretString) -> PasswordHash {
-    PasswordHash(password_auth::generate_hash(composed(password.expose_secret())).into())
+    PasswordHash::from_stored(password_auth::generate_hash(composed(password.expose_secret())))
 }
 
 /// Why a password was not compared.

@@ -5,7 +5,7 @@ use crate::{
     audit::Audit,
     database::{Database, NewAccount},
     limits::Limits,
-    routes::{guard, login},
+    routes::{destination::DASHBOARD, guard, login},
 };
 use axum::{
     Extension, Router,
@@ -110,7 +110,7 @@ impl Browser {
     pub(crate) async fn signed_in(database: &Database, email: &str) -> Self {
         let mut browser = Self::new(database);
         let answer = browser.sign_in(email, PASSWORD).await;
-        assert_eq!(location(&answer), login::DASHBOARD);
+        assert_eq!(location(&answer), DASHBOARD);
         browser
     }
 

@@ -21,9 +21,19 @@ pub use mailbox::{Delivery, Inbox};
 pub use universes::UniversesOnRedis;
 pub use wire::{Rejection, read_tick, write_tick};
 
-use crate::{config::RedisConfig, tasks::Tasks};
+use crate::tasks::Tasks;
 use app::model::{status::StatusReport, tick::Tick};
+use secrecy::SecretString;
 use std::{collections::BTreeSet, sync::Arc};
+
+/// Where Redis is, and what our names there begin with.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// `REDIS_URL`: may hold a password.
+    pub url: SecretString,
+    /// `REDIS_KEY_PREFIX`.
+    pub key_prefix: String,
+}
 
 /// The publishing side.
 pub trait TickBus: Send + Sync {

@@ -1,7 +1,10 @@
 //! Universes that are sets on Redis, `tickstock:universe:{key}`: read when the configuration is.
 
-use super::redis::{answered, client, words};
-use crate::{config::RedisConfig, text::tidy};
+use super::{
+    RedisConfig,
+    redis::{answered, client, words},
+};
+use crate::text::tidy;
 use app::model::{board::ROWS_MAX, symbol::Symbol};
 use secrecy::ExposeSecret;
 use std::collections::{BTreeMap, BTreeSet};

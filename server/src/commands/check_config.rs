@@ -1,13 +1,10 @@
 //! `tickstock-monitor check-config`: every problem of the configuration, and what would run.
 
-use server::{
-    config::unusable_files,
-    universe::{self, Universes},
-};
+use server::{config::unusable_files, universe};
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     let config = super::read_config(unusable_files)?;
-    let universes = Universes::gather(&config).await?;
+    let universes = config.universes().await?;
     for warning in &config.warnings {
         println!("warning: {warning}");
     }

@@ -2,48 +2,14 @@
 //!
 //! A bad setting here disables its own connection with a warning that the dashboard shows; the server still starts.
 
-use super::reader::{Problem, Reader, Variables};
+use super::reader::{Reader, Variables};
+use crate::{problem::Problem, universe::ConnectionSettings};
 use app::model::{
-    connection::{Channel, ConnectionId, Priority},
+    connection::{CONNECTIONS_MAX, Channel, ConnectionId, Priority},
     status::Feed,
     symbol::Symbol,
 };
 use std::{collections::HashSet, hash::Hash};
-
-/// What one slot is set to, before universes are resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectionSettings {
-    /// The slot's number, from 1.
-    pub id: ConnectionId,
-    /// `WEBSOCKET_CONNECTION_{N}_NAME`.
-    pub name: String,
-    /// Does it run? `WEBSOCKET_CONNECTION_{N}_ENABLED`, the mode and the absence of problems together.
-    pub enabled: bool,
-    /// `WEBSOCKET_CONNECTION_{N}_UNIVERSE_KEY`.
-    pub universe_key: Option<String>,
-    /// `WEBSOCKET_CONNECTION_{N}_SYMBOLS`, separated by commas.
-    pub symbols: Vec<Symbol>,
-    /// `WEBSOCKET_CONNECTION_{N}_PRIORITY`.
-    pub priority: Priority,
-    /// `WEBSOCKET_CONNECTION_{N}_CHANNELS`, separated by commas; per-second aggregates by default.
-    pub channels: Vec<Channel>,
-    /// What was wrong with the settings.
-    pub problems: Vec<Problem>,
-    /// What became of that, for people.
-    pub warnings: Vec<String>,
-}
-
-impl ConnectionSettings {
-    /// The same settings, where newer ones cannot be used.
-    #[must_use]
-    pub fn kept_for(&self, problems: &[Problem]) -> Self {
-        let warnings = problems.iter().map(|problem| format!("rejected: {problem}")).collect();
-        Self { warnings, ..self.clone() }
-    }
-}
-
-/// More slots than any account has; ids stay well inside a byte.
-pub const CONNECTIONS_MAX: u64 = 16;
 
 const SIMULATOR_UNIVERSES: [&str; 3] =
     ["tech_sector:large_cap", "finance_sector:large_cap", "healthcare_sector:large_cap"];
@@ -69,7 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, feed: Feed) -> Vec<ConnectionSetting
     } else {
         Mode::Single
     };
-    let count = reader.number("WEBSOCKET_CONNECTIONS_MAX", 3, 1..=CONNECTIONS_MAX) as ConnectionId;
+    let count = reader.number("WEBSOCKET_CONNECTIONS_MAX", 3, 1..=u64::from(CONNECTIONS_MAX)) as ConnectionId;
     let stray = stray_variables(reader.variables, count);
     reader.problems.extend(stray);
     (1..=count).map(|id| slot(reader.variables, id, mode)).collect()

@@ -5,7 +5,7 @@
 //! `\"`, `\\` and `\$`. Quoted values may have several lines. Outside single quotes `${NAME}` stands for another variable,
 //! and a `$` that may be meant for one is refused. No error repeats a value: it may be a secret.
 
-use super::reader::Problem;
+use crate::problem::Problem;
 use std::collections::BTreeMap;
 
 /// What a file says, the last one of each name; `${NAME}` is looked up in `environment` first, then in the lines before.

@@ -10,16 +10,17 @@ mod reader;
 mod tests;
 mod url;
 
-pub use connections::{CONNECTIONS_MAX, ConnectionSettings};
+// What a configuration is put together from belongs to those who are configured.
+pub use crate::{bus::RedisConfig, front::TlsConfig, problem::Problem, universe::ConnectionSettings};
 pub use env_file::read_env_file;
-pub use reader::{Problem, Variables};
+pub use reader::Variables;
 
 use crate::{
     audit,
     auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
-    universe::Universes,
+    universe::{Universes, UniversesError},
 };
 use app::model::status::Feed;
 use axum::http::Uri;
@@ -73,15 +74,6 @@ pub struct MarketConfig {
     pub universes_file: Option<PathBuf>,
 }
 
-/// Redis.
-#[derive(Clone, Debug)]
-pub struct RedisConfig {
-    /// `REDIS_URL`: may hold a password.
-    pub url: SecretString,
-    /// `REDIS_KEY_PREFIX`.
-    pub key_prefix: String,
-}
-
 /// The database and the first account.
 #[derive(Clone, Debug)]
 pub struct AccountsConfig {
@@ -99,15 +91,6 @@ pub struct AccountsConfig {
     pub session_lifetime: Duration,
     /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
     pub audit: audit::Retention,
-}
-
-/// Files in PEM form, from which the server speaks TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// `TLS_CERT`: the certificate, then those that signed it.
-    pub certificate: PathBuf,
-    /// `TLS_KEY`: its private key.
-    pub key: PathBuf,
 }
 
 /// The page, its socket and what else is served.
@@ -170,6 +153,14 @@ impl Config {
             asked: reader.asked.into_inner(),
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+
+    /// The universes that its connections can name.
+    ///
+    /// # Errors
+    /// When `UNIVERSES_FILE` is not there or not what it should be.
+    pub async fn universes(&self) -> Result<Universes, UniversesError> {
+        Universes::gather(&self.connections, self.market.universes_file.as_deref(), self.redis.as_ref()).await
     }
 
     /// The variables that differ from those of `newer` and are read at a start alone.

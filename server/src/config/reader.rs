@@ -1,6 +1,7 @@
 //! Reads variables one by one and remembers every problem, so that all are reported at once.
 
 use super::env_file::read_env_file;
+use crate::problem::Problem;
 use secrecy::SecretString;
 use std::{
     cell::RefCell,
@@ -92,35 +93,6 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { values, source: None }
-    }
-}
-
-/// One thing wrong with the configuration: which variable, its value, what would be accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The variable.
-    pub variable: String,
-    /// Its value; `None` for secrets, which are never printed, and where there is none.
-    pub value: Option<String>,
-    /// What would be accepted.
-    pub accepted: String,
-}
-
-impl Problem {
-    /// Puts a problem together. An address that may have a password or a key in it is not repeated.
-    pub fn new(variable: impl Into<String>, value: Option<&str>, accepted: impl Into<String>) -> Self {
-        let may_hold_secret = |value: &str| value.contains(':') && value.contains(['@', '?']);
-        let value = value.filter(|value| !may_hold_secret(value));
-        Self { variable: variable.into(), value: value.map(str::to_owned), accepted: accepted.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{}={value:?}: expected {}", self.variable, self.accepted),
-            None => write!(f, "{}: expected {}", self.variable, self.accepted),
-        }
     }
 }
 

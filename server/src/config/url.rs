@@ -1,7 +1,7 @@
 //! Addresses among the variables. What an address is refused for names the character that has to be written otherwise, and
 //! repeats nothing of the address where it may hold a secret.
 
-use super::reader::Problem;
+use crate::problem::Problem;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// What `REDIS_URL` may be.

@@ -1,7 +1,7 @@
 //! Accounts: who may sign in.
 
 use super::{Change, Database, QueryError, SessionsToEnd};
-use crate::auth::{Account, Email, PasswordHash, Role};
+use crate::model::{Account, Email, PasswordHash, Role};
 use app::model::time::UnixMillis;
 use sqlx::{Row, sqlite::SqliteRow};
 

@@ -1,7 +1,7 @@
 //! The audit log's rows. The chain's rules are the table's own, see the migration; what a record is, is `audit`'s affair.
 
 use super::{Database, QueryError};
-use crate::audit::{Action, Actor, Entry, Hash, Hex, Outcome, pruned_target};
+use crate::model::{self, Action, Actor, Entry, Hash, Hex, Outcome, pruned_target};
 use app::model::{audit::AuditRecord, connection::ConnectionId, time::UnixMillis};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
@@ -215,7 +215,7 @@ pub(super) async fn append(connection: &mut SqliteConnection, entry: &Entry) -> 
     .bind(&record.reason)
     .bind(record.occurrences)
     .bind(previous.as_slice())
-    .bind(crate::audit::hash(&record, &previous).as_slice())
+    .bind(model::hash(&record, &previous).as_slice())
     .execute(connection)
     .await?;
     Ok(())

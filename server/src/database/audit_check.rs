@@ -5,7 +5,7 @@ use super::{
     audit::{after, hash_in},
     open::MIGRATIONS,
 };
-use crate::audit::Anchor;
+use crate::model::Anchor;
 use app::model::audit::AuditRecord;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use std::collections::BTreeMap;

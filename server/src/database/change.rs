@@ -1,7 +1,7 @@
 //! One change at a time, with the record of it: both are written, or neither is.
 
 use super::{Database, QueryError};
-use crate::audit::{Act, Entry};
+use crate::model::{Act, Entry};
 use app::model::time::UnixMillis;
 use sqlx::{Sqlite, Transaction};
 use std::{sync::Arc, time::Duration};

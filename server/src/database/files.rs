@@ -143,9 +143,9 @@ pub(super) fn close_to_others(_database: &Path) {}
 mod tests {
     use super::*;
     use crate::{
-        audit::{Action, Actor, Entry},
         auth::testing,
         database::Database,
+        model::{Action, Actor, Entry},
     };
     use app::model::time::UnixMillis;
 

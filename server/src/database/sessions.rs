@@ -3,7 +3,7 @@
 //! that was ended stays ended whatever request was still under way.
 
 use super::{Change, Database, QueryError};
-use crate::{audit::Actor, limits};
+use crate::{model::Actor, network::network};
 use app::model::{account::AccountSession, time::UnixMillis};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -128,7 +128,7 @@ impl Database {
         .execute(&self.pool)
         .await?;
         match actor.address {
-            Some(address) => self.note_network(account_id, limits::network(address)).await,
+            Some(address) => self.note_network(account_id, network(address)).await,
             None => Ok(()),
         }
     }
@@ -320,7 +320,7 @@ mod tests {
     /// A database of the version before sessions were hashed: its sessions end, and who signed in from where is taken over.
     #[tokio::test]
     async fn older_sessions_end_and_where_people_signed_in_from_is_known() {
-        use crate::audit::{Action, Actor, Entry};
+        use crate::model::{Action, Actor, Entry};
         use app::model::time::UnixMillis;
         use sqlx::Row;
 

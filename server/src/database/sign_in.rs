@@ -1,7 +1,7 @@
 //! What is known of an attempt to sign in before the password is looked at.
 
 use super::{Change, Database, QueryError};
-use crate::auth::Email;
+use crate::model::Email;
 use app::model::time::UnixMillis;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

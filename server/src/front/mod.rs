@@ -14,7 +14,7 @@ mod watched;
 
 pub use descriptors::raise_descriptor_limit;
 pub use places::Places;
-pub use tls::{TlsError, TlsKeys};
+pub use tls::{TlsConfig, TlsError, TlsKeys};
 
 use axum::{
     Router,

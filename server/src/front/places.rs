@@ -6,7 +6,7 @@
 //! which do nothing cost a place only as long as nobody else wants it. An open WebSocket is not let go: it has limits of its
 //! own, and rules for when it ends.
 
-use crate::{limits::network, routes::guard::TrustedProxies};
+use crate::network::network;
 use std::{
     cmp::Reverse,
     collections::HashMap,
@@ -43,7 +43,8 @@ pub struct Places(Arc<Hall>);
 
 #[derive(Debug)]
 struct Hall {
-    proxies: TrustedProxies,
+    /// Those of trusted proxies.
+    proxies: Arc<[IpNet]>,
     started: Instant,
     taken: Mutex<Taken>,
     /// Told when somebody who was let go has hung up.
@@ -93,7 +94,7 @@ pub(super) struct Seat {
 impl Places {
     /// Places for a process that may have so many descriptors open. Says so in the log when they are fewer than they should be.
     #[must_use]
-    pub fn new(descriptors: u64, proxies: TrustedProxies) -> Self {
+    pub fn new(descriptors: u64, proxies: Arc<[IpNet]>) -> Self {
         let affordable = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_PLACE;
         let max = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(8, CONNECTIONS_MAX);
         if max < CONNECTIONS_MAX {
@@ -120,7 +121,7 @@ impl Places {
         let address = peer.to_canonical();
         let seat = Arc::new(Seat {
             network: network(address),
-            is_trusted: address.is_loopback() || hall.proxies.trusts(address),
+            is_trusted: address.is_loopback() || hall.proxies.iter().any(|network| network.contains(&address)),
             started: hall.started,
             moved_ms: AtomicU64::new(millis(hall.started.elapsed())),
             is_socket: AtomicBool::new(false),
@@ -360,7 +361,7 @@ mod tests {
 
     #[test]
     fn descriptors_are_left_for_everything_else() {
-        let max = |descriptors| Places::new(descriptors, TrustedProxies::default()).0.taken().strangers.max as u64;
+        let max = |descriptors| Places::new(descriptors, Arc::default()).0.taken().strangers.max as u64;
         for descriptors in [1_024, 4_096, 8_192] {
             assert!(max(descriptors) * DESCRIPTORS_PER_PLACE + RESERVED_DESCRIPTORS <= descriptors, "{descriptors}");
         }

@@ -1,6 +1,5 @@
 //! Certificate and key. Renewed files are taken without a restart, as certificates live for weeks.
 
-use crate::config::TlsConfig;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -17,6 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a renewed certificate may go unnoticed; a look is two calls of `stat`.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Files in PEM form, from which the server speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// `TLS_CERT`: the certificate, then those that signed it.
+    pub certificate: PathBuf,
+    /// `TLS_KEY`: its private key.
+    pub key: PathBuf,
+}
 
 /// What the server proves itself with. Its clones are renewed together. `Debug` shows nothing of it.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use super::{
     Hub, Joined,
     encoding::{self, Audience, Encoding, Item},
-    handshake::Socket,
+    handshake::{MESSAGE_BYTES_MAX, Socket},
     tapes::TapeReader,
 };
 use app::model::protocol::{CloseReason, Command};
@@ -29,8 +29,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long a client gets to answer a close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The largest message from a client.
-pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 /// What a client is told that said something else.
 const EXPECTED: &str = concat!(

@@ -1,6 +1,6 @@
 //! From an HTTP request to a socket that the hub can serve.
 
-use super::{Encoding, client::MESSAGE_BYTES_MAX, meter::Metered};
+use super::{Encoding, meter::Metered};
 use axum::{
     body::Body,
     extract::Request,
@@ -22,6 +22,8 @@ use tokio_tungstenite::{
     },
 };
 
+/// The largest message from a client.
+pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Messages beyond this end the socket unread; smaller ones end it with a reason.
 const MESSAGE_BYTES_READ: usize = 64 << 10;
 

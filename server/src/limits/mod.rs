@@ -14,9 +14,9 @@ mod memory;
 mod redis;
 mod sign_in;
 
-pub use sign_in::{Attempt, network};
+pub use sign_in::Attempt;
 
-use crate::config::RedisConfig;
+use crate::bus::RedisConfig;
 use memory::Memory;
 use redis::Shared;
 use sha2::{Digest, Sha256};

@@ -1,7 +1,7 @@
 //! The counts that several servers share. Each question is one script, so that two servers never count the same one.
 
 use super::{Delay, Key, LEASE, Rate, Wait, millis};
-use crate::config::RedisConfig;
+use crate::bus::RedisConfig;
 use redis::{Client, Cmd, RedisError, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{

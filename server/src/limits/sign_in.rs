@@ -10,10 +10,8 @@
 //! /48; the wider prefixes allow more, and keep one with 65,536 networks from being as many attackers.
 
 use super::{Delay, HOUR, Key, Limits, MINUTE, Wait, key};
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use crate::network::{IPV6_NETWORK_BITS, prefix};
+use std::{net::IpAddr, time::Duration};
 
 const FIFTEEN_MINUTES: Duration = Duration::from_secs(900);
 /// Attempts at one account from one network.
@@ -25,8 +23,8 @@ const ACCOUNT: Delay =
 /// Attempts from one network at whatever account: an office has several people who mistype.
 const NETWORK: Delay =
     Delay { name: "network", free: 20, first: Duration::from_secs(1), longest: FIFTEEN_MINUTES, forget: HOUR };
-/// What of an IPv6 address is a network, from narrow to wide; each allows twice as much as the one before.
-const IPV6_PREFIXES: [u32; 3] = [64, 56, 48];
+/// The prefixes around an IPv6 network, from narrow to wide; each allows twice as much as the one before.
+const IPV6_PREFIXES: [u32; 3] = [IPV6_NETWORK_BITS, 56, 48];
 
 /// An attempt that was let through, with what it counted towards.
 #[derive(Debug)]
@@ -35,20 +33,6 @@ pub struct Attempt {
     /// The account from this network.
     own: Key,
     others: Vec<Key>,
-}
-
-/// The network that an address is known and counted by: the address itself, or the first 64 bits of an IPv6 address.
-#[must_use]
-pub fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => prefix(address, IPV6_PREFIXES[0]).into(),
-    }
-}
-
-fn prefix(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
-    let rest = 128 - bits;
-    Ipv6Addr::from_bits(address.to_bits() >> rest << rest)
 }
 
 /// The networks around an address, from narrow to wide, with what `delay` allows in each.
@@ -142,12 +126,6 @@ mod tests {
             }
             Err(_) => false,
         }
-    }
-
-    #[test]
-    fn an_ipv6_customer_is_one_network() {
-        assert_eq!(network(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
-        assert_eq!(network(address("192.0.2.9")), address("192.0.2.9"));
     }
 
     #[tokio::test]

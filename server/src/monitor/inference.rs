@@ -5,7 +5,7 @@
 //! while nothing arrives here is mute, unless silence is normal.
 
 use super::Monitor;
-use crate::upstream::{Rhythm, report::per_second};
+use crate::rhythm::{Rhythm, per_second};
 use app::model::{
     connection::ConnectionState,
     health::{Health, LastLoss, Layer, LayerState, LossKind},

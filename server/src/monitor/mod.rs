@@ -17,11 +17,10 @@ mod tests;
 use crate::{
     bus::Delivery,
     universe::{Assignments, ConnectionPlan},
-    upstream,
 };
 use app::model::{
     board::{Board, ROWS_MAX},
-    connection::ConnectionId,
+    connection::{CONNECTIONS_MAX, ConnectionId},
     history::HistoryTrouble,
     market::Calendar,
     protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
@@ -38,7 +37,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
 
 /// The numbers that a connection may have, configured here or reported by others.
-const SLOTS: RangeInclusive<ConnectionId> = 1..=16;
+const SLOTS: RangeInclusive<ConnectionId> = 1..=CONNECTIONS_MAX;
 
 /// The one owner of the present.
 #[derive(Debug)]
@@ -84,7 +83,7 @@ impl Monitor {
     #[must_use]
     pub fn new(feed: Feed, plans: Vec<ConnectionPlan>, now: UnixMillis) -> Self {
         let connections = plans.iter().map(|plan| ConnectionStatus {
-            live: upstream::report::idle(plan),
+            live: plan.idle(),
             config: plan.config.clone(),
             ..ConnectionStatus::default()
         });

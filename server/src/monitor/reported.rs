@@ -1,7 +1,6 @@
 //! The status as the connection manager reports it, here or elsewhere: completed where it says nothing, and taken over.
 
 use super::{Monitor, SLOTS, Verdict, inference};
-use crate::upstream;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     status::{ConnectionLive, ConnectionStatus, Feed, Origin, StatusReport},
@@ -85,7 +84,7 @@ impl Monitor {
         }
         for plan in &self.plans {
             slots.entry(plan.id).or_insert_with(|| {
-                let mut live = upstream::report::idle(plan);
+                let mut live = plan.idle();
                 if live.enabled && !plan.config.symbols.is_empty() {
                     live.state = ConnectionState::Failed;
                     live.reason = Some("The connection manager does not report this connection".to_owned());

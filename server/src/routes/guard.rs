@@ -21,7 +21,7 @@ pub use headers::security_headers;
 pub use hosts::AllowedHosts;
 pub use origin::same_origin;
 
-use super::{login, plain_page::plain_page, query};
+use super::{destination, plain_page::plain_page, query};
 use crate::{
     audit::{Act, Action, Actor, Audit, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
@@ -104,7 +104,7 @@ pub async fn pages_for_admins(
             let act = refusal(Action::PageView, denied, &request);
             access.audit.record_refusal(act).await;
             match denied {
-                Denied::Unauthorized => Redirect::to(&login::leading_back_to(address(&request))).into_response(),
+                Denied::Unauthorized => Redirect::to(&destination::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
                 Denied::NoSessionLayer => denied.into_response(),
             }
@@ -126,7 +126,7 @@ fn ask_again(request: &Request) -> Response {
 /// Path and query; of a request that is read again when somebody comes back from signing in, which only a GET can be.
 fn address(request: &Request) -> &str {
     let asked = request.uri().path_and_query().filter(|_| request.method().is_safe());
-    asked.map_or(login::DASHBOARD, PathAndQuery::as_str)
+    asked.map_or(destination::DASHBOARD, PathAndQuery::as_str)
 }
 
 /// Lets administrators through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the

@@ -1,9 +1,7 @@
 //! Signing in and out with plain forms, so that it works without JavaScript. The sign-in page itself is the app's.
-//!
-//! Who was led here from a page goes back to it. Nothing but a path of ours is taken for one, so no link can lead a fresh
-//! sign-in elsewhere.
 
 use super::{
+    destination::{DASHBOARD, LOGIN, destination, login_page},
     guard::{Access, Client},
     plain_page::plain_page,
     with_retry,
@@ -12,26 +10,19 @@ use crate::{
     audit::Action,
     auth::{AuthError, AuthSession, Credentials, LOGOUT, start_session},
     database::Attempted,
-    limits::{self, Wait},
+    limits::Wait,
+    network::network,
 };
 use app::model::time::format_seconds;
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
-    http::{StatusCode, uri::PathAndQuery},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use axum_login::AuthnBackend;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-
-/// Where an administrator works.
-pub(crate) const DASHBOARD: &str = "/admin/websockets";
-/// Where one signs in.
-pub(crate) const LOGIN: &str = "/login";
-/// The longest address that a sign-in leads back to, in bytes.
-const ADDRESS_BYTES_MAX: usize = 2_048;
 
 const TO_SIGN_IN: &str = r#"<p><a class="button button-primary" href="/login">Sign in</a></p>"#;
 
@@ -48,31 +39,6 @@ where
         .route(LOGOUT, post(sign_out))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(access.clone())
-}
-
-/// The sign-in page, which leads back to `address` afterwards.
-pub(crate) fn leading_back_to(address: &str) -> String {
-    login_page(None, destination(Some(address)))
-}
-
-fn login_page(error: Option<&str>, destination: &str) -> String {
-    let next =
-        (destination != DASHBOARD).then(|| format!("next={}", utf8_percent_encode(destination, NON_ALPHANUMERIC)));
-    let error = error.map(|code| format!("error={code}"));
-    let query = [error, next].into_iter().flatten().collect::<Vec<_>>().join("&");
-    if query.is_empty() { LOGIN.to_owned() } else { format!("{LOGIN}?{query}") }
-}
-
-/// Where a sign-in leads: to the page that was asked for before, if that is one of ours, else to the dashboard. A path below
-/// `/admin/` in plain characters, which no browser takes for another host or scheme.
-fn destination(asked: Option<&str>) -> &str {
-    let is_ours = |address: &&str| {
-        address.starts_with("/admin/")
-            && address.len() <= ADDRESS_BYTES_MAX
-            && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-            && address.parse::<PathAndQuery>().is_ok()
-    };
-    asked.filter(is_ours).unwrap_or(DASHBOARD)
 }
 
 /// Not `Debug`: it holds a password.
@@ -96,8 +62,7 @@ async fn sign_in(
     };
     let destination = destination(next.as_deref());
     let database = auth.backend.database().clone();
-    let Attempted { name, from_known_network } = match database.attempted(&email, limits::network(client.address)).await
-    {
+    let Attempted { name, from_known_network } = match database.attempted(&email, network(client.address)).await {
         Ok(attempted) => attempted,
         Err(error) => return broken("A sign-in could not be checked", &error),
     };

@@ -6,6 +6,7 @@ mod audit;
 mod backend;
 mod config;
 pub(crate) mod csv;
+pub(crate) mod destination;
 mod failure;
 mod files;
 mod functions;
@@ -104,7 +105,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     };
     let pages = Router::new()
         // The fallback would render the page outside its guard, where nobody is an administrator.
-        .route("/admin/websockets/", get(|| async { Redirect::permanent(login::DASHBOARD) }))
+        .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
         .merge(account::routes())
         .leptos_routes_with_context(state, pages(|path| path.starts_with("/admin")), context.clone(), shell_of(state))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))

@@ -1,8 +1,10 @@
 //! What the addresses of the API may ask for: times, and what is said when they ask for something else.
 
 use super::api_error;
-use crate::config::CONNECTIONS_MAX;
-use app::model::{connection::ConnectionId, time::UnixMillis};
+use app::model::{
+    connection::{CONNECTIONS_MAX, ConnectionId},
+    time::UnixMillis,
+};
 use axum::{
     extract::Request,
     http::StatusCode,
@@ -70,7 +72,7 @@ pub(crate) fn time(parameter: &'static str, text: &str, now: UnixMillis) -> Resu
 pub(crate) fn connection(text: Option<&str>) -> Result<Option<ConnectionId>, BadQuery> {
     let Some(text) = text else { return Ok(None) };
     let accepted = || BadQuery::new("connection", text, format!("a number from 1 to {CONNECTIONS_MAX}"));
-    let id = text.parse().ok().filter(|id| (1..=CONNECTIONS_MAX).contains(&u64::from(*id)));
+    let id = text.parse().ok().filter(|id| (1..=CONNECTIONS_MAX).contains(id));
     id.map(Some).ok_or_else(accepted)
 }
 

@@ -4,13 +4,12 @@
 
 mod plausible;
 mod routing;
+mod settings;
 
 pub use routing::{Assignments, ConnectionPlan, plan};
+pub use settings::ConnectionSettings;
 
-use crate::{
-    bus::{self, UniversesOnRedis},
-    config::Config,
-};
+use crate::bus::{self, RedisConfig, UniversesOnRedis};
 use app::model::symbol::Symbol;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,20 +52,19 @@ pub enum UniversesError {
 }
 
 impl Universes {
-    /// The universes that a configuration can name: those of its file, those on Redis under the keys that it names, those
-    /// that ship. A Redis that does not answer is no error; [`unasked`](Self::unasked) says so.
+    /// The universes that connections can name: those of a file, those on Redis under the connections' keys, those that
+    /// ship. A Redis that does not answer is no error; [`unasked`](Self::unasked) says so.
     ///
     /// # Errors
     /// When the file is not there or not what it should be.
-    pub async fn gather(config: &Config) -> Result<Self, UniversesError> {
-        let file = config.market.universes_file.as_deref();
-        let Some(redis) = &config.redis else { return Self::load(file) };
-        let keys: BTreeSet<String> = config
-            .connections
-            .iter()
-            .filter_map(|connection| connection.universe_key.as_deref())
-            .flat_map(parts_of)
-            .collect();
+    pub async fn gather(
+        connections: &[ConnectionSettings],
+        file: Option<&Path>,
+        redis: Option<&RedisConfig>,
+    ) -> Result<Self, UniversesError> {
+        let Some(redis) = redis else { return Self::load(file) };
+        let keys: BTreeSet<String> =
+            connections.iter().filter_map(|connection| connection.universe_key.as_deref()).flat_map(parts_of).collect();
         match bus::read_universes(redis, &keys).await {
             Ok(sets) => Self::merge(file, sets),
             Err(why) => Ok(Self { unasked: Some(why), ..Self::load(file)? }),

@@ -1,12 +1,11 @@
 //! Which connection carries which symbol: universe or list, then the priority tier.
 
-use super::{Universes, plausible};
-use crate::config::ConnectionSettings;
+use super::{ConnectionSettings, Universes, plausible};
 use app::model::{
     board::ROWS_MAX,
-    connection::ConnectionId,
-    health::NAMES_MAX,
-    status::{ConnectionConfig, Duplicate, Routing, SymbolSource},
+    connection::{ConnectionId, ConnectionState},
+    health::{Health, Layer, LayerState, NAMES_MAX},
+    status::{ConnectionConfig, ConnectionLive, Duplicate, Routing, SymbolSource},
     symbol::Symbol,
 };
 use foldhash::{HashMap, HashMapExt};
@@ -35,6 +34,25 @@ impl ConnectionPlan {
     #[must_use]
     pub fn runs(&self) -> bool {
         self.enabled && !self.config.symbols.is_empty()
+    }
+
+    /// As it is shown where it does not run: switched off, or enabled with nothing to carry.
+    #[must_use]
+    pub fn idle(&self) -> ConnectionLive {
+        let starved = self.enabled && self.config.symbols.is_empty();
+        let off = Layer::of(LayerState::Off);
+        ConnectionLive {
+            id: self.id,
+            name: self.name.clone(),
+            enabled: self.enabled,
+            state: if starved { ConnectionState::Failed } else { ConnectionState::Disabled },
+            reason: starved.then(|| match self.carried_elsewhere.len() {
+                0 => "No symbols are configured for it".to_owned(),
+                _ => "Other connections carry all of its symbols".to_owned(),
+            }),
+            health: Health { transport: off.clone(), subscription: off.clone(), data: off },
+            ..ConnectionLive::default()
+        }
     }
 }
 

@@ -24,13 +24,12 @@ pub mod massive;
 mod policy;
 mod pulse;
 mod record;
-pub(crate) mod report;
+mod report;
 mod state;
 mod wakefulness;
 
 pub use backoff::Backoff;
 pub use policy::{Policy, PulsePolicy};
-pub(crate) use pulse::Rhythm;
 
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
 use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};

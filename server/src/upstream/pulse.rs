@@ -11,12 +11,12 @@
 //! stood still is no silence of anybody.
 
 mod lag;
-mod rhythm;
 #[cfg(test)]
 mod tests;
 mod windows;
 
 use super::{massive::Mark, policy::PulsePolicy};
+use crate::rhythm::Rhythm;
 use app::model::{
     connection::Channel,
     health::{Coverage, NAMES_MAX},
@@ -28,7 +28,6 @@ use app::model::{
 };
 use foldhash::HashMap;
 use lag::Lag;
-pub(crate) use rhythm::Rhythm;
 use std::collections::hash_map::Entry;
 use windows::Windows;
 

@@ -1,10 +1,10 @@
 //! Puts the status report together from what the connections' tasks record.
 
 use super::record::Record;
-use crate::universe::ConnectionPlan;
+use crate::{rhythm::per_second, universe::ConnectionPlan};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    health::{Health, Layer, LayerState},
+    health::LayerState,
     market::Calendar,
     status::{ConnectionLive, ConnectionMetrics, ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     time::UnixMillis,
@@ -49,11 +49,6 @@ pub(super) fn measure(slots: &mut [Slot], seconds: f64) {
             ticks_total,
         };
     }
-}
-
-/// A rate to one decimal: more would be noise.
-pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 { (count as f64 / seconds * 10.0).round() / 10.0 } else { 0.0 }
 }
 
 pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusReport {
@@ -113,7 +108,7 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
             latency_note: face.latency_note,
             replacements_total: counters.replacements.load(Relaxed),
         },
-        ..idle(plan)
+        ..plan.idle()
     };
     if !plan.runs() {
         return idle;
@@ -129,23 +124,5 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
         health: face.health,
         coverage: face.coverage,
         ..idle
-    }
-}
-
-/// A slot that does not run: switched off, or enabled with nothing to carry.
-pub(crate) fn idle(plan: &ConnectionPlan) -> ConnectionLive {
-    let starved = plan.enabled && plan.config.symbols.is_empty();
-    let off = Layer::of(LayerState::Off);
-    ConnectionLive {
-        id: plan.id,
-        name: plan.name.clone(),
-        enabled: plan.enabled,
-        state: if starved { ConnectionState::Failed } else { ConnectionState::Disabled },
-        reason: starved.then(|| match plan.carried_elsewhere.len() {
-            0 => "No symbols are configured for it".to_owned(),
-            _ => "Other connections carry all of its symbols".to_owned(),
-        }),
-        health: Health { transport: off.clone(), subscription: off.clone(), data: off },
-        ..ConnectionLive::default()
     }
 }

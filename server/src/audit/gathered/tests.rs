@@ -1,5 +1,5 @@
 use super::*;
-use crate::auth::Role;
+use crate::model::Role;
 use std::net::{IpAddr, Ipv4Addr};
 
 fn stranger(address: u32, user_agent: &str) -> Actor {

@@ -21,10 +21,10 @@ mod transit;
 mod waiting;
 
 use super::{
-    BusError, Role, TickBus,
+    BusError, RedisConfig, Role, TickBus,
     mailbox::{Inbox, Outbox, mailbox},
 };
-use crate::{config::RedisConfig, tasks::Tasks, text::tidy};
+use crate::{tasks::Tasks, text::tidy};
 use app::model::{status::StatusReport, tick::Tick};
 use health::Health;
 use publisher::Publisher;

@@ -2,8 +2,8 @@
 
 use super::{bind, bounds, count, join, json_of, name_of, of_json, value_of};
 use crate::{
-    audit::Act,
     database::{Database, QueryError},
+    model::Act,
 };
 use app::model::{
     connection::ConnectionId,

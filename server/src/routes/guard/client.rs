@@ -71,7 +71,7 @@ impl Client {
 
 impl TrustedProxies {
     /// Is it one of them?
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+    fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }
 

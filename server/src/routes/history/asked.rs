@@ -1,6 +1,5 @@
 //! What a query asks for, checked: every parameter that is not understood is an error that names what would be.
 
-use super::records::Table;
 use crate::{
     database::history::RESOLUTIONS_SECONDS,
     routes::query::{self, BadQuery},
@@ -53,11 +52,10 @@ impl fmt::Display for Asked {
 }
 
 impl Asked {
-    /// Reads the parameters of a table's query.
-    pub(super) fn read<T: Table>(parameters: &[(String, String)], now: UnixMillis) -> Result<Self, BadQuery> {
-        let known = |(name, _): &&(String, String)| !T::PARAMETERS.contains(&name.as_str());
-        if let Some((name, _)) = parameters.iter().find(known) {
-            return Err(BadQuery::new("parameter", name, format!("one of {}", T::PARAMETERS.join(", "))));
+    /// Reads the parameters of a query for records that may be asked for by those in `known`.
+    pub(super) fn read(known: &[&str], parameters: &[(String, String)], now: UnixMillis) -> Result<Self, BadQuery> {
+        if let Some((name, _)) = parameters.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            return Err(BadQuery::new("parameter", name, format!("one of {}", known.join(", "))));
         }
         let of = |name: &str| parameters.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let time = |name| of(name).map(|text| query::time(name, text, now)).transpose();
@@ -111,15 +109,15 @@ fn read<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::records::{Events, Samples};
+    use super::super::records::{Events, RecordKind, Samples};
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_768_998_896_789);
 
-    fn ask<T: Table>(query: &str) -> Result<Asked, BadQuery> {
+    fn ask<T: RecordKind>(query: &str) -> Result<Asked, BadQuery> {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let pairs: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Asked::read::<T>(&pairs, NOW)
+        Asked::read(T::PARAMETERS, &pairs, NOW)
     }
 
     #[test]

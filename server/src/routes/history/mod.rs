@@ -34,7 +34,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use records::{Events, Gaps, Samples, Table};
+use records::{Events, Gaps, RecordKind, Samples};
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -46,12 +46,13 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 /// A stretch of one kind of record. That it left is on record first.
-async fn export<T: Table>(
+async fn export<T: RecordKind>(
     State(state): State<AppState>,
     Extension(actor): Extension<Actor>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refused> {
-    let asked = Asked::read::<T>(&parameters, UnixMillis::now()).map_err(|bad| Refused::Bad(bad.to_string()))?;
+    let asked =
+        Asked::read(T::PARAMETERS, &parameters, UnixMillis::now()).map_err(|bad| Refused::Bad(bad.to_string()))?;
     let table = T::new(&asked, &state.config.history, UnixMillis::now());
     let act = actor.does(Action::Export).to(T::NAME).because(asked.to_string());
     state.access.audit.record_often(act).await?;

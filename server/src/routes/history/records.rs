@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 pub(super) type Fields = Vec<(&'static str, Value)>;
 
 /// A kind of record that can be asked for.
-pub(super) trait Table: Sized + Send + Sync + 'static {
+pub(super) trait RecordKind: Sized + Send + Sync + 'static {
     /// What the list is called in JSON, and the file.
     const NAME: &'static str;
     /// The parameters that it takes.
@@ -61,7 +61,7 @@ pub(super) struct Samples {
     resolution_seconds: u32,
 }
 
-impl Table for Samples {
+impl RecordKind for Samples {
     const NAME: &'static str = "samples";
     const PARAMETERS: &'static [&'static str] =
         &["from", "to", "connection", "resolution", "limit", "cursor", "format"];
@@ -131,7 +131,7 @@ impl Table for Samples {
 
 pub(super) struct Events(EventFilter);
 
-impl Table for Events {
+impl RecordKind for Events {
     const NAME: &'static str = "events";
     const PARAMETERS: &'static [&'static str] = &["from", "to", "connection", "kind", "limit", "cursor", "format"];
     type Row = HistoryEvent;
@@ -176,7 +176,7 @@ pub(super) struct Gaps {
     now: UnixMillis,
 }
 
-impl Table for Gaps {
+impl RecordKind for Gaps {
     const NAME: &'static str = "gaps";
     const PARAMETERS: &'static [&'static str] = &["from", "to", "connection", "limit", "cursor", "format"];
     type Row = Gap;

@@ -2,7 +2,7 @@
 
 use super::{
     asked::{Asked, Format},
-    records::{Fields, Table, object},
+    records::{Fields, RecordKind, object},
 };
 use crate::database::{Database, QueryError};
 use crate::routes::csv;
@@ -19,7 +19,7 @@ use serde_json::Value;
 const PAGE: u32 = 1_000;
 
 /// An answer under way.
-struct Writer<T: Table> {
+struct Writer<T: RecordKind> {
     database: Database,
     table: T,
     asked: Asked,
@@ -31,7 +31,7 @@ struct Writer<T: Table> {
 
 /// The whole answer. Its first page is read before it begins, so that a database that does not answer is told with a
 /// status.
-pub(super) async fn answer<T: Table>(database: Database, table: T, asked: Asked) -> Result<Response, QueryError> {
+pub(super) async fn answer<T: RecordKind>(database: Database, table: T, asked: Asked) -> Result<Response, QueryError> {
     let mut writer = Writer { last: asked.cursor, database, table, asked, page: None, written: 0 };
     writer.page = Some(writer.read().await?);
     let (format, head) = (writer.asked.format, writer.head());
@@ -56,7 +56,7 @@ pub(super) async fn answer<T: Table>(database: Database, table: T, asked: Asked)
     })
 }
 
-impl<T: Table> Writer<T> {
+impl<T: RecordKind> Writer<T> {
     /// Rows of the page after what is written.
     fn page_size(&self) -> u32 {
         PAGE.min(self.asked.limit - self.written)

@@ -1,9 +1,10 @@
 //! An account, and the email that names it.
 
-use super::{PasswordHash, Role};
+use super::Role;
 use crate::text::is_unseen;
 use app::model::time::UnixMillis;
 use axum_login::AuthUser;
+use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, str::FromStr};
 
 /// The longest address that mail systems take (RFC 5321).
@@ -40,6 +41,28 @@ impl AuthUser for Account {
     /// disabled, whether or not it was enabled again.
     fn session_auth_hash(&self) -> &[u8] {
         &self.session_epoch
+    }
+}
+
+/// The hash of a password, as stored. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct PasswordHash(SecretString);
+
+impl PasswordHash {
+    /// Takes a hash as the database has it.
+    #[must_use]
+    pub fn from_stored(hash: String) -> Self {
+        Self(hash.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
     }
 }
 

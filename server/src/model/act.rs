@@ -1,6 +1,7 @@
 //! What is recorded, and the hash that chains it to what was recorded before.
 
-use crate::{auth::Role, text};
+use super::Role;
+use crate::text;
 use app::model::{audit::AuditRecord, time::UnixMillis};
 use sha2::{Digest, Sha256};
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -323,6 +324,7 @@ impl fmt::Display for Hex<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Email;
     use super::*;
 
     fn record(change: impl FnOnce(&mut Act)) -> AuditRecord {
@@ -380,7 +382,7 @@ mod tests {
             assert_eq!(command_line_name(user), name);
         }
         assert_eq!(command_line_name(&"é".repeat(99)).len(), "cli:".len() + 32);
-        assert!("cli:ann@x".parse::<crate::auth::Email>().is_err() && "server".parse::<crate::auth::Email>().is_err());
+        assert!("cli:ann@x".parse::<Email>().is_err() && "server".parse::<Email>().is_err());
     }
 
     #[test]

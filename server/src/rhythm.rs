@@ -1,6 +1,11 @@
-//! The pauses of something that beats.
+//! How something beats: how often, and with which pauses.
 
 use app::model::time::UnixMillis;
+
+/// A rate to one decimal: more would be noise.
+pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { (count as f64 / seconds * 10.0).round() / 10.0 } else { 0.0 }
+}
 
 /// Beats closer together than this are one: what is sent in a burst says nothing of the pauses between bursts.
 const SHORT_MS: i64 = 100;

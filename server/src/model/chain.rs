@@ -1,9 +1,6 @@
 //! Is the log whole? Reads it from the start and holds each record against the one before.
 
-use super::{
-    Action,
-    record::{Hash, Hex, hash},
-};
+use super::{Action, Hash, Hex, hash};
 use app::model::audit::AuditRecord;
 
 /// Where the chain starts: behind what retention cut off.
@@ -128,8 +125,8 @@ pub(crate) fn pruned_target(through: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Actor;
     use super::*;
-    use crate::audit::Actor;
     use app::model::time::UnixMillis;
 
     const START: Anchor = Anchor { pruned_through: 0, pruned_hash: [0; 32] };

@@ -1,0 +1,15 @@
+//! What `auth`, `audit` and `database` share: accounts, and acts with the chain of records that they become. Plain data: no
+//! database, no network, no clock.
+
+mod account;
+mod act;
+mod chain;
+mod role;
+
+pub use account::{Account, BadEmail, Email, PasswordHash};
+pub use act::{Act, Action, Actor, Hash, Outcome, hash};
+pub use chain::{Anchor, Break, Chain, Whole};
+pub use role::{Role, UnknownRole};
+
+pub(crate) use act::{Entry, Hex};
+pub(crate) use chain::pruned_target;
