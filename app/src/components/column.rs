@@ -1,8 +1,14 @@
 //! One connection, top to bottom.
 
 use super::{
-    column_header::ColumnHeader, configuration::Configuration, format::tone, health::HealthSection,
-    live_data::LiveData, metrics_panel::MetricsPanel, reason_line::ReasonLine, reliability_note::ReliabilityNote,
+    column_header::ColumnHeader,
+    configuration::Configuration,
+    format::{identity, tone},
+    health::HealthSection,
+    live_data::LiveData,
+    metrics_panel::MetricsPanel,
+    reason_line::ReasonLine,
+    reliability_note::ReliabilityNote,
 };
 use crate::{
     model::{
@@ -87,12 +93,6 @@ pub fn ConnectionColumn(
         </section>
     }
     .into_any()
-}
-
-/// A connection's own colour: a series of eight that starts anew.
-#[must_use]
-pub fn identity(id: ConnectionId) -> String {
-    (id.saturating_sub(1) % 8 + 1).to_string()
 }
 
 /// Says why there is nothing to see, and how to change that.

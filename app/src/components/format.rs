@@ -2,7 +2,7 @@
 //! cost the browser tens of kilobytes.
 
 use crate::model::{
-    connection::ConnectionState,
+    connection::{ConnectionId, ConnectionState},
     tick::Direction,
     time::{UnixMillis, format_seconds},
 };
@@ -14,6 +14,12 @@ pub const NOTHING: &str = "—";
 pub const AGE_WARN_SECONDS: u64 = 15;
 /// Past this a value's age is red, in seconds.
 pub const AGE_BAD_SECONDS: u64 = 60;
+
+/// A connection's own colour: a series of eight that starts anew.
+#[must_use]
+pub fn identity(id: ConnectionId) -> String {
+    (id.saturating_sub(1) % 8 + 1).to_string()
+}
 
 /// A whole number with thousands set apart: `12,345`.
 #[must_use]

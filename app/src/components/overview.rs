@@ -1,8 +1,7 @@
 //! Every connection in one look, worst first: for when there are more columns than stand side by side on a screen.
 
 use super::{
-    column::identity,
-    format::{self, tone},
+    format::{self, identity, tone},
     icon::{Icon, state_path},
 };
 use crate::{

@@ -11,8 +11,7 @@ use crate::{
     model::connection::ConnectionId,
     store::{
         table::Act,
-        tape::{TapeEvent, TapeLine},
-        view::TapeColumn,
+        view::{TapeColumn, TapeEvent, TapeLine},
     },
 };
 use leptos::{html, prelude::*};

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{status::Feed, time::UnixMillis};
+use super::{feed::Feed, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 const MINUTE_MS: i64 = 60_000;

@@ -12,6 +12,7 @@ pub mod account;
 pub mod audit;
 pub mod board;
 pub mod connection;
+pub mod feed;
 pub mod health;
 pub mod history;
 pub mod market;

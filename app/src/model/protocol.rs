@@ -11,6 +11,8 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use super::tick::{RowId, TickEntry};
+
 /// Text frames, one JSON event each; also what a client without a subprotocol gets.
 pub const SUBPROTOCOL_JSON: &str = "tickstock.v1.json";
 /// Batched binary frames in postcard encoding; what the page uses.
@@ -18,9 +20,6 @@ pub const SUBPROTOCOL_BINARY: &str = "tickstock.v1.bin";
 
 /// How many one-second samples of the message rate the sparkline holds: five minutes.
 pub const RATE_HISTORY_LENGTH: usize = 300;
-
-/// A row's number: its place in the list of rows since the last snapshot.
-pub type RowId = u32;
 
 /// A binary frame. The first byte is the variant's number, in the order below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,21 +129,6 @@ pub struct Ticks {
 
 fn zero_at_the_end<'de, D: serde::Deserializer<'de>>(bytes: D) -> Result<u16, D::Error> {
     Ok(u16::deserialize(bytes).unwrap_or_default())
-}
-
-/// The latest tick of one row.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TickEntry {
-    /// Which row.
-    pub row: RowId,
-    /// The latest price in dollars.
-    pub price: f64,
-    /// Shares of that tick.
-    pub volume: u64,
-    /// [`Ticks::at`] minus the tick's time, in milliseconds.
-    pub age_ms: i64,
-    /// Ticks behind this entry since the last frame: 1 when none was conflated.
-    pub ticks: u32,
 }
 
 impl Frame {

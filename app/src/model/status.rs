@@ -13,30 +13,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where ticks come from (`MARKET_FEED`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Feed {
-    /// The built-in simulated market.
-    #[default]
-    Simulator,
-    /// Massive.com.
-    Massive,
-    /// A TickStock ingest elsewhere, through Redis.
-    Redis,
-}
-
-impl Feed {
-    /// The name shown for it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Simulator => "Simulator",
-            Self::Massive => "Massive",
-            Self::Redis => "Redis",
-        }
-    }
-}
+pub use super::feed::Feed;
 
 /// How a status is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::{
     connection::{CONNECTIONS_MAX, ConnectionId},
-    protocol::TickEntry,
+    tick::TickEntry,
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};

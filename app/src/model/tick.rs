@@ -1,6 +1,7 @@
 //! A tick: one price of one symbol at one time.
 
 use super::{connection::ConnectionId, symbol::Symbol, time::UnixMillis};
+use serde::{Deserialize, Serialize};
 
 /// One price of one symbol, as it travels inside the process. Copying it allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +19,7 @@ pub struct Tick {
 }
 
 /// A price against the one before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// The same, or the first price seen.
     #[default]
@@ -39,4 +40,22 @@ impl Direction {
             _ => Self::Unchanged,
         }
     }
+}
+
+/// A row's number: its place in the list of rows since the last snapshot.
+pub type RowId = u32;
+
+/// The latest tick of one row, as it travels to readers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TickEntry {
+    /// Which row.
+    pub row: RowId,
+    /// The latest price in dollars.
+    pub price: f64,
+    /// Shares of that tick.
+    pub volume: u64,
+    /// The frame's time minus the tick's time, in milliseconds.
+    pub age_ms: i64,
+    /// Ticks behind this entry since the last frame: 1 when none was conflated.
+    pub ticks: u32,
 }

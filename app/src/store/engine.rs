@@ -24,8 +24,6 @@ use leptos::prelude::*;
 /// The most frames that wait for an animation frame. Past it they are folded without painting, so that a tab in the
 /// background, which gets no animation frames, holds no more than this.
 pub const BUFFER_FRAMES_MAX: usize = 512;
-/// The most rows in the document a column, however tall the screen.
-pub const SLOTS_MAX: usize = 200;
 
 /// The state behind the view.
 #[derive(Default)]

@@ -2,7 +2,6 @@
 
 use super::{
     arrangement::{Arrangement, DataView, Sort, SortKey},
-    engine::SLOTS_MAX,
     filter::Filter,
     screen_delay::ScreenDelays,
     side::Rows,
@@ -15,6 +14,8 @@ use crate::model::{
 };
 use leptos::prelude::*;
 
+/// The most rows in the document a column, however tall the screen.
+const SLOTS_MAX: usize = 200;
 /// For how many seconds after a reader last moved over a table its order stands still. A pointer that was left lying on
 /// a wall's screen holds nothing for longer.
 const HOLD_SECONDS: u32 = 10;

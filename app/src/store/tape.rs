@@ -5,7 +5,7 @@
 
 use super::{
     filter::Filter,
-    view::{Slot, TapeColumn, set_if_changed},
+    view::{Slot, TapeColumn, TapeEvent, TapeLine, set_if_changed},
 };
 use crate::model::{
     connection::ConnectionState, protocol::Row, symbol::Symbol, tape::Tape, tick::Direction, time::UnixMillis,
@@ -15,39 +15,6 @@ use std::collections::VecDeque;
 
 /// The most lines a tape holds, and as many again that pass a filter.
 pub const TAPE_LINES_MAX: usize = 2_000;
-
-/// One line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TapeLine {
-    /// Its number since the page was opened, from 1.
-    pub number: u64,
-    /// When it happened.
-    pub at: UnixMillis,
-    /// What.
-    pub event: TapeEvent,
-}
-
-/// What a line tells.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TapeEvent {
-    /// A tick.
-    Tick {
-        /// The symbol.
-        symbol: Symbol,
-        /// Dollars.
-        price: f64,
-        /// Against the tick before.
-        direction: Direction,
-        /// Shares.
-        volume: u64,
-        /// The ticks that it stands for: 1 unless the bus conflated.
-        ticks: u32,
-    },
-    /// Ticks that did not fit into a frame: counted, not told.
-    Skipped(u32),
-    /// The connection is in another state.
-    State(ConnectionState, Option<String>),
-}
 
 /// The tape of one column.
 #[derive(Default)]

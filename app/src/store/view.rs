@@ -1,8 +1,8 @@
 //! What components read: signals, each as small as what it shows.
 
-use super::{arrangement::Arrangement, link::LinkState, screen_delay::ScreenDelay, side::Side, tape::TapeLine};
+use super::{arrangement::Arrangement, link::LinkState, screen_delay::ScreenDelay, side::Side};
 use crate::model::{
-    connection::ConnectionId,
+    connection::{ConnectionId, ConnectionState},
     protocol::Row,
     status::{ConnectionConfig, ConnectionLive, StatusHead},
     symbol::Symbol,
@@ -151,6 +151,39 @@ impl TapeColumn {
             scroll_to: ArcRwSignal::default(),
         }
     }
+}
+
+/// One line of a tape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TapeLine {
+    /// Its number since the page was opened, from 1.
+    pub number: u64,
+    /// When it happened.
+    pub at: UnixMillis,
+    /// What.
+    pub event: TapeEvent,
+}
+
+/// What a line of a tape tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TapeEvent {
+    /// A tick.
+    Tick {
+        /// The symbol.
+        symbol: Symbol,
+        /// Dollars.
+        price: f64,
+        /// Against the tick before.
+        direction: Direction,
+        /// Shares.
+        volume: u64,
+        /// The ticks that it stands for: 1 unless the bus conflated.
+        ticks: u32,
+    },
+    /// Ticks that did not fit into a frame: counted, not told.
+    Skipped(u32),
+    /// The connection is in another state.
+    State(ConnectionState, Option<String>),
 }
 
 /// A line in the document, used again and again for whatever is scrolled there.

@@ -2,7 +2,10 @@
 
 use crate::{
     api::history::AcknowledgeGap,
-    components::{column::identity, format, history::scale},
+    components::{
+        format::{self, identity},
+        history::scale,
+    },
     model::{
         connection::ConnectionId,
         history::{

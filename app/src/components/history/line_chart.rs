@@ -2,7 +2,7 @@
 
 use super::{charts::ChartContext, scale, value_table::ValueTable};
 use crate::{
-    components::{column::identity, format},
+    components::format::{self, identity},
     model::history::{series::Bucket, view::HistoryView},
 };
 use leptos::prelude::*;

@@ -2,7 +2,7 @@
 //! every choice has an address.
 
 use crate::{
-    components::{column::identity, format},
+    components::format::{self, identity},
     model::{
         connection::ConnectionId,
         history::{

@@ -6,7 +6,7 @@ use super::{
     scale,
 };
 use crate::{
-    components::column::identity,
+    components::format::identity,
     model::history::{Phase, view::HistoryView},
 };
 use leptos::prelude::*;

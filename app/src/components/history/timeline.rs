@@ -2,7 +2,7 @@
 
 use super::{charts::ChartContext, range_bar, scale};
 use crate::{
-    components::{column::identity, format},
+    components::format::{self, identity},
     model::{
         history::{
             EventKind, HistoryEvent,
