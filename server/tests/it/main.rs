@@ -11,6 +11,7 @@ mod bus_faults;
 mod connections;
 mod history;
 mod massive;
+mod modules;
 mod parsers;
 mod process;
 mod program;

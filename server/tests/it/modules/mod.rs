@@ -1,0 +1,176 @@
+//! No module needs one that needs it, be it around several corners: so the one can be understood without the other.
+//!
+//! Compared are siblings, the files and folders of one folder; a module and what is inside it are one. Read are the paths in the
+//! code, in that of tests none; what `pub use` hands on counts for the module that it comes from. Not seen is what needs a
+//! compiler: a method of a value whose type is not named, what macros write.
+
+mod source;
+
+use source::{without_tests, words};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+/// A module, or what is in it, by the names from the crate's root on; the root's is empty.
+type Name = Vec<String>;
+
+#[test]
+fn no_module_needs_one_that_needs_it() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for package in ["app", "bench", "server", "simulator"] {
+        let mut sources = BTreeMap::new();
+        collect(&workspace.join(package).join("src"), &[], &mut sources);
+        assert!(sources.len() > 10, "{package}: {} modules", sources.len());
+        assert_eq!(circle(&sources), None, "{package}");
+    }
+}
+
+#[test]
+fn a_circle_is_named_and_neither_tests_nor_what_is_inside_a_module_make_one() {
+    let circle_of = |files: &[(&str, &str)]| {
+        let name = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Name>();
+        circle(&files.iter().map(|(path, text)| (name(path), (*text).to_owned())).collect())
+    };
+    let found = circle_of(&[
+        ("", "pub mod a; pub mod b; pub mod c;"),
+        ("a", "use crate::{b::{self, Thing as Other}};\nfn f() { b::g('\"', \"crate::c\", r#\"crate::c\"#); }"),
+        ("b", "pub use inner::Thing; mod inner;"),
+        ("b/inner", "use super::super::c; fn f<'a>() -> c::X {}"),
+        ("c", "fn f() { crate::a::f() }"),
+    ]);
+    assert_eq!(found.as_deref(), Some("a needs b (a → b), b needs c (b::inner → c), c needs a (c → a)"));
+    let found = circle_of(&[
+        ("a", "pub use crate::b::Thing; use crate::d;"),
+        ("b", "#[cfg(test)] mod tests { use crate::a; }\n#[cfg(test)]\nuse crate::{a::X, c}; #[cfg(test)]\nmod e;"),
+        ("b/e", "use crate::a;"),
+        ("c", "use crate::a::Thing; // crate::d"),
+        ("d", "mod e; use super::c::{Thing};"),
+        ("d/e", "use super::X; /* crate::a */"),
+    ]);
+    assert_eq!(found, None);
+}
+
+/// Every file below a folder, by its module.
+fn collect(folder: &Path, of: &[String], sources: &mut BTreeMap<Name, String>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let inside = [of, &[stem.to_owned()]].concat();
+        if path.is_dir() {
+            collect(&path, &inside, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && stem != "main" {
+            let name = if ["lib", "mod"].contains(&stem) { of.to_vec() } else { inside };
+            sources.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// A circle, if there is one: who needs whom, each with an example.
+fn circle(sources: &BTreeMap<Name, String>) -> Option<String> {
+    let (mut paths, mut imports, mut of_tests) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for (module, source) in sources {
+        let code =
+            without_tests(&words(source), |file| of_tests.push([module.as_slice(), &[file.to_owned()]].concat()));
+        let mut place = 0;
+        while place < code.len() {
+            let (is_import, mut leaves) = (place > 0 && code[place - 1] == "use", Vec::new());
+            place = leaves_of(&code, place, &[], &mut leaves).max(place + 1);
+            for (path, known_as) in leaves {
+                let Some(path) = absolute(module, &path, sources) else { continue };
+                if is_import {
+                    imports.insert([module.as_slice(), &[known_as]].concat(), path.clone());
+                }
+                paths.push((module, path));
+            }
+        }
+    }
+    let mut needs: BTreeMap<&[String], BTreeMap<Name, String>> = BTreeMap::new();
+    for (module, path) in paths.iter().filter(|(module, _)| !of_tests.iter().any(|test| module.starts_with(test))) {
+        let target = owner(path, sources, &imports);
+        let shared = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
+        if shared < module.len() && shared < target.len() {
+            let example = format!("{} → {}", module.join("::"), target.join("::"));
+            needs.entry(&module[..=shared]).or_default().entry(target[..=shared].to_vec()).or_insert(example);
+        }
+    }
+    // Whoever needs nobody, or only such, is in no circle.
+    loop {
+        let needing: BTreeSet<Name> = needs.keys().map(|name| name.to_vec()).collect();
+        needs.values_mut().for_each(|needed| needed.retain(|name, _| needing.contains(name)));
+        needs.retain(|_, needed| !needed.is_empty());
+        if needs.len() == needing.len() {
+            break;
+        }
+    }
+    // Now everybody needs somebody: whoever goes on comes back.
+    let mut way = vec![*needs.keys().next()?];
+    loop {
+        let (next, _) = needs[way[way.len() - 1]].first_key_value()?;
+        if let Some(start) = way.iter().position(|name| name == next) {
+            let step = |name: &&[String]| {
+                let (next, example) = needs[name].first_key_value()?;
+                Some(format!("{} needs {} ({example})", name.join("::"), next.join("::")))
+            };
+            return Some(way[start..].iter().filter_map(step).collect::<Vec<_>>().join(", "));
+        }
+        way.push(next);
+    }
+}
+
+/// The module that a path leads to, through names that are handed on.
+fn owner(path: &Name, sources: &BTreeMap<Name, String>, imports: &BTreeMap<Name, Name>) -> Name {
+    let mut path = path.clone();
+    // Two that hand each other's name on would lead nowhere.
+    for _ in 0..8 {
+        let handed_on = (1..=path.len()).find_map(|length| Some((length, imports.get(&path[..length])?)));
+        let Some((length, origin)) = handed_on else { break };
+        path = [origin, &path[length..]].concat();
+    }
+    (0..=path.len())
+        .rev()
+        .map(|length| &path[..length])
+        .find(|name| sources.contains_key(*name))
+        .unwrap_or(&[])
+        .to_vec()
+}
+
+/// A path from the crate's root on; `None` where it leads out of the crate, or to something local.
+fn absolute(module: &Name, path: &Name, sources: &BTreeMap<Name, String>) -> Option<Name> {
+    let ups = path.iter().take_while(|part| *part == "super").count();
+    let here = [module, path.as_slice()].concat();
+    match path[0].as_str() {
+        "crate" => Some(path[1..].to_vec()),
+        "self" => Some([module, &path[1..]].concat()),
+        "super" => Some([&module[..module.len().checked_sub(ups)?], &path[ups..]].concat()),
+        _ => sources.contains_key(&here[..=module.len()]).then_some(here),
+    }
+}
+
+/// The paths of a tree such as `a::{b, c::{self, d as e}}` at `place`, each with the name that it gives; answers where it ends.
+fn leaves_of(code: &[&str], mut place: usize, before: &[String], leaves: &mut Vec<(Name, String)>) -> usize {
+    let word = |place: usize| code.get(place).copied().unwrap_or_default();
+    let mut path = before.to_vec();
+    while word(place).starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        path.push(word(place).to_owned());
+        place += 1;
+        if word(place) != "::" {
+            break;
+        }
+        place += 1;
+        if word(place) == "{" {
+            place += 1;
+            while !matches!(word(place), "}" | "") {
+                place = leaves_of(code, place, &path, leaves).max(place + 1);
+            }
+            return place + 1;
+        }
+    }
+    if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
+        path.pop();
+    }
+    let Some(last) = path.last() else { return place };
+    let (known_as, end) = if word(place) == "as" { (word(place + 1), place + 2) } else { (last.as_str(), place) };
+    leaves.push((path.clone(), known_as.to_owned()));
+    end
+}
