@@ -263,5 +263,4 @@ fn Unavailable(error: ApiError) -> impl IntoView {
 }
 
 #[cfg(all(test, feature = "ssr"))]
-#[path = "metrics_tests.rs"]
 mod tests;

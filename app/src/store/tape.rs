@@ -7,9 +7,7 @@ use super::{
     filter::Filter,
     view::{Slot, TapeColumn, TapeEvent, TapeLine, set_if_changed},
 };
-use crate::model::{
-    connection::ConnectionState, protocol::Row, symbol::Symbol, tape::Tape, tick::Direction, time::UnixMillis,
-};
+use crate::model::{connection::ConnectionState, protocol::Row, tape::Tape, tick::Direction, time::UnixMillis};
 use leptos::prelude::*;
 use std::collections::VecDeque;
 
@@ -210,7 +208,7 @@ impl TapeLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::protocol::TickEntry;
+    use crate::model::{symbol::Symbol, tick::TickEntry};
 
     fn frame(prices: impl IntoIterator<Item = f64>, skipped: u32) -> Tape {
         let entry = |price| TickEntry { row: 0, price, volume: 1, age_ms: 5, ticks: 1 };

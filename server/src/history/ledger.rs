@@ -391,5 +391,4 @@ fn further_cause(live: &ConnectionLive, began: UnixMillis, now: UnixMillis) -> O
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

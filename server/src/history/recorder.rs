@@ -463,9 +463,4 @@ fn differences(watched: &Watched, connection: &ConnectionStatus) -> Option<Strin
 }
 
 #[cfg(test)]
-#[path = "recorder_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "watcher_tests.rs"]
-mod watcher_tests;

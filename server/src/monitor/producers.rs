@@ -321,5 +321,4 @@ impl Track {
 }
 
 #[cfg(test)]
-#[path = "producers_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! Everything that happened in the range, newest first. An entry leads to its moment in the charts; a mark there leads here.
 
-use super::{charts::ChartContext, range_bar, scale};
+use super::{context::ChartContext, range_bar, scale};
 use crate::{
     components::format::{self, identity},
     model::{

@@ -11,8 +11,7 @@ use crate::{
         arrangement::{Arrangement, DataView, SortKey},
         filter::Filter,
         screen_delay::ScreenDelay,
-        tape::TapeEvent,
-        view::{Flash, RowView},
+        view::{Flash, RowView, TapeEvent},
     },
 };
 

@@ -1,3 +1,5 @@
+mod watcher;
+
 use super::*;
 use crate::database::history::{Batch, Run};
 use app::model::status::{LastError, LatencyMs};

@@ -1,6 +1,6 @@
 //! What a server with the feed Redis writes down of what others publish: monitor, recorder and ledger together.
 
-use super::*;
+use super::super::*;
 use crate::{
     bus::Delivery,
     config::{Config, Variables},
