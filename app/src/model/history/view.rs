@@ -5,7 +5,7 @@ use super::{
     gap::Gap,
     series::{Bucket, Series},
 };
-use crate::model::time::UnixMillis;
+use crate::model::{connection::ConnectionId, market::MarketSession, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// The most events that a view lists, newest first; the export has all of them.
@@ -24,7 +24,13 @@ pub struct HistoryView {
     pub to: UnixMillis,
     /// The length of a bucket.
     pub bucket_seconds: u32,
-    /// One a connection, by number.
+    /// When history begins; `None` while there is none.
+    pub began: Option<UnixMillis>,
+    /// The market at [`HistoryView::at`].
+    pub market: MarketSession,
+    /// Every connection that can be chosen, by number, with its name.
+    pub connections: Vec<(ConnectionId, String)>,
+    /// One a connection that is chosen, by number.
     pub series: Vec<Series>,
     /// Newest first, at most [`VIEW_GAPS_MAX`].
     pub gaps: Vec<Gap>,
@@ -65,6 +71,13 @@ impl HistoryView {
         (at.millis_since(self.from) as f64 / span).clamp(0.0, 1.0)
     }
 
+    /// The bucket that a moment is in, or the nearest one.
+    #[must_use]
+    pub fn place(&self, at: UnixMillis) -> usize {
+        let length = self.length();
+        ((self.position(at) * length as f64) as usize).min(length - 1)
+    }
+
     /// The moment from which on a newer view is asked for: the begin of the last bucket, which was not over yet.
     #[must_use]
     pub fn resume_at(&self) -> UnixMillis {
@@ -89,6 +102,7 @@ impl HistoryView {
         let gone = (from.millis_since(self.from) / bucket_ms) as usize;
         let keep = (offset / bucket_ms) as usize;
         (self.at, self.from, self.to, self.trouble) = (tail.at, from, tail.to, tail.trouble);
+        (self.began, self.market, self.connections) = (tail.began, tail.market, tail.connections);
         (self.gaps, self.gaps_total, self.events, self.events_total) =
             (tail.gaps, tail.gaps_total, tail.events, tail.events_total);
         let length = self.length();
