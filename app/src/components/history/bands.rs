@@ -4,7 +4,7 @@ use super::scale::{BUCKET_WIDTH, HEIGHT, hole_max, moment};
 use crate::model::{
     connection::ConnectionId,
     history::{
-        HistoryEvent, Phase,
+        Phase,
         gap::{BUS, Gap},
         series::{Bucket, Series},
         view::HistoryView,
@@ -98,10 +98,10 @@ pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
 /// Where a connection's gaps begin and end, from left to right; those that touch are one.
 fn joined(view: &HistoryView, id: ConnectionId) -> Vec<(u32, u32)> {
     let width = (view.length() * BUCKET_WIDTH) as f64;
-    let gaps = view.gaps.iter().filter(|gap| gap.connection_id == id);
+    let gaps = view.gap_spans().filter(|gap| gap.connection_id == id);
     let mut spans: Vec<_> = gaps
         .map(|gap| {
-            let (from, to) = (view.position(gap.started_at), view.position(gap.ended_at.unwrap_or(view.to)));
+            let (from, to) = (view.position(gap.from), view.position(gap.to));
             let x = (from * width).floor() as u32;
             (x, x + ((to - from) * width).ceil().max(2.0) as u32)
         })
@@ -121,7 +121,8 @@ fn joined(view: &HistoryView, id: ConnectionId) -> Vec<(u32, u32)> {
 #[must_use]
 pub fn event_lines(view: &HistoryView) -> String {
     let width = (view.length() * BUCKET_WIDTH) as f64;
-    let mut places: Vec<_> = view.events.iter().map(|event| (view.position(event.at) * width).round() as u32).collect();
+    let mut places: Vec<_> = view.event_spans().map(|event| (view.position(event.at) * width).round() as u32).collect();
+    places.sort_unstable();
     places.dedup();
     let mut text = String::new();
     for place in places {
@@ -144,18 +145,28 @@ pub struct Mark {
 /// The axis in so many parts, each with the mark of the events in it.
 #[must_use]
 pub fn event_marks(view: &HistoryView, parts: usize) -> Vec<Option<Mark>> {
-    let what = |event: &HistoryEvent| (event.anchor(), [&moment(event.at), " UTC: ", &event.text].concat());
-    marks(view, parts, "events", view.events.iter().map(|event| (event.at, event)), what)
+    let listed = view.events.iter().map(|event| {
+        (event.at, Mark { anchor: event.anchor(), text: [&moment(event.at), " UTC: ", &event.text].concat(), count: 1 })
+    });
+    let older = view.older_events.iter().map(|bundle| (bundle.at, older("timeline-title", bundle.at, bundle.count)));
+    marks(view, parts, "events", listed.chain(older))
 }
 
 /// The axis in so many parts, each with the mark of the gaps that began in it.
 #[must_use]
 pub fn gap_marks(view: &HistoryView, parts: usize) -> Vec<Option<Mark>> {
-    let what = |gap: &Gap| {
+    let listed = view.gaps.iter().map(|gap| {
         let text = [&gap.name(), ", ", &moment(gap.started_at), " UTC: ", gap.cause.label()].concat();
-        (anchor(gap), text)
-    };
-    marks(view, parts, "gaps", view.gaps.iter().map(|gap| (gap.started_at, gap)), what)
+        (gap.started_at, Mark { anchor: anchor(gap), text, count: 1 })
+    });
+    let older = view.older_gaps.iter().map(|bundle| (bundle.from, older("ledger-title", bundle.from, bundle.count)));
+    marks(view, parts, "gaps", listed.chain(older))
+}
+
+/// What is not listed is only counted; its mark leads to the head of the list.
+fn older(anchor: &str, at: UnixMillis, count: u64) -> Mark {
+    let text = [&moment(at), " UTC; choose a shorter range to list them"].concat();
+    Mark { anchor: anchor.to_owned(), text, count: count as usize }
 }
 
 /// What an address calls a gap.
@@ -164,23 +175,19 @@ pub fn anchor(gap: &Gap) -> String {
     ["gap-", &gap.id.to_string()].concat()
 }
 
-fn marks<T>(
+/// The newest first: the first one of a part is the one that is named.
+fn marks(
     view: &HistoryView,
     parts: usize,
     many: &str,
-    items: impl Iterator<Item = (UnixMillis, T)>,
-    what: impl Fn(T) -> (String, String),
+    items: impl Iterator<Item = (UnixMillis, Mark)>,
 ) -> Vec<Option<Mark>> {
     let mut marks: Vec<Option<Mark>> = vec![None; parts];
-    // Newest first: the first one of a part is the one that is named.
     for (at, item) in items {
         let place = ((view.position(at) * parts as f64) as usize).min(parts - 1);
         match &mut marks[place] {
-            Some(mark) => mark.count += 1,
-            slot => {
-                let (anchor, text) = what(item);
-                *slot = Some(Mark { anchor, text, count: 1 });
-            }
+            Some(mark) => mark.count += item.count,
+            slot => *slot = Some(item),
         }
     }
     for mark in marks.iter_mut().flatten().filter(|mark| mark.count > 1) {

@@ -1,7 +1,10 @@
 //! States, gaps and marks on the time axis.
 
 use super::*;
-use crate::model::history::EventKind;
+use crate::model::history::{
+    EventKind, HistoryEvent,
+    view::{EventBundle, GapBundle},
+};
 
 fn view() -> HistoryView {
     let (from, to) = (UnixMillis(1_768_996_800_000), UnixMillis(1_768_996_900_000));
@@ -60,7 +63,7 @@ fn gaps_and_events_are_where_they_were() {
     view.gaps[1].connection_id = BUS;
     let bands = [(None, "M20 0h30v1000h-30z"), (Some(1), "M90 0h10v27h-10z")];
     assert_eq!(gap_bands(&view), bands.map(|(id, d)| (id, d.to_owned())), "the bus's concern all");
-    assert_eq!(event_lines(&view), "M99 0v1000M50 0v1000");
+    assert_eq!(event_lines(&view), "M50 0v1000M99 0v1000");
     let marks = event_marks(&view, 20);
     assert_eq!(marks.iter().flatten().count(), 2);
     let mark = marks[10].as_ref().expect("a mark in the middle");
@@ -84,4 +87,19 @@ fn gaps_that_are_too_near_to_tell_apart_are_bundled_and_counted() {
     assert_eq!((mark.count, mark.anchor.as_str()), (14, "gap-14"));
     assert_eq!(mark.text, "14 gaps, the last: #1-14, 01-22 14:10:00 UTC: dropped");
     assert_eq!(marks.iter().flatten().count(), 1);
+}
+
+#[test]
+fn what_is_not_listed_is_drawn_and_says_how_many_it_is() {
+    let mut view = view();
+    let at = |seconds: i64| UnixMillis(view.from.0 + seconds * 1000);
+    view.older_gaps = vec![GapBundle { connection_id: 1, from: at(20), to: at(50), count: 73 }];
+    view.older_events = vec![EventBundle { at: at(20), count: 41 }, EventBundle { at: at(21), count: 2 }];
+    assert_eq!(gap_bands(&view), [(None, "M20 0h30v1000h-30z".to_owned())]);
+    assert_eq!(event_lines(&view), "M20 0v1000M21 0v1000");
+    let (gaps, events) = (gap_marks(&view, 10), event_marks(&view, 10));
+    let gap = gaps[2].as_ref().expect("a mark");
+    assert_eq!((gap.count, gap.anchor.as_str()), (73, "ledger-title"));
+    assert_eq!(gap.text, "73 gaps, the last: 01-21 12:00:20 UTC; choose a shorter range to list them");
+    assert_eq!(events.iter().flatten().map(|mark| mark.count).collect::<Vec<_>>(), [43]);
 }

@@ -223,16 +223,17 @@ fn sentence(context: &ChartContext) -> String {
 #[component]
 fn Lanes(context: ChartContext) -> impl IntoView {
     let view = context.view;
-    let newest = move |what: &str, listed: usize, total: u64| {
-        (total > listed as u64).then(|| {
-            ["The newest ", &listed.to_string(), " of ", &total.to_string(), " ", what, " are drawn. "].concat()
+    let newest = move |what: &str, drawn: u64, total: u64| {
+        (total > drawn).then(|| {
+            ["The newest ", &drawn.to_string(), " of ", &total.to_string(), " ", what, " are drawn. "].concat()
         })
     };
     let left_out = move || {
         view.with(|view| {
-            let gaps = newest("gaps", view.gaps.len(), view.gaps_total);
-            let text =
-                gaps.unwrap_or_default() + &newest("events", view.events.len(), view.events_total).unwrap_or_default();
+            let gaps = newest("gaps", view.gap_spans().map(|gap| gap.count).sum(), view.gaps_total);
+            let text = gaps.unwrap_or_default()
+                + &newest("events", view.event_spans().map(|event| event.count).sum(), view.events_total)
+                    .unwrap_or_default();
             (!text.is_empty()).then(|| view! { <p class="lane-note unit number" data-testid="left-out">{text}</p> })
         })
     };
