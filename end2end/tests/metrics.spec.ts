@@ -1,3 +1,4 @@
+import type { Page } from '@playwright/test';
 import { expectAccessible } from '../fixtures/axe';
 import { NETWORK_LOST, answered } from '../fixtures/errors';
 import { MetricsPage } from '../fixtures/metrics_page';
@@ -28,7 +29,7 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
   await metrics.waitUntilHydrated();
   for (const [name, cause, end] of [['1-1', 'dropped', /\d\d:\d\d:\d\d/], ['2-1', 'connection limit', /ongoing/], ['3-1', 'mute', /ongoing/]] as const) {
     await expect(metrics.gap(name)).toContainText(cause);
-    await expect(metrics.gap(name).locator('td').nth(1)).toHaveText(end);
+    await expect(metrics.gap(name).getByTestId('gap-end')).toHaveText(end);
   }
   const gaps = await metrics.gapPaths('ticks');
   expect(Object.keys(gaps), 'a strip for each connection in every chart').toEqual(['1', '2', '3']);
@@ -48,12 +49,85 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
 
   await metrics.gap('3-1').getByRole('textbox').fill('asked the prov');
   await metrics.server.control({ fault: 'clear', connection: 3 });
-  await expect(metrics.gap('3-1').locator('td').nth(1), 'live').toHaveText(/\d\d:\d\d:\d\d/, { timeout: 20_000 });
+  await expect(metrics.gap('3-1').getByTestId('gap-end'), 'live').toHaveText(/\d\d:\d\d:\d\d/, { timeout: 20_000 });
   await expect(metrics.gap('3-1').getByRole('textbox'), 'a note being written stays').toHaveValue('asked the prov');
   await expect(metrics.value('state', 3)).toHaveText('connected', { timeout: 20_000 });
 
   await page.getByTestId('table-latency').locator('summary').click();
   await expectAccessible(page, 'full metrics with gaps');
+  const ledger = page.getByTestId('gaps');
+  await page.evaluate(() => scrollTo(0, 0));
+  expect((await ledger.boundingBox())?.y, 'gaps stand beside the charts').toBeLessThan(300);
+  expect(await smallTargets(page), 'at 1440').toEqual([]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  expect(await smallTargets(page), 'at 390').toEqual([]);
+  await page.emulateMedia({ media: 'print' });
+  const cut = await ledger.evaluate(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight);
+  expect(cut, 'paper does not scroll').toBe(0);
+});
+
+/** What of the page's content a finger would miss. */
+async function smallTargets(page: Page): Promise<string[]> {
+  return page.locator('main').evaluate((main) =>
+    [...main.querySelectorAll('a, button, summary, input:not([type=hidden]), [role=slider]')]
+      .filter((target) => target.checkVisibility())
+      .filter((target) => Math.min(target.getBoundingClientRect().width, target.getBoundingClientRect().height) < 23.5)
+      .map((target) => target.outerHTML.slice(0, 120)),
+  );
+}
+
+test('a drag or the keys zoom in, steps lead on, and the address holds every choice', async ({ page, openMonitor }) => {
+  const metrics = await withHistory(await openMonitor(), 9);
+  await metrics.goto();
+  await metrics.waitUntilHydrated();
+  await page.getByTestId('only-1').click();
+  await expect(page).toHaveURL(/connection=1$/);
+  await page.getByTestId('only-3').click();
+  await expect(page).toHaveURL(/range=5m&connection=1,3$/);
+  await expect(metrics.value('ticks', 2)).toHaveCount(0);
+  await page.getByTestId('latency-p50').click();
+  await expect(page).toHaveURL(/range=5m&connection=1,3&latency=p50$/);
+  await expect(page.getByTestId('latency-p50')).toHaveAttribute('aria-current', 'true');
+  await expect(metrics.chart('latency').locator('.plot-line'), 'one for each connection').toHaveCount(2);
+
+  const plot = metrics.chart('ticks').locator('.plot').first();
+  const box = (await plot.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+  const [x, y] = [(share: number) => box.x + share * box.width, box.y + 20];
+  await page.mouse.move(x(0.5), y);
+  await page.mouse.down();
+  await page.mouse.move(x(0.75), y, { steps: 3 });
+  await page.mouse.move(x(0.995), y);
+  await expect(metrics.chart('ticks').getByTestId('readout'), 'the values at the pointer').toHaveText(/^\d[\d.]*\d[\d.]*$/);
+  await page.mouse.up();
+  await expect(page).toHaveURL(/from=.*&to=.*&connection=1,3&latency=p50$/);
+  const range = () => {
+    const { searchParams } = new URL(page.url());
+    const at = (name: string) => Date.parse(searchParams.get(name) ?? '');
+    return { from: at('from'), to: at('to') };
+  };
+  const zoomed = range();
+  expect((zoomed.to - zoomed.from) / 1000, 'half of five minutes').toBeGreaterThan(140);
+  expect((zoomed.to - zoomed.from) / 1000, 'half of five minutes').toBeLessThan(156);
+  await expect(metrics.freshness).toContainText('Fixed range');
+  await page.getByTestId('earlier').click();
+  await expect.poll(() => range().to).toBe(zoomed.from);
+  await page.getByTestId('later').click();
+  await expect.poll(range).toEqual(zoomed);
+
+  await metrics.timeLine.focus();
+  for (const key of ['Home', 'Shift+PageUp', 'Shift+PageUp', 'Enter']) await page.keyboard.press(key);
+  await expect.poll(() => range().to - range().from, { message: 'a fifth of it' }).toBeLessThan(45_000);
+  expect(range().from).toBe(zoomed.from);
+  await page.reload();
+  for (const id of ['only-1', 'only-3', 'latency-p50']) await expect(page.getByTestId(id)).toHaveAttribute('aria-current', 'true');
+
+  await metrics.goto('');
+  await expect(page.getByTestId('range-5m'), 'as long as history').toHaveAttribute('aria-current', 'true');
+  await metrics.waitUntilHydrated();
+  await expect(page.getByTestId('link')).toHaveAttribute('data-state', 'live');
+  await expect(page.getByTestId('market')).toBeVisible();
+  await page.getByTestId('theme').click();
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'light');
 });
 
 test('pointer and keys read all charts at one moment, marks lead to entries and back, the address holds it all', async ({ page, openMonitor }) => {
@@ -176,6 +250,7 @@ test('a server that is gone is told, and its crash is a band when it is back', a
     await metrics.server.kill();
     await expect(page.getByTestId('not-live')).toContainText(/is not responding.*as of \d\d:\d\d:\d\d UTC/, { timeout: 15_000 });
     await expect(metrics.freshness).toHaveText(/^As of \d\d:\d\d:\d\d UTC$/);
+    await expect(page.getByTestId('link')).toHaveAttribute('data-state', 'lost');
     await expectAccessible(page, 'full metrics, server gone');
     await metrics.server.startAgain();
     await expect(metrics.freshness).toContainText('Live, as of', { timeout: 20_000 });

@@ -52,12 +52,16 @@ pub fn OfficeBar(
     email: String,
     /// The address of this page, without a query.
     here: &'static str,
+    /// What this page has more than the others.
+    #[prop(optional)]
+    children: Option<Children>,
 ) -> impl IntoView {
     let title = email.clone();
     view! {
         <header class="top-bar">
             <p class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></p>
             <Pages here/>
+            {children.map(|children| children())}
             <form class="account office-account" method="post" action="/logout">
                 <span class="account-email" title=title>{email}</span>
                 <button type="submit" class="button" data-testid="sign-out">"Sign out"</button>

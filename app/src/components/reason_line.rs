@@ -30,7 +30,7 @@ pub fn ReasonLine(
         matches!(state.get(), ConnectionState::Reconnecting | ConnectionState::Failed | ConnectionState::Mute)
     });
     let gaps = StoredValue::new(
-        range_bar::href(&Selection { connection_id: Some(id), ..Selection::default() }) + "#ledger-title",
+        range_bar::href(&Selection { connections: Some(id).into(), ..Selection::default() }) + "#ledger-title",
     );
     let next = move || live.with(|live| next_attempt(live, now.get()));
     view! {

@@ -29,7 +29,7 @@ pub fn ReliabilityNote(
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let known = Memo::new(move |_| reliability.with(|all| all.iter().find(|one| one.connection_id == id).cloned()));
-    let there = Selection { range: Range::Last(86_400), connection_id: Some(id), ..Selection::default() };
+    let there = Selection { range: Range::Last(86_400), connections: Some(id).into(), ..Selection::default() };
     let shares = move || {
         known.with(|known| {
             let known = known.as_ref()?;

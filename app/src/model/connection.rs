@@ -9,6 +9,95 @@ pub const CONNECTIONS_MAX: ConnectionId = 16;
 /// A connection's number, from 1. Nothing else identifies a connection.
 pub type ConnectionId = u8;
 
+/// A set of connections. In JSON a list of their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<ConnectionId>", into = "Vec<ConnectionId>")]
+pub struct ConnectionSet(u16);
+
+impl ConnectionSet {
+    fn bit(id: ConnectionId) -> u16 {
+        if (1..=CONNECTIONS_MAX).contains(&id) { 1 << (id - 1) } else { 0 }
+    }
+
+    /// Is this connection in it?
+    #[must_use]
+    pub fn contains(self, id: ConnectionId) -> bool {
+        self.0 & Self::bit(id) != 0
+    }
+
+    /// Adds a connection; a number that no connection can have changes nothing.
+    pub fn insert(&mut self, id: ConnectionId) {
+        self.0 |= Self::bit(id);
+    }
+
+    /// The set with this connection if it was not in it, else without.
+    #[must_use]
+    pub fn toggled(self, id: ConnectionId) -> Self {
+        Self(self.0 ^ Self::bit(id))
+    }
+
+    /// Is nothing in it?
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The numbers, ascending.
+    pub fn iter(self) -> impl Iterator<Item = ConnectionId> {
+        (1..=CONNECTIONS_MAX).filter(move |id| self.contains(*id))
+    }
+
+    /// Bit `n` stands for connection `n`, as a database compares it; bit 0 is never set.
+    #[must_use]
+    pub fn bits(self) -> i64 {
+        i64::from(self.0) << 1
+    }
+
+    /// Numbers separated by commas, `1,3`, as addresses carry them. `None` when any is not the number of a connection.
+    #[must_use]
+    pub fn of_list(text: &str) -> Option<Self> {
+        let ids = text.split(',').map(|id| id.parse().ok()).collect::<Option<Vec<ConnectionId>>>()?;
+        Self::try_from(ids).ok()
+    }
+
+    /// What [`ConnectionSet::of_list`] reads.
+    #[must_use]
+    pub fn to_list(self) -> String {
+        self.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl FromIterator<ConnectionId> for ConnectionSet {
+    fn from_iter<T: IntoIterator<Item = ConnectionId>>(ids: T) -> Self {
+        let mut set = Self::default();
+        ids.into_iter().for_each(|id| set.insert(id));
+        set
+    }
+}
+
+impl From<Option<ConnectionId>> for ConnectionSet {
+    fn from(id: Option<ConnectionId>) -> Self {
+        id.into_iter().collect()
+    }
+}
+
+impl TryFrom<Vec<ConnectionId>> for ConnectionSet {
+    type Error = &'static str;
+
+    fn try_from(ids: Vec<ConnectionId>) -> Result<Self, Self::Error> {
+        if ids.iter().any(|id| Self::bit(*id) == 0) {
+            return Err("connections have the numbers 1 to 16");
+        }
+        Ok(ids.into_iter().collect())
+    }
+}
+
+impl From<ConnectionSet> for Vec<ConnectionId> {
+    fn from(set: ConnectionSet) -> Self {
+        set.iter().collect()
+    }
+}
+
 /// The state of one upstream connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,6 +235,32 @@ impl Priority {
             Self::High => "high",
             Self::Normal => "normal",
             Self::Low => "low",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_reads_and_writes_as_a_list_of_numbers() {
+        let set: ConnectionSet = serde_json::from_str("[3,1,3]").expect("numbers of connections");
+        assert_eq!(set.iter().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(serde_json::to_string(&set).expect("serialises"), "[1,3]");
+        assert!(set.contains(1) && !set.contains(2) && !set.contains(0) && !set.contains(200));
+        for wrong in ["[0]", "[17]", "[1,256]", "[-1]", "7"] {
+            assert!(serde_json::from_str::<ConnectionSet>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_the_numbers_between_commas() {
+        let set = ConnectionSet::of_list("3,1").expect("a list");
+        assert_eq!((set.to_list().as_str(), set.bits()), ("1,3", 0b1010));
+        assert_eq!((set.toggled(3).to_list().as_str(), set.toggled(16).to_list().as_str()), ("1", "1,3,16"));
+        for wrong in ["", "0", "17", "1,", "1;3", "1, 3", "x"] {
+            assert_eq!(ConnectionSet::of_list(wrong), None, "{wrong}");
         }
     }
 }

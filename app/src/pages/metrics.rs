@@ -15,16 +15,13 @@ use crate::{
     components::{
         banners::StillPage,
         history::{
-            charts::{ChartContext, Charts},
-            gap_ledger::GapLedger,
-            range_bar::{PATH, RangeBar},
+            charts::Charts, context::ChartContext, gap_ledger::GapLedger, history_bar::HistoryBar, range_bar::RangeBar,
             timeline::Timeline,
         },
         icon::{Icon, WARNING},
-        office::OfficeBar,
     },
     model::history::{selection::Selection, view::HistoryView},
-    store::link::Ended,
+    store::link::{Ended, LinkState},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -94,24 +91,31 @@ pub fn Metrics(
 ) -> impl IntoView {
     let HistoryAnswer { view, email } = answer;
     let rendered_at = view.at;
+    // What the server chose where the address says nothing, and what is asked for from now on.
+    let selection = Selection { range: selection.range.fitted(view.began, view.at), ..selection };
     let shown = RwSignal::new(view);
-    let failed = RwSignal::new(None);
+    let (failed, answered) = (RwSignal::new(None), RwSignal::new(false));
     let acknowledge = ServerAction::<AcknowledgeGap>::new();
-    keep_live(selection, shown, failed, acknowledge);
+    keep_live(selection, shown, failed, answered, acknowledge);
     let view: Signal<HistoryView> = shown.into();
-    let context = ChartContext::new(view);
+    let context = ChartContext::new(view, selection);
+    let link = Signal::derive(move || link(failed.get(), answered.get()));
     view! {
         <div class="history" class:is-stale=move || failed.get().is_some()>
             <a class="skip-link" href="#charts" rel="external">"Skip to the charts"</a>
-            <OfficeBar email here=PATH/>
+            <HistoryBar email view link/>
             <main class="page" tabindex="-1">
                 <h1 class="visually-hidden">"Full metrics"</h1>
                 <StillPage at=rendered_at/>
                 <RangeBar selection view/>
                 <Notes selection view failed=failed.into()/>
-                <div id="charts"><Charts context/></div>
-                <GapLedger view acknowledge/>
-                <Timeline selection context/>
+                <div class="history-body">
+                    <div id="charts"><Charts context/></div>
+                    <aside class="records" aria-label="Gaps and events">
+                        <GapLedger context acknowledge/>
+                        <Timeline context/>
+                    </aside>
+                </div>
             </main>
         </div>
     }
@@ -156,11 +160,14 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
     }
 }
 
-/// Asks for what is new, every few seconds: as often as a bucket ends, but at least twice a minute.
+/// Asks for what is new, at once and then every few seconds: as often as a bucket ends, but at least twice a minute. A range
+/// that is over is asked for too: gaps that it touches may end or be acknowledged, and the bar says whether the monitor
+/// answers.
 fn keep_live(
     selection: Selection,
     shown: RwSignal<HistoryView>,
     failed: RwSignal<Option<Failure>>,
+    answered: RwSignal<bool>,
     acknowledge: ServerAction<AcknowledgeGap>,
 ) {
     #[cfg(feature = "hydrate")]
@@ -174,8 +181,7 @@ fn keep_live(
             }
             leptos::task::spawn_local(async move {
                 let Some((since, now)) = shown.try_with_untracked(|view| (view.resume_at(), view.at)) else { return };
-                let since = selection.range.is_live().then_some(since.0);
-                let answer = load_history(selection.query(), since).await;
+                let answer = load_history(selection.query(), Some(since.0)).await;
                 let failure = match &answer {
                     Ok(_) => None,
                     Err(_) => Some(why_not().await),
@@ -183,16 +189,12 @@ fn keep_live(
                 // Said anew only when it changed.
                 failed.try_maybe_update(|failed| (std::mem::replace(failed, failure) != failure, ()));
                 let Ok(HistoryAnswer { view: tail, .. }) = answer else { return };
+                answered.try_maybe_update(|answered| (!std::mem::replace(answered, true), ()));
                 // An answer that was overtaken by a newer one.
                 if tail.at < now {
                     return;
                 }
-                let whole = since.is_none();
                 let fits = shown.try_maybe_update(|view| {
-                    if whole {
-                        *view = tail;
-                        return (true, true);
-                    }
                     let (from, to) = selection.range.bounds(tail.at);
                     let fits = view.extend(tail, to.millis_since(from));
                     (fits, fits)
@@ -205,10 +207,10 @@ fn keep_live(
             });
         };
         let seconds = u64::from(shown.with_untracked(|view| view.bucket_seconds)).clamp(2, 30);
+        let seconds = if selection.range.is_live() { seconds } else { 30 };
         Effect::new(move |_| {
-            if selection.range.is_live()
-                && let Ok(interval) = set_interval_with_handle(refresh, Duration::from_secs(seconds))
-            {
+            refresh();
+            if let Ok(interval) = set_interval_with_handle(refresh, Duration::from_secs(seconds)) {
                 on_cleanup(move || interval.clear());
             }
         });
@@ -220,7 +222,17 @@ fn keep_live(
         });
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = (selection, shown, failed, acknowledge);
+    let _ = (selection, shown, failed, answered, acknowledge);
+}
+
+/// What the bar says of the way to the monitor. This page has no socket: it is live while its questions are answered.
+fn link(failed: Option<Failure>, answered: bool) -> LinkState {
+    match failed {
+        Some(Failure::Ended(ended)) => LinkState::Ended(ended),
+        Some(Failure::Silent) => LinkState::Lost { attempt: 1, retry_at: None },
+        None if answered => LinkState::Live,
+        None => LinkState::Connecting,
+    }
 }
 
 /// Why nothing new comes; known in the browser alone.

@@ -18,7 +18,11 @@ const THEME_SCRIPT: &str =
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
     let style = ["/", &options.site_pkg_dir, "/", &options.output_name, ".css"].concat();
-    let is_live = needs_browser_side();
+    let path = path();
+    // Signing in, the account and the audit log are plain forms and tables: they load no WASM.
+    let is_live = !matches!(path.as_str(), "login" | "admin/account" | "admin/audit");
+    // Charts and ledger have sheets of their own: the dashboard does not wait for what it does not show.
+    let sheets = if path == "admin/metrics" { &["/history.css", "/charts.css"][..] } else { &[] };
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>
@@ -31,6 +35,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg"/>
                 // The id lets cargo-leptos swap the sheet while developing.
                 <link id="leptos" rel="stylesheet" href=style/>
+                {sheets.iter().map(|sheet| view! { <link rel="stylesheet" href=*sheet/> }).collect_view()}
                 <script nonce=use_nonce()>{theme_script}</script>
                 <AutoReload options=options.clone()/>
                 {is_live.then(|| hydration_head(&options))}
@@ -45,14 +50,14 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// Signing in, the account and the audit log are plain forms and tables: they load no WASM.
-fn needs_browser_side() -> bool {
+/// The path that is asked for, without slashes at its ends; empty where nothing is.
+fn path() -> String {
     let url = use_context::<RequestUrl>();
-    url.is_none_or(|url| {
+    url.map_or_else(String::new, |url| {
         let url = url.as_ref();
         let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(url, |(_, path)| path);
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        !matches!(path.trim_matches('/'), "login" | "admin/account" | "admin/audit")
+        path.trim_matches('/').to_owned()
     })
 }
 

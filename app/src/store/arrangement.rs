@@ -4,7 +4,10 @@
 //! the start is left out.
 
 use super::filter::Filter;
-use crate::model::{connection::ConnectionId, symbol::Symbol, tape::TapeSet};
+use crate::model::{
+    connection::{CONNECTIONS_MAX, ConnectionId},
+    symbol::Symbol,
+};
 use leptos_router::params::ParamsMap;
 
 /// The most pinned rows a column: more than a screenful is a list of its own.
@@ -131,7 +134,7 @@ impl PageArrangement {
     #[must_use]
     pub fn read(params: &ParamsMap) -> Self {
         let get = |name: &str, id: ConnectionId| params.get_str(&(name.to_owned() + &id.to_string()));
-        let columns = (1..=TapeSet::ID_MAX).map(|id| {
+        let columns = (1..=CONNECTIONS_MAX).map(|id| {
             let mut arrangement = Arrangement {
                 sort: get("sort", id).and_then(Sort::read).unwrap_or_default(),
                 filter: Filter::new(get("q", id).unwrap_or_default()),

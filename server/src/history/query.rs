@@ -5,7 +5,7 @@ use crate::database::{
     history::{EventFilter, RESOLUTIONS_SECONDS, Retention},
 };
 use app::model::{
-    connection::ConnectionId,
+    connection::{ConnectionId, ConnectionSet},
     history::{
         EventKind, HistoryEvent, Reliability,
         selection::Selection,
@@ -33,14 +33,20 @@ pub async fn view(
     since: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Result<HistoryView, QueryError> {
-    let (from, to) = selection.range.bounds(now);
+    // Rows of a quarter of an hour begin before what is in them, and the first run may be gone from them.
+    let began = database.history_begin().await?.max(database.first_run().await?);
+    let (from, to) = selection.range.fitted(began, now).bounds(now);
     let (resolution_seconds, bucket_seconds) = grain(from, to, retention, now);
     let from = floor_to(from, bucket_seconds);
     let first = since.map_or(from, |since| floor_to(since, bucket_seconds).clamp(from, to));
-    let wanted = selection.connection_id;
+    let wanted = selection.connections;
     let rows = database.history_buckets(resolution_seconds, bucket_seconds, first..to, wanted).await?;
-    let mut view = HistoryView { at: now, from: first, to, bucket_seconds, ..HistoryView::default() };
+    let market = Calendar::of(report.head.feed).session_at(now);
+    let mut view = HistoryView { at: now, from: first, to, bucket_seconds, began, market, ..HistoryView::default() };
     view.series = series(&view, report, wanted, rows);
+    let chosen = |id| wanted.is_empty() || wanted.contains(id);
+    view.connections = view.series.iter().map(|series| (series.connection_id, series.name.clone())).collect();
+    view.series.retain(|series| chosen(series.connection_id));
     view.gaps = database.history_gaps(from..to, wanted, None, VIEW_GAPS_MAX as u32).await?;
     view.gaps_total = database.history_gap_count(from..to, wanted).await?;
     (view.events, view.events_total) = events(database, from..to, selection).await?;
@@ -61,20 +67,21 @@ pub fn grain(from: UnixMillis, to: UnixMillis, retention: &Retention, now: UnixM
     }
 }
 
-/// One series for each connection that is configured, or was in that time.
+/// One series for each connection that is configured, or was in that time, or is asked for.
 fn series(
     view: &HistoryView,
     report: &StatusReport,
-    wanted: Option<ConnectionId>,
+    wanted: ConnectionSet,
     rows: Vec<(ConnectionId, UnixMillis, Bucket)>,
 ) -> Vec<Series> {
     let (length, bucket_ms) = (view.length(), view.bucket_ms() as i64);
     let empty = |connection_id, name: String| Series { connection_id, name, buckets: vec![Bucket::default(); length] };
     let configured = report.connections.iter().map(|connection| &connection.live);
-    let mut series: BTreeMap<ConnectionId, Series> = configured
-        .filter(|live| wanted.is_none_or(|id| id == live.id))
-        .map(|live| (live.id, empty(live.id, live.name.clone())))
-        .collect();
+    let mut series: BTreeMap<ConnectionId, Series> =
+        configured.map(|live| (live.id, empty(live.id, live.name.clone()))).collect();
+    for id in wanted.iter() {
+        series.entry(id).or_insert_with(|| empty(id, format!("connection {id}")));
+    }
     for (id, at, bucket) in rows {
         let place = at.millis_since(view.from) / bucket_ms;
         let series = series.entry(id).or_insert_with(|| empty(id, format!("connection {id}")));
@@ -93,7 +100,7 @@ async fn events(
 ) -> Result<(Vec<HistoryEvent>, u64), QueryError> {
     let (mut events, mut total) = (Vec::new(), 0);
     if selection.kind != Some(EventKind::Audit) {
-        let filter = EventFilter { range: range.clone(), connection_id: selection.connection_id, kind: selection.kind };
+        let filter = EventFilter { range: range.clone(), connections: selection.connections, kind: selection.kind };
         events = database.history_events(&filter, None, VIEW_EVENTS_MAX as u32).await?;
         total = database.history_event_count(&filter).await?;
     }

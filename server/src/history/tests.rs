@@ -67,7 +67,8 @@ impl Bench {
     }
 
     async fn texts(&self, kind: EventKind) -> Vec<String> {
-        let filter = EventFilter { range: UnixMillis(0)..UnixMillis(i64::MAX), connection_id: None, kind: Some(kind) };
+        let filter =
+            EventFilter { range: UnixMillis(0)..UnixMillis(i64::MAX), connections: None.into(), kind: Some(kind) };
         let events = self.database.history_events(&filter, None, 100).await.unwrap();
         events.into_iter().map(|event| event.text).collect()
     }

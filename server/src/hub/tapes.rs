@@ -1,6 +1,9 @@
 //! Which tapes have readers. The hub's task asks before every delivery; ticks of a tape without readers are not kept.
 
-use app::model::{connection::ConnectionId, tape::TapeSet};
+use app::model::{
+    connection::{CONNECTIONS_MAX, ConnectionId},
+    tape::TapeSet,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -8,7 +11,7 @@ use std::sync::{
 
 /// The number of readers of each connection's tape.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TapeReaders(Arc<[AtomicUsize; TapeSet::ID_MAX as usize]>);
+pub(super) struct TapeReaders(Arc<[AtomicUsize; CONNECTIONS_MAX as usize]>);
 
 impl TapeReaders {
     fn of(&self, id: ConnectionId) -> &AtomicUsize {
@@ -17,7 +20,7 @@ impl TapeReaders {
 
     /// The tapes that have readers.
     pub(super) fn open(&self) -> TapeSet {
-        (1..=TapeSet::ID_MAX).filter(|id| self.of(*id).load(Relaxed) > 0).collect()
+        (1..=CONNECTIONS_MAX).filter(|id| self.of(*id).load(Relaxed) > 0).collect()
     }
 
     /// A reader, of nothing as yet.

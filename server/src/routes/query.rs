@@ -2,7 +2,7 @@
 
 use super::api_error;
 use app::model::{
-    connection::{CONNECTIONS_MAX, ConnectionId},
+    connection::{CONNECTIONS_MAX, ConnectionId, ConnectionSet},
     time::UnixMillis,
 };
 use axum::{
@@ -74,6 +74,13 @@ pub(crate) fn connection(text: Option<&str>) -> Result<Option<ConnectionId>, Bad
     let accepted = || BadQuery::new("connection", text, format!("a number from 1 to {CONNECTIONS_MAX}"));
     let id = text.parse().ok().filter(|id| (1..=CONNECTIONS_MAX).contains(id));
     id.map(Some).ok_or_else(accepted)
+}
+
+/// Connections' numbers, one or several; none said is all, the empty set.
+pub(crate) fn connections(text: Option<&str>) -> Result<ConnectionSet, BadQuery> {
+    let Some(text) = text else { return Ok(ConnectionSet::default()) };
+    let accepted = || BadQuery::new("connection", text, format!("numbers from 1 to {CONNECTIONS_MAX}, as in 1,3"));
+    ConnectionSet::of_list(text).ok_or_else(accepted)
 }
 
 /// A whole number within bounds.

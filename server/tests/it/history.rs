@@ -112,7 +112,7 @@ async fn a_killed_server_loses_a_second_and_the_ledger_says_so() {
         assert!(gap.duration_ms(killed) >= 2_000 && gap.missed_ticks(killed).unwrap() > 0, "{gap:?}");
         assert!(gap.words.starts_with("The monitor ended without a word after"), "{}", gap.words);
     }
-    let filter = EventFilter { range: all(), connection_id: None, kind: Some(EventKind::Server) };
+    let filter = EventFilter { range: all(), connections: None.into(), kind: Some(EventKind::Server) };
     let started = database.history_events(&filter, None, 1).await.unwrap().remove(0);
     assert!(started.text.contains("ended without a word after"), "{}", started.text);
     monitor.kill();

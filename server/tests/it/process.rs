@@ -343,7 +343,7 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
     // What was not kept is on record.
     let filter = server::database::history::EventFilter {
         range: always,
-        connection_id: None,
+        connections: None.into(),
         kind: Some(app::model::history::EventKind::History),
     };
     let events = database.history_events(&filter, None, 10).await.unwrap();

@@ -1,113 +1,101 @@
-//! All charts under one time axis, and the point in time at which they are read together.
+//! All charts under one time axis, read together at one point in time, by pointer or by keys.
 
 use super::{
-    line_chart::{LineChart, QUANTITIES},
+    bands::{self, Mark},
+    chart::Chart,
+    context::ChartContext,
+    overlay::CursorLine,
+    quantity::QUANTITIES,
     scale,
     state_chart::StateChart,
 };
-use crate::model::{
-    connection::ConnectionId,
-    history::{series::Bucket, view::HistoryView},
-    time::UnixMillis,
-};
+use crate::model::history::{Phase, view::HistoryView};
 use leptos::{ev, prelude::*};
 
-/// What the charts share.
-#[derive(Clone, Copy)]
-pub struct ChartContext {
-    /// What is shown.
-    pub view: Signal<HistoryView>,
-    /// The point in time that is read; the newest when `None`.
-    pub cursor: RwSignal<Option<UnixMillis>>,
-    /// The paths of the gaps; each of one connection, where there are several.
-    pub gaps: Memo<Vec<(Option<ConnectionId>, String)>>,
-    /// The path of the events.
-    pub events: Memo<String>,
-}
+/// The parts of the axis that may have a mark, on a desk and on a phone: wide enough for a finger. The style sheet has as
+/// many columns.
+const PARTS: [(usize, &str); 2] = [(12, "lane-narrow"), (24, "lane-wide")];
 
-impl ChartContext {
-    /// The charts of a view.
-    #[must_use]
-    pub fn new(view: Signal<HistoryView>) -> Self {
-        Self {
-            view,
-            cursor: RwSignal::new(None),
-            gaps: Memo::new(move |_| view.with(scale::gap_bands)),
-            events: Memo::new(move |_| view.with(scale::event_lines)),
-        }
-    }
-
-    /// The bucket at the point in time, or the newest one.
-    #[must_use]
-    pub fn place(&self) -> usize {
-        let cursor = self.cursor.get();
-        self.view.with(|view| {
-            let last = view.length() - 1;
-            cursor.map_or(last, |at| ((view.position(at) * view.length() as f64) as usize).min(last))
-        })
-    }
-
-    /// A connection's bucket there. The newest one is not over yet: without a point in time, the one before is read when
-    /// it is still empty.
-    #[must_use]
-    pub fn bucket_of(&self, id: ConnectionId) -> Option<Bucket> {
-        let (place, is_newest) = (self.place(), self.cursor.with(Option::is_none));
-        self.view.with(|view| {
-            let buckets = &view.series.iter().find(|series| series.connection_id == id)?.buckets;
-            let here = buckets.get(place)?;
-            match buckets.get(place.wrapping_sub(1)) {
-                Some(before) if is_newest && here.covered_ms == 0 => Some(*before),
-                _ => Some(*here),
-            }
-        })
-    }
-
-    /// Where the point in time is, from 0 to 1; the middle of its bucket.
-    #[must_use]
-    pub fn cursor_position(&self) -> Option<f64> {
-        self.cursor.get()?;
-        let place = self.place();
-        Some(self.view.with(|view| (place as f64 + 0.5) / view.length() as f64))
-    }
-
-    fn read_at(&self, place: usize) {
-        let at = self.view.with_untracked(|view| {
-            let at = view.bucket_at(place.min(view.length() - 1));
-            UnixMillis(at.0 + view.bucket_ms() as i64 / 2)
-        });
-        self.cursor.set(Some(at));
-    }
-}
-
-/// The charts. Moving the pointer over any of them, or the arrow keys on the time line, reads all of them.
+/// The charts. Moving the pointer over any of them, or the arrow keys on the time line, reads all of them; dragging a mouse
+/// over them, or the arrow keys with Shift and then Enter, zooms in.
 #[component]
 pub fn Charts(
     /// What all charts share.
     context: ChartContext,
 ) -> impl IntoView {
-    let on_move = move |event: ev::PointerEvent| {
-        if let Some(share) = share_of(&event) {
-            let length = context.view.with_untracked(HistoryView::length);
-            context.read_at((share * length as f64) as usize);
+    let zoom_in = zoom(context);
+    let on_down = move |event: ev::PointerEvent| {
+        if is_drag(&event) && read(context, &event) {
+            context.marked.set(None);
+            context.mark();
+            hold(&event);
         }
     };
+    let on_move = move |event: ev::PointerEvent| {
+        if read(context, &event) && context.marked.with_untracked(Option::is_some) && is_drag(&event) {
+            context.mark();
+        }
+    };
+    let on_up = move |event: ev::PointerEvent| {
+        // A click marks one bucket and means none.
+        let any = context.marked.with_untracked(|marked| marked.is_some_and(|(from, to)| from != to));
+        if is_drag(&event) && any {
+            zoom_in.run(());
+        }
+        context.marked.set(None);
+    };
     view! {
-        <div class="charts" data-testid="charts" on:pointermove=on_move on:pointerleave=move |_| context.cursor.set(None)>
-            <EventLane context/>
-            <TimeLine context/>
+        <div
+            class="charts"
+            data-testid="charts"
+            on:pointerdown=on_down
+            on:pointermove=on_move
+            on:pointerup=on_up
+            on:pointercancel=move |_| context.marked.set(None)
+            on:pointerleave=move |_| context.cursor.set(None)
+        >
+            <TimeLine context zoom_in/>
+            <Lanes context/>
             <StateChart context/>
-            {QUANTITIES.into_iter().map(|quantity| view! { <LineChart quantity context/> }).collect_view()}
+            {QUANTITIES.into_iter().map(|quantity| view! { <Chart quantity context/> }).collect_view()}
         </div>
     }
+}
+
+/// Goes to the stretch that is marked.
+fn zoom(context: ChartContext) -> Callback<()> {
+    #[cfg(feature = "hydrate")]
+    {
+        use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+        let navigate = use_navigate();
+        Callback::new(move |()| {
+            if let Some(address) = context.zoomed() {
+                navigate(&address, NavigateOptions { scroll: false, ..NavigateOptions::default() });
+            }
+        })
+    }
+    #[cfg(not(feature = "hydrate"))]
+    Callback::new(move |()| drop(context.zoomed()))
+}
+
+/// Does this pointer zoom? A finger only reads: dragging it also scrolls.
+fn is_drag(event: &ev::PointerEvent) -> bool {
+    event.pointer_type() != "touch" && event.button() <= 0
+}
+
+/// Reads the charts where the pointer is; false when it is over none.
+fn read(context: ChartContext, event: &ev::PointerEvent) -> bool {
+    let Some(share) = share_of(event) else { return false };
+    let length = context.view.with_untracked(HistoryView::length);
+    context.read_at((share * length as f64) as usize);
+    true
 }
 
 /// How far to the right of a plot the pointer is, from 0 to 1; `None` when it is over none.
 #[cfg(feature = "hydrate")]
 fn share_of(event: &ev::PointerEvent) -> Option<f64> {
-    use wasm_bindgen::JsCast;
-
-    // Nothing inside a plot takes the pointer, so the target is the plot itself.
-    let target: web_sys::Element = event.target()?.dyn_into().ok()?;
+    let target = target(event)?;
     let width = f64::from(target.client_width());
     (target.class_list().contains("plot") && width > 0.0).then(|| (f64::from(event.offset_x()) / width).clamp(0.0, 1.0))
 }
@@ -117,9 +105,27 @@ fn share_of(_event: &ev::PointerEvent) -> Option<f64> {
     None
 }
 
+/// Nothing inside a plot takes the pointer, so the target is the plot itself.
+#[cfg(feature = "hydrate")]
+fn target(event: &ev::PointerEvent) -> Option<web_sys::Element> {
+    use wasm_bindgen::JsCast;
+
+    event.target()?.dyn_into().ok()
+}
+
+/// The plot keeps the pointer, so that a drag may end outside of it.
+fn hold(event: &ev::PointerEvent) {
+    #[cfg(feature = "hydrate")]
+    if let Some(target) = target(event) {
+        let _ = target.set_pointer_capture(event.pointer_id());
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = event;
+}
+
 /// The time axis. A slider: its value is the point in time that all charts are read at.
 #[component]
-fn TimeLine(context: ChartContext) -> impl IntoView {
+fn TimeLine(context: ChartContext, zoom_in: Callback<()>) -> impl IntoView {
     let view = context.view;
     let last = move || view.with(HistoryView::length) - 1;
     let on_key = move |event: ev::KeyboardEvent| {
@@ -132,26 +138,45 @@ fn TimeLine(context: ChartContext) -> impl IntoView {
             "Home" => 0,
             "End" => last,
             "Escape" => {
+                context.marked.set(None);
                 context.cursor.set(None);
+                return;
+            }
+            "Enter" => {
+                zoom_in.run(());
+                context.marked.set(None);
                 return;
             }
             _ => return,
         };
         event.prevent_default();
+        if event.shift_key() {
+            // From where it was, the newest included.
+            context.read_at(place);
+            context.mark();
+        } else {
+            context.marked.set(None);
+        }
         context.read_at(next);
+        if event.shift_key() {
+            context.mark();
+        }
     };
     let labels = Memo::new(move |_| view.with(scale::time_labels));
     let at = move || view.with(|view| scale::moment(view.bucket_at(context.place())));
     let text = move || [&at(), " UTC. ", &sentence(&context)].concat();
     view! {
         <div class="time-line">
-            <p class="time-at number" data-testid="cursor">{move || [&at(), " UTC"].concat()}</p>
+            <p class="time-at number"><span data-testid="cursor">{move || [&at(), " UTC"].concat()}</span>
+                <span class="unit time-help" id="time-help">"Drag to zoom in. With the keyboard: arrows read, with Shift they mark, Enter zooms in."</span>
+            </p>
             <div
                 class="time-slider"
                 role="slider"
                 tabindex="0"
                 data-testid="time-line"
                 aria-label="Point in time"
+                aria-describedby="time-help"
                 aria-valuemin="0"
                 aria-valuemax=move || last().to_string()
                 aria-valuenow=move || context.place().to_string()
@@ -163,7 +188,7 @@ fn TimeLine(context: ChartContext) -> impl IntoView {
                         <line class="axis-tick" x1=label.x.clone() x2=label.x.clone() y1="0" y2="5"></line>
                         <text class="axis-label number" x=label.x y="17">{label.text}</text>
                     }).collect_view()}
-                    <super::line_chart::CursorLine context/>
+                    <CursorLine context/>
                 </svg>
             </div>
         </div>
@@ -172,22 +197,18 @@ fn TimeLine(context: ChartContext) -> impl IntoView {
 
 /// All charts at the point in time, as a screen reader says them.
 fn sentence(context: &ChartContext) -> String {
-    let names = context.view.with(|v| v.series.iter().map(|s| (s.connection_id, s.name.clone())).collect::<Vec<_>>());
     let mut text = String::new();
-    for (id, name) in names {
+    for (id, name) in context.shown.get() {
         text.push_str(&name);
         match context.bucket_of(id).filter(|bucket| bucket.covered_ms > 0) {
             None => text.push_str(" no data"),
             Some(bucket) => {
                 text.push(' ');
-                text.push_str(bucket.worst().map_or("", crate::model::history::Phase::label));
+                text.push_str(bucket.worst().map_or("", Phase::label));
                 for quantity in QUANTITIES {
-                    let value = (quantity.measures[0].of)(&bucket);
-                    if value.is_some() {
-                        text.push_str(
-                            &[", ", &super::line_chart::value_text(value, quantity.decimals), " ", quantity.unit]
-                                .concat(),
-                        );
+                    let percentile = context.selection.percentile;
+                    if (quantity.of)(&bucket, percentile).is_some() {
+                        text.push_str(&[", ", &quantity.text(Some(&bucket), percentile), " ", quantity.unit].concat());
                     }
                 }
             }
@@ -197,28 +218,60 @@ fn sentence(context: &ChartContext) -> String {
     text
 }
 
-/// A mark for each event, which leads to its entry in the timeline.
+/// Marks on the time axis: of gaps, which lead to the ledger, and of events, which lead to the timeline. What is at the same
+/// place is one mark that says how many.
 #[component]
-fn EventLane(context: ChartContext) -> impl IntoView {
-    let marks = Memo::new(move |_| context.view.with(scale::marks));
-    let slot = |mark: Option<scale::Mark>| match mark {
+fn Lanes(context: ChartContext) -> impl IntoView {
+    let view = context.view;
+    let newest = move |what: &str, drawn: u64, total: u64| {
+        (total > drawn).then(|| {
+            ["The newest ", &drawn.to_string(), " of ", &total.to_string(), " ", what, " are drawn. "].concat()
+        })
+    };
+    let left_out = move || {
+        view.with(|view| {
+            let gaps = newest("gaps", view.gap_spans().map(|gap| gap.count).sum(), view.gaps_total);
+            let text = gaps.unwrap_or_default()
+                + &newest("events", view.event_spans().map(|event| event.count).sum(), view.events_total)
+                    .unwrap_or_default();
+            (!text.is_empty()).then(|| view! { <p class="lane-note unit number" data-testid="left-out">{text}</p> })
+        })
+    };
+    let lanes = PARTS.map(|(parts, class)| {
+        view! {
+            <div class=class>
+                <Lane label="Gaps on the time axis" test_id="gap-mark" marks=Memo::new(move |_| view.with(|view| bands::gap_marks(view, parts)))/>
+                <Lane label="Events on the time axis" test_id="mark" marks=Memo::new(move |_| view.with(|view| bands::event_marks(view, parts)))/>
+            </div>
+        }
+    });
+    view! {
+        <div class="lanes">
+            {lanes}
+            {left_out}
+        </div>
+    }
+}
+
+#[component]
+fn Lane(label: &'static str, test_id: &'static str, marks: Memo<Vec<Option<Mark>>>) -> impl IntoView {
+    let slot = move |mark: Option<Mark>| match mark {
         None => view! { <span></span> }.into_any(),
         Some(mark) => view! {
             <a
-                class="mark"
+                class="mark number"
                 href=["#", &mark.anchor].concat()
                 // The browser's own: the router would scroll and leave the focus behind.
                 rel="external"
                 title=mark.text.clone()
                 aria-label=mark.text
-                data-many=(mark.count > 1).then_some("")
-                data-testid="mark"
-            ></a>
+                data-testid=test_id
+            >{(mark.count > 1).then_some(mark.count)}</a>
         }
         .into_any(),
     };
     view! {
-        <nav class="event-lane" aria-label="Events on the time axis">
+        <nav class="lane" aria-label=label data-kind=test_id>
             {move || marks.get().into_iter().map(slot).collect_view()}
         </nav>
     }

@@ -1,17 +1,13 @@
-//! Every outage of the range: what was missed, why, and who has seen it.
+//! Every outage of the range: what was missed, why, and who has seen it. A card each, as beside the charts and on a phone
+//! there is no room for a table.
 
+use super::{bands, context::ChartContext, scale};
 use crate::{
     api::history::AcknowledgeGap,
-    components::{
-        format::{self, identity},
-        history::scale,
-    },
+    components::format::{self, identity},
     model::{
         connection::ConnectionId,
-        history::{
-            gap::{Acknowledgement, Gap, NOTE_LENGTH_MAX},
-            view::HistoryView,
-        },
+        history::gap::{Acknowledgement, Gap, NOTE_LENGTH_MAX},
         time::{UnixMillis, format_seconds},
     },
 };
@@ -20,14 +16,15 @@ use leptos::{form::ActionForm, prelude::*};
 /// The ledger.
 #[component]
 pub fn GapLedger(
-    /// What is shown.
-    view: Signal<HistoryView>,
+    /// What the charts share.
+    context: ChartContext,
     /// Acknowledges a gap.
     acknowledge: ServerAction<AcknowledgeGap>,
 ) -> impl IntoView {
+    let view = context.view;
     let total = move || view.with(|view| view.gaps_total);
     let gaps = Memo::new(move |_| view.with(|view| view.gaps.clone()));
-    let more = move || total() > gaps.with(|gaps| gaps.len() as u64);
+    let left_out = move || newest_of(gaps.with(Vec::len), total());
     let refused = move || acknowledge.value().get().and_then(Result::err).map(|error| error.to_string());
     view! {
         <section class="ledger" aria-labelledby="ledger-title" data-testid="gaps">
@@ -37,51 +34,55 @@ pub fn GapLedger(
                 when=move || total() != 0
                 fallback=|| view! { <p class="table-empty">"No gaps in this range."</p> }
             >
-                <div class="table-scroll" tabindex="0" role="group" aria-label="Gaps, newest first">
-                    <table class="values gaps">
-                        <thead><tr>
-                            <th scope="col">"Gap"</th><th scope="col">"From (UTC)"</th><th scope="col">"To"</th><th scope="col">"Duration"</th>
-                            <th scope="col">"Cause"</th><th scope="col">"Missed ticks"</th><th scope="col">"Attempts"</th><th scope="col">"Symbols"</th>
-                            <th scope="col">"Acknowledged by"</th>
-                        </tr></thead>
-                        <tbody>
-                            <For each=move || gaps.get() key=row_key children=move |gap| view! { <Row first=gap gaps view acknowledge/> }/>
-                        </tbody>
-                    </table>
-                </div>
-                <Show when=more>
-                    <p class="unit">"Only the newest are listed here; the export has all of them."</p>
-                </Show>
+                <ol class="gaps">
+                    <For each=move || gaps.get() key=key children=move |gap| view! { <Card first=gap gaps context acknowledge/> }/>
+                </ol>
+                <p class="unit number">{left_out}</p>
             </Show>
         </section>
     }
 }
 
-/// What a row is of: the gap itself, whatever becomes of it. A row that were made anew with every attempt would take along
+/// That not all of a list is shown; nothing where all is.
+#[must_use]
+pub fn newest_of(listed: usize, total: u64) -> Option<String> {
+    (total > listed as u64).then(|| {
+        [
+            "The newest ",
+            &format::count(listed as u64),
+            " of ",
+            &format::count(total),
+            " are listed; the export has all of them.",
+        ]
+        .concat()
+    })
+}
+
+/// What a card is of: the gap itself, whatever becomes of it. A card that were made anew with every attempt would take along
 /// the note that somebody is writing in it.
-fn row_key(gap: &Gap) -> (ConnectionId, u32) {
+fn key(gap: &Gap) -> (ConnectionId, u32) {
     (gap.connection_id, gap.number)
 }
 
 /// A gap. What is known of it changes while it lasts; its symbols and the note being written stay as they are.
 #[component]
-fn Row(
+fn Card(
     first: Gap,
     gaps: Memo<Vec<Gap>>,
-    view: Signal<HistoryView>,
+    context: ChartContext,
     acknowledge: ServerAction<AcknowledgeGap>,
 ) -> impl IntoView {
-    let (key, id, name) = (row_key(&first), first.id, first.name());
-    let row_id = ["gap-", &id.to_string()].concat();
+    let (key_of_first, id, name) = (key(&first), first.id, first.name());
+    let card_id = bands::anchor(&first);
     let test_id = ["gap-", name.trim_start_matches('#')].concat();
     let whose = first.connection().map(identity);
     let gap = Memo::new(move |before: Option<&Gap>| {
-        let newest = gaps.with(|gaps| gaps.iter().find(|gap| row_key(gap) == key).cloned());
+        let newest = gaps.with(|gaps| gaps.iter().find(|gap| key(gap) == key_of_first).cloned());
         newest.or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
     });
     let symbols = Memo::new(move |_| gap.with(|gap| (gap.symbols_count, gap.symbols.clone())));
     let said = Memo::new(move |_| gap.with(|gap| gap.acknowledged.clone()));
-    keep_focus(row_id.clone(), id, said, acknowledge);
+    keep_focus(card_id.clone(), id, said, acknowledge);
     let seen = move || {
         match said.get() {
         Some(said) => view! {
@@ -93,16 +94,21 @@ fn Row(
     };
     view! {
         // Takes the focus when the form that had it goes.
-        <tr id=row_id tabindex="-1" data-identity=whose data-testid=test_id>
-            {move || cells(gap.get(), view)}
-            <td>{move || symbols.with(|(count, named)| symbol_list(*count, named))}</td>
-            <td class="gap-seen">{seen}</td>
-        </tr>
+        <li class="gap" id=card_id tabindex="-1" data-identity=whose data-testid=test_id>
+            {move || facts(gap.get(), context)}
+            {move || symbols.with(|(count, named)| symbol_list(*count, named))}
+            <div class="gap-seen">{seen}</div>
+        </li>
     }
 }
 
-/// Once a gap is acknowledged from its own row, the focus stays at that row: the form that had it is gone.
-fn keep_focus(row_id: String, id: i64, said: Memo<Option<Acknowledgement>>, acknowledge: ServerAction<AcknowledgeGap>) {
+/// Once a gap is acknowledged from its own card, the focus stays at that card: the form that had it is gone.
+fn keep_focus(
+    card_id: String,
+    id: i64,
+    said: Memo<Option<Acknowledgement>>,
+    acknowledge: ServerAction<AcknowledgeGap>,
+) {
     #[cfg(feature = "hydrate")]
     {
         use wasm_bindgen::JsCast;
@@ -118,32 +124,35 @@ fn keep_focus(row_id: String, id: i64, said: Memo<Option<Acknowledgement>>, ackn
                 return;
             }
             asked.set_value(false);
-            let row = document().get_element_by_id(&row_id).and_then(|row| row.dyn_into::<web_sys::HtmlElement>().ok());
+            let card =
+                document().get_element_by_id(&card_id).and_then(|card| card.dyn_into::<web_sys::HtmlElement>().ok());
             // Somebody who has gone on elsewhere stays there.
             let is_lost = document().active_element().is_none_or(|at| at.tag_name().eq_ignore_ascii_case("body"));
-            if let Some(row) = row.filter(|row| is_lost || row.contains(document().active_element().as_deref())) {
-                let _ = row.focus();
+            if let Some(card) = card.filter(|card| is_lost || card.contains(document().active_element().as_deref())) {
+                let _ = card.focus();
             }
         });
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = (row_id, id, said, acknowledge);
+    let _ = (card_id, id, said, acknowledge);
 }
 
-/// How many symbols, and behind that their names.
+/// How many symbols, and behind that their names. Nothing of a gap that concerns none in particular.
 fn symbol_list(count: u32, named: &[String]) -> impl IntoView + use<> {
     let more = (count as usize).saturating_sub(named.len());
     let names =
         named.join(" ") + &if more > 0 { [" and ", &more.to_string(), " more"].concat() } else { String::new() };
-    view! { <details><summary class="number">{count}</summary><span class="gap-symbols">{names}</span></details> }
+    (count > 0).then(|| view! {
+        <details class="gap-symbols"><summary class="number">{count} " symbols"</summary><span>{names}</span></details>
+    })
 }
 
 /// What may change while a gap lasts.
-fn cells(gap: Gap, view: Signal<HistoryView>) -> impl IntoView {
-    let now = move || view.with(|view| view.at);
+fn facts(gap: Gap, context: ChartContext) -> impl IntoView {
+    let started_at = gap.started_at;
     // A gap that has ended needs no clock.
     let (lasting, ended) = (gap.clone(), gap.ended_at.is_some());
-    let at = move || if ended { UnixMillis(0) } else { now() };
+    let at = move || if ended { UnixMillis(0) } else { context.view.with(|view| view.at) };
     let basis = match gap.unpublished_ticks {
         Some(_) => "not published, counted exactly".to_owned(),
         None => basis_text(&gap),
@@ -159,14 +168,25 @@ fn cells(gap: Gap, view: Signal<HistoryView>) -> impl IntoView {
     let before = causes_text(&gap);
     let duration = move || duration_text(lasting.duration_ms(at()));
     let code = gap.close_code.map(|code| [" (code ", &code.to_string(), ")"].concat());
+    let attempts = match gap.attempts {
+        0 => None,
+        1 => Some("1 attempt to connect".to_owned()),
+        many => Some([&format::count(many.into()), " attempts to connect"].concat()),
+    };
     view! {
-        <th scope="row" class="number"><span class="legend-mark" aria-hidden="true"></span>{gap.name()}</th>
-        <td class="number">{scale::moment(gap.started_at)}</td>
-        <td class="number">{gap.ended_at.map_or_else(|| "ongoing".to_owned(), scale::moment)}</td>
-        <td class="number">{duration}</td>
-        <td class="gap-cause"><b>{gap.cause.label()} {code}</b> " " <span class="gap-words">{gap.words} {before}</span></td>
-        <td class="number">{missed} <span class="unit gap-basis">{basis}</span></td>
-        <td class="number">{gap.attempts}</td>
+        <h3 class="gap-head">
+            <span class="legend-mark" aria-hidden="true"></span>
+            <span class="number">{gap.name()}</span> " "
+            <b>{gap.cause.label()} {code}</b>
+            <span class="gap-length number">{duration}</span>
+        </h3>
+        <p class="gap-when number">
+            <button type="button" class="event-at number" title="Show in the charts" on:click=move |_| context.show(started_at)>{scale::moment(started_at)}</button>
+            " – " <span data-testid="gap-end">{gap.ended_at.map_or_else(|| "ongoing".to_owned(), scale::moment)}</span> <span class="unit">" UTC"</span>
+        </p>
+        <p class="gap-words">{gap.words} {before}</p>
+        <p class="number"><b data-testid="gap-missed">{missed}</b> " ticks missed " <span class="unit">{basis}</span></p>
+        {attempts.map(|text| view! { <p class="unit number">{text}</p> })}
     }
 }
 
@@ -205,11 +225,18 @@ mod tests {
     use crate::model::history::gap::GapCause;
 
     #[test]
-    fn a_row_stays_the_same_while_its_gap_changes() {
+    fn a_card_stays_the_same_while_its_gap_changes() {
         let gap = Gap::blank(2, 3, UnixMillis(0));
         let (ended_at, cause) = (Some(UnixMillis(9)), GapCause::KeyRefused);
         let later = Gap { id: 7, attempts: 4, cause, ended_at, symbols_count: 9, ..gap.clone() };
-        assert_eq!(row_key(&gap), row_key(&later), "a note being written would be lost");
-        assert_ne!(row_key(&gap), row_key(&Gap { number: 4, ..gap.clone() }));
+        assert_eq!(key(&gap), key(&later), "a note being written would be lost");
+        assert_ne!(key(&gap), key(&Gap { number: 4, ..gap.clone() }));
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_says_of_how_many() {
+        assert_eq!(newest_of(200, 200), None);
+        let text = "The newest 200 of 1,273 are listed; the export has all of them.";
+        assert_eq!(newest_of(200, 1_273).as_deref(), Some(text));
     }
 }

@@ -1,12 +1,13 @@
-//! Which time, which connection; and the same as a file. Links and a plain form, so that it works without JavaScript and
+//! Which time, which connections; and the same as a file. Links and a plain form, so that it works without JavaScript and
 //! every choice has an address.
 
 use crate::{
     components::format::{self, identity},
     model::{
-        connection::ConnectionId,
+        connection::{ConnectionId, ConnectionSet},
         history::{
             selection::{RANGES, Range, Selection},
+            series::Percentile,
             view::HistoryView,
         },
         time::UnixMillis,
@@ -39,53 +40,109 @@ pub fn RangeBar(
     view! {
         <div class="range-bar">
             <nav class="choices" aria-label="Range">{ranges.collect_view()}</nav>
+            <Neighbours selection view/>
             <Absolute selection view/>
             <Connections selection view/>
+            <Jumps view/>
             <Export selection view/>
         </div>
     }
 }
 
-/// From one moment to another, in UTC.
+/// The ranges before and after this one, and a longer one around it.
+#[component]
+fn Neighbours(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
+    let now = move || view.with(|view| view.at);
+    let link = move |range: Option<Range>, text: &'static str, test_id: &'static str| {
+        match range {
+        Some(range) => {
+            view! { <a class="choice" href=href(&Selection { range, ..selection }) data-noscroll="" data-testid=test_id>{text}</a> }.into_any()
+        }
+        // Stays where it is, so that the others do too.
+        None => view! { <span class="choice" aria-hidden="true" data-testid=test_id>{text}</span> }.into_any(),
+    }
+    };
+    view! {
+        <nav class="choices neighbours" aria-label="Neighbouring ranges">
+            {move || link(Some(selection.range.earlier(now())), "‹ Earlier", "earlier")}
+            {move || link(selection.range.later(now()), "Later ›", "later")}
+            {move || link(selection.range.wider(now()), "Zoom out", "wider")}
+        </nav>
+    }
+}
+
+/// Where gaps and events stand below the charts, the way there.
+#[component]
+fn Jumps(view: Signal<HistoryView>) -> impl IntoView {
+    let count = move |of: fn(&HistoryView) -> u64| format::count(view.with(of));
+    // The browser's own: the router would scroll and leave the focus behind.
+    view! {
+        <nav class="choices jumps number" aria-label="On this page">
+            <a class="choice" href="#ledger-title" rel="external">{move || count(|view| view.gaps_total)} " gaps"</a>
+            <a class="choice" href="#timeline-title" rel="external">{move || count(|view| view.events_total)} " events"</a>
+        </nav>
+    }
+}
+
+/// From one moment to another, in UTC. Fields of text: a browser's own would ask for twelve hours in some languages, and in
+/// the machine's zone.
 #[component]
 fn Absolute(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
-    let field = move |at: fn(&HistoryView) -> UnixMillis| {
-        let text = view.with_untracked(|view| at(view).to_string());
-        text.get(..16).unwrap_or_default().to_owned()
+    let field = move |name: &'static str, label: &'static str, at: fn(&HistoryView) -> UnixMillis| {
+        view! {
+            <input
+                type="text"
+                name=name
+                size="16"
+                required
+                autocomplete="off"
+                pattern=r"\s*\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?\s*"
+                title="Date and time of 24 hours in UTC, as in 2026-01-21 14:30"
+                aria-label=label
+                value=minute(view.with_untracked(at))
+            />
+        }
     };
     let hidden = |name: &'static str, value: Option<String>| {
         value.map(|value| view! { <input type="hidden" name=name value=value/> })
     };
+    let Selection { connections, percentile, kind, .. } = selection;
     view! {
         <form class="absolute" method="get" action=PATH aria-label="Range from and to, in UTC">
-            <input type="datetime-local" name="from" aria-label="From (UTC)" value=field(|view| view.from) required/>
+            {field("from", "From (UTC)", |view| view.from)}
             <span aria-hidden="true">"–"</span>
-            <input type="datetime-local" name="to" aria-label="To (UTC)" value=field(|view| view.to) required/>
+            {field("to", "To (UTC)", |view| view.to)}
             <span class="unit" aria-hidden="true">"UTC"</span>
-            {hidden("connection", selection.connection_id.map(|id| id.to_string()))}
-            {hidden("kind", selection.kind.map(|kind| kind.name().to_owned()))}
+            {hidden("connection", (!connections.is_empty()).then(|| connections.to_list()))}
+            {hidden("latency", (percentile != Percentile::default()).then(|| percentile.name().to_owned()))}
+            {hidden("kind", kind.map(|kind| kind.name().to_owned()))}
             <button type="submit" class="button" data-testid="absolute">"Show"</button>
         </form>
     }
 }
 
-/// All connections or one.
+/// `2026-01-21 12:34`, as the fields have it.
+fn minute(at: UnixMillis) -> String {
+    at.to_string().get(..16).unwrap_or_default().replace('T', " ")
+}
+
+/// All connections, or as many as are chosen.
 #[component]
 fn Connections(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
-    let choice = move |id: Option<ConnectionId>, name: String| {
-        let current = (selection.connection_id == id).then_some("true");
+    let known = Memo::new(move |_| view.with(|view| view.connections.clone()));
+    let chosen = selection.connections;
+    let choice = move |id: Option<ConnectionId>, name: String, connections: ConnectionSet, is_chosen: bool| {
         let identity = id.map(identity);
         let test_id = id.map_or_else(|| "only-all".to_owned(), |id| ["only-", &id.to_string()].concat());
-        let there = href(&Selection { connection_id: id, ..selection });
-        view! { <a class="choice" href=there aria-current=current data-identity=identity data-testid=test_id>{name}</a> }
+        let there = href(&Selection { connections, ..selection });
+        view! { <a class="choice" href=there data-noscroll="" aria-current=is_chosen.then_some("true") data-identity=identity data-testid=test_id>{name}</a> }
     };
-    // With one selected, only that one is in the view: the way back to the others is "All".
-    let known =
-        move || view.with(|view| view.series.iter().map(|s| (s.connection_id, s.name.clone())).collect::<Vec<_>>());
     view! {
-        <nav class="choices" aria-label="Connection">
-            {choice(None, "All".to_owned())}
-            {move || known().into_iter().map(|(id, name)| choice(Some(id), [&id.to_string(), " ", &name].concat())).collect_view()}
+        <nav class="choices" aria-label="Connections, one or several">
+            {choice(None, "All".to_owned(), ConnectionSet::default(), chosen.is_empty())}
+            {move || known.get().into_iter().map(|(id, name)| {
+                choice(Some(id), [&id.to_string(), " ", &name].concat(), chosen.toggled(id), chosen.contains(id))
+            }).collect_view()}
         </nav>
     }
 }
@@ -95,6 +152,7 @@ fn Connections(selection: Selection, view: Signal<HistoryView>) -> impl IntoView
 fn Export(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
     let address = move |what: &str, format: &str| {
         let (from, to) = match selection.range {
+            Range::Fitting => ("-1h".to_owned(), None),
             Range::Last(seconds) => (["-", &seconds.to_string(), "s"].concat(), None),
             Range::Between(from, to) => (from.to_string(), Some(to.to_string())),
         };
@@ -102,8 +160,8 @@ fn Export(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
         if let Some(to) = to {
             address.push_str(&["&to=", &to].concat());
         }
-        if let Some(id) = selection.connection_id {
-            address.push_str(&["&connection=", &id.to_string()].concat());
+        if !selection.connections.is_empty() {
+            address.push_str(&["&connection=", &selection.connections.to_list()].concat());
         }
         address
     };

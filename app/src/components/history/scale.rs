@@ -1,20 +1,11 @@
-//! From buckets to lines: where things are on a chart.
+//! From buckets to lines and columns: where values are on a chart.
 //!
 //! A plot is a drawing of [`BUCKET_WIDTH`] units a bucket and [`HEIGHT`] units high that is stretched to the space it has.
 //! What must not be stretched (texts, the point in time) is placed in percent.
 
 use crate::{
     components::format,
-    model::{
-        connection::ConnectionId,
-        history::{
-            Phase,
-            gap::BUS,
-            series::{Bucket, Series},
-            view::HistoryView,
-        },
-        time::UnixMillis,
-    },
+    model::{history::view::HistoryView, time::UnixMillis},
 };
 use std::fmt::Write;
 
@@ -24,8 +15,8 @@ pub const BUCKET_WIDTH: usize = 10;
 pub const HEIGHT: u32 = 1_000;
 /// Room above the highest value, for its line's width.
 const HEADROOM: f64 = 0.96;
-/// The parts of the axis that may have a mark; the style sheet has as many columns.
-pub const MARKS: usize = 40;
+/// The lowest column: one error beside a thousand is seen.
+const COLUMN_MIN: u32 = 30;
 
 /// The coordinate system of a plot with so many buckets.
 #[must_use]
@@ -49,7 +40,7 @@ pub fn nice_max(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// How many buckets in a row may be missing without a hole: samples come every few seconds at the slowest.
-fn hole_max(bucket_seconds: u32) -> usize {
+pub(super) fn hole_max(bucket_seconds: u32) -> usize {
     5 / bucket_seconds.max(1) as usize
 }
 
@@ -73,102 +64,39 @@ pub fn line(values: impl Iterator<Item = Option<f64>>, max: f64, bucket_seconds:
     text
 }
 
-/// The columns of a state band that show one phase. Well is a low strip; trouble stands out by its height as well as by its
-/// colour, the higher the more of the time it took.
+/// Counts as columns that stand on each other, a path for each series: none seen has no column.
 #[must_use]
-pub fn band(buckets: &[Bucket], phase: Phase, bucket_seconds: u32) -> String {
-    const STRIP: u32 = HEIGHT * 3 / 10;
-    let hole_max = hole_max(bucket_seconds);
-    let mut text = String::new();
-    for (place, bucket) in buckets.iter().enumerate().filter(|(_, bucket)| bucket.worst() == Some(phase)) {
-        // Up to the next bucket that was seen, when that is near.
-        let holes = buckets.iter().skip(place + 1).take(hole_max + 1).position(|next| next.covered_ms > 0);
-        let wide = (holes.unwrap_or(0) + 1) * BUCKET_WIDTH + 1;
-        let height = match phase {
-            Phase::Disabled => STRIP / 3,
-            _ => STRIP + (bucket.trouble() * f64::from(HEIGHT - STRIP)).round() as u32,
-        };
-        // A little wider than a bucket, or hairlines would show between two of them.
-        let (x, y) = (place * BUCKET_WIDTH, HEIGHT - height);
-        let _ = write!(text, "M{x} {y}h{wide}v{height}h-{wide}z");
-    }
-    text
-}
-
-/// The gaps. Of the only connection they are bands over the whole height; of several they are strips at the top, a row and
-/// a path for each connection that has any, or nobody could tell whose a gap is. Those of the bus concern all connections:
-/// bands over the whole height, always.
-#[must_use]
-pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
-    /// Four pixels of a plot on a desk: a strip of three, and one between two of them.
-    const ROW: u32 = 36;
-    let width = (view.length() * BUCKET_WIDTH) as f64;
-    let count = view.series.len() as u32;
-    // However many there are, most of the plot is for the lines.
-    let row = ROW.min(HEIGHT / 4 / count.max(1));
-    let path = |id: ConnectionId, (y, high): (u32, u32)| {
-        let mut text = String::new();
-        for gap in view.gaps.iter().filter(|gap| gap.connection_id == id) {
-            let (from, to) = (view.position(gap.started_at), view.position(gap.ended_at.unwrap_or(view.to)));
-            let x = (from * width).floor() as u32;
-            let wide = ((to - from) * width).ceil().max(2.0) as u32;
-            let _ = write!(text, "M{x} {y}h{wide}v{high}h-{wide}z");
+pub fn columns(series: &[Vec<Option<f64>>], max: f64) -> Vec<String> {
+    let mut paths = vec![String::new(); series.len()];
+    for place in 0..series.iter().map(Vec::len).max().unwrap_or(0) {
+        let mut y = HEIGHT;
+        for (values, path) in series.iter().zip(&mut paths) {
+            let Some(value) = values.get(place).copied().flatten().filter(|value| *value > 0.0) else { continue };
+            let share = (value / max).clamp(0.0, 1.0) * HEADROOM;
+            let high = ((share * f64::from(HEIGHT)).round() as u32).max(COLUMN_MIN).min(y);
+            y -= high;
+            let (x, wide) = (place * BUCKET_WIDTH + 1, BUCKET_WIDTH - 2);
+            let _ = write!(path, "M{x} {y}h{wide}v{high}h-{wide}z");
         }
-        text
-    };
-    let of_connection = |(place, series): (u32, &Series)| {
-        let band = if count == 1 { (0, HEIGHT) } else { (place * row, row * 3 / 4) };
-        ((count > 1).then_some(series.connection_id), path(series.connection_id, band))
-    };
-    let mut paths = vec![(None, path(BUS, (0, HEIGHT)))];
-    paths.extend((0..).zip(&view.series).map(of_connection));
-    paths.retain(|(_, text)| !text.is_empty());
+    }
     paths
 }
 
-/// The events, as lines over the whole height.
+/// The ground under columns, where anybody looked: zero is not missing.
 #[must_use]
-pub fn event_lines(view: &HistoryView) -> String {
-    let width = (view.length() * BUCKET_WIDTH) as f64;
-    let mut places: Vec<_> = view.events.iter().map(|event| (view.position(event.at) * width).round() as u32).collect();
-    places.dedup();
+pub fn ground(series: &[Vec<Option<f64>>], bucket_seconds: u32) -> String {
+    const Y: u32 = HEIGHT - 4;
+    let hole_max = hole_max(bucket_seconds);
+    let is_seen = |place: &usize| series.iter().any(|values| values.get(*place).is_some_and(Option::is_some));
     let mut text = String::new();
-    for place in places {
-        let _ = write!(text, "M{place} 0v{HEIGHT}");
+    let mut last = None;
+    for place in (0..series.iter().map(Vec::len).max().unwrap_or(0)).filter(is_seen) {
+        let end = (place + 1) * BUCKET_WIDTH;
+        let continues = last.is_some_and(|last: usize| place - last - 1 <= hole_max);
+        let _ = if continues { write!(text, "H{end}") } else { write!(text, "M{} {Y}H{end}", place * BUCKET_WIDTH) };
+        last = Some(place);
     }
     text
-}
-
-/// One or more events that are at the same place of the axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The newest one's name in the address.
-    pub anchor: String,
-    /// What the newest one says, and how many there are.
-    pub text: String,
-    /// How many events.
-    pub count: usize,
-}
-
-/// The axis in [`MARKS`] parts, each with the mark of the events in it.
-#[must_use]
-pub fn marks(view: &HistoryView) -> Vec<Option<Mark>> {
-    let mut marks: Vec<Option<Mark>> = vec![None; MARKS];
-    // Newest first: the first one of a place is the one that is named.
-    for event in &view.events {
-        let place = ((view.position(event.at) * MARKS as f64) as usize).min(MARKS - 1);
-        match &mut marks[place] {
-            Some(mark) => mark.count += 1,
-            slot => {
-                let text = [&event.at.clock(), " UTC: ", &event.text].concat();
-                *slot = Some(Mark { anchor: event.anchor(), text, count: 1 });
-            }
-        }
-    }
-    for mark in marks.iter_mut().flatten().filter(|mark| mark.count > 1) {
-        mark.text = [&mark.count.to_string(), " events, the last at ", &mark.text].concat();
-    }
-    marks
 }
 
 /// A share of the width, as SVG takes it.
@@ -228,14 +156,6 @@ pub fn moment(at: UnixMillis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::history::{EventKind, HistoryEvent, gap::Gap};
-
-    fn view() -> HistoryView {
-        let (from, to) = (UnixMillis(1_768_996_800_000), UnixMillis(1_768_996_900_000));
-        let buckets = vec![Bucket::default(); 10];
-        let series = vec![Series { connection_id: 1, name: "primary".into(), buckets }];
-        HistoryView { at: to, from, to, bucket_seconds: 10, series, ..HistoryView::default() }
-    }
 
     #[test]
     fn zero_is_at_the_bottom_and_missing_ends_the_line() {
@@ -255,56 +175,26 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_higher_than_well_being() {
-        let well = Bucket { covered_ms: 10_000, phase_ms: [0, 10_000, 0, 0, 0, 0], ..Bucket::default() };
-        let half = Bucket { covered_ms: 10_000, phase_ms: [0, 5_000, 0, 5_000, 0, 0], ..Bucket::default() };
-        let buckets = [well, half, Bucket::default()];
-        assert_eq!(band(&buckets, Phase::Connected, 10), "M0 700h11v300h-11z");
-        assert_eq!(band(&buckets, Phase::Busy, 10), "M10 350h11v650h-11z");
-        assert_eq!(band(&buckets, Phase::Failed, 10), "", "what nobody saw is not drawn");
-        assert_eq!(band(&[well, Bucket::default(), half], Phase::Connected, 2), "M0 700h21v300h-21z", "no hole");
-    }
-
-    #[test]
-    fn gaps_and_events_are_where_they_were() {
-        let mut view = view();
-        let at = |seconds: i64| UnixMillis(view.from.0 + seconds * 1000);
-        let ended = Gap { ended_at: Some(at(50)), ..Gap::blank(1, 1, at(20)) };
-        let events = [(99, "c"), (50, "b"), (50, "a")].map(|(second, text)| HistoryEvent {
-            id: second,
-            at: at(second),
-            connection_id: None,
-            kind: EventKind::Server,
-            state: None,
-            text: text.into(),
-        });
-        view.gaps = vec![Gap::blank(1, 2, at(90)), ended];
-        view.events = events.to_vec();
-        assert_eq!(gap_bands(&view), [(None, "M90 0h10v1000h-10zM20 0h30v1000h-30z".to_owned())]);
-        view.series.extend([2, 3].map(|id| Series { connection_id: id, ..view.series[0].clone() }));
-        view.gaps[1].connection_id = 3;
-        let strips = [(Some(1), "M90 0h10v27h-10z"), (Some(3), "M20 72h30v27h-30z")];
-        assert_eq!(gap_bands(&view), strips.map(|(id, d)| (id, d.to_owned())), "each in the row of its connection");
-        view.gaps[1].connection_id = BUS;
-        let bands = [(None, "M20 0h30v1000h-30z"), (Some(1), "M90 0h10v27h-10z")];
-        assert_eq!(gap_bands(&view), bands.map(|(id, d)| (id, d.to_owned())), "the bus's concern all");
-        assert_eq!(event_lines(&view), "M99 0v1000M50 0v1000");
-        let marks = marks(&view);
-        assert_eq!(marks.iter().flatten().count(), 2);
-        let mark = marks[20].as_ref().expect("a mark in the middle");
-        assert_eq!((mark.anchor.as_str(), mark.text.as_str()), ("event-50", "2 events, the last at 12:00:50 UTC: b"));
+    fn counts_of_several_connections_stand_on_each_other() {
+        let one = vec![Some(0.0), Some(5.0), None];
+        let two = vec![Some(1.0), Some(5.0), None];
+        assert_eq!(columns(&[one.clone(), two], 10.0), ["M11 520h8v480h-8z", "M1 904h8v96h-8zM11 40h8v480h-8z"]);
+        assert_eq!(columns(&[vec![Some(1.0)]], 1_000.0), ["M1 970h8v30h-8z"], "one in a thousand is seen");
+        assert_eq!(ground(&[one], 10), "M0 996H10H20", "zero is drawn, missing is not");
+        assert_eq!(ground(&[vec![None]], 10), "");
     }
 
     #[test]
     fn labels_are_round_times() {
-        let labels = time_labels(&view());
+        let (from, to) = (UnixMillis(1_768_996_800_000), UnixMillis(1_768_996_900_000));
+        let mut view = HistoryView { at: to, from, to, bucket_seconds: 10, ..HistoryView::default() };
+        let labels = time_labels(&view);
         let texts: Vec<_> = labels.iter().map(|label| label.text.as_str()).collect();
         assert_eq!(texts, ["12:00:30", "12:01:00", "12:01:30"], "none at the edge");
         assert_eq!(labels[0].x, "30.00%");
-        let mut months = view();
-        months.to = UnixMillis(months.from.0 + 7_776_000_000);
-        months.bucket_seconds = 21_600;
-        let texts: Vec<_> = time_labels(&months).into_iter().map(|label| label.text).collect();
+        view.to = UnixMillis(view.from.0 + 7_776_000_000);
+        view.bucket_seconds = 21_600;
+        let texts: Vec<_> = time_labels(&view).into_iter().map(|label| label.text).collect();
         assert_eq!(texts.len(), 5, "{texts:?}");
         assert_eq!(moment(UnixMillis(1_768_996_800_000)), "01-21 12:00:00");
     }

@@ -1,6 +1,6 @@
 //! Everything that happened in the range, newest first. An entry leads to its moment in the charts; a mark there leads here.
 
-use super::{context::ChartContext, range_bar, scale};
+use super::{context::ChartContext, gap_ledger::newest_of, range_bar, scale};
 use crate::{
     components::format::{self, identity},
     model::{
@@ -19,20 +19,18 @@ const AROUND_MS: i64 = 150_000;
 /// The timeline with its filter.
 #[component]
 pub fn Timeline(
-    /// What is selected.
-    selection: Selection,
     /// What the charts share.
     context: ChartContext,
 ) -> impl IntoView {
-    let view = context.view;
+    let (view, selection) = (context.view, context.selection);
     let events = Memo::new(move |_| view.with(|view| view.events.clone()));
     let total = move || view.with(|view| view.events_total);
-    let more = move || total() > events.with(|events| events.len() as u64);
+    let left_out = move || newest_of(events.with(Vec::len), total());
     let kinds = std::iter::once(None).chain(EventKind::ALL.map(Some)).map(move |kind| {
         let there = range_bar::href(&Selection { kind, ..selection });
         let name = kind.map_or("all", EventKind::name);
         let current = (selection.kind == kind).then_some("true");
-        view! { <a class="choice" href=there aria-current=current data-testid=["kind-", name].concat()>{name}</a> }
+        view! { <a class="choice" href=there data-noscroll="" aria-current=current data-testid=["kind-", name].concat()>{name}</a> }
     });
     view! {
         <section class="timeline" aria-labelledby="timeline-title" data-testid="timeline">
@@ -40,21 +38,19 @@ pub fn Timeline(
             <nav class="choices" aria-label="Kind of event">{kinds.collect_view()}</nav>
             <Show when=move || total() != 0 fallback=|| view! { <p class="table-empty">"No such events in this range."</p> }>
                 <ol class="events">
-                    <For each=move || events.get() key=|event| (event.kind == EventKind::Audit, event.id) children=move |event| view! { <Entry event selection context/> }/>
+                    <For each=move || events.get() key=|event| (event.kind == EventKind::Audit, event.id) children=move |event| view! { <Entry event context/> }/>
                 </ol>
-                <Show when=more>
-                    <p class="unit">"Only the newest are listed here; the export has all of them."</p>
-                </Show>
+                <p class="unit number">{left_out}</p>
             </Show>
         </section>
     }
 }
 
 #[component]
-fn Entry(event: HistoryEvent, selection: Selection, context: ChartContext) -> impl IntoView {
+fn Entry(event: HistoryEvent, context: ChartContext) -> impl IntoView {
     let at = event.at;
     let around = Range::Between(UnixMillis(at.0 - AROUND_MS), UnixMillis(at.0 + AROUND_MS));
-    let zoom = range_bar::href(&Selection { range: around, ..selection });
+    let zoom = range_bar::href(&Selection { range: around, ..context.selection });
     let identity = event.connection_id.map(identity);
     let anchor = event.anchor();
     let kind = event.state.map_or(event.kind.name(), |state| state.label());
@@ -66,23 +62,12 @@ fn Entry(event: HistoryEvent, selection: Selection, context: ChartContext) -> im
                 type="button"
                 class="event-at number"
                 title="Show in the charts"
-                on:click=move |_| {
-                    context.cursor.set(Some(at));
-                    show_charts();
-                }
+                on:click=move |_| context.show(at)
             >{scale::moment(at)}</button>
             <span class="event-who" data-identity=identity>{event.connection_id.map(|id| view! { <span class="legend-mark" aria-hidden="true"></span>{id} })}</span>
             <span class="event-kind">{kind}</span>
             <span class="event-text">{text}</span>
             <a class="event-zoom" href=zoom aria-label=["Show the five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
         </li>
-    }
-}
-
-/// Brings the charts into sight.
-fn show_charts() {
-    #[cfg(feature = "hydrate")]
-    if let Some(charts) = document().get_element_by_id("charts") {
-        charts.scroll_into_view();
     }
 }

@@ -1,12 +1,11 @@
 //! The numbers behind a chart, for those who cannot see it or want to copy them.
 
-use super::{
-    charts::ChartContext,
-    line_chart::{Quantity, value_text},
-    scale,
-};
+use super::{context::ChartContext, quantity::Quantity, scale};
 use crate::model::{
-    history::{series::Bucket, view::HistoryView},
+    history::{
+        series::{Bucket, Percentile},
+        view::HistoryView,
+    },
     time::UnixMillis,
 };
 use leptos::prelude::*;
@@ -22,23 +21,26 @@ pub fn ValueTable(
     /// What all charts share.
     context: ChartContext,
 ) -> impl IntoView {
+    let percentile = context.selection.percentile;
+    // Of latency the one that is drawn.
+    let which = if quantity.is_latency() { [" ", percentile.label()].concat() } else { String::new() };
     let heads = move || {
-        context.view.with(|view| {
-            let mut heads = Vec::new();
-            for series in &view.series {
-                heads.extend(quantity.measures.iter().map(|m| [&series.name, " ", m.label].concat().trim().to_owned()));
-            }
-            heads
-        })
+        let which = which.clone();
+        context
+            .shown
+            .get()
+            .into_iter()
+            .map(move |(_, name)| view! { <th scope="col">{name + &which}</th> })
+            .collect_view()
     };
-    let rows = move || context.view.with(|view| rows(view, quantity));
+    let rows = move || context.view.with(|view| rows(view, quantity, percentile));
     view! {
         <details class="chart-table" data-testid=["table-", quantity.id].concat()>
             <summary>{quantity.title} " as a table"</summary>
             <div class="table-scroll" tabindex="0" role="group" aria-label=[quantity.title, ", values"].concat()>
                 <table class="values">
                     <thead><tr><th scope="col">"From (UTC)"</th>
-                        {move || heads().into_iter().map(|head| view! { <th scope="col">{head}</th> }).collect_view()}
+                        {heads}
                     </tr></thead>
                     <tbody>
                         {move || rows().into_iter().map(|(at, values)| view! {
@@ -53,15 +55,15 @@ pub fn ValueTable(
     }
 }
 
-fn rows(view: &HistoryView, quantity: Quantity) -> Vec<(UnixMillis, Vec<String>)> {
+fn rows(view: &HistoryView, quantity: Quantity, percentile: Percentile) -> Vec<(UnixMillis, Vec<String>)> {
     let length = view.length();
     let joined = length.div_ceil(ROWS_MAX).max(1);
     let row = |first: usize| {
-        let values = view.series.iter().flat_map(move |series| {
+        let values = view.series.iter().map(|series| {
             let end = (first + joined).min(series.buckets.len());
             let buckets = series.buckets.get(first..end).unwrap_or_default();
             let bucket = buckets.iter().fold(Bucket::default(), |sum, bucket| sum.join(*bucket));
-            quantity.measures.iter().map(move |measure| value_text((measure.of)(&bucket), quantity.decimals))
+            quantity.text(Some(&bucket), percentile)
         });
         (view.bucket_at(first), values.collect())
     };

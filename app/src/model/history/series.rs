@@ -43,7 +43,60 @@ pub struct Bucket {
     pub phase_ms: [u64; Phase::COUNT],
 }
 
+/// Which of the latencies of a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Percentile {
+    /// The mean of the seconds' 99th percentiles.
+    #[default]
+    P99,
+    /// The worst second's.
+    Worst,
+    /// The mean of the seconds' 95th percentiles.
+    P95,
+    /// The mean of the seconds' medians.
+    P50,
+}
+
+impl Percentile {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: [Self; 4] = [Self::P99, Self::Worst, Self::P95, Self::P50];
+
+    /// Its name in addresses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P99 => "p99",
+            Self::Worst => "worst",
+            Self::P95 => "p95",
+            Self::P50 => "p50",
+        }
+    }
+
+    /// The one with a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|percentile| percentile.name() == name)
+    }
+
+    /// The word shown for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        if self == Self::Worst { "worst p99" } else { self.name() }
+    }
+}
+
 impl Bucket {
+    /// A latency, in microseconds; `None` when none was measured.
+    #[must_use]
+    pub fn latency_us(&self, percentile: Percentile) -> Option<u64> {
+        match percentile {
+            Percentile::P99 => self.p99_us,
+            Percentile::Worst => self.p99_us_max,
+            Percentile::P95 => self.p95_us,
+            Percentile::P50 => self.p50_us,
+        }
+    }
+
     /// A count as a rate over the time that was seen; `None` when nobody looked.
     #[must_use]
     pub fn per_second(&self, count: u64) -> Option<f64> {
@@ -54,14 +107,6 @@ impl Bucket {
     #[must_use]
     pub fn worst(&self) -> Option<Phase> {
         Phase::ALL.into_iter().zip(self.phase_ms).filter(|(_, ms)| *ms > 0).map(|(phase, _)| phase).next_back()
-    }
-
-    /// The share of the time in which it was enabled and not well, from 0 to 1.
-    #[must_use]
-    pub fn trouble(&self) -> f64 {
-        let [_, well, rest @ ..] = self.phase_ms;
-        let ill: u64 = rest.iter().sum();
-        if ill + well == 0 { 0.0 } else { ill as f64 / (ill + well) as f64 }
     }
 
     /// Both together, as one longer bucket.
@@ -142,7 +187,7 @@ mod tests {
         let both = one.join(two);
         assert_eq!((both.ticks, both.p50_us, both.p99_us_max), (60, Some(250), Some(500)));
         assert_eq!(both.per_second(both.ticks), Some(15.0));
-        assert_eq!((both.worst(), both.trouble()), (Some(Phase::Failed), 0.25));
+        assert_eq!(both.worst(), Some(Phase::Failed));
         assert_eq!(Bucket::default().per_second(0), None, "nobody looked is not zero");
         assert_eq!(one.join(Bucket::default()), one);
     }

@@ -7,7 +7,7 @@ use crate::model::{
         EventKind, HistoryEvent, HistoryTrouble,
         gap::{Acknowledgement, Gap, GapCause},
         selection::Range,
-        series::{Bucket, Series},
+        series::{Bucket, Percentile, Series},
     },
     time::UnixMillis,
 };
@@ -31,6 +31,7 @@ fn view() -> HistoryView {
         let buckets = (0..300).map(|second| if seen(&second) { bucket(second) } else { Bucket::default() }).collect();
         view.series.push(Series { connection_id, name: name.into(), buckets });
     }
+    view.connections = vec![(1, "primary".into()), (2, "secondary".into()), (3, "tertiary".into())];
     view.gaps = vec![Gap {
         id: 9,
         ended_at: Some(UnixMillis(AT.0 - 160_000)),
@@ -113,7 +114,7 @@ fn a_gap_that_is_not_acknowledged_takes_a_note_and_the_focus() {
     let mut view = view();
     view.gaps[0].ended_at = None;
     let html = render(view, Selection::default());
-    let row = html.split_once("id=\"gap-9\"").map(|(_, rest)| rest.split_once("</tr>").unwrap().0).expect("the row");
+    let row = html.split_once("id=\"gap-9\"").map(|(_, rest)| rest.split_once("</li>").unwrap().0).expect("the card");
     assert!(row.contains("tabindex=\"-1\"") && row.contains("ongoing") && row.contains("name=\"note\""), "{row}");
 }
 
@@ -132,4 +133,61 @@ fn nothing_is_said_where_there_is_nothing() {
         HistoryView { at: AT, from: UnixMillis(AT.0 - 300_000), to: AT, bucket_seconds: 1, ..HistoryView::default() };
     let html = render(empty, Selection::default());
     assert!(html.contains("No gaps in this range") && html.contains("No such events"), "{html}");
+}
+
+#[test]
+fn several_connections_are_chosen_at_once_and_each_link_keeps_the_other_choices() {
+    let selection = Selection {
+        range: Range::Last(300),
+        connections: [1, 2].into_iter().collect(),
+        percentile: Percentile::P95,
+        ..Selection::default()
+    };
+    let html = render(view(), selection);
+    for address in [
+        // Without the second, with the third, all; earlier; another percentile; another kind of event.
+        "?range=5m&amp;connection=1&amp;latency=p95\"",
+        "?range=5m&amp;connection=1,2,3&amp;latency=p95\"",
+        "?range=5m&amp;latency=p95\"",
+        "?from=2026-01-21T12:25:00.000Z&amp;to=2026-01-21T12:30:00.000Z&amp;connection=1,2&amp;latency=p95\"",
+        "?range=5m&amp;connection=1,2\"",
+        "?range=5m&amp;connection=1,2&amp;latency=p95&amp;kind=error\"",
+        "/api/admin/history/gaps?format=csv&amp;from=-300s&amp;connection=1,2\"",
+    ] {
+        assert!(html.contains(address), "{address} is not in {html}");
+    }
+    assert_eq!(html.matches("name=\"connection\" value=\"1,2\"").count(), 1, "the fields keep them too");
+}
+
+#[test]
+fn without_a_range_in_the_address_the_page_is_as_long_as_history() {
+    let mut view = view();
+    view.began = Some(UnixMillis(AT.0 - 600_000));
+    let html = render(view, Selection::default());
+    let chosen = html.split_once("data-testid=\"range-15m\"").map(|(before, _)| before.rsplit_once("<a ").unwrap().1);
+    assert!(chosen.is_some_and(|link| link.contains("aria-current")), "{chosen:?}");
+}
+
+#[test]
+fn fields_of_time_are_in_utc_and_of_24_hours_in_every_browser() {
+    let html = render(view(), Selection::default());
+    assert!(!html.contains("datetime-local"), "it shows AM and PM in some languages");
+    assert!(html.contains("name=\"from\"") && html.contains("value=\"2026-01-21 12:30\""), "{html}");
+}
+
+#[test]
+fn lists_and_charts_say_when_they_are_not_whole() {
+    let mut view = view();
+    (view.gaps_total, view.events_total) = (273, 1);
+    let html = render(view, Selection::default());
+    assert!(html.contains("The newest 1 of 273 are listed") && html.contains("The newest 1 of 273 gaps are drawn"));
+    assert!(!html.contains("of 1 events"));
+}
+
+#[test]
+fn the_link_is_live_while_the_monitor_answers() {
+    assert_eq!(link(None, false), LinkState::Connecting);
+    assert_eq!(link(None, true), LinkState::Live);
+    assert!(link(Some(Failure::Silent), true).is_stale());
+    assert_eq!(link(Some(Failure::Ended(Ended::SignedOut)), true), LinkState::Ended(Ended::SignedOut));
 }

@@ -3,7 +3,7 @@
 use super::{NewEvent, bounds, count, value_of};
 use crate::database::{Database, QueryError};
 use app::model::{
-    connection::ConnectionId,
+    connection::ConnectionSet,
     history::{EventKind, HistoryEvent},
     time::UnixMillis,
 };
@@ -15,8 +15,8 @@ use std::ops::Range;
 pub struct EventFilter {
     /// When.
     pub range: Range<UnixMillis>,
-    /// Of which connection, those of all connections together included; any when `None`.
-    pub connection_id: Option<ConnectionId>,
+    /// Of which connections, those of all connections together included; any when empty.
+    pub connections: ConnectionSet,
     /// Of which kind; any when `None`.
     pub kind: Option<EventKind>,
 }
@@ -30,7 +30,7 @@ pub struct EventKey {
     pub id: i64,
 }
 
-const WANTED: &str = "at_ms >= $1 AND at_ms < $2 AND ($3 IS NULL OR connection_id = $3 OR connection_id IS NULL)
+const WANTED: &str = "at_ms >= $1 AND at_ms < $2 AND ($3 = 0 OR connection_id IS NULL OR ($3 >> connection_id) & 1 = 1)
     AND ($4 IS NULL OR kind = $4)";
 
 /// Acts that explain what a chart shows.
@@ -102,7 +102,7 @@ impl Database {
         let rows = sqlx::query(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
-            .bind(filter.connection_id.map(i64::from))
+            .bind(filter.connections.bits())
             .bind(filter.kind.map(EventKind::name))
             .bind(before.at.0)
             .bind(before.id)
@@ -144,7 +144,7 @@ impl Database {
         let events = sqlx::query_scalar(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
-            .bind(filter.connection_id.map(i64::from))
+            .bind(filter.connections.bits())
             .bind(filter.kind.map(EventKind::name));
         Ok(count(events.fetch_one(&self.pool).await?))
     }

@@ -6,7 +6,7 @@ use crate::{
     model::Act,
 };
 use app::model::{
-    connection::ConnectionId,
+    connection::{ConnectionId, ConnectionSet},
     history::{
         LastOutage,
         gap::{Acknowledgement, Gap, GapCause},
@@ -26,9 +26,10 @@ pub struct GapKey {
     pub id: i64,
 }
 
-/// A gap belongs to a range when any part of it does, and a gap of the bus (0) to every connection.
+/// A gap belongs to a range when any part of it does, and a gap of the bus (0) to every connection. Of the connections, a bit
+/// each, none is all.
 const WANTED: &str = "started_at_ms < $2 AND (ended_at_ms IS NULL OR ended_at_ms >= $1)
-    AND ($3 IS NULL OR connection_id = $3 OR connection_id = 0)";
+    AND ($3 = 0 OR connection_id = 0 OR ($3 >> connection_id) & 1 = 1)";
 
 /// Writes a gap as it is now; who acknowledged it is not touched.
 pub(super) async fn put(connection: &mut SqliteConnection, gap: &Gap) -> sqlx::Result<()> {
@@ -102,14 +103,14 @@ fn gap(row: &SqliteRow) -> sqlx::Result<Gap> {
 }
 
 impl Database {
-    /// Gaps of a range, newest first, older than `before`.
+    /// Gaps of a range, newest first, older than `before`; of all connections when the set is empty.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn history_gaps(
         &self,
         range: Range<UnixMillis>,
-        connection_id: Option<ConnectionId>,
+        connections: impl Into<ConnectionSet>,
         before: Option<GapKey>,
         limit: u32,
     ) -> Result<Vec<Gap>, QueryError> {
@@ -122,7 +123,7 @@ impl Database {
         let rows = sqlx::query(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
-            .bind(connection_id.map(i64::from))
+            .bind(connections.into().bits())
             .bind(before.started_at.0)
             .bind(before.id)
             .bind(i64::from(limit))
@@ -138,11 +139,11 @@ impl Database {
     pub async fn history_gap_count(
         &self,
         range: Range<UnixMillis>,
-        connection_id: Option<ConnectionId>,
+        connections: impl Into<ConnectionSet>,
     ) -> Result<u64, QueryError> {
         let (from, to) = bounds(&range);
         let query = format!("SELECT COUNT(*) FROM history_gaps WHERE {WANTED}");
-        let gaps = sqlx::query_scalar(AssertSqlSafe(query)).bind(from).bind(to).bind(connection_id.map(i64::from));
+        let gaps = sqlx::query_scalar(AssertSqlSafe(query)).bind(from).bind(to).bind(connections.into().bits());
         Ok(count(gaps.fetch_one(&self.pool).await?))
     }
 

@@ -3,7 +3,7 @@
 use super::{PastRate, Quarter, Sample, bind, bounds, count};
 use crate::database::{Database, QueryError};
 use app::model::{
-    connection::ConnectionId,
+    connection::{ConnectionId, ConnectionSet},
     history::series::{Bucket, floor_to},
     time::UnixMillis,
 };
@@ -150,7 +150,8 @@ fn bucket(row: &SqliteRow) -> sqlx::Result<(ConnectionId, UnixMillis, Bucket)> {
 }
 
 impl Database {
-    /// Rows of one resolution, joined into buckets of `bucket_seconds`; those that nobody looked at are not there.
+    /// Rows of one resolution, joined into buckets of `bucket_seconds`; those that nobody looked at are not there. Of all
+    /// connections when the set is empty.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -159,12 +160,13 @@ impl Database {
         resolution_seconds: u32,
         bucket_seconds: u32,
         range: Range<UnixMillis>,
-        connection_id: Option<ConnectionId>,
+        connections: impl Into<ConnectionSet>,
     ) -> Result<Vec<(ConnectionId, UnixMillis, Bucket)>, QueryError> {
         let (from, to) = bounds(&range);
         let query = format!(
             "SELECT connection_id, at_ms / $1 * $1 AS at_ms, {} FROM history_samples
-             WHERE resolution_seconds = $2 AND at_ms >= $3 AND at_ms < $4 AND ($5 IS NULL OR connection_id = $5)
+             WHERE resolution_seconds = $2 AND at_ms >= $3 AND at_ms < $4
+             AND ($5 = 0 OR ($5 >> connection_id) & 1 = 1)
              GROUP BY 1, 2",
             summed()
         );
@@ -173,13 +175,13 @@ impl Database {
             .bind(i64::from(resolution_seconds))
             .bind(from)
             .bind(to)
-            .bind(connection_id.map(i64::from))
+            .bind(connections.into().bits())
             .fetch_all(&self.pool)
             .await?;
         Ok(rows.iter().map(bucket).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Samples of one resolution, oldest first, after `after`.
+    /// Samples of one resolution, oldest first, after `after`; of all connections when the set is empty.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -187,7 +189,7 @@ impl Database {
         &self,
         resolution_seconds: u32,
         range: Range<UnixMillis>,
-        connection_id: Option<ConnectionId>,
+        connections: impl Into<ConnectionSet>,
         after: Option<SampleKey>,
         limit: u32,
     ) -> Result<Vec<Sample>, QueryError> {
@@ -196,13 +198,13 @@ impl Database {
         let rows = sqlx::query(
             "SELECT * FROM history_samples
              WHERE resolution_seconds = $1 AND (at_ms, connection_id) > ($2, $3) AND at_ms < $4
-             AND ($5 IS NULL OR connection_id = $5) ORDER BY at_ms, connection_id LIMIT $6",
+             AND ($5 = 0 OR ($5 >> connection_id) & 1 = 1) ORDER BY at_ms, connection_id LIMIT $6",
         )
         .bind(i64::from(resolution_seconds))
         .bind(after.at.0)
         .bind(i64::from(after.connection_id))
         .bind(to)
-        .bind(connection_id.map(i64::from))
+        .bind(connections.into().bits())
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;

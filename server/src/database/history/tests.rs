@@ -152,13 +152,13 @@ async fn events_come_newest_first_by_connection_and_kind() {
     let kinds = [(100, Some(1), EventKind::State), (200, None, EventKind::Server), (200, Some(2), EventKind::Error)];
     let events = kinds.map(|(at, id, kind)| event(at, id, kind)).to_vec();
     database.write_history(&batch(vec![], events, vec![])).await.unwrap();
-    let filter = EventFilter { range: everything(), connection_id: None, kind: None };
+    let filter = EventFilter { range: everything(), connections: None.into(), kind: None };
     let all = database.history_events(&filter, None, 10).await.unwrap();
     assert_eq!(all.iter().map(|event| event.id).collect::<Vec<_>>(), [3, 2, 1]);
     assert_eq!(all[2].state, Some(ConnectionState::Reconnecting));
     let rest = database.history_events(&filter, Some(EventKey { at: all[0].at, id: all[0].id }), 10).await.unwrap();
     assert_eq!(rest, all[1..]);
-    let of_one = EventFilter { connection_id: Some(1), ..filter.clone() };
+    let of_one = EventFilter { connections: Some(1).into(), ..filter.clone() };
     assert_eq!(database.history_event_count(&of_one).await.unwrap(), 2, "what concerns all concerns it");
     let errors = EventFilter { kind: Some(EventKind::Error), ..filter };
     assert_eq!(database.history_events(&errors, None, 10).await.unwrap()[0].text, "at 200");
@@ -252,7 +252,7 @@ async fn a_disk_that_was_full_leaves_no_connection_behind_that_cannot_begin() {
     for _ in 0..20 {
         database.write_history(&small).await.unwrap();
     }
-    let filter = EventFilter { range: everything(), connection_id: None, kind: None };
+    let filter = EventFilter { range: everything(), connections: None.into(), kind: None };
     assert_eq!(database.history_event_count(&filter).await.unwrap(), 20, "of what did not fit nothing is left");
 }
 
@@ -275,7 +275,7 @@ async fn what_is_too_old_goes_and_the_rest_stays() {
         assert_eq!(left.len(), rows, "{resolution} s");
     }
     database.prune_history(&retention, UnixMillis(START + 3_600_001)).await.unwrap();
-    let filter = EventFilter { range: everything(), connection_id: None, kind: None };
+    let filter = EventFilter { range: everything(), connections: None.into(), kind: None };
     assert_eq!(database.history_event_count(&filter).await.unwrap(), 1);
     let left = database.history_gaps(everything(), None, None, 10).await.unwrap();
     let left: Vec<_> = left.iter().map(|gap| (gap.connection_id, gap.number)).collect();

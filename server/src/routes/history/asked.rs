@@ -5,7 +5,7 @@ use crate::{
     routes::query::{self, BadQuery},
 };
 use app::model::{
-    connection::ConnectionId,
+    connection::ConnectionSet,
     history::{EventKind, selection::RANGE_MS_MAX},
     time::UnixMillis,
 };
@@ -30,7 +30,8 @@ pub(super) struct Asked {
     pub(super) range: Range<UnixMillis>,
     /// The range as it was written: a poll for the last hour is the same export each time.
     written: String,
-    pub(super) connection_id: Option<ConnectionId>,
+    /// All of them when empty.
+    pub(super) connections: ConnectionSet,
     pub(super) kind: Option<EventKind>,
     pub(super) resolution_seconds: Option<u32>,
     pub(super) limit: u32,
@@ -44,8 +45,8 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = if self.format == Format::Csv { "csv" } else { "json" };
         write!(f, "{format}, {}", self.written)?;
-        if let Some(id) = self.connection_id {
-            write!(f, ", connection {id}")?;
+        if !self.connections.is_empty() {
+            write!(f, ", connection {}", self.connections.to_list())?;
         }
         Ok(())
     }
@@ -79,7 +80,7 @@ impl Asked {
         Ok(Self {
             range: from..to,
             written: format!("{} to {}", of("from").unwrap_or("the hour"), of("to").unwrap_or("now")),
-            connection_id: query::connection(of("connection"))?,
+            connections: query::connections(of("connection"))?,
             kind: read(of("kind"), "kind", &accepted, |text| {
                 EventKind::named(text).filter(|kind| kinds.contains(kind))
             })?,
@@ -125,9 +126,9 @@ mod tests {
         let asked = ask::<Samples>("").unwrap();
         assert_eq!(asked.range, UnixMillis(NOW.0 - 3_600_000)..NOW);
         assert_eq!((asked.limit, asked.format, asked.cursor), (1_000, Format::Json, None));
-        let asked = ask::<Samples>("format=csv&from=-15m&connection=2&resolution=10&cursor=5-3").unwrap();
+        let asked = ask::<Samples>("format=csv&from=-15m&connection=2,3&resolution=10&cursor=5-3").unwrap();
         assert_eq!((asked.limit, asked.cursor), (CSV_LIMIT_MAX, Some((UnixMillis(5), 3))));
-        assert_eq!(asked.to_string(), "csv, -15m to now, connection 2", "whenever it is asked");
+        assert_eq!(asked.to_string(), "csv, -15m to now, connection 2,3", "whenever it is asked");
         assert_eq!(ask::<Samples>("").unwrap().to_string(), "json, the hour to now");
     }
 
@@ -137,7 +138,7 @@ mod tests {
             ("from=yesterday", "from=\"yesterday\": expected a time like"),
             ("from=-1h&to=-2h", "a time before `to`"),
             ("from=1999-01-01T00:00:00Z", "at most 366 days"),
-            ("connection=17", "connection=\"17\": expected a number from 1 to 16"),
+            ("connection=17", "connection=\"17\": expected numbers from 1 to 16, as in 1,3"),
             ("limit=0", "limit=\"0\": expected a whole number from 1 to 10000"),
             ("format=xml", "format=\"xml\": expected json or csv"),
             ("resolution=2", "expected 1, 10, 60 or 900"),

@@ -83,8 +83,8 @@ impl RecordKind for Samples {
         limit: u32,
     ) -> Result<Vec<Sample>, QueryError> {
         let after = after.map(|(at, id)| SampleKey { at, connection_id: id.clamp(0, 255) as ConnectionId });
-        let Asked { range, connection_id, .. } = &self.asked;
-        database.history_samples(self.resolution_seconds, range.clone(), *connection_id, after, limit).await
+        let Asked { range, connections, .. } = &self.asked;
+        database.history_samples(self.resolution_seconds, range.clone(), *connections, after, limit).await
     }
 
     fn key(row: &Sample) -> (UnixMillis, i64) {
@@ -137,7 +137,7 @@ impl RecordKind for Events {
     type Row = HistoryEvent;
 
     fn new(asked: &Asked, _retention: &Retention, _now: UnixMillis) -> Self {
-        Self(EventFilter { range: asked.range.clone(), connection_id: asked.connection_id, kind: asked.kind })
+        Self(EventFilter { range: asked.range.clone(), connections: asked.connections, kind: asked.kind })
     }
 
     async fn page(
@@ -192,7 +192,7 @@ impl RecordKind for Gaps {
         limit: u32,
     ) -> Result<Vec<Gap>, QueryError> {
         let before = after.map(|(started_at, id)| GapKey { started_at, id });
-        database.history_gaps(self.asked.range.clone(), self.asked.connection_id, before, limit).await
+        database.history_gaps(self.asked.range.clone(), self.asked.connections, before, limit).await
     }
 
     fn key(row: &Gap) -> (UnixMillis, i64) {
