@@ -6,9 +6,9 @@
 //!                    └──────────── faults ◀── control ◀──http── operator
 //! ```
 //!
-//! It is a real server: what it sends passes through the same client, parser and bus as in production. Its protocol is the
-//! measured behaviour of the real one, silences included, and every place that goes beyond what is known says so. At
-//! `/stocks` it takes WebSocket clients, at `/control` (from this machine only) faults as JSON; `protocol` has the words,
+//! It is a real server, and needs nothing of the monitor's but the model: what it sends passes through the same client, parser
+//! and bus as in production. Its protocol is the measured behaviour of the real one, silences included, and every place that
+//! goes beyond what is known says so. At `/stocks` it takes WebSocket clients, at `/control` (from this machine only) faults as JSON; `protocol` has the words,
 //! `session` one client, `feed` the beat of the market.
 //!
 //! Web pages of other sites are turned away, from both: a browser on a developer's machine reaches this one too.
@@ -91,7 +91,7 @@ impl Default for SimulatorConfig {
 
 /// Patience and room; tests have less of both.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct Bounds {
     /// How long a client may take to send its key.
     authentication: Duration,
     /// How long last words may take to reach a client that reads slowly, and its answer to come back.
@@ -99,7 +99,7 @@ struct Limits {
     queue: QueueLimits,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
             authentication: Duration::from_secs(10),
@@ -114,7 +114,7 @@ struct Simulator {
     keys: Option<Vec<SecretString>>,
     connections_max: usize,
     denied: Vec<Channel>,
-    limits: Limits,
+    limits: Bounds,
     accounts: Accounts,
     faults: watch::Sender<Faults>,
     arrivals: AtomicU32,
@@ -124,7 +124,7 @@ struct Simulator {
 }
 
 impl Simulator {
-    fn new(config: &SimulatorConfig, limits: Limits, shutdown: CancellationToken) -> io::Result<Self> {
+    fn new(config: &SimulatorConfig, limits: Bounds, shutdown: CancellationToken) -> io::Result<Self> {
         let denied = config.denied_channels.iter().map(|text| text.trim().parse());
         let denied = denied.collect::<Result<_, UnknownChannel>>().map_err(invalid)?;
         if !is_tick_rate(config.tick_rate) {
@@ -191,12 +191,12 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 /// # Errors
 /// When the configuration names an unknown channel or an impossible rate, or the listener fails.
 pub async fn serve(config: SimulatorConfig, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-    serve_within(&config, Limits::default(), listener, shutdown).await
+    serve_within(&config, Bounds::default(), listener, shutdown).await
 }
 
 async fn serve_within(
     config: &SimulatorConfig,
-    limits: Limits,
+    limits: Bounds,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> io::Result<()> {

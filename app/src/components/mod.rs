@@ -16,6 +16,7 @@
 //! What depends on the present (ages, countdowns, New York's time) shows only once the page's clock has started, which
 //! happens after hydration: until then both sides render the same absolute UTC times.
 
+pub mod admin_pages;
 pub mod banners;
 pub mod column;
 pub mod column_header;
@@ -31,7 +32,6 @@ pub mod live_data;
 pub mod live_table;
 pub mod market_clock;
 pub mod metrics_panel;
-pub mod office;
 pub mod overview;
 pub mod reason_line;
 pub mod refresh_panel;

@@ -1,9 +1,9 @@
 //! Product, feed, our own link, what an administrator can do to the page, and the way to the other pages.
 
 use super::{
+    admin_pages::{PAGES, Pages},
     icon::{HELP, Icon, PAUSE, REFRESH, RESUME},
     link_badge::LinkBadge,
-    office::{PAGES, Pages},
     theme_toggle::ThemeToggle,
 };
 use crate::{

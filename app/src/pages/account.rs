@@ -16,7 +16,7 @@ pub fn AccountPage() -> impl IntoView {
 mod rendered {
     use crate::{
         api::{Backend, CurrentAdmin},
-        components::office::{browser, office_page, problem, second},
+        components::admin_pages::{admin_page, browser, problem, second},
         model::account::{ACCOUNT, AccountSession},
     };
     use leptos::prelude::*;
@@ -24,20 +24,20 @@ mod rendered {
     use std::sync::Arc;
 
     pub(super) fn page() -> AnyView {
-        office_page("Account", ACCOUNT, "office-page", body)
+        admin_page("Account", ACCOUNT, "admin-page", body)
     }
 
     fn body(admin: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
         let query = use_query_map();
         let (done, error) = query.with_untracked(|query| (query.get("done"), query.get("error")));
         view! {
-            <p class="office-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
+            <p class="admin-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
             {done.map(|done| view! {
                 <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(&done)}</span></p>
             })}
             {error.map(|error| problem(error_text(&error), "error"))}
             <PasswordForm email=admin.email/>
-            <section class="office-card" aria-labelledby="sessions">
+            <section class="admin-card" aria-labelledby="sessions">
                 <h2 id="sessions">"Sessions"</h2>
                 <Suspense>
                     {move || {
@@ -56,9 +56,9 @@ mod rendered {
         email: String,
     ) -> impl IntoView {
         view! {
-            <section class="office-card" aria-labelledby="password">
+            <section class="admin-card" aria-labelledby="password">
                 <h2 id="password">"Password"</h2>
-                <form class="office-form" method="post" action="/admin/account/password" data-testid="password-form">
+                <form class="admin-form" method="post" action="/admin/account/password" data-testid="password-form">
                     <input type="hidden" name="email" autocomplete="username" value=email/>
                     <label class="field">
                         <span>"Current password"</span>
@@ -72,7 +72,7 @@ mod rendered {
                         <span>"Repeat new password"</span>
                         <input type="password" name="again" autocomplete="new-password" minlength="12" required/>
                     </label>
-                    <p id="password-rule" class="office-hint">"At least 12 characters. Several unrelated words are strong and easy to type. All other sessions end; this browser stays signed in."</p>
+                    <p id="password-rule" class="admin-hint">"At least 12 characters. Several unrelated words are strong and easy to type. All other sessions end; this browser stays signed in."</p>
                     <button type="submit" class="button button-primary">"Change password"</button>
                 </form>
             </section>
@@ -90,7 +90,7 @@ mod rendered {
         let others = sessions.iter().filter(|session| !session.is_own).count();
         let rows = sessions.into_iter().map(|session| {
             let end = if session.is_own {
-                view! { <span class="office-hint">"this browser"</span> }.into_any()
+                view! { <span class="admin-hint">"this browser"</span> }.into_any()
             } else {
                 view! {
                     <form method="post" action="/admin/account/sessions">
@@ -106,14 +106,14 @@ mod rendered {
                     <td class="number">{second(session.signed_in_at)}</td>
                     <td class="number">{second(session.last_used_at)}</td>
                     <td class="number">{session.address}</td>
-                    <td class="office-cut" title=session.user_agent>{name}</td>
+                    <td class="admin-cut" title=session.user_agent>{name}</td>
                     <td>{end}</td>
                 </tr>
             }
         });
         view! {
-            <div class="office-scroll" tabindex="0" role="region" aria-label="Table of sessions">
-                <table class="office-table">
+            <div class="admin-scroll" tabindex="0" role="region" aria-label="Table of sessions">
+                <table class="admin-table">
                     <thead><tr>
                         <th scope="col">"Signed in (UTC)"</th>
                         <th scope="col">"Last used (UTC)"</th>

@@ -16,7 +16,7 @@ pub fn AuditLogPage() -> impl IntoView {
 mod rendered {
     use crate::{
         api::{Backend, CurrentAdmin},
-        components::office::{browser, office_page, problem, second},
+        components::admin_pages::{admin_page, browser, problem, second},
         model::audit::{AuditForm, AuditPage, AuditRecord},
     };
     use leptos::prelude::*;
@@ -26,7 +26,7 @@ mod rendered {
     const HERE: &str = "/admin/audit";
 
     pub(super) fn page() -> AnyView {
-        office_page("Audit log", HERE, "office-page office-page-wide", body)
+        admin_page("Audit log", HERE, "admin-page admin-page-wide", body)
     }
 
     fn body(_: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
@@ -40,7 +40,7 @@ mod rendered {
             cursor: query.get("cursor"),
         });
         view! {
-            <p class="office-lead">"What administrators did and what was refused, newest first. Records cannot be changed or removed unnoticed: check with " <code>"tickstock-monitor audit verify"</code> "."</p>
+            <p class="admin-lead">"What administrators did and what was refused, newest first. Records cannot be changed or removed unnoticed: check with " <code>"tickstock-monitor audit verify"</code> "."</p>
             <Suspense>
                 {move || {
                     let (asked, form) = (Arc::clone(&backend), form.clone());
@@ -78,7 +78,7 @@ mod rendered {
             {page.alarm.map(|text| problem(text, "audit-alarm"))}
             {filters}
             {table}
-            <nav class="office-pager" aria-label="Pages of the log">
+            <nav class="admin-pager" aria-label="Pages of the log">
                 {newest.map(|address| view! { <a class="button" href=address data-testid="newest">"Newest"</a> })}
                 {older.map(|address| view! { <a class="button" href=address rel="next" data-testid="older">"Older"</a> })}
             </nav>
@@ -100,14 +100,14 @@ mod rendered {
         });
         let AuditForm { from, to, actor, action, outcome, address, .. } = form;
         view! {
-            <form class="office-filters" method="get" action=HERE role="search" data-testid="filters">
+            <form class="admin-filters" method="get" action=HERE role="search" data-testid="filters">
                 <label class="field"><span>"From"</span><input name="from" value=from placeholder="-24h, 2026-01-21T12:00:00Z" spellcheck="false"/></label>
                 <label class="field"><span>"To"</span><input name="to" value=to placeholder="now" spellcheck="false"/></label>
                 <label class="field"><span>"Actor"</span><input name="actor" value=actor placeholder="name@example.com" spellcheck="false"/></label>
                 <label class="field"><span>"Action"</span>{choice("action", &actions, action)}</label>
                 <label class="field"><span>"Outcome"</span>{choice("outcome", &["ok", "refused", "failed"], outcome)}</label>
                 <label class="field"><span>"Address"</span><input name="address" value=address placeholder="192.0.2.7" spellcheck="false"/></label>
-                <div class="office-actions">
+                <div class="admin-actions">
                     <button type="submit" class="button button-primary">"Show"</button>
                     <a class="button" href=HERE>"Clear"</a>
                     {spans}
@@ -140,19 +140,19 @@ mod rendered {
                 <tr data-testid="record" data-outcome=outcome title=record.hash>
                     <td class="number">{record.seq}</td>
                     <td class="number" title=record.at.to_string()>{second(record.at)}</td>
-                    <td>{who} {record.role.map(|role| view! { " " <span class="office-hint">{role}</span> })}</td>
+                    <td>{who} {record.role.map(|role| view! { " " <span class="admin-hint">{role}</span> })}</td>
                     <td class="number">{record.address}</td>
                     <td><code>{record.action}</code></td>
                     <td>{record.target}</td>
-                    <td><span class="office-outcome">{record.outcome}</span> {times}</td>
-                    <td class="office-wide">{record.reason}</td>
-                    <td class="office-cut office-hint" title=record.user_agent.clone()>{record.user_agent.as_deref().map(browser)}</td>
+                    <td><span class="admin-outcome">{record.outcome}</span> {times}</td>
+                    <td class="admin-wide">{record.reason}</td>
+                    <td class="admin-cut admin-hint" title=record.user_agent.clone()>{record.user_agent.as_deref().map(browser)}</td>
                 </tr>
             }
         });
         view! {
-            <div class="office-scroll" tabindex="0" role="region" aria-label="Records">
-                <table class="office-table">
+            <div class="admin-scroll" tabindex="0" role="region" aria-label="Records">
+                <table class="admin-table">
                     <thead><tr>
                         <th scope="col">"No."</th>
                         <th scope="col">"Time (UTC)"</th>

@@ -13,7 +13,7 @@ use super::{
     budget::{Budget, Party},
     repeats::Repeats,
 };
-use crate::model::{Act, Action, Actor, Entry};
+use crate::model::{Action, Actor, AuditAct, Entry};
 use app::model::time::UnixMillis;
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -41,7 +41,7 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// Is this act, allowed or failed, a repetition within its minute? Then it is counted.
-    pub(super) fn is_again(&mut self, act: &Act, now: UnixMillis) -> bool {
+    pub(super) fn is_again(&mut self, act: &AuditAct, now: UnixMillis) -> bool {
         let again = self.often.again(act, now);
         if !again {
             self.often.begin(act.clone(), now);
@@ -50,12 +50,12 @@ impl Gathered {
     }
 
     /// An act to be written with the next batch.
-    pub(super) fn add(&mut self, act: Act, now: UnixMillis) {
+    pub(super) fn add(&mut self, act: AuditAct, now: UnixMillis) {
         self.waiting.push(Entry { act, at: now, occurrences: 1 });
     }
 
     /// Takes a refusal in; answers it when it is to be written at once.
-    pub(super) fn refused(&mut self, act: Act, now: UnixMillis) -> Option<Act> {
+    pub(super) fn refused(&mut self, act: AuditAct, now: UnixMillis) -> Option<AuditAct> {
         let party = Party::of(&act.actor);
         let is_stranger = act.actor.is_stranger();
         let mut key = act.clone();
@@ -81,7 +81,7 @@ impl Gathered {
     }
 
     /// The first one could not be written: the next one is the first again. What repeated it meanwhile is still to be written.
-    pub(super) fn forget(&mut self, act: &Act) {
+    pub(super) fn forget(&mut self, act: &AuditAct) {
         self.waiting.extend(self.often.forget(act));
         self.waiting.extend(self.refused.forget(act));
     }

@@ -22,7 +22,7 @@ mod keeper;
 mod repeats;
 mod verify;
 
-pub use crate::model::{Act, Action, Actor, Anchor, Break, Chain, Hash, Outcome, Whole, hash};
+pub use crate::model::{Action, Actor, Anchor, AuditAct, Break, Chain, Hash, Outcome, Whole, hash};
 pub use verify::verify;
 
 use crate::{database::Database, model::Entry};
@@ -108,7 +108,7 @@ impl Audit {
     ///
     /// # Errors
     /// When it could not be written, and must be refused for that reason.
-    pub async fn record(&self, act: Act) -> Result<(), NotRecorded> {
+    pub async fn record(&self, act: AuditAct) -> Result<(), NotRecorded> {
         self.write(act, UnixMillis::now()).await
     }
 
@@ -117,7 +117,7 @@ impl Audit {
     ///
     /// # Errors
     /// When the first one could not be written.
-    pub async fn record_often(&self, act: Act) -> Result<(), NotRecorded> {
+    pub async fn record_often(&self, act: AuditAct) -> Result<(), NotRecorded> {
         let now = UnixMillis::now();
         if self.gathered().is_again(&act, now) {
             return Ok(());
@@ -130,7 +130,7 @@ impl Audit {
     }
 
     /// Puts on record what came of an act that is on record already: within a second, so that nobody waits for it.
-    pub fn record_outcome(&self, act: Act) {
+    pub fn record_outcome(&self, act: AuditAct) {
         let now = UnixMillis::now();
         let mut gathered = self.gathered();
         if !gathered.is_again(&act, now) {
@@ -141,7 +141,7 @@ impl Audit {
     /// Puts a refusal on record: an account's at once, a stranger's within a second, so that strangers make nobody wait.
     /// The answer is no in any case; that it is not on record is an error in the log. Beyond what the budget allows,
     /// refusals are counted.
-    pub async fn record_refusal(&self, act: Act) {
+    pub async fn record_refusal(&self, act: AuditAct) {
         let now = UnixMillis::now();
         let at_once = self.gathered().refused(act, now);
         if let Some(act) = at_once
@@ -191,7 +191,7 @@ impl Audit {
 
     /// Writes an act, and before it what was refused before it. In a task of its own: whose request is given up meanwhile
     /// must not take along what waited.
-    async fn write(&self, act: Act, at: UnixMillis) -> Result<(), NotRecorded> {
+    async fn write(&self, act: AuditAct, at: UnixMillis) -> Result<(), NotRecorded> {
         let audit = self.clone();
         let writing = tokio::spawn(async move {
             let mut entries = audit.gathered().take_waiting();

@@ -1,6 +1,6 @@
 //! Acts that come again and again, such as calls of the API: counted, so that a poll every second is no record every second.
 
-use crate::model::{Act, Entry};
+use crate::model::{AuditAct, Entry};
 use app::model::time::UnixMillis;
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ const ACTS_MAX: usize = 4_096;
 
 /// Acts within their minute.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(HashMap<Act, Minute>);
+pub(super) struct Repeats(HashMap<AuditAct, Minute>);
 
 #[derive(Clone, Copy, Debug)]
 struct Minute {
@@ -22,21 +22,21 @@ struct Minute {
 
 impl Repeats {
     /// Counts an act when it is a repetition, and says whether it is.
-    pub(super) fn again(&mut self, act: &Act, now: UnixMillis) -> bool {
+    pub(super) fn again(&mut self, act: &AuditAct, now: UnixMillis) -> bool {
         let Some(minute) = self.0.get_mut(act) else { return false };
         (minute.last, minute.times) = (now, minute.times + 1);
         true
     }
 
     /// This act is the first of its minute: what repeats it is counted from now on.
-    pub(super) fn begin(&mut self, act: Act, now: UnixMillis) {
+    pub(super) fn begin(&mut self, act: AuditAct, now: UnixMillis) {
         if self.0.len() < ACTS_MAX {
             self.0.insert(act, Minute { since: now, last: now, times: 0 });
         }
     }
 
     /// The first one could not be written: the next one is the first again. What repeated it meanwhile is answered.
-    pub(super) fn forget(&mut self, act: &Act) -> Option<Entry> {
+    pub(super) fn forget(&mut self, act: &AuditAct) -> Option<Entry> {
         let (act, minute) = self.0.remove_entry(act)?;
         (minute.times > 0).then_some(Entry { act, at: minute.last, occurrences: minute.times })
     }
@@ -55,11 +55,11 @@ mod tests {
     use super::*;
     use crate::audit::{Action, Actor};
 
-    fn act(target: i64) -> Act {
+    fn act(target: i64) -> AuditAct {
         Actor::server().does(Action::ApiCall).to(target.to_string())
     }
 
-    fn is_again(repeats: &mut Repeats, act: &Act, at: i64) -> bool {
+    fn is_again(repeats: &mut Repeats, act: &AuditAct, at: i64) -> bool {
         let again = repeats.again(act, UnixMillis(at));
         if !again {
             repeats.begin(act.clone(), UnixMillis(at));

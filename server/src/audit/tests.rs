@@ -16,7 +16,7 @@ async fn records(database: &Database) -> Vec<AuditRecord> {
 
 const KEPT: Retention = Retention { days: 400, bytes_max: u64::MAX };
 
-async fn append(database: &Database, act: &Act, at_ms: i64) {
+async fn append(database: &Database, act: &AuditAct, at_ms: i64) {
     database.append_audit(&[Entry { act: act.clone(), at: UnixMillis(at_ms), occurrences: 1 }]).await.unwrap();
 }
 
@@ -24,7 +24,7 @@ fn stranger(address: &str) -> Actor {
     Actor { address: Some(address.parse().unwrap()), ..Actor::default() }
 }
 
-fn act() -> Act {
+fn act() -> AuditAct {
     Actor::server().does(Action::ConfigRefresh)
 }
 

@@ -1,7 +1,7 @@
 //! One change at a time, with the record of it: both are written, or neither is.
 
 use super::{Database, QueryError};
-use crate::model::{Act, Entry};
+use crate::model::{AuditAct, Entry};
 use app::model::time::UnixMillis;
 use sqlx::{Sqlite, Transaction};
 use std::{sync::Arc, time::Duration};
@@ -48,7 +48,7 @@ impl Change {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn record(&mut self, act: &Act) -> Result<(), QueryError> {
+    pub async fn record(&mut self, act: &AuditAct) -> Result<(), QueryError> {
         let entry = Entry { act: act.clone(), at: UnixMillis::now(), occurrences: 1 };
         self.append(&entry).await
     }

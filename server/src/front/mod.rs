@@ -27,7 +27,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use places::{Place, Seat};
+use places::{Seat, TakenPlace};
 use socket2::SockRef;
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -119,7 +119,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 impl Door {
     /// One connection to its end, or to where it becomes a WebSocket.
-    async fn serve(self, socket: TcpStream, peer: SocketAddr, place: Place) {
+    async fn serve(self, socket: TcpStream, peer: SocketAddr, place: TakenPlace) {
         let seat = Arc::clone(place.seat());
         let stall_timeout = self.stall_timeout;
         tokio::select! {

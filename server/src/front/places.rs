@@ -74,7 +74,7 @@ struct Rows {
 
 /// A connection's place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct TakenPlace {
     hall: Arc<Hall>,
     seat: Arc<Seat>,
 }
@@ -116,7 +116,7 @@ impl Places {
     }
 
     /// A place for a connection from this address, somebody else's if need be; `None` where nobody can be let go.
-    pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
+    pub(super) fn take(&self, peer: IpAddr) -> Option<TakenPlace> {
         let hall = &self.0;
         let address = peer.to_canonical();
         let seat = Arc::new(Seat {
@@ -150,7 +150,7 @@ impl Places {
         }
         taken.rows(&seat).insert(Arc::clone(&seat));
         drop(taken);
-        Some(Place { hall: Arc::clone(hall), seat })
+        Some(TakenPlace { hall: Arc::clone(hall), seat })
     }
 
     /// Ends when all but a few of those who were let go have hung up.
@@ -223,13 +223,13 @@ fn longest_still(seats: &[Arc<Seat>]) -> Option<Arc<Seat>> {
     no_sockets.min_by_key(|seat| seat.moved_ms.load(Relaxed)).cloned()
 }
 
-impl Place {
+impl TakenPlace {
     pub(super) fn seat(&self) -> &Arc<Seat> {
         &self.seat
     }
 }
 
-impl Drop for Place {
+impl Drop for TakenPlace {
     fn drop(&mut self) {
         let mut taken = self.hall.taken();
         if self.seat.let_go.is_cancelled() {
@@ -287,15 +287,15 @@ mod tests {
         Places::new(u64::MAX, vec!["192.0.2.1".parse::<IpAddr>().unwrap().into()].into())
     }
 
-    fn take(places: &Places, address: &str) -> Option<Place> {
+    fn take(places: &Places, address: &str) -> Option<TakenPlace> {
         places.take(address.parse().unwrap())
     }
 
-    fn many(places: &Places, address: &str, count: usize) -> Vec<Place> {
+    fn many(places: &Places, address: &str, count: usize) -> Vec<TakenPlace> {
         (0..count).map(|_| take(places, address).expect("a place")).collect()
     }
 
-    fn let_go(places: &[Place]) -> usize {
+    fn let_go(places: &[TakenPlace]) -> usize {
         places.iter().filter(|place| place.seat.let_go.is_cancelled()).count()
     }
 

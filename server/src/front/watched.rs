@@ -1,7 +1,7 @@
 //! A socket that tells its place when bytes move. It has the place with it: what holds the descriptor holds the place, also
 //! after the connection has become a WebSocket.
 
-use super::places::Place;
+use super::places::TakenPlace;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -14,11 +14,11 @@ use tokio::{
 
 pub(super) struct Watched {
     socket: TcpStream,
-    place: Place,
+    place: TakenPlace,
 }
 
 impl Watched {
-    pub(super) fn new(socket: TcpStream, place: Place) -> Self {
+    pub(super) fn new(socket: TcpStream, place: TakenPlace) -> Self {
         Self { socket, place }
     }
 

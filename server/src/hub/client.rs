@@ -55,27 +55,27 @@ pub async fn serve(
     revoked: impl Future<Output = CloseReason> + Send,
     shutdown: CancellationToken,
 ) {
-    let (tell, told) = oneshot::channel();
+    let (close, closing) = oneshot::channel();
     let runtime = hub.runtime.clone();
-    let mut talk = AbortOnDropHandle::new(runtime.spawn(talk_to_the_end(socket, hub, encoding, told)));
+    let mut talk = AbortOnDropHandle::new(runtime.spawn(talk_to_the_end(socket, hub, encoding, closing)));
     let reason = tokio::select! {
         _ = &mut talk => return,
         reason = revoked => reason,
         () = shutdown.cancelled() => CloseReason::GoingAway,
     };
     // Both fail only when the socket has just ended by itself.
-    let _ = tell.send(reason);
+    let _ = close.send(reason);
     let _ = talk.await;
 }
 
-async fn talk_to_the_end(socket: Socket, hub: Hub, encoding: Encoding, told: oneshot::Receiver<CloseReason>) {
+async fn talk_to_the_end(socket: Socket, hub: Hub, encoding: Encoding, closing: oneshot::Receiver<CloseReason>) {
     let _counted = Counted::new(&hub);
     let (mut sink, mut stream) = socket.split();
     let tapes = hub.read_tapes();
     let mut client = Client { hub: &hub, encoding, paused: false, tapes };
     let end = tokio::select! {
         end = client.talk(&mut sink, &mut stream) => end,
-        Ok(reason) = told => End::Close(reason),
+        Ok(reason) = closing => End::Close(reason),
     };
     if let End::Close(reason) = end {
         say_goodbye(&mut sink, &mut stream, reason).await;

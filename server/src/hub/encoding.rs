@@ -183,32 +183,32 @@ fn metrics(connection: &ConnectionLive, live: &LiveReport) -> Message {
 
 /// A symbol ticked.
 fn tick(row: &Row, entry: &TickEntry) -> Message {
-    let told = Told { price: entry.price, volume: entry.volume, ticks: entry.ticks.into() };
-    event("tick_update", tick_data(row, &told))
+    let shown = Shown { price: entry.price, volume: entry.volume, ticks: entry.ticks.into() };
+    event("tick_update", tick_data(row, &shown))
 }
 
 /// What is known of a symbol that has ticked. It repeats the state: whoever adds up `ticks` must not add this.
 fn latest(row: &Row) -> Option<Message> {
-    let told = Told { price: row.price?, volume: row.volume, ticks: row.ticks_total };
-    let mut data = tick_data(row, &told);
+    let shown = Shown { price: row.price?, volume: row.volume, ticks: row.ticks_total };
+    let mut data = tick_data(row, &shown);
     data["snapshot"] = json!(true);
     Some(event("tick_update", data))
 }
 
-struct Told {
+struct Shown {
     price: f64,
     volume: u64,
     ticks: u64,
 }
 
-fn tick_data(row: &Row, told: &Told) -> Value {
+fn tick_data(row: &Row, shown: &Shown) -> Value {
     json!({
         "connection_id": row.connection_id,
         "symbol": row.symbol,
-        "price": told.price,
-        "volume": told.volume,
+        "price": shown.price,
+        "volume": shown.volume,
         "timestamp": row.timestamp,
-        "ticks": told.ticks,
+        "ticks": shown.ticks,
         "ticks_total": row.ticks_total,
     })
 }

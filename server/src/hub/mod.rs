@@ -317,12 +317,12 @@ impl Task {
 }
 
 /// The next word on history. A keeper that is gone, by a panic or at the end of the server, is the last one.
-async fn news_of(told: &mut Option<watch::Receiver<Option<HistoryTrouble>>>) -> Option<HistoryTrouble> {
-    let Some(receiver) = told else { return std::future::pending().await };
+async fn news_of(trouble: &mut Option<watch::Receiver<Option<HistoryTrouble>>>) -> Option<HistoryTrouble> {
+    let Some(receiver) = trouble else { return std::future::pending().await };
     if receiver.changed().await.is_ok() {
         return receiver.borrow_and_update().clone();
     }
-    *told = None;
+    *trouble = None;
     Some(HistoryTrouble { since: UnixMillis::now(), reason: "the recorder of history ended".to_owned() })
 }
 

@@ -191,20 +191,20 @@ impl Actor {
 
     /// An act of theirs that is allowed.
     #[must_use]
-    pub fn does(&self, action: Action) -> Act {
-        Act { actor: self.clone(), action, target: None, outcome: Outcome::Ok, reason: None }
+    pub fn does(&self, action: Action) -> AuditAct {
+        AuditAct { actor: self.clone(), action, target: None, outcome: Outcome::Ok, reason: None }
     }
 
     /// An act of theirs that is not allowed, and why.
     #[must_use]
-    pub fn is_refused(&self, action: Action, reason: impl Into<String>) -> Act {
-        Act { outcome: Outcome::Refused, reason: Some(reason.into()), ..self.does(action) }
+    pub fn is_refused(&self, action: Action, reason: impl Into<String>) -> AuditAct {
+        AuditAct { outcome: Outcome::Refused, reason: Some(reason.into()), ..self.does(action) }
     }
 
     /// An act of theirs that was allowed and did not work, and why.
     #[must_use]
-    pub fn failed_at(&self, action: Action, reason: impl Into<String>) -> Act {
-        Act { outcome: Outcome::Failed, reason: Some(reason.into()), ..self.does(action) }
+    pub fn failed_at(&self, action: Action, reason: impl Into<String>) -> AuditAct {
+        AuditAct { outcome: Outcome::Failed, reason: Some(reason.into()), ..self.does(action) }
     }
 }
 
@@ -217,7 +217,7 @@ fn command_line_name(user: &str) -> String {
 
 /// Something to be put on record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Act {
+pub struct AuditAct {
     pub(crate) actor: Actor,
     pub(crate) action: Action,
     pub(crate) target: Option<String>,
@@ -225,7 +225,7 @@ pub struct Act {
     pub(crate) reason: Option<String>,
 }
 
-impl Act {
+impl AuditAct {
     /// What it is done to: a path, an account, a gap.
     #[must_use]
     pub fn to(self, target: impl Into<String>) -> Self {
@@ -269,7 +269,7 @@ impl Act {
 /// What becomes one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) act: Act,
+    pub(crate) act: AuditAct,
     pub(crate) at: UnixMillis,
     /// More than one where repetitions are one record.
     pub(crate) occurrences: i64,
@@ -327,7 +327,7 @@ mod tests {
     use super::super::Email;
     use super::*;
 
-    fn record(change: impl FnOnce(&mut Act)) -> AuditRecord {
+    fn record(change: impl FnOnce(&mut AuditAct)) -> AuditRecord {
         let ann = Actor { name: Some("ann@x".into()), role: Some(Role::Admin), ..Actor::default() };
         let mut act = ann.does(Action::PageView).to("/admin");
         change(&mut act);

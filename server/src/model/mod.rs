@@ -7,7 +7,7 @@ mod chain;
 mod role;
 
 pub use account::{Account, BadEmail, Email, PasswordHash};
-pub use act::{Act, Action, Actor, Hash, Outcome, hash};
+pub use act::{Action, Actor, AuditAct, Hash, Outcome, hash};
 pub use chain::{Anchor, Break, Chain, Whole};
 pub use role::{Role, UnknownRole};
 

@@ -7,9 +7,9 @@
 //!
 //! Plain data with one owner, the hub's task: no lock, no clock of its own, no I/O.
 
+mod adopt;
 mod inference;
 mod producers;
-mod reported;
 mod tape;
 #[cfg(test)]
 mod tests;

@@ -36,12 +36,12 @@ pub(super) async fn call(context: impl Fn() + Clone + Send + 'static, mut reques
     match (answer.status().is_success(), is_form) {
         (true, true) => Redirect::to(AFTER_FORM).into_response(),
         (true, false) => answer,
-        (false, _) => told(answer, is_form).await,
+        (false, _) => in_words(answer, is_form).await,
     }
 }
 
 /// The same error, with its own status; as plain text where a person reads it.
-async fn told(answer: Response, is_form: bool) -> Response {
+async fn in_words(answer: Response, is_form: bool) -> Response {
     let (mut parts, body) = answer.into_parts();
     let bytes = to_bytes(body, ERROR_BYTES_MAX).await.unwrap_or_default();
     if let Ok(error) = serde_json::from_slice::<ApiError>(&bytes) {

@@ -23,7 +23,7 @@ pub use origin::same_origin;
 
 use super::{destination, plain_page::plain_page, query};
 use crate::{
-    audit::{Act, Action, Actor, Audit, NotRecorded},
+    audit::{Action, Actor, Audit, AuditAct, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
     limits::{self, Limits},
 };
@@ -195,12 +195,12 @@ fn actor(request: &Request) -> Actor {
     }
 }
 
-fn refusal(action: Action, denied: Denied, request: &Request) -> Act {
+fn refusal(action: Action, denied: Denied, request: &Request) -> AuditAct {
     act(actor(request).is_refused(action, denied.to_string()), request)
 }
 
 /// By the route, not by the address, and by the usual methods: a stranger can think of any number of others.
-fn act(act: Act, request: &Request) -> Act {
+fn act(act: AuditAct, request: &Request) -> AuditAct {
     let route = request.extensions().get::<MatchedPath>().map_or("elsewhere", MatchedPath::as_str);
     // A server function is known by its own name.
     let function = server_fn_paths().map(|(path, _)| path).find(|path| *path == request.uri().path());

@@ -2,8 +2,8 @@
 
 use super::{
     connection::Connection,
-    limit::{Closed, Verdict},
     loss::Loss,
+    quota::{Closed, Verdict},
     state::{Action, Event},
 };
 use app::model::{health::LossKind, time::UnixMillis};
@@ -38,12 +38,12 @@ impl Connection {
         if let Some(wait) = loss.wait {
             self.parts.place.turned_away(std::time::Instant::now() + wait, &loss);
         }
-        self.parts.record.counters.reconnects.fetch_add(1, Relaxed);
+        self.parts.telemetry.counters.reconnects.fetch_add(1, Relaxed);
         if let Some(Action::Wait(loss)) = self.link.next(Event::Lost { loss, lived }) {
             let retry = Arc::clone(&self.parts.orders.retry);
             let (connection, attempt, why) = (self.id, self.link.attempt(), &loss.reason);
             if verdict == Verdict::StandBack {
-                self.parts.record.show_lost(&loss, &self.link, None, self.patience());
+                self.parts.telemetry.show_lost(&loss, &self.link, None, self.patience());
                 warn!(connection, attempt, "Connection {connection} stands back: {why}");
                 retry.notified().await;
             } else {
@@ -78,7 +78,7 @@ impl Connection {
                 if let Some(closed) = closed.as_ref().filter(|_| until > own) {
                     self.link.stays_away(closed.loss.clone());
                 }
-                self.parts.record.show_lost(loss, &self.link, next_at, self.patience());
+                self.parts.telemetry.show_lost(loss, &self.link, next_at, self.patience());
                 warn!(connection, attempt, wait_ms, "Connection {connection} lost: {}", loss.reason);
                 is_told = true;
             }

@@ -8,13 +8,13 @@ use super::{
     Endpoint,
     dial::{Socket, describe, dial},
     latency::Latency,
-    limit::Place,
     loss::Loss,
     massive::{self, Reading},
     policy::Policy,
     pulse::Pulse,
-    record::Record,
+    quota::Place,
     state::{Action, Event, Link},
+    telemetry::Telemetry,
     wakefulness::{Backlog, Wakefulness},
 };
 use crate::{bus::TickBus, universe::ConnectionPlan};
@@ -53,7 +53,7 @@ pub(super) struct Orders {
 pub(super) struct Parts {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) policy: Arc<Policy>,
-    pub(super) record: Arc<Record>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) bus: Arc<dyn TickBus>,
     pub(super) place: Place,
     pub(super) orders: Orders,
@@ -137,7 +137,7 @@ impl Connection {
     }
 
     pub(super) fn show(&self, next_at: Option<UnixMillis>) {
-        self.parts.record.show(&self.link, next_at, self.patience());
+        self.parts.telemetry.show(&self.link, next_at, self.patience());
     }
 
     /// The silence of a socket that is nothing to speak of.
@@ -162,7 +162,7 @@ impl Connection {
         self.wakefulness = Wakefulness::new(Instant::now(), UnixMillis::now());
         self.backlog = None;
         self.said.clear();
-        self.parts.record.counters.last_frame.store(UnixMillis::now().0, Relaxed);
+        self.parts.telemetry.counters.last_frame.store(UnixMillis::now().0, Relaxed);
         self.link.next(Event::Opened);
         self.show(None);
         let end = stop.run_until_cancelled(self.read(&mut socket)).await;
@@ -226,7 +226,7 @@ impl Connection {
         warn!(connection = self.id, "{standstill}; connection {} reads on from {}", self.id, standstill.from);
         self.backlog = Some(Backlog::of(standstill));
         self.pulse.stood_still(standstill);
-        self.parts.record.stood_still(standstill);
+        self.parts.telemetry.stood_still(standstill);
     }
 
     /// When what was just read came in, `newest` being the latest time in it.
@@ -295,7 +295,7 @@ impl Connection {
             self.tell(before);
         }
         if self.link.is_live() {
-            self.parts.record.cover(coverage, self.latency.view(now));
+            self.parts.telemetry.cover(coverage, self.latency.view(now));
         }
     }
 
@@ -314,7 +314,7 @@ impl Connection {
         massive::read_frame(&text, self.id, now, &mut self.reading);
         let newest = self.backlog.and_then(|_| self.reading.newest());
         let came_in = self.came_in(now, newest);
-        let counters = &self.parts.record.counters;
+        let counters = &self.parts.telemetry.counters;
         counters.last_frame.store(came_in.0, Relaxed);
         counters.messages.fetch_add(1, Relaxed);
         counters.bytes.fetch_add(text.len() as u64, Relaxed);
@@ -322,7 +322,7 @@ impl Connection {
         self.reading.leave_out(&self.carried_elsewhere);
         self.take_ticks(came_in);
         if let Some(why) = self.reading.rejection.take() {
-            self.parts.record.error(self.reading.rejected(), &format!("Dropped {why}"));
+            self.parts.telemetry.error(self.reading.rejected(), &format!("Dropped {why}"));
         }
         if self.reading.notices.is_empty() { Ok(()) } else { self.hear(socket, now).await }
     }
@@ -330,12 +330,12 @@ impl Connection {
     /// Anything but text.
     fn take_other(&mut self, message: Message, now: UnixMillis) -> Result<(), Loss> {
         let came_in = self.came_in(now, None);
-        self.parts.record.counters.last_frame.store(came_in.0, Relaxed);
+        self.parts.telemetry.counters.last_frame.store(came_in.0, Relaxed);
         match message {
             Message::Close(Some(frame)) => Err(Loss::closed(Some(frame.code.into()), &frame.reason)),
             Message::Close(None) => Err(Loss::closed(None, "")),
             Message::Binary(_) => {
-                self.parts.record.error(1, "A binary message, which the protocol does not have");
+                self.parts.telemetry.error(1, "A binary message, which the protocol does not have");
                 Ok(())
             }
             _ => Ok(()),
@@ -350,7 +350,7 @@ impl Connection {
             return;
         }
         let Reading { ticks, marks, .. } = &self.reading;
-        let counters = &self.parts.record.counters;
+        let counters = &self.parts.telemetry.counters;
         self.latency.take(now, ticks, marks, self.pulse.late_report_ms());
         self.fresh.clear();
         let replacements = self.pulse.take(now, ticks, marks, &mut self.fresh);

@@ -57,7 +57,7 @@ impl Connection {
         if self.said.len() < SAID_MAX {
             self.said.push(words.to_owned());
         }
-        self.parts.record.error(1, words);
+        self.parts.telemetry.error(1, words);
         warn!(connection = self.id, "Connection {}: the provider says: {words}", self.id);
     }
 

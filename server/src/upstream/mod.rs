@@ -3,13 +3,13 @@
 //! ```text
 //!  provider ──ws──▶ connection.rs (I/O) ──massive.rs──▶ pulse.rs ──fresh ticks──▶ bus
 //!                     │   ▲                               │
-//!                events   actions     flow, coverage ◀────┘        record.rs ──▶ report.rs ──status──▶ bus
+//!                events   actions     flow, coverage ◀────┘     telemetry.rs ──▶ report.rs ──status──▶ bus
 //!                     ▼   │              ▼                            ▲
 //!                    state.rs ◀──────────┘────────────────────────────┘
 //! ```
 //!
 //! `dial.rs` opens sockets and says in words why one cannot be opened or broke. `backoff.rs` and `policy.rs` are the patience,
-//! `limit.rs` keeps our own connections from putting each other out and waits as long as the provider asks of the account,
+//! `quota.rs` keeps our own connections from putting each other out and waits as long as the provider asks of the account,
 //! `latency.rs` measures, `wakefulness.rs` notices when this process itself did not run. Deliberately absent: anything that waits for the bus, and any knowledge of who reads it.
 
 mod backoff;
@@ -18,14 +18,14 @@ mod connection;
 mod dial;
 mod hearing;
 mod latency;
-mod limit;
 mod loss;
 pub mod massive;
 mod policy;
 mod pulse;
-mod record;
+mod quota;
 mod report;
 mod state;
+mod telemetry;
 mod wakefulness;
 
 pub use backoff::Backoff;
@@ -34,8 +34,7 @@ pub use policy::{Policy, PulsePolicy};
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
 use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};
 use connection::{Connection, Orders, Parts};
-use limit::Limit;
-use record::Record;
+use quota::Quota;
 use report::Slot;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -43,6 +42,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use telemetry::Telemetry;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -96,7 +96,7 @@ struct Inner {
     tasks: Tasks,
     /// Wakes the reporter.
     changed: Arc<Notify>,
-    limit: Arc<Limit>,
+    quota: Arc<Quota>,
     slots: Mutex<Vec<Slot>>,
     running: Mutex<Running>,
 }
@@ -124,7 +124,7 @@ impl Manager {
             policy: Arc::new(policy),
             tasks: tasks.clone(),
             changed: Arc::default(),
-            limit: Arc::default(),
+            quota: Arc::default(),
             slots: Mutex::default(),
             running: Mutex::new(Running { endpoint: Arc::new(endpoint), connections: BTreeMap::new() }),
         }));
@@ -146,7 +146,7 @@ impl Manager {
             // A task that panicked is an accident that `tasks` deals with.
             let _ = ended.await;
             if let Some(slot) = inner.lock_slots().iter().find(|slot| slot.plan.id == id) {
-                slot.record.reset();
+                slot.telemetry.reset();
             }
         }
         inner.take_over(plans);
@@ -183,7 +183,7 @@ impl Inner {
         let mut running = self.lock_running();
         let is_moved = !running.endpoint.is_same(&endpoint);
         if is_moved {
-            self.limit.reopen();
+            self.quota.reopen();
         }
         let goes_on = |id: &ConnectionId| {
             let old = slots.iter().find(|slot| slot.plan.id == *id);
@@ -202,11 +202,11 @@ impl Inner {
         *slots = plans
             .into_iter()
             .map(|plan| {
-                self.limit.rank(plan.id, plan.config.priority);
+                self.quota.rank(plan.id, plan.config.priority);
                 let known = old.iter().position(|slot| slot.plan.id == plan.id).map(|place| old.swap_remove(place));
                 match known {
                     Some(slot) => slot.with(Arc::new(plan)),
-                    None => Slot::new(Arc::new(plan), Arc::new(Record::new(Arc::clone(&self.changed)))),
+                    None => Slot::new(Arc::new(plan), Arc::new(Telemetry::new(Arc::clone(&self.changed)))),
                 }
             })
             .collect();
@@ -225,9 +225,9 @@ impl Inner {
             let parts = Parts {
                 endpoint: Arc::clone(&running.endpoint),
                 policy: Arc::clone(&self.policy),
-                record: Arc::clone(&slot.record),
+                telemetry: Arc::clone(&slot.telemetry),
                 bus: Arc::clone(&self.bus),
-                place: self.limit.place(id, slot.plan.config.priority),
+                place: self.quota.place(id, slot.plan.config.priority),
                 orders: orders.clone(),
             };
             let task = Connection::new(&slot.plan, parts).run();

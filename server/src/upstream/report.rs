@@ -1,6 +1,6 @@
 //! Puts the status report together from what the connections' tasks record.
 
-use super::record::Record;
+use super::telemetry::Telemetry;
 use crate::{rhythm::per_second, universe::ConnectionPlan};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
@@ -14,13 +14,13 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 /// One slot: its plan, what was recorded of it, and its rates.
 pub(super) struct Slot {
     pub(super) plan: Arc<ConnectionPlan>,
-    pub(super) record: Arc<Record>,
+    pub(super) telemetry: Arc<Telemetry>,
     rates: Rates,
 }
 
 impl Slot {
-    pub(super) fn new(plan: Arc<ConnectionPlan>, record: Arc<Record>) -> Self {
-        Self { plan, record, rates: Rates::default() }
+    pub(super) fn new(plan: Arc<ConnectionPlan>, telemetry: Arc<Telemetry>) -> Self {
+        Self { plan, telemetry, rates: Rates::default() }
     }
 
     /// The same slot with another plan.
@@ -40,8 +40,8 @@ struct Rates {
 /// Rates are taken over whole metrics intervals; a report in between repeats the last ones.
 pub(super) fn measure(slots: &mut [Slot], seconds: f64) {
     for slot in slots {
-        let messages_total = slot.record.counters.messages.load(Relaxed);
-        let ticks_total = slot.record.counters.ticks.load(Relaxed);
+        let messages_total = slot.telemetry.counters.messages.load(Relaxed);
+        let ticks_total = slot.telemetry.counters.ticks.load(Relaxed);
         slot.rates = Rates {
             messages_per_second: per_second(messages_total - slot.rates.messages_total, seconds),
             ticks_per_second: per_second(ticks_total - slot.rates.ticks_total, seconds),
@@ -55,8 +55,8 @@ pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusRepo
     let status = |slot: &Slot| ConnectionStatus {
         live: live(slot, now),
         config: slot.plan.config.clone(),
-        dropped: slot.record.counters.dropped(),
-        standstill: slot.record.face().standstill,
+        dropped: slot.telemetry.counters.dropped(),
+        standstill: slot.telemetry.face().standstill,
     };
     let mut connections: Vec<_> = slots.iter().map(status).collect();
     name_those_that_flow(&mut connections);
@@ -88,8 +88,8 @@ fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
 
 fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
     let plan = &slot.plan;
-    let face = slot.record.face();
-    let counters = &slot.record.counters;
+    let face = slot.telemetry.face();
+    let counters = &slot.telemetry.counters;
     let time = |millis: i64| (millis > 0).then_some(UnixMillis(millis));
     let idle = ConnectionLive {
         last_heartbeat: time(counters.last_frame.load(Relaxed)),

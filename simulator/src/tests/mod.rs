@@ -4,7 +4,7 @@ mod control;
 mod protocol;
 
 use super::peer::QueueLimits;
-use super::{Limits, SimulatorConfig, serve_within};
+use super::{Bounds, SimulatorConfig, serve_within};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
@@ -26,10 +26,10 @@ struct Server {
 
 impl Server {
     async fn start(config: SimulatorConfig) -> Self {
-        Self::start_within(config, Limits::default()).await
+        Self::start_within(config, Bounds::default()).await
     }
 
-    async fn start_within(config: SimulatorConfig, limits: Limits) -> Self {
+    async fn start_within(config: SimulatorConfig, limits: Bounds) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
@@ -198,8 +198,8 @@ fn ok(message: &str) -> (String, String) {
     ("success".to_owned(), message.to_owned())
 }
 
-fn small_queue() -> Limits {
-    Limits { queue: QueueLimits { frames: 4, bytes: 1 }, farewell: Duration::from_secs(5), ..Limits::default() }
+fn small_queue() -> Bounds {
+    Bounds { queue: QueueLimits { frames: 4, bytes: 1 }, farewell: Duration::from_secs(5), ..Bounds::default() }
 }
 
 fn with_rate(tick_rate: f64) -> SimulatorConfig {

@@ -41,7 +41,7 @@ async fn a_denied_channel_gets_an_unnamed_error_and_the_rest_of_the_message_is_s
 
 #[tokio::test]
 async fn a_client_that_sends_no_key_is_told_so_and_dropped() {
-    let limits = Limits { authentication: Duration::from_millis(50), ..Limits::default() };
+    let limits = Bounds { authentication: Duration::from_millis(50), ..Bounds::default() };
     let server = Server::start_within(SimulatorConfig::default(), limits).await;
     let mut client = server.connect(1).await;
     let expected = ("auth_timeout".to_owned(), "No authentication request received.".to_owned());
@@ -51,7 +51,7 @@ async fn a_client_that_sends_no_key_is_told_so_and_dropped() {
 
 #[tokio::test]
 async fn a_client_that_sent_its_key_is_not_timed_out() {
-    let limits = Limits { authentication: Duration::from_millis(50), ..Limits::default() };
+    let limits = Bounds { authentication: Duration::from_millis(50), ..Bounds::default() };
     let server = Server::start_within(SimulatorConfig::default(), limits).await;
     let mut client = server.connect(1).await;
     client.authenticate("key").await;

@@ -2,7 +2,7 @@
 
 use super::range_bar::PATH;
 use crate::{
-    components::{link_badge::LinkBadge, market_clock::MarketClock, office::OfficeBar, theme_toggle::ThemeToggle},
+    components::{admin_pages::AdminBar, link_badge::LinkBadge, market_clock::MarketClock, theme_toggle::ThemeToggle},
     model::{history::view::HistoryView, time::UnixMillis},
     store::link::LinkState,
 };
@@ -21,11 +21,11 @@ pub fn HistoryBar(
     let market = Memo::new(move |_| view.with(|view| view.market));
     let clock = keep_clock(view);
     view! {
-        <OfficeBar email here=PATH>
+        <AdminBar email here=PATH>
             <MarketClock clock market=market.into()/>
             <LinkBadge link lag_ms=Signal::stored(None)/>
             <ThemeToggle/>
-        </OfficeBar>
+        </AdminBar>
     }
 }
 

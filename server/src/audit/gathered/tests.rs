@@ -11,7 +11,7 @@ fn ann() -> Actor {
     Actor { name: Some("ann@x".into()), role: Some(Role::Admin), ..stranger(1, "Firefox") }
 }
 
-fn refusal(actor: &Actor, target: &str) -> Act {
+fn refusal(actor: &Actor, target: &str) -> AuditAct {
     actor.is_refused(Action::ApiCall, "sign in first").to(target)
 }
 

@@ -3,7 +3,7 @@
 use super::{bind, bounds, count, join, json_of, name_of, of_json, value_of};
 use crate::{
     database::{Database, QueryError},
-    model::Act,
+    model::AuditAct,
 };
 use app::model::{
     connection::{ConnectionId, ConnectionSet},
@@ -161,7 +161,7 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer; then nothing happened.
-    pub async fn acknowledge_gap(&self, id: i64, said: &Acknowledgement, act: &Act) -> Result<bool, QueryError> {
+    pub async fn acknowledge_gap(&self, id: i64, said: &Acknowledgement, act: &AuditAct) -> Result<bool, QueryError> {
         let mut change = self.change().await?;
         let done = sqlx::query(
             "UPDATE history_gaps SET acknowledged_at_ms = $1, acknowledged_by = $2, note = $3

@@ -74,16 +74,16 @@ pub(super) struct Face {
     pub(super) standstill: Option<Standstill>,
 }
 
-/// One connection's record. It outlives the connection's task: a connection that is made anew counts on.
+/// What is known of one connection. It outlives the connection's task: a connection that is made anew counts on.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Telemetry {
     pub(super) counters: Counters,
     face: Mutex<Face>,
     /// Wakes the reporter when a face changes.
     changed: Arc<Notify>,
 }
 
-impl Record {
+impl Telemetry {
     pub(super) fn new(changed: Arc<Notify>) -> Self {
         Self { counters: Counters::default(), face: Mutex::default(), changed }
     }

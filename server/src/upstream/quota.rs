@@ -28,7 +28,7 @@ const DEAD_SESSION: Duration = Duration::from_secs(30);
 
 /// The account's places, shared by all connections of one account.
 #[derive(Debug, Default)]
-pub(super) struct Limit {
+pub(super) struct Quota {
     seats: Mutex<Seats>,
 }
 
@@ -69,18 +69,18 @@ pub(super) enum Verdict {
 /// One connection's place. Dropping it gives it up.
 #[derive(Debug)]
 pub(super) struct Place {
-    limit: Arc<Limit>,
+    quota: Arc<Quota>,
     id: ConnectionId,
     gives_way: Arc<Notify>,
 }
 
-impl Limit {
+impl Quota {
     /// A place for a connection.
     pub(super) fn place(self: &Arc<Self>, id: ConnectionId, priority: Priority) -> Place {
         let gives_way = Arc::new(Notify::new());
         let seat = Seat { rank: (priority, id), came_in_at: None, gives_way: Arc::clone(&gives_way) };
         self.lock().of.insert(id, seat);
-        Place { limit: Arc::clone(self), id, gives_way }
+        Place { quota: Arc::clone(self), id, gives_way }
     }
 
     /// Ranks a connection anew, if it has a place.
@@ -106,21 +106,21 @@ impl Place {
     pub(super) fn presents_key(&self, now: Instant) {
         // It may have been told to give way when it had just gone by itself.
         let _ = self.gives_way.notified().now_or_never();
-        if let Some(seat) = self.limit.lock().of.get_mut(&self.id) {
+        if let Some(seat) = self.quota.lock().of.get_mut(&self.id) {
             seat.came_in_at = Some(now);
         }
     }
 
     /// The connection is gone, and the provider knows.
     pub(super) fn left(&self) {
-        if let Some(seat) = self.limit.lock().of.get_mut(&self.id) {
+        if let Some(seat) = self.quota.lock().of.get_mut(&self.id) {
             seat.came_in_at = None;
         }
     }
 
     /// The connection is gone without a word of the provider, which may not know.
     pub(super) fn vanished(&self, now: Instant) {
-        let mut seats = self.limit.lock();
+        let mut seats = self.quota.lock();
         if seats.of.get_mut(&self.id).and_then(|seat| seat.came_in_at.take()).is_some() {
             seats.dead_until = Some(now + DEAD_SESSION);
         }
@@ -128,7 +128,7 @@ impl Place {
 
     /// The account has too many connections, and this one had to go.
     pub(super) fn evicted(&self, now: Instant) -> Verdict {
-        let mut seats = self.limit.lock();
+        let mut seats = self.quota.lock();
         if let Some(seat) = seats.of.get_mut(&self.id) {
             seat.came_in_at = None;
         }
@@ -158,7 +158,7 @@ impl Place {
 
     /// The provider asks to wait until then. What it asked for before stands when that is longer.
     pub(super) fn turned_away(&self, until: Instant, loss: &Loss) {
-        let mut seats = self.limit.lock();
+        let mut seats = self.quota.lock();
         if seats.closed.as_ref().is_none_or(|closed| closed.until < until) {
             seats.closed = Some(Closed { until, loss: loss.clone() });
         }
@@ -166,7 +166,7 @@ impl Place {
 
     /// How long nobody may dial, when that is not over.
     pub(super) fn closed(&self, now: Instant) -> Option<Closed> {
-        self.limit.lock().closed.clone().filter(|closed| now < closed.until)
+        self.quota.lock().closed.clone().filter(|closed| now < closed.until)
     }
 
     /// Resolves when this connection has to make room for one that comes before it.
@@ -178,7 +178,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // Unless its successor sits there already.
-        let mut seats = self.limit.lock();
+        let mut seats = self.quota.lock();
         if seats.of.get(&self.id).is_some_and(|seat| Arc::ptr_eq(&seat.gives_way, &self.gives_way)) {
             seats.of.remove(&self.id);
         }
@@ -195,8 +195,8 @@ mod tests {
     }
 
     fn places(count: u8) -> Vec<Place> {
-        let limit = Arc::new(Limit::default());
-        (1..=count).map(|id| limit.place(id, Priority::Normal)).collect()
+        let quota = Arc::new(Quota::default());
+        (1..=count).map(|id| quota.place(id, Priority::Normal)).collect()
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
             );
             assert!(place.closed(later).is_none());
         }
-        places[0].limit.reopen();
+        places[0].quota.reopen();
         assert!(places[1].closed(now).is_none());
     }
 

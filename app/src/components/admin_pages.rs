@@ -42,12 +42,12 @@ pub fn Pages(
         // Loaded afresh: most are rendered on the server alone, and the router would find nothing there.
         view! { <a href=address rel="external" aria-current=current>{name}</a> }
     });
-    view! { <nav class="office-nav" aria-label="Pages">{links}</nav> }
+    view! { <nav class="admin-nav" aria-label="Pages">{links}</nav> }
 }
 
 /// The bar on top. `here` is the page's own address.
 #[component]
-pub fn OfficeBar(
+pub fn AdminBar(
     /// Who is signed in.
     email: String,
     /// The address of this page, without a query.
@@ -62,7 +62,7 @@ pub fn OfficeBar(
             <p class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></p>
             <Pages here/>
             {children.map(|children| children())}
-            <form class="account office-account" method="post" action="/logout">
+            <form class="account admin-account" method="post" action="/logout">
                 <span class="account-email" title=title>{email}</span>
                 <button type="submit" class="button" data-testid="sign-out">"Sign out"</button>
             </form>
@@ -73,7 +73,7 @@ pub fn OfficeBar(
 /// A page that is rendered on the server alone: title and bar around what `body` makes for whoever is signed in. Nothing
 /// where nobody is; such requests end before a page is made.
 #[cfg(feature = "ssr")]
-pub(crate) fn office_page(
+pub(crate) fn admin_page(
     title: &'static str,
     here: &'static str,
     class: &'static str,
@@ -85,8 +85,8 @@ pub(crate) fn office_page(
     let email = admin.email.clone();
     view! {
         <leptos_meta::Title text=title/>
-        <div class="office">
-            <OfficeBar email here/>
+        <div class="admin">
+            <AdminBar email here/>
             <main class=class>
                 <h1>{title}</h1>
                 {body(admin, backend)}
