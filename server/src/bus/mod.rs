@@ -9,7 +9,7 @@
 //! | a slow or dead Redis | – | publishing conflates the same way; the bus says so, and counts what was not published |
 //! | a restart loses | nothing that was read | what was published meanwhile |
 //!
-//! Publishing never waits and never fails. This folder is the only place that knows Redis.
+//! Publishing never waits and never fails. Beside this folder only `limits` knows the Redis library.
 
 pub mod mailbox;
 mod memory;

@@ -23,7 +23,6 @@ use crate::{
     universe::{Universes, UniversesError},
 };
 use app::model::status::Feed;
-use axum::http::Uri;
 use ipnet::IpNet;
 use reader::Reader;
 use secrecy::SecretString;
@@ -33,6 +32,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Everything that is configured.
 #[derive(Clone, Debug)]

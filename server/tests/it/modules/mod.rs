@@ -6,8 +6,9 @@
 
 mod source;
 
-use source::{without_tests, words};
+use source::{leaves_of, without_tests, words};
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
@@ -15,15 +16,23 @@ use std::{
 
 /// A module, or what is in it, by the names from the crate's root on; the root's is empty.
 type Name = Vec<String>;
+/// Who needs whom, with an example.
+type Needs = BTreeMap<Name, BTreeMap<Name, String>>;
 
 #[test]
-fn no_module_needs_one_that_needs_it() {
+fn no_module_needs_one_that_needs_it_and_the_documented_map_is_true() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let architecture = fs::read_to_string(workspace.join("docs/architecture.md")).unwrap();
     for package in ["app", "bench", "server", "simulator"] {
         let mut sources = BTreeMap::new();
         collect(&workspace.join(package).join("src"), &[], &mut sources);
         assert!(sources.len() > 10, "{package}: {} modules", sources.len());
-        assert_eq!(circle(&sources), None, "{package}");
+        let needs = needs(&sources);
+        assert_eq!(circle(needs.clone()), None, "{package}");
+        if ["app", "server"].contains(&package) {
+            let map = map(&sources, &needs);
+            assert!(architecture.contains(&map), "docs/architecture.md, of {package}: expected\n\n{map}");
+        }
     }
 }
 
@@ -31,7 +40,7 @@ fn no_module_needs_one_that_needs_it() {
 fn a_circle_is_named_and_neither_tests_nor_what_is_inside_a_module_make_one() {
     let circle_of = |files: &[(&str, &str)]| {
         let name = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Name>();
-        circle(&files.iter().map(|(path, text)| (name(path), (*text).to_owned())).collect())
+        circle(needs(&files.iter().map(|(path, text)| (name(path), (*text).to_owned())).collect()))
     };
     let found = circle_of(&[
         ("", "pub mod a; pub mod b; pub mod c;"),
@@ -66,8 +75,8 @@ fn collect(folder: &Path, of: &[String], sources: &mut BTreeMap<Name, String>) {
     }
 }
 
-/// A circle, if there is one: who needs whom, each with an example.
-fn circle(sources: &BTreeMap<Name, String>) -> Option<String> {
+/// Who needs whom, sibling by sibling, each with an example.
+fn needs(sources: &BTreeMap<Name, String>) -> Needs {
     let (mut paths, mut imports, mut of_tests) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (module, source) in sources {
         let code =
@@ -85,18 +94,24 @@ fn circle(sources: &BTreeMap<Name, String>) -> Option<String> {
             }
         }
     }
-    let mut needs: BTreeMap<&[String], BTreeMap<Name, String>> = BTreeMap::new();
+    let mut needs = Needs::new();
     for (module, path) in paths.iter().filter(|(module, _)| !of_tests.iter().any(|test| module.starts_with(test))) {
         let target = owner(path, sources, &imports);
         let shared = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
         if shared < module.len() && shared < target.len() {
             let example = format!("{} → {}", module.join("::"), target.join("::"));
-            needs.entry(&module[..=shared]).or_default().entry(target[..=shared].to_vec()).or_insert(example);
+            let needed = needs.entry(module[..=shared].to_vec()).or_default();
+            needed.entry(target[..=shared].to_vec()).or_insert(example);
         }
     }
+    needs
+}
+
+/// A circle, if there is one: who needs whom.
+fn circle(mut needs: Needs) -> Option<String> {
     // Whoever needs nobody, or only such, is in no circle.
     loop {
-        let needing: BTreeSet<Name> = needs.keys().map(|name| name.to_vec()).collect();
+        let needing: BTreeSet<Name> = needs.keys().cloned().collect();
         needs.values_mut().for_each(|needed| needed.retain(|name, _| needing.contains(name)));
         needs.retain(|_, needed| !needed.is_empty());
         if needs.len() == needing.len() {
@@ -104,18 +119,33 @@ fn circle(sources: &BTreeMap<Name, String>) -> Option<String> {
         }
     }
     // Now everybody needs somebody: whoever goes on comes back.
-    let mut way = vec![*needs.keys().next()?];
+    let mut way = vec![needs.keys().next()?];
     loop {
         let (next, _) = needs[way[way.len() - 1]].first_key_value()?;
-        if let Some(start) = way.iter().position(|name| name == next) {
-            let step = |name: &&[String]| {
-                let (next, example) = needs[name].first_key_value()?;
+        if let Some(start) = way.iter().position(|name| *name == next) {
+            let step = |name: &&Name| {
+                let (next, example) = needs[*name].first_key_value()?;
                 Some(format!("{} needs {} ({example})", name.join("::"), next.join("::")))
             };
             return Some(way[start..].iter().filter_map(step).collect::<Vec<_>>().join(", "));
         }
         way.push(next);
     }
+}
+
+/// The modules of a crate's root, a line each with what it needs: whoever needs somebody stands above.
+fn map(sources: &BTreeMap<Name, String>, needs: &Needs) -> String {
+    fn floor(module: &Name, needs: &Needs) -> usize {
+        needs.get(module).into_iter().flat_map(BTreeMap::keys).map(|needed| 1 + floor(needed, needs)).max().unwrap_or(0)
+    }
+    let roots: BTreeSet<Name> = sources.keys().filter_map(|name| Some(vec![name.first()?.clone()])).collect();
+    let mut lines: Vec<_> = roots.iter().map(|module| (Reverse(floor(module, needs)), module)).collect();
+    lines.sort();
+    let line = |(_, module): &(Reverse<usize>, &Name)| {
+        let needed = needs.get(*module).into_iter().flat_map(BTreeMap::keys).map(|name| name[0].as_str());
+        format!("{:<11}{}", module[0], needed.collect::<Vec<_>>().join(", ")).trim_end().to_owned() + "\n"
+    };
+    lines.iter().map(line).collect()
 }
 
 /// The module that a path leads to, through names that are handed on.
@@ -145,32 +175,4 @@ fn absolute(module: &Name, path: &Name, sources: &BTreeMap<Name, String>) -> Opt
         "super" => Some([&module[..module.len().checked_sub(ups)?], &path[ups..]].concat()),
         _ => sources.contains_key(&here[..=module.len()]).then_some(here),
     }
-}
-
-/// The paths of a tree such as `a::{b, c::{self, d as e}}` at `place`, each with the name that it gives; answers where it ends.
-fn leaves_of(code: &[&str], mut place: usize, before: &[String], leaves: &mut Vec<(Name, String)>) -> usize {
-    let word = |place: usize| code.get(place).copied().unwrap_or_default();
-    let mut path = before.to_vec();
-    while word(place).starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-        path.push(word(place).to_owned());
-        place += 1;
-        if word(place) != "::" {
-            break;
-        }
-        place += 1;
-        if word(place) == "{" {
-            place += 1;
-            while !matches!(word(place), "}" | "") {
-                place = leaves_of(code, place, &path, leaves).max(place + 1);
-            }
-            return place + 1;
-        }
-    }
-    if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
-        path.pop();
-    }
-    let Some(last) = path.last() else { return place };
-    let (known_as, end) = if word(place) == "as" { (word(place + 1), place + 2) } else { (last.as_str(), place) };
-    leaves.push((path.clone(), known_as.to_owned()));
-    end
 }

@@ -59,3 +59,36 @@ pub(super) fn words(source: &str) -> Vec<&str> {
     }
     words
 }
+
+/// The paths of a tree such as `a::{b, c::{self, d as e}}` at `place`, each with the name that it gives; answers where it ends.
+pub(super) fn leaves_of(
+    code: &[&str],
+    mut place: usize,
+    before: &[String],
+    leaves: &mut Vec<(Vec<String>, String)>,
+) -> usize {
+    let word = |place: usize| code.get(place).copied().unwrap_or_default();
+    let mut path = before.to_vec();
+    while word(place).starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        path.push(word(place).to_owned());
+        place += 1;
+        if word(place) != "::" {
+            break;
+        }
+        place += 1;
+        if word(place) == "{" {
+            place += 1;
+            while !matches!(word(place), "}" | "") {
+                place = leaves_of(code, place, &path, leaves).max(place + 1);
+            }
+            return place + 1;
+        }
+    }
+    if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
+        path.pop();
+    }
+    let Some(last) = path.last() else { return place };
+    let (known_as, end) = if word(place) == "as" { (word(place + 1), place + 2) } else { (last.as_str(), place) };
+    leaves.push((path.clone(), known_as.to_owned()));
+    end
+}
