@@ -5,7 +5,7 @@ use super::{
     gap::Gap,
     series::{Bucket, Series},
 };
-use crate::model::time::UnixMillis;
+use crate::model::{connection::ConnectionId, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// The most events that a view lists, newest first; the export has all of them.
@@ -24,6 +24,8 @@ pub struct HistoryView {
     pub to: UnixMillis,
     /// The length of a bucket.
     pub bucket_seconds: u32,
+    /// When history begins; `None` while there is none.
+    pub began: Option<UnixMillis>,
     /// One a connection, by number.
     pub series: Vec<Series>,
     /// Newest first, at most [`VIEW_GAPS_MAX`].
@@ -36,6 +38,32 @@ pub struct HistoryView {
     pub events_total: u64,
     /// Why history is not being kept; `None` while it is.
     pub trouble: Option<HistoryTrouble>,
+    /// The gaps that are not in the list, from left to right by connection; empty when all are.
+    pub older_gaps: Vec<GapBundle>,
+    /// The events that are not in the list, from left to right; empty when all are.
+    pub older_events: Vec<EventBundle>,
+}
+
+/// Gaps of one connection that lie in the same buckets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapBundle {
+    /// The connection, or [`BUS`](super::gap::BUS).
+    pub connection_id: ConnectionId,
+    /// When the first of them began.
+    pub from: UnixMillis,
+    /// When the last of them ended; the end of the range for one that lasts.
+    pub to: UnixMillis,
+    /// How many.
+    pub count: u64,
+}
+
+/// Events in one bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventBundle {
+    /// When the bucket begins.
+    pub at: UnixMillis,
+    /// How many.
+    pub count: u64,
 }
 
 impl HistoryView {
@@ -65,6 +93,38 @@ impl HistoryView {
         (at.millis_since(self.from) as f64 / span).clamp(0.0, 1.0)
     }
 
+    /// All gaps, those that are not listed included: connection, begin, end, and how many they are.
+    pub fn gap_spans(&self) -> impl Iterator<Item = GapBundle> + '_ {
+        let listed = self.gaps.iter().map(|gap| GapBundle {
+            connection_id: gap.connection_id,
+            from: gap.started_at,
+            to: gap.ended_at.unwrap_or(self.to),
+            count: 1,
+        });
+        listed.chain(self.older_gaps.iter().copied())
+    }
+
+    /// All events, those that are not listed included: when, and how many they are.
+    pub fn event_spans(&self) -> impl Iterator<Item = EventBundle> + '_ {
+        let listed = self.events.iter().map(|event| EventBundle { at: event.at, count: 1 });
+        listed.chain(self.older_events.iter().copied())
+    }
+
+    /// Why there is nothing to show; `None` where there is anything. That nothing was kept is not that nothing happened.
+    #[must_use]
+    pub fn emptiness(&self) -> Option<String> {
+        let is_seen = self.series.iter().any(|series| series.buckets.iter().any(|bucket| bucket.covered_ms > 0));
+        if is_seen || self.gaps_total > 0 {
+            return None;
+        }
+        let why = match self.began {
+            _ if self.from > self.at => " It is in the future.".to_owned(),
+            Some(began) if self.to <= began => [" History begins at ", &began.to_string(), "."].concat(),
+            _ => String::new(),
+        };
+        Some(["No history for this range.", &why].concat())
+    }
+
     /// The moment from which on a newer view is asked for: the begin of the last bucket, which was not over yet.
     #[must_use]
     pub fn resume_at(&self) -> UnixMillis {
@@ -91,6 +151,7 @@ impl HistoryView {
         (self.at, self.from, self.to, self.trouble) = (tail.at, from, tail.to, tail.trouble);
         (self.gaps, self.gaps_total, self.events, self.events_total) =
             (tail.gaps, tail.gaps_total, tail.events, tail.events_total);
+        (self.began, self.older_gaps, self.older_events) = (tail.began, tail.older_gaps, tail.older_events);
         let length = self.length();
         for series in &mut self.series {
             series.buckets.truncate(keep);
@@ -132,6 +193,21 @@ mod tests {
         let view = view(0, 95_000, |_| 1);
         assert_eq!((view.length(), view.resume_at()), (10, UnixMillis(90_000)));
         assert_eq!([-5, 0, 50_000, 500_000].map(|at| view.position(UnixMillis(at))), [0.0, 0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn nothing_on_record_is_not_that_all_went_well() {
+        let mut view = view(1_000_000, 1_100_000, |_| 0);
+        assert_eq!(view.emptiness(), None, "it was looked at, and nothing ticked");
+        view.series.clear();
+        assert_eq!(view.emptiness().as_deref(), Some("No history for this range."));
+        view.began = Some(UnixMillis(1_768_998_896_789));
+        let before = "No history for this range. History begins at 2026-01-21T12:34:56.789Z.";
+        assert_eq!(view.emptiness().as_deref(), Some(before));
+        view.at = UnixMillis(999_999);
+        assert_eq!(view.emptiness().as_deref(), Some("No history for this range. It is in the future."));
+        view.gaps_total = 1;
+        assert_eq!(view.emptiness(), None, "a gap is known of it");
     }
 
     #[test]
