@@ -108,8 +108,8 @@ pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
     let row = ROW.min(HEIGHT / 4 / count.max(1));
     let path = |id: ConnectionId, (y, high): (u32, u32)| {
         let mut text = String::new();
-        for gap in view.gaps.iter().filter(|gap| gap.connection_id == id) {
-            let (from, to) = (view.position(gap.started_at), view.position(gap.ended_at.unwrap_or(view.to)));
+        for gap in view.gap_spans().filter(|gap| gap.connection_id == id) {
+            let (from, to) = (view.position(gap.from), view.position(gap.to));
             let x = (from * width).floor() as u32;
             let wide = ((to - from) * width).ceil().max(2.0) as u32;
             let _ = write!(text, "M{x} {y}h{wide}v{high}h-{wide}z");
@@ -130,7 +130,7 @@ pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
 #[must_use]
 pub fn event_lines(view: &HistoryView) -> String {
     let width = (view.length() * BUCKET_WIDTH) as f64;
-    let mut places: Vec<_> = view.events.iter().map(|event| (view.position(event.at) * width).round() as u32).collect();
+    let mut places: Vec<_> = view.event_spans().map(|event| (view.position(event.at) * width).round() as u32).collect();
     places.dedup();
     let mut text = String::new();
     for place in places {
@@ -162,6 +162,18 @@ pub fn marks(view: &HistoryView) -> Vec<Option<Mark>> {
             slot => {
                 let text = [&event.at.clock(), " UTC: ", &event.text].concat();
                 *slot = Some(Mark { anchor: event.anchor(), text, count: 1 });
+            }
+        }
+    }
+    // Older ones than are listed are only counted; their marks lead to the head of the timeline.
+    for bundle in &view.older_events {
+        let place = ((view.position(bundle.at) * MARKS as f64) as usize).min(MARKS - 1);
+        let count = bundle.count as usize;
+        match &mut marks[place] {
+            Some(mark) => mark.count += count,
+            slot => {
+                let text = [&moment(bundle.at), " UTC; choose a shorter range to see them"].concat();
+                *slot = Some(Mark { anchor: "timeline-title".to_owned(), text, count });
             }
         }
     }
@@ -228,7 +240,11 @@ pub fn moment(at: UnixMillis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::history::{EventKind, HistoryEvent, gap::Gap};
+    use crate::model::history::{
+        EventKind, HistoryEvent,
+        gap::Gap,
+        view::{EventBundle, GapBundle},
+    };
 
     fn view() -> HistoryView {
         let (from, to) = (UnixMillis(1_768_996_800_000), UnixMillis(1_768_996_900_000));
@@ -293,6 +309,24 @@ mod tests {
         assert_eq!(marks.iter().flatten().count(), 2);
         let mark = marks[20].as_ref().expect("a mark in the middle");
         assert_eq!((mark.anchor.as_str(), mark.text.as_str()), ("event-50", "2 events, the last at 12:00:50 UTC: b"));
+    }
+
+    #[test]
+    fn what_is_not_listed_is_drawn_and_says_how_many_it_is() {
+        let mut view = view();
+        let at = |seconds: i64| UnixMillis(view.from.0 + seconds * 1000);
+        view.older_gaps = vec![GapBundle { connection_id: 1, from: at(20), to: at(50), count: 73 }];
+        view.older_events = vec![EventBundle { at: at(20), count: 41 }, EventBundle { at: at(21), count: 2 }];
+        assert_eq!(gap_bands(&view), [(None, "M20 0h30v1000h-30z".to_owned())]);
+        assert_eq!(event_lines(&view), "M20 0v1000M21 0v1000");
+        let marks = marks(&view);
+        let mark = marks[8].as_ref().expect("a mark");
+        assert_eq!((mark.count, marks.iter().flatten().count()), (43, 1));
+        assert!(
+            mark.text.starts_with("43 events, the last at 01-21 12:00:20 UTC; choose a shorter range"),
+            "{}",
+            mark.text
+        );
     }
 
     #[test]
