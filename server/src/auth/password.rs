@@ -311,7 +311,7 @@ mod tests {
         };
         for set in forms {
             let hash = hash_password(set.into()).await.unwrap();
-            let hash_of_before = PasswordHash(password_auth::generate_hash(set).into());
+            let hash_of_before = PasswordHash::from_stored(password_auth::generate_hash(set));
             for typed in forms {
                 assert_eq!(verify(typed, &hash).await, Some(false));
                 let is_replaced = set == forms[1];
