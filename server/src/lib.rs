@@ -52,7 +52,7 @@ use thread::Thread;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
-use universe::{ConnectionPlan, Universes};
+use universe::ConnectionPlan;
 use upstream::Manager;
 
 /// The time that sockets and requests get to end after `shutdown`, and then the tasks.

@@ -7,6 +7,7 @@
 //! own, and rules for when it ends.
 
 use crate::network::network;
+use ipnet::IpNet;
 use std::{
     cmp::Reverse,
     collections::HashMap,
