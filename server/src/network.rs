@@ -1,4 +1,4 @@
-//! Networks, as addresses are counted by: whoever has one IPv6 address has a /64 of them.
+//! The network that an IP address belongs to. Whoever has one IPv6 address has at least a /64 of them, so they count as one.
 
 use std::net::{IpAddr, Ipv6Addr};
 

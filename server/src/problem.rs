@@ -1,4 +1,4 @@
-//! What is wrong with a setting, in the words that a start, a refresh and the page have for it.
+//! What is wrong with a setting, as shown at a start, after a refresh and on the page.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How something beats: how often, and with which pauses.
+//! How often, and with which pauses, something usually happens, such as the ticks of a symbol.
 
 use app::model::time::UnixMillis;
 

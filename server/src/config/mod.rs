@@ -10,7 +10,7 @@ mod reader;
 mod tests;
 mod url;
 
-// What a configuration is put together from belongs to those who are configured.
+// The types of single settings belong to the modules that are configured.
 pub use crate::{bus::RedisConfig, front::TlsConfig, problem::Problem, universe::ConnectionSettings};
 pub use env_file::read_env_file;
 pub use reader::Variables;

@@ -36,7 +36,7 @@ impl ConnectionPlan {
         self.enabled && !self.config.symbols.is_empty()
     }
 
-    /// As it is shown where it does not run: switched off, or enabled with nothing to carry.
+    /// Its status while it does not run: switched off, or enabled without symbols.
     #[must_use]
     pub fn idle(&self) -> ConnectionLive {
         let starved = self.enabled && self.config.symbols.is_empty();

@@ -1,8 +1,8 @@
-//! No module needs one that needs it, be it around several corners: so the one can be understood without the other.
+//! There are no circular dependencies among our modules, so each can be read and changed without those that use it.
 //!
-//! Compared are siblings, the files and folders of one folder; a module and what is inside it are one. Read are the paths in the
-//! code, in that of tests none; what `pub use` hands on counts for the module that it comes from. Not seen is what needs a
-//! compiler: a method of a value whose type is not named, what macros write.
+//! Siblings are compared, the files and folders of one folder; a module and what is inside it count as one. The test reads the
+//! paths in the code (not in test code); a re-export counts for the module that it comes from. It does not see what only a
+//! compiler does: methods on values whose type is never named, and the output of macros.
 
 mod source;
 
@@ -16,11 +16,11 @@ use std::{
 
 /// A module, or what is in it, by the names from the crate's root on; the root's is empty.
 type Name = Vec<String>;
-/// Who needs whom, with an example.
+/// What each module depends on, with an example of a path.
 type Needs = BTreeMap<Name, BTreeMap<Name, String>>;
 
 #[test]
-fn no_module_needs_one_that_needs_it_and_the_documented_map_is_true() {
+fn modules_have_no_circular_dependencies_and_their_documented_list_is_true() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let architecture = fs::read_to_string(workspace.join("docs/architecture.md")).unwrap();
     for package in ["app", "bench", "server", "simulator"] {
@@ -37,7 +37,7 @@ fn no_module_needs_one_that_needs_it_and_the_documented_map_is_true() {
 }
 
 #[test]
-fn a_circle_is_named_and_neither_tests_nor_what_is_inside_a_module_make_one() {
+fn a_circle_is_named_and_test_code_and_submodules_make_none() {
     let circle_of = |files: &[(&str, &str)]| {
         let name = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Name>();
         circle(needs(&files.iter().map(|(path, text)| (name(path), (*text).to_owned())).collect()))
@@ -49,7 +49,7 @@ fn a_circle_is_named_and_neither_tests_nor_what_is_inside_a_module_make_one() {
         ("b/inner", "use super::super::c; fn f<'a>() -> c::X {}"),
         ("c", "fn f() { crate::a::f() }"),
     ]);
-    assert_eq!(found.as_deref(), Some("a needs b (a → b), b needs c (b::inner → c), c needs a (c → a)"));
+    assert_eq!(found.as_deref(), Some("a uses b (a → b), b uses c (b::inner → c), c uses a (c → a)"));
     let found = circle_of(&[
         ("a", "pub use crate::b::Thing; use crate::d;"),
         ("b", "#[cfg(test)] mod tests { use crate::a; }\n#[cfg(test)]\nuse crate::{a::X, c}; #[cfg(test)]\nmod e;"),
@@ -75,7 +75,7 @@ fn collect(folder: &Path, of: &[String], sources: &mut BTreeMap<Name, String>) {
     }
 }
 
-/// Who needs whom, sibling by sibling, each with an example.
+/// The dependencies among siblings, each with an example.
 fn needs(sources: &BTreeMap<Name, String>) -> Needs {
     let (mut paths, mut imports, mut of_tests) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (module, source) in sources {
@@ -107,9 +107,9 @@ fn needs(sources: &BTreeMap<Name, String>) -> Needs {
     needs
 }
 
-/// A circle, if there is one: who needs whom.
+/// A circle, if there is one, in words.
 fn circle(mut needs: Needs) -> Option<String> {
-    // Whoever needs nobody, or only such, is in no circle.
+    // A module without dependencies, or whose dependencies are all such, is in no circle.
     loop {
         let needing: BTreeSet<Name> = needs.keys().cloned().collect();
         needs.values_mut().for_each(|needed| needed.retain(|name, _| needing.contains(name)));
@@ -118,14 +118,14 @@ fn circle(mut needs: Needs) -> Option<String> {
             break;
         }
     }
-    // Now everybody needs somebody: whoever goes on comes back.
+    // Every module that is left depends on another one that is left: following them leads into a circle.
     let mut way = vec![needs.keys().next()?];
     loop {
         let (next, _) = needs[way[way.len() - 1]].first_key_value()?;
         if let Some(start) = way.iter().position(|name| *name == next) {
             let step = |name: &&Name| {
                 let (next, example) = needs[*name].first_key_value()?;
-                Some(format!("{} needs {} ({example})", name.join("::"), next.join("::")))
+                Some(format!("{} uses {} ({example})", name.join("::"), next.join("::")))
             };
             return Some(way[start..].iter().filter_map(step).collect::<Vec<_>>().join(", "));
         }
@@ -133,7 +133,7 @@ fn circle(mut needs: Needs) -> Option<String> {
     }
 }
 
-/// The modules of a crate's root, a line each with what it needs: whoever needs somebody stands above.
+/// The top-level modules, a line each with its dependencies; a module stands above those that it depends on.
 fn map(sources: &BTreeMap<Name, String>, needs: &Needs) -> String {
     fn floor(module: &Name, needs: &Needs) -> usize {
         needs.get(module).into_iter().flat_map(BTreeMap::keys).map(|needed| 1 + floor(needed, needs)).max().unwrap_or(0)
@@ -148,13 +148,13 @@ fn map(sources: &BTreeMap<Name, String>, needs: &Needs) -> String {
     lines.iter().map(line).collect()
 }
 
-/// The module that a path leads to, through names that are handed on.
+/// The module that a path leads to, through re-exports.
 fn owner(path: &Name, sources: &BTreeMap<Name, String>, imports: &BTreeMap<Name, Name>) -> Name {
     let mut path = path.clone();
-    // Two that hand each other's name on would lead nowhere.
+    // Bounded, as names that re-export each other would lead nowhere.
     for _ in 0..8 {
-        let handed_on = (1..=path.len()).find_map(|length| Some((length, imports.get(&path[..length])?)));
-        let Some((length, origin)) = handed_on else { break };
+        let re_exported = (1..=path.len()).find_map(|length| Some((length, imports.get(&path[..length])?)));
+        let Some((length, origin)) = re_exported else { break };
         path = [origin, &path[length..]].concat();
     }
     (0..=path.len())
