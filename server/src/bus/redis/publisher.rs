@@ -114,7 +114,7 @@ impl Publisher {
             in_trouble: false,
             refused: false,
             hold_until: Instant::now(),
-            retry: Retry::new(),
+            retry: Retry::default(),
         }
     }
 

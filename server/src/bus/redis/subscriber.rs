@@ -32,7 +32,7 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     pub(super) async fn run(self) {
-        let mut retry = Retry::new();
+        let mut retry = Retry::default();
         loop {
             let since = Instant::now();
             let why = match self.subscribe().await {
