@@ -95,9 +95,10 @@ fn parse_frames(events: usize, rounds: usize) -> f64 {
 fn parse_ticks(rounds: usize) -> f64 {
     let mut json = String::new();
     write_tick(&Market::new(&scenario(1, 1)).tick(7, 1_000), "bench", &mut json);
+    let now = UnixMillis::now();
     nanos_each(rounds, || {
         for _ in 0..rounds {
-            assert!(black_box(read_tick(black_box(json.as_bytes()))).is_ok());
+            assert!(black_box(read_tick(black_box(json.as_bytes()), now)).is_ok());
         }
     })
 }

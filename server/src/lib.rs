@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod auth;
+mod backoff;
 pub mod bus;
 pub mod config;
 pub mod database;

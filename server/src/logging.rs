@@ -35,13 +35,13 @@ pub(crate) struct NowAndThen(Mutex<(Option<Instant>, u64)>);
 impl NowAndThen {
     /// Counts it. Answers how often it happened since it was said last, when it is to be said now: the first time, and once
     /// `pause` has passed since.
-    pub(crate) fn happened(&self, pause: Duration) -> Option<u64> {
+    pub(crate) fn happened(&self, pause: Duration, now: Instant) -> Option<u64> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.1 += 1;
-        if said.0.is_some_and(|at| at.elapsed() < pause) {
+        if said.0.is_some_and(|at| now.saturating_duration_since(at) < pause) {
             return None;
         }
-        said.0 = Some(Instant::now());
+        said.0 = Some(now);
         Some(std::mem::take(&mut said.1))
     }
 }
@@ -234,6 +234,14 @@ mod tests {
     use std::io::{BufRead, BufReader, PipeReader};
 
     const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn what_strangers_cause_is_said_once_and_then_with_a_count_after_a_pause() {
+        let (said, start, minute) = (NowAndThen::default(), Instant::now(), Duration::from_secs(60));
+        let happened = |seconds| said.happened(minute, start + Duration::from_secs(seconds));
+        assert_eq!([0, 1, 59].map(happened), [Some(1), None, None]);
+        assert_eq!([60, 61, 119, 120].map(happened), [Some(3), None, None, Some(3)]);
+    }
 
     fn next_line(reader: &mut impl BufRead) -> String {
         let mut line = String::new();

@@ -79,7 +79,7 @@ impl<'writer> FormatFields<'writer> for OneLine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
     use std::sync::{Arc, Mutex, PoisonError};
@@ -116,8 +116,15 @@ mod tests {
         assert_eq!(value, json!({"a": r"x\u{a}y", "b": [{"c": r"\u{202e}"}, "z".repeat(512)], "d": 1}));
     }
 
+    /// What a subscriber writes, kept.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl std::io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -148,7 +155,7 @@ mod tests {
             let _span = tracing::info_span!("request", path = %forged).entered();
             tracing::warn!(reason = %forged, words = ?forged, forged, "The provider says: {forged}");
         });
-        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let text = written.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.ends_with('\n') && !text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
         assert!(text.contains(r"The provider says: hello\u{a}{"), "{text}");

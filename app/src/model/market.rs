@@ -9,6 +9,14 @@ mod tests;
 use super::{feed::Feed, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
+/// Days on which the exchanges depart from the rules below, in order, as they announced them: the holiday on which they stay
+/// closed, or `None` where they open and close at 13:00. Whatever they announce next is another line here.
+const EXCEPTIONS: [(Day, Option<Holiday>); 2] = [
+    // The funerals of the presidents Bush and Carter.
+    (Day::new(2018, 12, 5), Some(Holiday::Mourning)),
+    (Day::new(2025, 1, 9), Some(Holiday::Mourning)),
+];
+
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -290,7 +298,7 @@ struct Day(i64);
 
 impl Day {
     /// Howard Hinnant's `days_from_civil`: years begin in March, so that the leap day is the last one.
-    fn new(year: i64, month: i64, day: i64) -> Self {
+    const fn new(year: i64, month: i64, day: i64) -> Self {
         let year = if month <= 2 { year - 1 } else { year };
         let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
         let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -349,8 +357,16 @@ impl Day {
         UnixMillis(self.0 * DAY_MS + millis_of_day - utc_offset_ms(noon))
     }
 
+    /// What was announced for this day alone.
+    fn exception(self) -> Option<Option<Holiday>> {
+        EXCEPTIONS.iter().find(|(day, _)| *day == self).map(|(_, closed)| *closed)
+    }
+
     /// The holiday that keeps the market closed on this day.
     fn holiday(self) -> Option<Holiday> {
+        if let Some(closed) = self.exception() {
+            return closed;
+        }
         let (year, _, _) = self.date();
         let moved = |month, day| {
             let date = Self::new(year, month, day);
@@ -379,17 +395,17 @@ impl Day {
             (Holiday::Labor, Self::nth(year, 9, Weekday::Monday, 1), 0),
             (Holiday::Thanksgiving, Self::nth(year, 11, Weekday::Thursday, 4), 0),
             (Holiday::Christmas, moved(12, 25), 0),
-            // President Carter's funeral.
-            (Holiday::Mourning, Self::new(2025, 1, 9), 0),
         ];
         holidays.into_iter().find(|(_, day, since)| *day == self && year >= *since).map(|(holiday, _, _)| holiday)
     }
 
-    /// 3 July, the day after Thanksgiving and 24 December, where they are trading days and what they lead to is one off.
+    /// 3 July, the day after Thanksgiving and 24 December, where they are trading days and what they lead to is one off; and
+    /// what was announced.
     fn closes_early(self) -> bool {
         let (year, month, day) = self.date();
         self.trades()
             && match (month, day) {
+                _ if self.exception().is_some() => true,
                 (7, 3) | (12, 24) => true,
                 (11, _) => self == Self(Self::nth(year, 11, Weekday::Thursday, 4).0 + 1),
                 _ => false,

@@ -40,7 +40,7 @@ impl Keeper {
                 () = stop.cancelled() => break,
                 () = database.audit_appended() => self.emit().await,
                 _ = beats.tick() => self.beat(UnixMillis::now()).await,
-                _ = prunes.tick() => self.prune().await,
+                _ = prunes.tick() => self.prune(UnixMillis::now()).await,
             }
         }
         self.beat(UnixMillis(i64::MAX)).await;
@@ -96,9 +96,9 @@ impl Keeper {
         }
     }
 
-    async fn prune(&self) {
+    async fn prune(&self, now: UnixMillis) {
         let kept_ms = self.retention.days.saturating_mul(86_400_000);
-        let before = UnixMillis(UnixMillis::now().0.saturating_sub_unsigned(kept_ms));
+        let before = UnixMillis(now.0.saturating_sub_unsigned(kept_ms));
         if let Err(error) = self.audit.database.prune_audit(before).await {
             tracing::warn!(%error, "Old audit records could not be deleted; trying again later");
         }

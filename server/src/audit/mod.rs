@@ -37,6 +37,7 @@ use keeper::Keeper;
 use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// A way to the audit log; cheap to clone.
 #[derive(Clone, Debug)]
@@ -193,7 +194,7 @@ impl Audit {
     /// must not take along what waited.
     async fn write(&self, act: AuditAct, at: UnixMillis) -> Result<(), NotRecorded> {
         let audit = self.clone();
-        let writing = tokio::spawn(async move {
+        let writing = async move {
             let mut entries = audit.gathered().take_waiting();
             entries.push(Entry { act, at, occurrences: 1 });
             audit.append(entries).await.map_err(|mut entries| {
@@ -201,8 +202,8 @@ impl Audit {
                 audit.gathered().put_back(entries);
                 NotRecorded
             })
-        });
-        writing.await.unwrap_or(Err(NotRecorded))
+        };
+        tokio::spawn(writing.in_current_span()).await.unwrap_or(Err(NotRecorded))
     }
 
     /// All of them or none; gives them back when they could not be written.

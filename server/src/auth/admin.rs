@@ -2,6 +2,7 @@
 
 use super::{Account, AuthSession, Role};
 use crate::database::{Database, QueryError};
+use app::model::time::UnixMillis;
 use axum::{
     Json,
     extract::FromRequestParts,
@@ -58,7 +59,7 @@ pub enum Standing {
 /// # Errors
 /// When the database does not answer; then nothing is known, and asking again soon is right.
 pub async fn still_admin(database: &Database, admin: &Admin) -> Result<Standing, QueryError> {
-    if database.session_end(&admin.session).await?.is_none() {
+    if database.session_end(&admin.session, UnixMillis::now()).await?.is_none() {
         return Ok(Standing::SignedOut);
     }
     Ok(match database.account_by_id(admin.id).await? {
@@ -181,7 +182,10 @@ mod tests {
         testing::set_password_hash(&database, &"ann@x".parse().unwrap(), &hash).await;
         assert_eq!(still_admin(&database, &ann).await.unwrap(), Standing::SignedOut);
 
-        database.prolong_session(&bob.session, OffsetDateTime::now_utc() - Duration::seconds(1)).await.unwrap();
+        database
+            .prolong_session(&bob.session, OffsetDateTime::now_utc() - Duration::seconds(1), UnixMillis::now())
+            .await
+            .unwrap();
         assert_eq!(still_admin(&database, &bob).await.unwrap(), Standing::SignedOut);
         database.close().await;
         assert!(still_admin(&database, &bob).await.is_err(), "without the database nothing is known");

@@ -8,7 +8,7 @@ use crate::{
     audit::Actor,
     database::{Database, QueryError, SessionStore},
 };
-use app::api::STATUS_UNASKED;
+use app::{api::STATUS_UNASKED, model::time::UnixMillis};
 use axum::{
     Router,
     extract::{Request, State},
@@ -112,7 +112,7 @@ pub async fn start_session(auth: &mut AuthSession, account: &Account, actor: &Ac
     // Now rather than with the answer: the id has to be known.
     auth.session.save().await?;
     if let Some(id) = auth.session.id() {
-        auth.backend.database().session_started(&id, account.id, actor).await?;
+        auth.backend.database().session_started(&id, account.id, actor, UnixMillis::now()).await?;
     }
     Ok(())
 }
@@ -131,7 +131,7 @@ async fn renew_session(State(rules): State<SessionRules>, request: Request, next
     });
     let mut response = next.run(request).await;
     if let Some((database, id)) = in_use
-        && renew(&database, &id, rules).await
+        && renew(&database, &id, rules, UnixMillis::now()).await
         && let Ok(cookie) = HeaderValue::try_from(cookie(&id, rules))
     {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -161,7 +161,7 @@ async fn pick_cookie(
         for value in ids {
             let Ok(id) = value.parse::<Id>() else { continue };
             // A database that does not answer is the session layer's to deal with.
-            if matches!(database.session_end(&id).await, Ok(Some(_)))
+            if matches!(database.session_end(&id, UnixMillis::now()).await, Ok(Some(_)))
                 && let Ok(cookie) = HeaderValue::try_from(format!("{name}={value}"))
             {
                 request.headers_mut().insert(COOKIE, cookie);
@@ -193,17 +193,15 @@ async fn remove_cookie(State(rules): State<SessionRules>, request: Request, next
 }
 
 /// Answers whether the session was renewed: not when that was done lately, nor when it ended meanwhile.
-async fn renew(database: &Database, id: &Id, rules: SessionRules) -> bool {
+async fn renew(database: &Database, id: &Id, rules: SessionRules, now: UnixMillis) -> bool {
     let renewal = async {
-        let now = OffsetDateTime::now_utc();
-        let Some(end) = database.session_end(id).await?.filter(|end| *end < now + rules.idle() - RENEW_AFTER) else {
-            return Ok(false);
-        };
+        let (end, idle_end) = (database.session_end(id, now).await?, time_of(now) + rules.idle());
+        let Some(end) = end.filter(|end| *end < idle_end - RENEW_AFTER) else { return Ok(false) };
         // A session whose start is not known is not prolonged: it might be endless.
         let Some(signed_in_at) = database.signed_in_at(id).await? else { return Ok(false) };
         let last = time_of(signed_in_at).saturating_add(rules.lifetime());
-        let new_end = last.min(now + rules.idle());
-        if new_end > end { database.prolong_session(id, new_end).await } else { Ok(false) }
+        let new_end = last.min(idle_end);
+        if new_end > end { database.prolong_session(id, new_end, now).await } else { Ok(false) }
     };
     renewal.await.unwrap_or_else(|error: QueryError| {
         tracing::warn!(%error, "A session could not be renewed; it ends earlier unless a later request renews it");
@@ -211,7 +209,7 @@ async fn renew(database: &Database, id: &Id, rules: SessionRules) -> bool {
     })
 }
 
-fn time_of(at: app::model::time::UnixMillis) -> OffsetDateTime {
+fn time_of(at: UnixMillis) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
@@ -287,13 +285,13 @@ mod tests {
         account(&database, "ann@x", Role::Admin).await;
         let mut browser = Browser::signed_in(&database, "ann@x").await;
         let id = id(&browser);
-        let fresh = database.session_end(&id).await.unwrap().unwrap();
+        let fresh = database.session_end(&id, UnixMillis::now()).await.unwrap().unwrap();
 
         let answer = browser.get("/admin/websockets").await;
         assert!(!answer.headers().contains_key(SET_COOKIE), "not on every request");
-        assert_eq!(database.session_end(&id).await.unwrap(), Some(fresh));
+        assert_eq!(database.session_end(&id, UnixMillis::now()).await.unwrap(), Some(fresh));
 
-        database.prolong_session(&id, OffsetDateTime::now_utc() + Duration::hours(1)).await.unwrap();
+        database.prolong_session(&id, OffsetDateTime::now_utc() + Duration::hours(1), UnixMillis::now()).await.unwrap();
         for path in UNASKED {
             let answer = browser.get(path).await;
             assert!(!answer.headers().contains_key(SET_COOKIE), "an open page is no use: {path}");
@@ -301,9 +299,12 @@ mod tests {
         let answer = browser.get("/admin/websockets").await;
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
         assert_eq!(cookie, format!("tickstock_session_3000={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200"));
-        assert!(database.session_end(&id).await.unwrap().unwrap() > fresh);
+        assert!(database.session_end(&id, UnixMillis::now()).await.unwrap().unwrap() > fresh);
 
-        database.prolong_session(&id, OffsetDateTime::now_utc() - Duration::seconds(1)).await.unwrap();
+        database
+            .prolong_session(&id, OffsetDateTime::now_utc() - Duration::seconds(1), UnixMillis::now())
+            .await
+            .unwrap();
         assert_eq!(browser.api_status().await, StatusCode::UNAUTHORIZED);
     }
 
@@ -314,19 +315,43 @@ mod tests {
         let mut browser = Browser::signed_in(&database, "ann@x").await;
         let id = id(&browser);
         let almost_over = OffsetDateTime::now_utc() + Duration::hours(1);
-        database.prolong_session(&id, almost_over).await.unwrap();
+        database.prolong_session(&id, almost_over, UnixMillis::now()).await.unwrap();
         // Signed in 20 hours ago, of 24.
         let query = "UPDATE sessions SET signed_in_at_ms = signed_in_at_ms - 72000000";
         database.tamper(query).await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::OK);
-        let end = database.session_end(&id).await.unwrap().unwrap();
+        let end = database.session_end(&id, UnixMillis::now()).await.unwrap().unwrap();
         let left = end - OffsetDateTime::now_utc();
         assert!(left > Duration::minutes(239) && left <= Duration::hours(4), "{left}");
 
         // And 24 hours ago: it is used, and not prolonged.
         database.tamper("UPDATE sessions SET signed_in_at_ms = signed_in_at_ms - 14400000").await.unwrap();
         assert_eq!(browser.api_status().await, StatusCode::OK);
-        assert_eq!(database.session_end(&id).await.unwrap(), Some(end));
+        assert_eq!(database.session_end(&id, UnixMillis::now()).await.unwrap(), Some(end));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_used_all_day_ends_after_a_day_and_one_that_is_not_after_half_of_it() {
+        let (_folder, database) = testing::database().await;
+        account(&database, "ann@x", Role::Admin).await;
+        let rules = testing::access(&database, false).sessions;
+        let (used, unused) =
+            (Browser::signed_in(&database, "ann@x").await, Browser::signed_in(&database, "ann@x").await);
+        let (used, unused) = (id(&used), id(&unused));
+        let start = database.signed_in_at(&used).await.unwrap().unwrap();
+        let after = |minutes: i64| UnixMillis(start.0 + minutes * 60_000);
+        assert!(!renew(&database, &used, rules, after(14)).await, "it was renewed a moment ago");
+        for hour in 1..24 {
+            let is_renewed = renew(&database, &used, rules, after(hour * 60)).await;
+            assert_eq!(is_renewed, hour <= 12, "hour {hour}");
+        }
+        let end = after(24 * 60);
+        assert!(database.session_end(&used, UnixMillis(end.0 - 1)).await.unwrap().is_some());
+        assert_eq!(database.session_end(&used, end).await.unwrap(), None);
+
+        assert!(database.session_end(&unused, after(12 * 60 - 1)).await.unwrap().is_some());
+        assert!(!renew(&database, &unused, rules, after(12 * 60 + 1)).await, "it is over");
+        assert_eq!(database.session_end(&unused, after(12 * 60 + 1)).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -335,9 +360,9 @@ mod tests {
         account(&database, "ann@x", Role::Admin).await;
         let mut browser = Browser::signed_in(&database, "ann@x").await;
         let id = id(&browser);
-        database.prolong_session(&id, OffsetDateTime::now_utc() + Duration::hours(1)).await.unwrap();
+        database.prolong_session(&id, OffsetDateTime::now_utc() + Duration::hours(1), UnixMillis::now()).await.unwrap();
         browser.post("/logout", "").await;
         assert_eq!(browser.cookie, None);
-        assert_eq!(database.session_end(&id).await.unwrap(), None);
+        assert_eq!(database.session_end(&id, UnixMillis::now()).await.unwrap(), None);
     }
 }

@@ -52,8 +52,8 @@ impl Contents {
             && delivery.bus.is_none()
     }
 
-    fn put_all(&mut self, ticks: &[Tick]) {
-        self.delivery.since.get_or_insert_with(UnixMillis::now);
+    fn put_all(&mut self, ticks: &[Tick], now: impl FnOnce() -> UnixMillis) {
+        self.delivery.since.get_or_insert_with(now);
         // Once something was conflated, order can only be kept by conflating on.
         let room = if self.delivery.conflated.is_empty() { TICKS_MAX - self.delivery.ticks.len() } else { 0 };
         let (fit, rest) = ticks.split_at(ticks.len().min(room));
@@ -110,7 +110,7 @@ impl Outbox {
         if ticks.is_empty() {
             return;
         }
-        self.put(|contents| contents.put_all(ticks));
+        self.put(|contents| contents.put_all(ticks, UnixMillis::now));
     }
 
     /// Leaves a status; it replaces one that was not read.
@@ -186,17 +186,17 @@ mod tests {
     #[test]
     fn a_delivery_says_when_its_first_tick_came() {
         let (outbox, mut inbox) = mailbox();
-        let before = UnixMillis::now();
         outbox.put_ticks(&[]);
-        let before = UnixMillis::now().max(UnixMillis(before.0 + 1));
-        while UnixMillis::now() < before {}
-        outbox.put_ticks(&[tick("A", 1.0)]);
-        let after = UnixMillis::now();
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        outbox.put_ticks(&[tick("A", 2.0)]);
         let mut delivery = Delivery::default();
+        assert!(!inbox.take_now(&mut delivery));
+        let put_at = |at| outbox.put(|contents| contents.put_all(&[tick("A", 1.0)], || UnixMillis(at)));
+        put_at(7);
+        put_at(9);
         assert!(inbox.take_now(&mut delivery));
-        assert!(delivery.since.is_some_and(|since| (before..=after).contains(&since)));
+        assert_eq!((delivery.since, delivery.ticks.len()), (Some(UnixMillis(7)), 2));
+        put_at(11);
+        assert!(inbox.take_now(&mut delivery));
+        assert_eq!(delivery.since, Some(UnixMillis(11)));
         outbox.put_bus(BusStatus::default());
         assert!(inbox.take_now(&mut delivery));
         assert_eq!(delivery.since, None, "no tick came");

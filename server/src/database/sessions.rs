@@ -102,10 +102,10 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn session_end(&self, id: &Id) -> Result<Option<OffsetDateTime>, QueryError> {
+    pub async fn session_end(&self, id: &Id, now: UnixMillis) -> Result<Option<OffsetDateTime>, QueryError> {
         let query = "SELECT expires_at_ms FROM sessions WHERE id_hash = ? AND expires_at_ms > ?";
         let end: Option<i64> =
-            sqlx::query_scalar(query).bind(id_hash(id)).bind(UnixMillis::now().0).fetch_optional(&self.pool).await?;
+            sqlx::query_scalar(query).bind(id_hash(id)).bind(now.0).fetch_optional(&self.pool).await?;
         Ok(end.map(time_of))
     }
 
@@ -113,22 +113,27 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn session_started(&self, id: &Id, account_id: i64, actor: &Actor) -> Result<(), QueryError> {
-        let now = UnixMillis::now().0;
+    pub async fn session_started(
+        &self,
+        id: &Id,
+        account_id: i64,
+        actor: &Actor,
+        now: UnixMillis,
+    ) -> Result<(), QueryError> {
         sqlx::query(
             "UPDATE sessions SET account_id = ?, signed_in_at_ms = ?, last_used_at_ms = ?, address = ?, user_agent = ? \
              WHERE id_hash = ?",
         )
         .bind(account_id)
-        .bind(now)
-        .bind(now)
+        .bind(now.0)
+        .bind(now.0)
         .bind(actor.address.map(|address| address.to_string()))
         .bind(&actor.user_agent)
         .bind(id_hash(id))
         .execute(&self.pool)
         .await?;
         match actor.address {
-            Some(address) => self.note_network(account_id, network(address)).await,
+            Some(address) => self.note_network(account_id, network(address), now).await,
             None => Ok(()),
         }
     }
@@ -147,10 +152,10 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn prolong_session(&self, id: &Id, end: OffsetDateTime) -> Result<bool, QueryError> {
+    pub async fn prolong_session(&self, id: &Id, end: OffsetDateTime, now: UnixMillis) -> Result<bool, QueryError> {
         let done = sqlx::query("UPDATE sessions SET expires_at_ms = ?, last_used_at_ms = ? WHERE id_hash = ?")
             .bind(unix_millis(end))
-            .bind(UnixMillis::now().0)
+            .bind(now.0)
             .bind(id_hash(id))
             .execute(&self.pool)
             .await?;
@@ -161,14 +166,19 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn account_sessions(&self, account_id: i64, own: &Id) -> Result<Vec<AccountSession>, QueryError> {
+    pub async fn account_sessions(
+        &self,
+        account_id: i64,
+        own: &Id,
+        now: UnixMillis,
+    ) -> Result<Vec<AccountSession>, QueryError> {
         let rows = sqlx::query(
             "SELECT number, signed_in_at_ms, last_used_at_ms, address, user_agent, id_hash = ? AS is_own \
              FROM sessions WHERE account_id = ? AND expires_at_ms > ? ORDER BY number DESC",
         )
         .bind(id_hash(own))
         .bind(account_id)
-        .bind(UnixMillis::now().0)
+        .bind(now.0)
         .fetch_all(&self.pool)
         .await?;
         let session = |row: &SqliteRow| {
@@ -193,14 +203,14 @@ impl Database {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = self.delete_expired_sessions().await {
+            if let Err(error) = self.delete_expired_sessions(UnixMillis::now()).await {
                 tracing::warn!(%error, "Expired sessions could not be deleted; trying again later");
             }
         }
     }
 
-    async fn delete_expired_sessions(&self) -> Result<(), QueryError> {
-        let query = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= ?").bind(UnixMillis::now().0);
+    async fn delete_expired_sessions(&self, now: UnixMillis) -> Result<(), QueryError> {
+        let query = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= ?").bind(now.0);
         query.execute(&self.pool).await?;
         Ok(())
     }
@@ -242,7 +252,9 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use super::unix_millis;
     use crate::auth::testing;
+    use app::model::time::UnixMillis;
     use std::{collections::HashMap, time::Duration};
     use time::OffsetDateTime;
     use tokio_util::sync::CancellationToken;
@@ -262,14 +274,14 @@ mod tests {
         let store = database.session_store();
         store.create(&mut session).await.unwrap();
 
-        let end = OffsetDateTime::now_utc() + time::Duration::hours(5);
-        assert!(database.prolong_session(&session.id, end).await.unwrap());
-        let moved = database.session_end(&session.id).await.unwrap().unwrap();
+        let (now, end) = (UnixMillis::now(), OffsetDateTime::now_utc() + time::Duration::hours(5));
+        assert!(database.prolong_session(&session.id, end, now).await.unwrap());
+        let moved = database.session_end(&session.id, now).await.unwrap().unwrap();
         assert!((end - moved).abs() < time::Duration::milliseconds(2), "{moved}");
 
         store.delete(&session.id).await.unwrap();
-        assert!(!database.prolong_session(&session.id, end).await.unwrap());
-        assert_eq!(database.session_end(&session.id).await.unwrap(), None);
+        assert!(!database.prolong_session(&session.id, end, now).await.unwrap());
+        assert_eq!(database.session_end(&session.id, now).await.unwrap(), None);
         assert!(store.load(&session.id).await.unwrap().is_none());
 
         // A request that was under way when the session ended, and saves it.
@@ -292,36 +304,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sweep_deletes_expired_sessions_only_and_stops_when_told() {
+    async fn a_session_has_ended_at_its_end_and_is_swept_from_then_on() {
         let (_folder, database) = testing::database().await;
-        let (mut old, mut live) = (record(-time::Duration::hours(1)), record(time::Duration::hours(1)));
-        for session in [&mut old, &mut live] {
+        let (mut short, mut long) = (record(time::Duration::hours(1)), record(time::Duration::hours(2)));
+        for session in [&mut short, &mut long] {
             database.session_store().create(session).await.unwrap();
         }
-        assert_eq!(database.session_end(&old.id).await.unwrap(), None, "expired is ended, swept or not");
-
-        let stop = CancellationToken::new();
-        let sweep = tokio::spawn(database.clone().sweep_sessions(Duration::from_secs(3600), stop.clone()));
         let count = || async {
             sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sessions").fetch_one(&database.pool).await.unwrap()
         };
-        for _ in 0..200 {
-            if count().await == 1 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let end = UnixMillis(unix_millis(short.expiry_date));
+        let before = UnixMillis(end.0 - 1);
+        assert!(database.session_end(&short.id, before).await.unwrap().is_some());
+        database.delete_expired_sessions(before).await.unwrap();
+        assert_eq!(count().await, 2);
+
+        assert_eq!(database.session_end(&short.id, end).await.unwrap(), None, "swept or not");
+        database.delete_expired_sessions(end).await.unwrap();
         assert_eq!(count().await, 1);
-        assert!(database.session_end(&live.id).await.unwrap().is_some());
+        assert!(database.session_end(&long.id, end).await.unwrap().is_some());
+
+        let stop = CancellationToken::new();
         stop.cancel();
-        sweep.await.unwrap();
+        database.clone().sweep_sessions(Duration::from_secs(3600), stop).await;
+        assert_eq!(count().await, 1, "told to stop, it does");
     }
 
     /// A database of the version before sessions were hashed: its sessions end, and who signed in from where is taken over.
     #[tokio::test]
     async fn older_sessions_end_and_where_people_signed_in_from_is_known() {
         use crate::model::{Action, Actor, Entry};
-        use app::model::time::UnixMillis;
         use sqlx::Row;
 
         let folder = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn attempted(&self, typed: &str, network: IpAddr) -> Result<Attempted, QueryError> {
+    pub async fn attempted(&self, typed: &str, network: IpAddr, now: UnixMillis) -> Result<Attempted, QueryError> {
         let email = typed.trim().to_lowercase();
         let query = "SELECT key, EXISTS (SELECT 1 FROM accounts WHERE email = ?), \
                      EXISTS (SELECT 1 FROM known_networks n JOIN accounts a ON a.id = n.account_id \
@@ -37,7 +37,7 @@ impl Database {
             .bind(&email)
             .bind(&email)
             .bind(network.to_string())
-            .bind(known_since())
+            .bind(known_since(now))
             .fetch_one(&self.pool)
             .await?;
         let pseudonym = pseudonym(&key, &email);
@@ -48,14 +48,19 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(super) async fn note_network(&self, account_id: i64, network: IpAddr) -> Result<(), QueryError> {
+    pub(super) async fn note_network(
+        &self,
+        account_id: i64,
+        network: IpAddr,
+        now: UnixMillis,
+    ) -> Result<(), QueryError> {
         let noted = "INSERT INTO known_networks (account_id, network, signed_in_at_ms) VALUES (?, ?, ?) \
                      ON CONFLICT (account_id, network) DO UPDATE SET signed_in_at_ms = excluded.signed_in_at_ms";
-        let query = sqlx::query(noted).bind(account_id).bind(network.to_string()).bind(UnixMillis::now().0);
+        let query = sqlx::query(noted).bind(account_id).bind(network.to_string()).bind(now.0);
         query.execute(&self.pool).await?;
         let old = "DELETE FROM known_networks WHERE account_id = ? AND (signed_in_at_ms <= ? OR network NOT IN (\
                    SELECT network FROM known_networks WHERE account_id = ? ORDER BY signed_in_at_ms DESC LIMIT ?))";
-        let query = sqlx::query(old).bind(account_id).bind(known_since()).bind(account_id).bind(KNOWN_MAX);
+        let query = sqlx::query(old).bind(account_id).bind(known_since(now)).bind(account_id).bind(KNOWN_MAX);
         query.execute(&self.pool).await?;
         Ok(())
     }
@@ -70,8 +75,8 @@ impl Change {
     }
 }
 
-fn known_since() -> i64 {
-    UnixMillis::now().0 - KNOWN_DAYS * 86_400_000
+fn known_since(now: UnixMillis) -> i64 {
+    now.0 - KNOWN_DAYS * 86_400_000
 }
 
 /// Stands on record for what is no account's email, and may be a password that was typed into the wrong field. The same text is
@@ -102,13 +107,19 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const NOW: UnixMillis = UnixMillis(1_769_007_600_000);
+
     async fn is_known(database: &Database, from: &str) -> bool {
-        database.attempted("ann@x", network(from)).await.unwrap().from_known_network
+        is_known_at(database, from, NOW).await
+    }
+
+    async fn is_known_at(database: &Database, from: &str, now: UnixMillis) -> bool {
+        database.attempted("ann@x", network(from), now).await.unwrap().from_known_network
     }
 
     async fn signs_in(database: &Database, id: i64, from: &str) {
         let actor = Actor { address: Some(network(from)), ..Actor::default() };
-        database.session_started(&Id::default(), id, &actor).await.unwrap();
+        database.session_started(&Id::default(), id, &actor, NOW).await.unwrap();
     }
 
     #[tokio::test]
@@ -116,7 +127,7 @@ mod tests {
         let (_folder, database) = testing::database().await;
         testing::account(&database, "ann@x", Role::Admin).await;
         let name =
-            async |database: &Database, typed: &str| database.attempted(typed, network(HOME)).await.unwrap().name;
+            async |database: &Database, typed: &str| database.attempted(typed, network(HOME), NOW).await.unwrap().name;
         assert_eq!(name(&database, " Ann@X ").await, "ann@x");
         for typed in ["bob@x", "correct horse battery", "P@ssw0rd-of-ann", ""] {
             let said = name(&database, typed).await;
@@ -142,7 +153,7 @@ mod tests {
         signs_in(&database, id, "2001:db8:1:2:3:4:5:6").await;
         assert!(is_known(&database, HOME).await && is_known(&database, "2001:db8:1:2::").await);
         assert!(!is_known(&database, "192.0.2.2").await);
-        assert!(!database.attempted("bob@x", network(HOME)).await.unwrap().from_known_network, "another account");
+        assert!(!database.attempted("bob@x", network(HOME), NOW).await.unwrap().from_known_network, "another account");
 
         let hash = hash_password("another password".into()).await.unwrap();
         testing::set_password_hash(&database, &email, &hash).await;
@@ -152,8 +163,9 @@ mod tests {
         assert!(!is_known(&database, HOME).await);
 
         signs_in(&database, id, HOME).await;
-        database.tamper("UPDATE known_networks SET signed_in_at_ms = signed_in_at_ms - 181 * 86400000").await.unwrap();
-        assert!(!is_known(&database, HOME).await);
+        let after_days = |days: i64| UnixMillis(NOW.0 + days * 86_400_000);
+        assert!(is_known_at(&database, HOME, after_days(179)).await);
+        assert!(!is_known_at(&database, HOME, after_days(180)).await);
         for n in 0..KNOWN_MAX + 20 {
             signs_in(&database, id, &format!("198.51.{}.{}", n / 100, n % 100)).await;
         }

@@ -244,9 +244,9 @@ impl Drop for TakenPlace {
 
 impl Seat {
     /// A byte came or went.
-    pub(super) fn moved(&self) {
+    pub(super) fn moved(&self, now: impl FnOnce() -> Instant) {
         if !self.is_socket.load(Relaxed) {
-            self.moved_ms.store(millis(self.started.elapsed()), Relaxed);
+            self.moved_ms.store(millis(now().saturating_duration_since(self.started)), Relaxed);
         }
     }
 
@@ -265,13 +265,18 @@ impl Seat {
 
     async fn stalled(&self, limit: Duration) {
         loop {
-            let moved = self.started + Duration::from_millis(self.moved_ms.load(Relaxed));
-            let left = limit.saturating_sub(moved.elapsed());
+            let left = self.left(limit, Instant::now());
             if left.is_zero() {
                 return;
             }
             sleep(left).await;
         }
+    }
+
+    /// How much longer nothing may move.
+    fn left(&self, limit: Duration, now: Instant) -> Duration {
+        let moved = self.started + Duration::from_millis(self.moved_ms.load(Relaxed));
+        limit.saturating_sub(now.saturating_duration_since(moved))
     }
 }
 
@@ -351,13 +356,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_on_which_nothing_moves_is_over() {
-        const STALL: Duration = Duration::from_millis(100);
+        const LIMIT: Duration = Duration::from_secs(30);
         let place = take(&places(), "203.0.113.7").unwrap();
-        let since = Instant::now();
-        sleep(STALL / 2).await;
-        place.seat.moved();
-        place.seat.over(STALL).await;
-        assert!(since.elapsed() >= STALL * 3 / 2, "{:?}", since.elapsed());
+        let (seat, start) = (&place.seat, place.hall.started);
+        let left = |seconds| seat.left(LIMIT, start + Duration::from_secs(seconds)).as_secs();
+        seat.moved(|| start);
+        assert_eq!([0, 20, 30, 40].map(left), [30, 10, 0, 0]);
+        seat.moved(|| start + Duration::from_secs(20));
+        assert_eq!([20, 49, 50].map(left), [30, 1, 0]);
+        seat.becomes_socket();
+        seat.moved(|| start + Duration::from_secs(60));
+        assert_eq!(left(61), 0, "from then on the hub decides");
+        seat.over(Duration::ZERO).await;
     }
 
     #[test]

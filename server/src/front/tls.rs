@@ -65,7 +65,8 @@ impl TlsKeys {
     ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), TlsError> {
         let written = last_written(config);
         let (sender, keys) = watch::channel(Arc::new(read(config)?));
-        Ok((Self(keys), renew(config.clone(), written, sender, stop)))
+        let renewal = Renewal { config: config.clone(), written, keys: sender };
+        Ok((Self(keys), renewal.keep(stop)))
     }
 
     /// Can they be used as they are now?
@@ -87,23 +88,32 @@ impl std::fmt::Debug for TlsKeys {
     }
 }
 
-async fn renew(
+/// Takes the files when they were renewed.
+struct Renewal {
     config: TlsConfig,
-    mut written: [Option<SystemTime>; 2],
+    /// When the files that are in use were written.
+    written: [Option<SystemTime>; 2],
     keys: watch::Sender<Arc<ServerConfig>>,
-    stop: CancellationToken,
-) {
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
-        let now_written = last_written(&config);
-        if now_written == written {
-            continue;
+}
+
+impl Renewal {
+    async fn keep(mut self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let now_written = last_written(&self.config);
+        if now_written == self.written {
+            return;
         }
         // One file may be new and the other not yet: the old pair serves until the new one is whole.
-        match read(&config) {
+        match read(&self.config) {
             Ok(renewed) => {
                 tracing::info!("Took the renewed certificate");
-                keys.send_replace(Arc::new(renewed));
-                written = now_written;
+                self.keys.send_replace(Arc::new(renewed));
+                self.written = now_written;
             }
             Err(error) => tracing::warn!("The renewed certificate cannot be used, the old one serves on: {error}"),
         }
@@ -142,5 +152,44 @@ fn describe(error: &rustls::pki_types::pem::Error) -> String {
         Error::Io(cause) => format!("cannot be read ({cause})"),
         Error::NoItemsFound => "nothing of the kind in it".to_owned(),
         _ => "not in PEM form".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn half_a_renewed_pair_is_not_taken_and_the_whole_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TlsConfig { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        let pair = || {
+            let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            (pair.cert.pem(), pair.signing_key.serialize_pem())
+        };
+        let ((old_certificate, old_key), (certificate, key)) = (pair(), pair());
+        let write = |name: &str, text: String, at: u64| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
+            fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+        };
+        write("cert.pem", old_certificate, 1);
+        write("key.pem", old_key, 1);
+        let (keys, used) = watch::channel(Arc::new(read(&config).unwrap()));
+        let mut renewal = Renewal { config, written: [None, None], keys };
+        let mut is_taken = || {
+            let before = Arc::clone(&used.borrow());
+            renewal.look();
+            !Arc::ptr_eq(&before, &used.borrow())
+        };
+        assert!(is_taken(), "both files are new");
+        assert!(!is_taken(), "nothing changed");
+        write("cert.pem", certificate, 2);
+        assert!(!is_taken(), "the new certificate and the old key are no pair");
+        assert!(!is_taken(), "still");
+        write("key.pem", key, 3);
+        assert!(is_taken());
     }
 }

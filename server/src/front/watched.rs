@@ -10,6 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 
 pub(super) struct Watched {
@@ -24,7 +25,7 @@ impl Watched {
 
     fn wrote(&self, written: io::Result<usize>) -> io::Result<usize> {
         if matches!(written, Ok(1..)) {
-            self.place.seat().moved();
+            self.place.seat().moved(Instant::now);
         }
         written
     }
@@ -35,7 +36,7 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
         if buffer.filled().len() > before {
-            self.place.seat().moved();
+            self.place.seat().moved(Instant::now);
         }
         Poll::Ready(result)
     }

@@ -32,12 +32,12 @@ pub struct Metered<S> {
 
 impl<S> Metered<S> {
     pub(super) fn new(socket: S) -> Self {
-        Self { socket, frames: Frames::default(), allowance: Allowance::new(), is_over: false }
+        Self { socket, frames: Frames::default(), allowance: Allowance::new(Instant::now()), is_over: false }
     }
 
     /// How many of the bytes the client was allowed to send.
-    fn count(&mut self, bytes: &[u8]) -> usize {
-        if !bytes.is_empty() && !self.allowance.read() {
+    fn count(&mut self, bytes: &[u8], now: Instant) -> usize {
+        if !bytes.is_empty() && !self.allowance.read(now) {
             return 0;
         }
         self.frames.count(bytes, || self.allowance.frame())
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.socket).poll_read(cx, buffer))?;
             let read = buffer.filled().len() - before;
-            let allowed = this.count(&buffer.filled()[before..]);
+            let allowed = this.count(&buffer.filled()[before..], Instant::now());
             this.is_over = allowed < read;
             buffer.set_filled(before + allowed);
             if allowed > 0 || !this.is_over {
@@ -149,13 +149,13 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn new() -> Self {
-        Self { since: Instant::now(), frames: FRAMES_MAX, reads: READS_MAX }
+    fn new(now: Instant) -> Self {
+        Self { since: now, frames: FRAMES_MAX, reads: READS_MAX }
     }
 
-    fn read(&mut self) -> bool {
-        if self.since.elapsed() >= INTERVAL {
-            *self = Self::new();
+    fn read(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= INTERVAL {
+            *self = Self::new(now);
         }
         take(&mut self.reads)
     }
@@ -222,11 +222,14 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let mut server = Metered::new(server);
         let mut buffer = [0; 4_096];
-        for _ in 0..5 {
-            client.write_all(&frame(0x8a, &[]).repeat(50)).await.unwrap();
-            assert_eq!(server.read(&mut buffer).await.unwrap(), 300);
-            server.allowance.since -= INTERVAL;
+        let (start, pong) = (Instant::now(), frame(0x8a, &[]));
+        server.allowance = Allowance::new(start);
+        for round in 0..5 {
+            let now = start + INTERVAL * round;
+            assert_eq!(server.count(&pong.repeat(50), now), 300);
+            assert_eq!(server.count(&pong, now + INTERVAL - Duration::from_millis(1)), 0, "not yet");
         }
+        server.allowance = Allowance::new(Instant::now());
         client.write_all(&frame(0x8a, &[]).repeat(51)).await.unwrap();
         assert_eq!(server.read(&mut buffer).await.unwrap(), 300);
         assert!(server.read(&mut buffer).await.is_err());

@@ -18,7 +18,7 @@ use axum::{
 };
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{Instrument, error_span, info, warn};
 
 /// Open sockets at once, of all admins together: twice what the product aims at.
 const SOCKETS_MAX: usize = 2_000;
@@ -50,9 +50,11 @@ pub(super) async fn admin_ws(
     };
     let encoding = handshake.encoding();
     let (answer, socket) = handshake.accept();
-    tokio::spawn(async move {
+    // Within the span of the request that opened it. The hub's thread, which reads and writes, does not enter it.
+    let span = error_span!("socket", account = admin.id);
+    let serving = async move {
         let Some(socket) = socket.await else { return };
-        info!(account.id = admin.id, "{} opened a socket", admin.email);
+        info!("{} opened a socket", admin.email);
         let revoked = revoked(&state, &admin, &actor);
         let served = hub::serve(socket, state.hub.clone(), encoding, revoked, state.shutdown.clone());
         let served = state.sockets.track_future(served);
@@ -60,8 +62,9 @@ pub(super) async fn admin_ws(
             () = served => {}
             () = place.keep() => {}
         }
-        info!(account.id = admin.id, "A socket of {} closed", admin.email);
-    });
+        info!("A socket of {} closed", admin.email);
+    };
+    tokio::spawn(serving.instrument(span));
     answer
 }
 

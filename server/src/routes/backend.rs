@@ -63,7 +63,7 @@ impl Backend for Behind {
         });
         Box::pin(async move {
             let (account_id, own) = asked?;
-            self.state.database.account_sessions(account_id, &own).await.ok()
+            self.state.database.account_sessions(account_id, &own, UnixMillis::now()).await.ok()
         })
     }
 

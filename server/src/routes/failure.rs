@@ -1,7 +1,11 @@
 //! What is answered when the server itself fails: a panic, or a layer that gives up without a word, as the session's does when
 //! the database cannot be read.
 
-use super::{api_error, plain_page::plain_page};
+use super::{
+    api_error,
+    plain_page::plain_page,
+    request::{self, RequestId},
+};
 use axum::{
     Router,
     extract::Request,
@@ -27,14 +31,18 @@ where
 
 async fn put_into_words(request: Request, next: Next) -> Response {
     let is_api = super::is_api(request.uri().path());
+    let id = RequestId::of(&request);
     let response = next.run(request).await;
     let says_nothing = !response.headers().contains_key(CONTENT_TYPE);
     match response.status() {
         StatusCode::INTERNAL_SERVER_ERROR if says_nothing && is_api => {
-            api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
+            let of = id.map(|id| format!(" for request {id}")).unwrap_or_default();
+            let message = format!("internal error; see the server's log{of}");
+            api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", &message)
         }
         StatusCode::INTERNAL_SERVER_ERROR if says_nothing => {
-            plain_page(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", FAILED)
+            let rest = [FAILED, &request::reference(id)].concat();
+            plain_page(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", &rest)
         }
         _ => response,
     }

@@ -1,10 +1,10 @@
 //! Middleware between the network and the handlers.
 //!
 //! ```text
-//! everything ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
-//!                                                              │            ├─ api_for_admins ── API, socket, server functions
-//!                                                              │            └─ /login, /logout
-//!                                                              └─ /healthz, /pkg, …
+//! everything ─ span ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
+//!                                                                     │            ├─ api_for_admins ── API, socket, server functions
+//!                                                                     │            └─ /login, /logout
+//!                                                                     └─ /healthz, /pkg, …
 //! ```
 //!
 //! Whom a guard lets through, and whom it does not, is on record before the handler is called.
@@ -21,7 +21,12 @@ pub use headers::security_headers;
 pub use hosts::AllowedHosts;
 pub use origin::same_origin;
 
-use super::{destination, plain_page::plain_page, query};
+use super::{
+    destination,
+    plain_page::plain_page,
+    query,
+    request::{self, RequestId},
+};
 use crate::{
     audit::{Action, Actor, Audit, AuditAct, NotRecorded},
     auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
@@ -83,6 +88,7 @@ where
         .layer(middleware::from_fn_with_state(bodies::TIMEOUT, bodies::in_time))
         .layer(middleware::from_fn_with_state(access.hosts.clone(), hosts::allowed_host))
         .layer(middleware::from_fn_with_state(access.sessions.secure, security_headers))
+        .layer(middleware::from_fn(request::traced))
 }
 
 /// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no
@@ -93,9 +99,11 @@ pub async fn pages_for_admins(
     request: Request,
     next: Next,
 ) -> Response {
+    let id = RequestId::of(&request);
     match admin {
         Ok(admin) => pass(&access, admin, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
-            plain_page(StatusCode::SERVICE_UNAVAILABLE, "Audit log unavailable", NOT_RECORDED)
+            let rest = [NOT_RECORDED, &request::reference(id)].concat();
+            plain_page(StatusCode::SERVICE_UNAVAILABLE, "Audit log unavailable", &rest)
         }),
         Err(denied) => {
             if denied == Denied::Unauthorized && origin::is_link_from_elsewhere(&request) {
@@ -207,7 +215,7 @@ fn act(act: AuditAct, request: &Request) -> AuditAct {
     act.to(format!("{} {}", method_name(request.method()), function.unwrap_or(route)))
 }
 
-fn method_name(method: &Method) -> &str {
+pub(super) fn method_name(method: &Method) -> &str {
     const USUAL: [Method; 9] = [
         Method::GET,
         Method::HEAD,

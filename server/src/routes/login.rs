@@ -13,7 +13,7 @@ use crate::{
     limits::Wait,
     network::network,
 };
-use app::model::time::format_seconds;
+use app::model::time::{UnixMillis, format_seconds};
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
@@ -62,7 +62,8 @@ async fn sign_in(
     };
     let destination = destination(next.as_deref());
     let database = auth.backend.database().clone();
-    let Attempted { name, from_known_network } = match database.attempted(&email, network(client.address)).await {
+    let network = network(client.address);
+    let Attempted { name, from_known_network } = match database.attempted(&email, network, UnixMillis::now()).await {
         Ok(attempted) => attempted,
         Err(error) => return broken("A sign-in could not be checked", &error),
     };

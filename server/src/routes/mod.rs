@@ -16,6 +16,7 @@ pub(crate) mod login;
 mod machines;
 mod plain_page;
 pub(crate) mod query;
+mod request;
 mod status;
 
 use crate::{
@@ -48,9 +49,12 @@ use std::sync::{Arc, OnceLock};
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::compression::CompressionLayer;
+use tracing::Instrument;
 
 /// Where the live socket is.
 const SOCKET: &str = "/admin-ws";
+/// Where machines ask whether the server is ready.
+const READINESS: &str = "/readyz";
 
 /// What handlers are given.
 #[derive(Clone)]
@@ -144,13 +148,13 @@ fn for_machines() -> Router<AppState> {
 
 /// For machines too, which are told the less; administrators are told why.
 fn readiness() -> Router<AppState> {
-    Router::new().route("/readyz", get(machines::readyz)).layer(Extension(machines::LastAnswer::default()))
+    Router::new().route(READINESS, get(machines::readyz)).layer(Extension(machines::LastAnswer::default()))
 }
 
 /// Middleware: renders a page to its end, also for who has left meanwhile. Leptos waits for a page's data in a task beside the
 /// request's; with the request gone, that task finds its signals disposed and panics.
 async fn to_the_end(State(tasks): State<TaskTracker>, request: Request, next: Next) -> Response {
-    match tasks.spawn(next.run(request)).await.map_err(JoinError::try_into_panic) {
+    match tasks.spawn(next.run(request).in_current_span()).await.map_err(JoinError::try_into_panic) {
         Ok(response) => response,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         Err(Err(_)) => plain_page::plain_page(

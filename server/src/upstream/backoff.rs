@@ -1,5 +1,6 @@
 //! How long to wait before the next attempt: data for the state machine, not code inside it.
 
+use crate::backoff::{doubling, spread};
 use app::model::health::LossKind;
 use std::time::Duration;
 
@@ -36,15 +37,14 @@ impl Backoff {
     #[must_use]
     pub(super) fn wait(&self, kind: LossKind, attempt: u32, jitter: f64) -> Duration {
         let step = attempt.saturating_sub(1);
-        let whole = match kind {
-            LossKind::KeyRefused | LossKind::NothingSubscribed => self.refused,
+        match kind {
+            LossKind::KeyRefused | LossKind::NothingSubscribed => spread(self.refused, jitter),
             LossKind::TooManyConnections => {
                 let shortest = self.too_many[(step as usize).min(self.too_many.len() - 1)];
-                return shortest.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0);
+                shortest.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0)
             }
-            _ => self.first.saturating_mul(1 << step.min(16)).min(self.longest),
-        };
-        whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+            _ => doubling(self.first, self.longest, step, jitter),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{Span, error_span, warn};
 
 /// The time that a goodbye may take. Politeness: the provider counts a dead session for 10 to 30 s unless it is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -75,6 +75,8 @@ pub(super) struct Connection {
     backlog: Option<Backlog>,
     /// The provider's complaints on this socket.
     pub(super) said: Vec<String>,
+    /// Parent of all that is logged about it. Never entered: that would cost something with every frame.
+    pub(super) span: Span,
 }
 
 /// What woke the task of an open socket.
@@ -118,6 +120,7 @@ impl Connection {
             wakefulness: Wakefulness::new(Instant::now(), UnixMillis::now()),
             backlog: None,
             said: Vec::new(),
+            span: error_span!(parent: None, "connection", id = plan.id),
         }
     }
 
@@ -137,7 +140,7 @@ impl Connection {
     }
 
     pub(super) fn show(&self, next_at: Option<UnixMillis>) {
-        self.parts.telemetry.show(&self.link, next_at, self.patience());
+        self.parts.telemetry.show(&self.link, next_at, self.patience(), UnixMillis::now());
     }
 
     /// The silence of a socket that is nothing to speak of.
@@ -149,7 +152,7 @@ impl Connection {
     /// One socket from dialling to its end; notes when it was opened.
     async fn live_once(&mut self, opened: &mut Option<Instant>) -> End {
         // A connection that is new to an account which was told to wait.
-        if let Some(closed) = self.parts.place.closed(std::time::Instant::now()) {
+        if let Some(closed) = self.parts.place.closed(Instant::now()) {
             return Some(Loss { wait: None, ..closed.loss });
         }
         let stop = self.parts.orders.stop.clone();
@@ -223,7 +226,8 @@ impl Connection {
 
     /// This process did not run for a while.
     fn stood_still(&mut self, standstill: Standstill) {
-        warn!(connection = self.id, "{standstill}; connection {} reads on from {}", self.id, standstill.from);
+        let (id, from) = (self.id, standstill.from);
+        warn!(parent: &self.span, "{standstill}; connection {id} reads on from {from}");
         self.backlog = Some(Backlog::of(standstill));
         self.pulse.stood_still(standstill);
         self.parts.telemetry.stood_still(standstill);
@@ -322,7 +326,7 @@ impl Connection {
         self.reading.leave_out(&self.carried_elsewhere);
         self.take_ticks(came_in);
         if let Some(why) = self.reading.rejection.take() {
-            self.parts.telemetry.error(self.reading.rejected(), &format!("Dropped {why}"));
+            self.parts.telemetry.error(self.reading.rejected(), &format!("Dropped {why}"), now);
         }
         if self.reading.notices.is_empty() { Ok(()) } else { self.hear(socket, now).await }
     }
@@ -335,7 +339,7 @@ impl Connection {
             Message::Close(Some(frame)) => Err(Loss::closed(Some(frame.code.into()), &frame.reason)),
             Message::Close(None) => Err(Loss::closed(None, "")),
             Message::Binary(_) => {
-                self.parts.telemetry.error(1, "A binary message, which the protocol does not have");
+                self.parts.telemetry.error(1, "A binary message, which the protocol does not have", now);
                 Ok(())
             }
             _ => Ok(()),

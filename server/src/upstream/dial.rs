@@ -73,10 +73,10 @@ fn refusal(response: &Response<Option<Vec<u8>>>, now: SystemTime) -> Loss {
         status.canonical_reason().map_or(status.as_str().to_owned(), |reason| format!("{} {reason}", status.as_str()));
     let words = words(response);
     let said = words.as_ref().map(|words| format!("; the provider says: {words}")).unwrap_or_default();
-    let until = wait.map(|wait| UnixMillis::now().0.saturating_add(wait.as_millis() as i64));
-    let asked = match wait.zip(until) {
-        Some((wait, until)) => {
-            format!(", and we wait {} until {} UTC", format_seconds(wait.as_secs()), UnixMillis(until).clock())
+    let asked = match wait {
+        Some(wait) => {
+            let until = UnixMillis::from(now + wait).clock();
+            format!(", and we wait {} until {until} UTC", format_seconds(wait.as_secs()))
         }
         None => String::new(),
     };
@@ -275,7 +275,10 @@ mod tests {
             (403, "HTTP 403 Forbidden: it does not let this machine or account in"),
             (404, "HTTP 404 Not Found: there is no WebSocket at this address"),
             (426, "it does not take our request"),
-            (429, "HTTP 429 Too Many Requests: too many connections or attempts, and we wait 1 m 00 s until "),
+            (
+                429,
+                "HTTP 429 Too Many Requests: too many connections or attempts, and we wait 1 m 00 s until 15:01:00 UTC",
+            ),
             (500, "HTTP 500 Internal Server Error: it is out of order"),
             (503, "HTTP 503 Service Unavailable: it is out of order"),
             (599, "HTTP 599: it is out of order"),

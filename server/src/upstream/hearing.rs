@@ -8,6 +8,7 @@ use super::{
     state::{Action, Event},
 };
 use app::model::{connection::ConnectionState, time::UnixMillis};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tracing::{debug, info, warn};
 
@@ -20,13 +21,15 @@ impl Connection {
         let was_live = self.link.is_live();
         for notice in std::mem::take(&mut self.reading.notices) {
             match &notice {
-                Notice::Problem(words) | Notice::Refused(words) | Notice::Leaving(_, words) => self.complain(words),
-                Notice::Remark(words) => debug!(connection = self.id, "The provider says: {words}"),
+                Notice::Problem(words) | Notice::Refused(words) | Notice::Leaving(_, words) => {
+                    self.complain(words, now)
+                }
+                Notice::Remark(words) => debug!(parent: &self.span, "The provider says: {words}"),
                 _ => {}
             }
             match self.link.next(Event::Said(notice)) {
                 Some(Action::Authenticate) => {
-                    self.parts.place.presents_key(std::time::Instant::now());
+                    self.parts.place.presents_key(Instant::now());
                     let message = massive::auth_message(self.parts.endpoint.key());
                     self.send(socket, Message::text(message)).await?;
                 }
@@ -51,13 +54,13 @@ impl Connection {
 
     /// A complaint of the provider is an error, once: what it said on this socket already is none, and a refusal of each of
     /// a thousand symbols by its name is one trouble.
-    fn complain(&mut self, words: &str) {
+    fn complain(&mut self, words: &str, now: UnixMillis) {
         if self.said.len() >= SAID_MAX || self.has_said(words) {
             return;
         }
         self.said.push(words.to_owned());
-        self.parts.telemetry.error(1, words);
-        warn!(connection = self.id, "Connection {}: the provider says: {words}", self.id);
+        self.parts.telemetry.error(1, words, now);
+        warn!(parent: &self.span, "Connection {}: the provider says: {words}", self.id);
     }
 
     /// Did the provider complain in these words on this socket?
@@ -69,7 +72,7 @@ impl Connection {
         let state = self.link.state();
         if state != before {
             let why = self.link.reason().map(|why| format!(": {why}")).unwrap_or_default();
-            info!(connection = self.id, "Connection {} is {}{why}", self.id, state.label());
+            info!(parent: &self.span, "Connection {} is {}{why}", self.id, state.label());
         }
     }
 }

@@ -146,7 +146,7 @@ impl Manager {
             // A task that panicked is an accident that `tasks` deals with.
             let _ = ended.await;
             if let Some(slot) = inner.lock_slots().iter().find(|slot| slot.plan.id == id) {
-                slot.telemetry.reset();
+                slot.telemetry.reset(UnixMillis::now());
             }
         }
         inner.take_over(plans);

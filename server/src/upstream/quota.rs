@@ -16,9 +16,9 @@ use futures_util::FutureExt;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// An eviction follows the newcomer that caused it at once, and a message takes less than this.
 const CAUSE_WINDOW: Duration = Duration::from_secs(2);

@@ -94,8 +94,8 @@ impl Telemetry {
 
     /// Shows where the link is. `next_at` is the time of the next attempt while it waits, `patience` how much silence of
     /// the socket is nothing to speak of.
-    pub(super) fn show(&self, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
-        self.show_with(self.lock(), link, next_at, patience);
+    pub(super) fn show(&self, link: &Link, next_at: Option<UnixMillis>, patience: Duration, now: UnixMillis) {
+        self.show_with(self.lock(), link, next_at, patience, now);
     }
 
     /// Shows that the connection was lost and how: at once, so that no report has the one without the other.
@@ -105,23 +105,29 @@ impl Telemetry {
         is_error: bool,
         link: &Link,
         (next_at, patience): (Option<UnixMillis>, Duration),
+        now: UnixMillis,
     ) {
         self.counters.errors.fetch_add(u64::from(is_error), Relaxed);
         let mut face = self.lock();
-        let at = UnixMillis::now();
-        face.last_error = Some(LastError { at, message: loss.reason.clone() });
+        face.last_error = Some(LastError { at: now, message: loss.reason.clone() });
         face.last_loss = Some(LastLoss {
-            at,
+            at: now,
             kind: loss.kind,
             close_code: loss.close_code,
             words: loss.words.clone(),
             reason: loss.reason.clone(),
         });
-        self.show_with(face, link, next_at, patience);
+        self.show_with(face, link, next_at, patience, now);
     }
 
-    fn show_with(&self, mut face: MutexGuard<'_, Face>, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
-        let now = UnixMillis::now();
+    fn show_with(
+        &self,
+        mut face: MutexGuard<'_, Face>,
+        link: &Link,
+        next_at: Option<UnixMillis>,
+        patience: Duration,
+        now: UnixMillis,
+    ) {
         let silence = now.millis_since(UnixMillis(self.counters.last_frame.load(Relaxed))).max(0) as u64;
         let state = link.state();
         if state != face.state || face.state_since.is_none() {
@@ -144,10 +150,10 @@ impl Telemetry {
     }
 
     /// Nobody runs it any more. What was counted stays, and how it was lost.
-    pub(super) fn reset(&self) {
+    pub(super) fn reset(&self, now: UnixMillis) {
         let mut face = self.lock();
         let (last_loss, last_error) = (face.last_loss.take(), face.last_error.take());
-        let state_since = Some(UnixMillis::now());
+        let state_since = Some(now);
         *face = Face { state: ConnectionState::Connecting, state_since, last_loss, last_error, ..Face::default() };
     }
 
@@ -164,13 +170,52 @@ impl Telemetry {
     }
 
     /// Counts errors and keeps the last one with its time. The text must hold no secret.
-    pub(super) fn error(&self, count: u32, message: &str) {
+    pub(super) fn error(&self, count: u32, message: &str, now: UnixMillis) {
         self.counters.errors.fetch_add(u64::from(count), Relaxed);
-        self.lock().last_error = Some(LastError { at: UnixMillis::now(), message: message.to_owned() });
+        self.lock().last_error = Some(LastError { at: now, message: message.to_owned() });
     }
 
     fn lock(&self) -> MutexGuard<'_, Face> {
         // Whoever panicked while holding it left whole values behind: each is written in one go.
         self.face.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{massive::Notice, state::Event};
+    use app::model::health::LayerState;
+
+    #[test]
+    fn a_state_has_its_beginning_and_silence_is_told_once_patience_is_over() {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let record = Record::new(Arc::default());
+        let mut link = Link::new(vec!["A.AAPL".to_owned()], PATIENCE);
+        let show = |link: &Link, now| {
+            record.show(link, None, PATIENCE, UnixMillis(now));
+            let face = record.face();
+            (face.state_since.map(|at| at.0), face.up_since.map(|at| at.0), face.health.transport.state)
+        };
+        assert_eq!(show(&link, 1_000), (Some(1_000), None, LayerState::Unknown));
+        assert_eq!(show(&link, 2_000), (Some(1_000), None, LayerState::Unknown), "the same state");
+
+        link.next(Event::Opened);
+        for notice in [Notice::Hello, Notice::KeyTaken, Notice::Subscribed("A.AAPL".into())] {
+            link.next(Event::Said(notice));
+        }
+        record.counters.last_frame.store(5_000, Relaxed);
+        assert_eq!(show(&link, 6_000), (Some(6_000), Some(6_000), LayerState::Good));
+        assert_eq!(show(&link, 15_000), (Some(6_000), Some(6_000), LayerState::Good));
+        assert_eq!(show(&link, 15_001), (Some(6_000), Some(6_000), LayerState::Warn));
+        assert_eq!(show(&link, 4_000).2, LayerState::Good, "a clock that was set back is no silence");
+
+        let loss = Loss::dropped("cut");
+        link.next(Event::Lost { loss: loss.clone(), lived: PATIENCE });
+        record.show_lost(&loss, &link, Some(UnixMillis(22_000)), PATIENCE, UnixMillis(20_000));
+        let face = record.face();
+        assert_eq!((face.state_since, face.up_since), (Some(UnixMillis(20_000)), None));
+        assert_eq!(face.last_loss.map(|loss| loss.at), Some(UnixMillis(20_000)));
+        assert_eq!((face.reconnect.next_at, record.counters.errors.load(Relaxed)), (Some(UnixMillis(22_000)), 1));
     }
 }

@@ -129,7 +129,8 @@ impl Collector {
 
     /// Waits until our own inbox has all that Redis' subscribers have, and no tick is left; checks all counts against it.
     async fn agree(&mut self, messages: Vec<String>) {
-        let theirs: Vec<u64> = messages.iter().map(|json| read_tick(json.as_bytes()).unwrap().volume).collect();
+        let theirs: Vec<u64> =
+            messages.iter().map(|json| read_tick(json.as_bytes(), UnixMillis::now()).unwrap().volume).collect();
         let distinct: BTreeSet<_> = theirs.iter().collect();
         assert_eq!(distinct.len(), theirs.len(), "nothing was published twice");
         let unpublished = self.published - theirs.len() as u64;

@@ -110,12 +110,12 @@ fn no_bytes_from_the_provider_break_the_reading_of_frames() {
 #[test]
 fn a_message_that_is_a_tick_survives_being_written_and_read() {
     throw("redis_tick", |bytes| {
-        if let Ok(tick) = read_tick(bytes) {
+        if let Ok(tick) = read_tick(bytes, NOW) {
             let is_usable = tick.price.is_finite() && tick.price > 0.0 && tick.volume <= 1 << 53;
             assert!(is_usable && tick.connection_id != Some(0), "{tick:?}");
             let mut json = String::new();
             write_tick(&tick, "test", &mut json);
-            assert_eq!(read_tick(json.as_bytes()), Ok(tick), "{json}");
+            assert_eq!(read_tick(json.as_bytes(), NOW), Ok(tick), "{json}");
         }
     });
 }

@@ -1,6 +1,6 @@
 //! The program as a process: its outputs, its signals, its database on a disk that is full.
 
-use crate::util::{PATIENCE, eventually, free_port};
+use crate::util::{PATIENCE, Socket, eventually, free_port};
 use app::model::time::UnixMillis;
 use serde_json::Value;
 use server::{
@@ -179,6 +179,35 @@ async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_what_it_dropped() {
     monitor.until_ticks_come().await;
     monitor.signal("-TERM");
     assert!(monitor.end().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_the_log_names_the_connection_or_the_request_that_it_is_about() {
+    let mut monitor = Monitor::start(&[("RUST_LOG", "info,server::routes=debug")]);
+    let mut log = monitor.log();
+    let line = Monitor::log_until(&mut log, "Connection 2 is connected");
+    assert!(line.contains("INFO connection{id=2}: server::upstream::"), "{line}");
+
+    let base = format!("http://127.0.0.1:{}", monitor.port);
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let request = http.get(format!("{base}/admin/audit?action=hush")).header("x-request-id", "chosen-outside");
+    let answer = request.send().await.unwrap();
+    let id = answer.headers()["x-request-id"].to_str().unwrap();
+    let line = Monitor::log_until(&mut log, &format!("request{{id={id} "));
+    assert!(
+        line.contains(r#" method=GET path="/admin/audit"}: "#) && line.contains("Answered 303 See Other"),
+        "{line}"
+    );
+    assert!(!line.contains("hush") && !line.contains("chosen-outside"), "{line}");
+
+    let form = format!("email=admin%40localhost&password={}", PASSWORD.replace(' ', "+"));
+    let login = http.post(format!("{base}/login")).header("content-type", "application/x-www-form-urlencoded");
+    let answer = login.body(form).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap();
+    let url = format!("{}/admin-ws", base.replace("http://", "ws://"));
+    let _socket = Socket::open(&url, None, &base, Some(cookie)).await.unwrap();
+    let line = Monitor::log_until(&mut log, "admin@localhost opened a socket");
+    assert!(line.contains(r#"method=GET path="/admin-ws"}:socket{account=1}: server::routes::"#), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,20 @@ fn the_holidays_are_those_that_the_exchanges_published() {
 }
 
 #[test]
+fn what_was_announced_for_one_day_is_said_once_and_differs_from_the_rule() {
+    assert!(EXCEPTIONS.is_sorted_by(|(one, _), (next, _)| one < next), "in order, each day once");
+    for (day, closed) in EXCEPTIONS {
+        let (year, month, of_month) = day.date();
+        assert!(!day.is_weekend(), "{year}-{month}-{of_month}: closed anyway");
+        assert_eq!((day.holiday(), day.trades()), (closed, closed.is_none()), "{year}-{month}-{of_month}");
+        assert_eq!(day.closes_early(), closed.is_none(), "{year}-{month}-{of_month}");
+    }
+    let mourning = MarketSession::at(utc("2025-01-09T15:00:00Z"));
+    assert_eq!((mourning.kind, mourning.holiday), (SessionKind::Closed, Some(Holiday::Mourning)));
+    assert_eq!(mourning.until, Some(utc("2025-01-10T09:00:00Z")), "for that day alone");
+}
+
+#[test]
 fn the_early_closes_are_those_that_the_exchanges_published() {
     assert_eq!(early_days(2024), [(7, 3), (11, 29), (12, 24)]);
     assert_eq!(early_days(2025), [(7, 3), (11, 28), (12, 24)]);

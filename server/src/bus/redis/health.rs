@@ -124,7 +124,7 @@ impl Health {
         let mut ticks = interval(TELL_INTERVAL);
         loop {
             ticks.tick().await;
-            let (lag, missed) = (self.transit.lag(), self.transit.missed_total());
+            let (lag, missed) = (self.transit.lag(Instant::now()), self.transit.missed_total());
             let mut known = self.lock();
             let is_publishing = role != Role::Watcher && known.publishing.words.is_none();
             known.take_lag(lag.filter(|_| is_publishing));

@@ -24,7 +24,7 @@ use super::{
     BusError, RedisConfig, Role, TickBus,
     mailbox::{Inbox, Outbox, mailbox},
 };
-use crate::{tasks::Tasks, text::tidy};
+use crate::{backoff::doubling, tasks::Tasks, text::tidy};
 use app::model::{status::StatusReport, tick::Tick};
 use health::Health;
 use publisher::Publisher;
@@ -108,24 +108,23 @@ impl TickBus for RedisBus {
 }
 
 /// Waits that double, with jitter; back to the first after a success that lasted.
-struct Retry(Duration);
+#[derive(Default)]
+struct Retry {
+    failures: u32,
+}
 
 impl Retry {
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(1);
 
-    fn new() -> Self {
-        Self(Self::FIRST)
-    }
-
     fn reset(&mut self) {
-        self.0 = Self::FIRST;
+        self.failures = 0;
     }
 
     fn next(&mut self) -> Duration {
-        let pause = self.0.mul_f64(0.5 + rand::random::<f64>() / 2.0);
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-        pause
+        let wait = doubling(Self::FIRST, Self::LONGEST, self.failures, rand::random());
+        self.failures = self.failures.saturating_add(1);
+        wait
     }
 
     async fn wait(&mut self) {

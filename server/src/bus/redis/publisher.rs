@@ -114,7 +114,7 @@ impl Publisher {
             in_trouble: false,
             refused: false,
             hold_until: Instant::now(),
-            retry: Retry::new(),
+            retry: Retry::default(),
         }
     }
 
@@ -229,7 +229,7 @@ impl Publisher {
             wire::write_tick(tick, self.source, &mut self.json);
             pipeline.publish(&self.names.ticks, &self.json);
         }
-        let (first, count) = (self.transit.send(ticks, self.since), ticks.len());
+        let (first, count) = (self.transit.send(ticks, self.since, Instant::now()), ticks.len());
         self.sent += count;
         Some((What::Ticks { first, count }, pipeline))
     }
@@ -336,7 +336,7 @@ impl Publisher {
             }
             What::Ticks { first, count } => {
                 let taken = values.iter().position(|value| error_of(Some(value)).is_some()).unwrap_or(count);
-                self.transit.confirm(first + taken as u64);
+                self.transit.confirm(first + taken as u64, Instant::now());
                 if taken < count {
                     return Err(taken);
                 }

@@ -7,7 +7,7 @@ use super::{
     words, words_when_connecting,
 };
 use crate::bus::{Role, mailbox::Outbox, wire};
-use app::model::tick::Tick;
+use app::model::{tick::Tick, time::UnixMillis};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use redis::{
     Client, RedisError, RedisResult,
@@ -32,14 +32,14 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     pub(super) async fn run(self) {
-        let mut retry = Retry::new();
+        let mut retry = Retry::default();
         loop {
             let since = Instant::now();
             let why = match self.subscribe().await {
                 Ok((sink, messages)) => words(&self.read_all(sink, messages).await),
                 Err(error) => words_when_connecting(&error),
             };
-            self.transit.leave();
+            self.transit.leave(Instant::now());
             self.health.set(Part::Subscription, Some(format!("Redis delivers no ticks: {why}")));
             if since.elapsed() > Retry::LONGEST * 2 {
                 retry.reset();
@@ -50,7 +50,7 @@ impl Subscriber {
 
     async fn subscribe(&self) -> RedisResult<(PubSubSink, PubSubStream)> {
         let (mut sink, messages) = answered(self.client.get_async_pubsub()).await?.split();
-        self.transit.join();
+        self.transit.join(Instant::now());
         answered(sink.subscribe(&self.names.ticks)).await?;
         if self.role == Role::Watcher {
             answered(sink.subscribe(&self.names.status)).await?;
@@ -80,14 +80,15 @@ impl Subscriber {
                 message = messages.next() => {
                     let Some(message) = message else { return ended() };
                     heard = Instant::now();
-                    self.read(&message, &mut ticks);
+                    let now = UnixMillis::now();
+                    self.read(&message, now, &mut ticks);
                     // What has come with it is handed over with it.
                     while ticks.len() < TICKS_PER_DELIVERY
                         && let Some(Some(message)) = messages.next().now_or_never()
                     {
-                        self.read(&message, &mut ticks);
+                        self.read(&message, now, &mut ticks);
                     }
-                    self.transit.deliver(&ticks);
+                    self.transit.deliver(&ticks, heard);
                     ticks.clear();
                 }
                 answer = answer => {
@@ -95,14 +96,15 @@ impl Subscriber {
                         return error;
                     }
                     heard = Instant::now();
+                    let now = UnixMillis::now();
                     // All that came before the answer is here by now: to its end, whatever the runtime's turn allows.
                     while let Some(Some(message)) = tokio::task::unconstrained(messages.next()).now_or_never() {
-                        self.read(&message, &mut ticks);
+                        self.read(&message, now, &mut ticks);
                     }
-                    self.transit.deliver(&ticks);
+                    self.transit.deliver(&ticks, heard);
                     ticks.clear();
                     if let Some((ping, _)) = ping.take() {
-                        self.transit.pong(&ping);
+                        self.transit.pong(&ping, heard);
                     }
                 }
                 () = async { tokio::select! { _ = pings.tick() => {} () = self.transit.ping_wanted() => {} } }, if !is_pinged => {
@@ -130,7 +132,7 @@ impl Subscriber {
                 _ => Ok(()),
             }
         };
-        (self.transit.ping(), answer.boxed())
+        (self.transit.ping(Instant::now()), answer.boxed())
     }
 
     /// A collector that said how it is before we came need not say it again.
@@ -144,13 +146,13 @@ impl Subscriber {
         Ok(())
     }
 
-    fn read(&self, message: &redis::Msg, ticks: &mut Vec<Tick>) {
+    fn read(&self, message: &redis::Msg, now: UnixMillis, ticks: &mut Vec<Tick>) {
         let payload = message.get_payload_bytes();
         if message.get_channel_name() == self.names.status {
             self.read_status(payload);
             return;
         }
-        match wire::read_tick(payload) {
+        match wire::read_tick(payload, now) {
             Ok(tick) => ticks.push(tick),
             Err(why) => self.health.rejected(why.reason(), why.to_string()),
         }

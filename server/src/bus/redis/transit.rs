@@ -84,26 +84,26 @@ impl Transit {
     }
 
     /// These are about to be sent, the first of them published at `since`; answers the number of the first.
-    pub(super) fn send(&self, ticks: &[Tick], since: Instant) -> u64 {
+    pub(super) fn send(&self, ticks: &[Tick], since: Instant, now: Instant) -> u64 {
         let mut state = self.lock();
         let first = state.end();
         state.ticks.extend(ticks);
         let end = state.end();
         state.batches.push_back((end, since));
         if state.ticks.len() > TICKS_MAX && state.subscription != Subscription::Away {
-            state.leave(&self.outbox);
+            state.leave(now, &self.outbox);
             self.wanted.notify_one();
         }
         first
     }
 
     /// Redis took all before `number`.
-    pub(super) fn confirm(&self, number: u64) {
+    pub(super) fn confirm(&self, number: u64, now: Instant) {
         let mut state = self.lock();
         state.confirmed = state.confirmed.max(number);
         if state.subscription == Subscription::Away {
             let confirmed = state.confirmed;
-            state.hand_over(confirmed, &self.outbox);
+            state.hand_over(confirmed, now, &self.outbox);
         }
     }
 
@@ -131,15 +131,15 @@ impl Transit {
     }
 
     /// The subscription is about to be made.
-    pub(super) fn join(&self) {
+    pub(super) fn join(&self, now: Instant) {
         let mut state = self.lock();
-        state.leave(&self.outbox);
+        state.leave(now, &self.outbox);
         state.subscription = Subscription::Joining;
     }
 
     /// The subscription is over: what is confirmed from now on reaches the inbox without it.
-    pub(super) fn leave(&self) {
-        self.lock().leave(&self.outbox);
+    pub(super) fn leave(&self, now: Instant) {
+        self.lock().leave(now, &self.outbox);
     }
 
     /// Did the subscription fall behind by more than may be under way?
@@ -148,34 +148,34 @@ impl Transit {
     }
 
     /// The subscription delivered these.
-    pub(super) fn deliver(&self, ticks: &[Tick]) {
-        self.lock().deliver(ticks, &self.outbox);
+    pub(super) fn deliver(&self, ticks: &[Tick], now: Instant) {
+        self.lock().deliver(ticks, now, &self.outbox);
     }
 
     /// The subscription is about to be pinged.
-    pub(super) fn ping(&self) -> Ping {
+    pub(super) fn ping(&self, now: Instant) -> Ping {
         let mut state = self.lock();
         state.pings += 1;
-        Ping { number: state.pings, confirmed: state.confirmed, sent: Instant::now() }
+        Ping { number: state.pings, confirmed: state.confirmed, sent: now }
     }
 
     /// The ping was answered, and all that came before the answer was delivered.
-    pub(super) fn pong(&self, ping: &Ping) {
+    pub(super) fn pong(&self, ping: &Ping, now: Instant) {
         let mut state = self.lock();
-        state.hand_over(ping.confirmed, &self.outbox);
+        state.hand_over(ping.confirmed, now, &self.outbox);
         if state.subscription == Subscription::Joining {
             state.subscription = Subscription::Joined;
         }
-        state.round_trip = Some(ping.sent.elapsed());
+        state.round_trip = Some(now.saturating_duration_since(ping.sent));
         drop(state);
         self.answered.send_replace(ping.number);
     }
 
     /// The longest way of a tick from publishing to its own delivery since this was last asked for, those included that are
     /// still under way. Without any, that of a ping.
-    pub(super) fn lag(&self) -> Option<Duration> {
+    pub(super) fn lag(&self, now: Instant) -> Option<Duration> {
         let mut state = self.lock();
-        let waiting = state.batches.front().map(|(_, since)| since.elapsed());
+        let waiting = state.batches.front().map(|(_, since)| now.saturating_duration_since(*since));
         state.worst.take().max(waiting).or(state.round_trip)
     }
 
@@ -190,22 +190,22 @@ impl State {
         self.first + self.ticks.len() as u64
     }
 
-    fn leave(&mut self, outbox: &Outbox) {
+    fn leave(&mut self, now: Instant, outbox: &Outbox) {
         self.subscription = Subscription::Away;
         let confirmed = self.confirmed;
-        self.hand_over(confirmed, outbox);
+        self.hand_over(confirmed, now, outbox);
     }
 
     /// What is in front, up to this number, was missed.
-    fn hand_over(&mut self, number: u64, outbox: &Outbox) {
+    fn hand_over(&mut self, number: u64, now: Instant, outbox: &Outbox) {
         let count = number.saturating_sub(self.first) as usize;
         if count > 0 {
-            self.miss(count);
+            self.miss(count, now);
             self.put_ready(outbox);
         }
     }
 
-    fn deliver(&mut self, ticks: &[Tick], outbox: &Outbox) {
+    fn deliver(&mut self, ticks: &[Tick], now: Instant, outbox: &Outbox) {
         if self.subscription == Subscription::Away {
             // All of these were handed over when it was given up.
             return;
@@ -214,8 +214,8 @@ impl State {
         for tick in ticks {
             let place = self.ticks.iter().take(ahead).position(|sent| sent == tick);
             if let Some(place) = place {
-                self.miss(place);
-                self.pass(1);
+                self.miss(place, now);
+                self.pass(1, now);
             }
             self.ready.push(*tick);
         }
@@ -223,19 +223,19 @@ impl State {
     }
 
     /// So many in front were missed: they are ready without the detour.
-    fn miss(&mut self, count: usize) {
+    fn miss(&mut self, count: usize, now: Instant) {
         self.ready.extend(self.ticks.iter().take(count));
         self.missed_total += count as u64;
-        self.pass(count);
+        self.pass(count, now);
     }
 
     /// So many in front are done with.
-    fn pass(&mut self, count: usize) {
+    fn pass(&mut self, count: usize, now: Instant) {
         if count == 0 {
             return;
         }
         if let Some((_, since)) = self.batches.front() {
-            self.worst = self.worst.max(Some(since.elapsed()));
+            self.worst = self.worst.max(Some(now.saturating_duration_since(*since)));
         }
         self.ticks.drain(..count);
         self.first += count as u64;
@@ -283,89 +283,117 @@ mod tests {
         delivery.ticks.iter().map(|tick| tick.volume).collect()
     }
 
-    fn joined() -> (Transit, Inbox) {
+    fn joined(now: Instant) -> (Transit, Inbox) {
         let (outbox, inbox) = mailbox();
         let transit = Transit::new(outbox);
-        transit.join();
-        transit.pong(&transit.ping());
+        transit.join(now);
+        transit.pong(&transit.ping(now), now);
         (transit, inbox)
     }
 
     #[test]
     fn what_comes_back_is_ours_in_order_and_the_rest_is_somebody_elses() {
-        let (transit, mut inbox) = joined();
-        transit.send(&ticks(0..3), Instant::now());
-        transit.deliver(&[tick(0), tick(90), tick(1)]);
-        transit.confirm(3);
-        transit.deliver(&[tick(2)]);
-        transit.pong(&transit.ping());
+        let now = Instant::now();
+        let (transit, mut inbox) = joined(now);
+        transit.send(&ticks(0..3), now, now);
+        transit.deliver(&[tick(0), tick(90), tick(1)], now);
+        transit.confirm(3, now);
+        transit.deliver(&[tick(2)], now);
+        transit.pong(&transit.ping(now), now);
         assert_eq!(came(&mut inbox), [0, 90, 1, 2]);
         assert_eq!(transit.missed_total(), 0);
     }
 
     #[test]
     fn what_a_lost_subscription_misses_is_handed_over_once_and_in_order() {
-        let (transit, mut inbox) = joined();
-        transit.send(&ticks(0..3), Instant::now());
-        transit.confirm(3);
-        transit.deliver(&[tick(0)]);
-        transit.leave();
+        let now = Instant::now();
+        let (transit, mut inbox) = joined(now);
+        transit.send(&ticks(0..3), now, now);
+        transit.confirm(3, now);
+        transit.deliver(&[tick(0)], now);
+        transit.leave(now);
         assert_eq!(came(&mut inbox), [0, 1, 2], "at once");
-        transit.send(&ticks(3..5), Instant::now());
+        transit.send(&ticks(3..5), now, now);
         assert!(came(&mut inbox).is_empty(), "nobody knows yet whether Redis takes them");
-        transit.confirm(5);
+        transit.confirm(5, now);
         assert_eq!(came(&mut inbox), [3, 4]);
         // While it is made anew some are published before it and some after it.
-        transit.send(&ticks(5..7), Instant::now());
-        transit.join();
-        transit.send(&ticks(7..10), Instant::now());
-        transit.deliver(&[tick(8)]);
+        transit.send(&ticks(5..7), now, now);
+        transit.join(now);
+        transit.send(&ticks(7..10), now, now);
+        transit.deliver(&[tick(8)], now);
         assert_eq!(came(&mut inbox), [5, 6, 7, 8], "a later one shows that those before it were missed");
-        transit.confirm(10);
-        let ping = transit.ping();
-        transit.deliver(&[tick(9)]);
-        transit.pong(&ping);
+        transit.confirm(10, now);
+        let ping = transit.ping(now);
+        transit.deliver(&[tick(9)], now);
+        transit.pong(&ping, now);
         assert_eq!((came(&mut inbox), transit.missed_total()), (vec![9], 7));
     }
 
     #[test]
     fn a_ping_tells_what_was_missed_when_nothing_follows() {
-        let (transit, mut inbox) = joined();
-        transit.join();
-        transit.send(&ticks(0..2), Instant::now());
-        transit.confirm(2);
-        let ping = transit.ping();
-        transit.send(&ticks(2..3), Instant::now());
-        transit.confirm(3);
-        transit.pong(&ping);
+        let now = Instant::now();
+        let (transit, mut inbox) = joined(now);
+        transit.join(now);
+        transit.send(&ticks(0..2), now, now);
+        transit.confirm(2, now);
+        let ping = transit.ping(now);
+        transit.send(&ticks(2..3), now, now);
+        transit.confirm(3, now);
+        transit.pong(&ping, now);
         assert_eq!(came(&mut inbox), [0, 1], "the third may still come");
     }
 
     #[test]
     fn after_a_lost_connection_only_what_redis_did_not_take_comes_back_to_the_publisher() {
-        let (transit, _inbox) = joined();
-        transit.send(&ticks(0..10), Instant::now());
-        transit.confirm(3);
-        transit.deliver(&ticks(0..6));
+        let now = Instant::now();
+        let (transit, _inbox) = joined(now);
+        transit.send(&ticks(0..10), now, now);
+        transit.confirm(3, now);
+        transit.deliver(&ticks(0..6), now);
         let (first, back) = transit.take_back();
         assert_eq!((first, back), (6, ticks(6..10)));
-        assert_eq!(transit.send(&ticks(6..7), Instant::now()), 6);
-        transit.confirm(7);
-        transit.deliver(&ticks(6..7));
+        assert_eq!(transit.send(&ticks(6..7), now, now), 6);
+        transit.confirm(7, now);
+        transit.deliver(&ticks(6..7), now);
         assert_eq!((transit.missed_total(), transit.lock().batches.len()), (0, 0));
     }
 
     #[test]
     fn a_subscription_that_is_too_far_behind_is_given_up_and_nothing_is_told_twice() {
-        let (transit, mut inbox) = joined();
+        let now = Instant::now();
+        let (transit, mut inbox) = joined(now);
         let all = TICKS_MAX as u64 + 1;
-        transit.send(&ticks(0..all - 1), Instant::now());
-        transit.confirm(all - 1);
+        transit.send(&ticks(0..all - 1), now, now);
+        transit.confirm(all - 1, now);
         assert!(!transit.is_overrun());
-        transit.send(&ticks(all - 1..all), Instant::now());
+        transit.send(&ticks(all - 1..all), now, now);
         assert!(transit.is_overrun());
-        transit.deliver(&ticks(0..5));
+        transit.deliver(&ticks(0..5), now);
         assert_eq!(came(&mut inbox).len(), TICKS_MAX);
         assert_eq!(transit.missed_total(), TICKS_MAX as u64);
+    }
+
+    #[test]
+    fn the_lag_is_the_longest_way_since_it_was_asked_for_and_a_ping_s_when_nothing_is_under_way() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        let lag = |transit: &Transit, millis| transit.lag(at(millis)).map(|lag| lag.as_millis());
+        let (outbox, _inbox) = mailbox();
+        let transit = Transit::new(outbox);
+        assert_eq!(lag(&transit, 0), None, "nothing is known");
+        transit.join(at(0));
+        transit.pong(&transit.ping(at(0)), at(3));
+        assert_eq!(lag(&transit, 10), Some(3));
+
+        // Published at 10 and at 12, both sent at 15.
+        transit.send(&ticks(0..2), at(10), at(15));
+        transit.send(&ticks(2..3), at(12), at(15));
+        assert_eq!(lag(&transit, 30), Some(20), "while they are under way");
+        transit.confirm(3, at(40));
+        transit.deliver(&ticks(0..2), at(60));
+        transit.deliver(&ticks(2..3), at(61));
+        assert_eq!(lag(&transit, 1_000), Some(50), "that of the first");
+        assert_eq!(lag(&transit, 2_000), Some(3), "asked again, nothing since");
     }
 }

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -81,7 +81,7 @@ impl TrustedProxies {
         if self.trusts(peer) || !is_proxied(headers) {
             return None;
         }
-        if self.untrusted.met.happened(UNTRUSTED_PAUSE).is_some() {
+        if self.untrusted.met.happened(UNTRUSTED_PAUSE, Instant::now()).is_some() {
             tracing::warn!(
                 "{peer} sends a proxy's headers and is not in TRUSTED_PROXIES. If it is your proxy, name it there: until then \
                  everybody behind it is one address, for limits and in the audit log. If it is not, somebody made the headers up"

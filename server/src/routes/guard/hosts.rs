@@ -15,7 +15,7 @@ use axum::{
 use std::{
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often the log says that somebody came by another name.
@@ -61,7 +61,7 @@ impl AllowedHosts {
 
     /// Says in the log that a name was refused: once, and then how often within a minute, as anybody can send any number.
     fn say(&self, host: &str) {
-        if let Some(count) = self.0.refused.happened(SAID_INTERVAL) {
+        if let Some(count) = self.0.refused.happened(SAID_INTERVAL, Instant::now()) {
             let host = tidy(host, LOGGED_BYTES_MAX);
             tracing::warn!(
                 count,

@@ -51,9 +51,9 @@ async fn export<T: RecordKind>(
     Extension(actor): Extension<Actor>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refused> {
-    let asked =
-        Asked::read(T::PARAMETERS, &parameters, UnixMillis::now()).map_err(|bad| Refused::Bad(bad.to_string()))?;
-    let table = T::new(&asked, &state.config.history, UnixMillis::now());
+    let now = UnixMillis::now();
+    let asked = Asked::read(T::PARAMETERS, &parameters, now).map_err(|bad| Refused::Bad(bad.to_string()))?;
+    let table = T::new(&asked, &state.config.history, now);
     let act = actor.does(Action::Export).to(T::NAME).because(asked.to_string());
     state.access.audit.record_often(act).await?;
     Ok(stream::answer(state.database, table, asked).await?)

@@ -1,6 +1,6 @@
 //! How often somebody may come, with one server, with two on a Redis, and with a Redis that dies.
 
-use crate::util::{PASSWORD, RedisServer, TestServer, email_of};
+use crate::util::{PASSWORD, Proxy, RedisServer, TestServer, email_of, eventually};
 use server::{
     auth::Role,
     config::RedisConfig,
@@ -240,7 +240,7 @@ async fn calls_of_the_api_are_limited_by_session() {
     let server = TestServer::start([]).await;
     let (busy, calm) = (server.admin().await, server.admin().await);
     let call = || busy.http.get(server.url("/api/admin/websocket-status")).send();
-    let limited = crate::util::eventually("an end", || async {
+    let limited = eventually("an end", || async {
         let answers = futures_util::future::join_all((0..50).map(|_| call())).await;
         answers.into_iter().map(Result::unwrap).find(|answer| answer.status().as_u16() == 429)
     })
@@ -312,7 +312,11 @@ async fn nobody_else_spends_an_administrator_s_handshakes() {
 }
 
 fn redis_limits(redis: &RedisServer) -> Limits {
-    Limits::new(Some(&RedisConfig { url: redis.url.as_str().into(), key_prefix: "test:".into() }))
+    limits_at(&redis.url)
+}
+
+fn limits_at(url: &str) -> Limits {
+    Limits::new(Some(&RedisConfig { url: url.into(), key_prefix: "test:".into() }))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -385,4 +389,23 @@ async fn a_redis_that_dies_neither_opens_nor_locks_the_door() {
         places
     };
     assert_eq!(places.len(), SOCKETS_PER_ACCOUNT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_redis_that_dies_without_a_word_is_made_anew() {
+    let redis = RedisServer::start().await;
+    let port = redis.url.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
+    let proxy = Proxy::start(port).await;
+    let (near, far) = (redis_limits(&redis), limits_at(&format!("redis://127.0.0.1:{}", proxy.port)));
+    let spend = async || while near.take(API_CALLS, "session").await.is_ok() {};
+    spend().await;
+    assert!(far.take(API_CALLS, "session").await.is_err(), "they count together");
+    proxy.forget_connections();
+    spend().await;
+    assert!(far.take(API_CALLS, "session").await.is_ok(), "it counts alone while nothing is answered");
+    eventually("they count together again, on a new connection", || async {
+        spend().await;
+        far.take(API_CALLS, "session").await.err()
+    })
+    .await;
 }
