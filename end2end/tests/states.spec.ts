@@ -136,6 +136,22 @@ test('a server that says nothing is missed, though the socket is open', async ({
   await monitor.expectTicking(1, 20_000);
 });
 
+test('where the server answers and no socket gets through, the page says so', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  // As behind a proxy that drops the upgrade: the handshake is answered like any request.
+  await page.addInitScript(() => {
+    const Real = WebSocket;
+    window.WebSocket = class extends Real {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(String(url).replace('/admin-ws', '/healthz'), protocols);
+      }
+    };
+  });
+  complaints.expect(/WebSocket connection/);
+  await page.reload();
+  await expect(monitor.banner).toContainText('The server answers, but WebSockets do not get through', { timeout: 10_000 });
+});
+
 test('while the database cannot be written the page says what is not kept, and nobody else is let in', async ({ page, browser, complaints, openMonitor }) => {
   test.setTimeout(120_000);
   const monitor = await openMonitor();

@@ -136,14 +136,19 @@ fn link_trouble(
 ) -> Option<Trouble> {
     let detail = match link {
         LinkState::Connecting | LinkState::CatchingUp | LinkState::Live => return None,
-        LinkState::Lost { attempt, retry_at } => {
+        LinkState::Lost { attempt, retry_at, http_works } => {
             let seconds = retry_at.zip(clock()).map(|(at, clock)| at.millis_since(clock).max(0) as u64 / 1000);
             let next = match seconds {
                 Some(0) | None => "retrying now".to_owned(),
                 Some(seconds) => "next one in ".to_owned() + &format_seconds(seconds),
             };
-            ["Attempt ", &attempt.to_string(), ", ", &next, ". If it stays, check that the server is running. "]
-                .concat()
+            let advice = if http_works {
+                ". The server answers, but WebSockets do not get through: check that the proxy in front passes upgrades, and \
+                 close other pages. "
+            } else {
+                ". If it stays, check that the server is running. "
+            };
+            ["Attempt ", &attempt.to_string(), ", ", &next, advice].concat()
         }
         LinkState::Ended(ended) => ended.text().to_owned() + " ",
     };
@@ -257,11 +262,16 @@ mod tests {
 
     #[test]
     fn a_lost_link_says_when_it_is_tried_and_how_old_the_numbers_are() {
-        let lost = LinkState::Lost { attempt: 2, retry_at: Some(UnixMillis(5_000)) };
-        let trouble = link_trouble(lost, || Some(UnixMillis(1_000)), || Some(UnixMillis(0))).expect("a trouble");
+        let lost = |http_works| LinkState::Lost { attempt: 2, retry_at: Some(UnixMillis(5_000)), http_works };
+        let told = |link| link_trouble(link, || Some(UnixMillis(1_000)), || Some(UnixMillis(0))).expect("a trouble");
+        let trouble = told(lost(false));
         assert_eq!(
             trouble.detail,
             "Attempt 2, next one in 4 s. If it stays, check that the server is running. Numbers are as of 00:00:00 UTC."
+        );
+        assert_eq!(
+            told(lost(true)).detail,
+            "Attempt 2, next one in 4 s. The server answers, but WebSockets do not get through: check that the proxy in front passes upgrades, and close other pages. Numbers are as of 00:00:00 UTC."
         );
         assert_eq!(link_trouble(LinkState::Live, || None, || None), None);
         assert_eq!(trouble.offer, Some(Offer::Retry));

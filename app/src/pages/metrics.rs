@@ -243,7 +243,7 @@ fn keep_live(
 fn link(failed: Option<Failure>, answered: bool) -> LinkState {
     match failed {
         Some(Failure::Ended(ended)) => LinkState::Ended(ended),
-        Some(Failure::Silent) => LinkState::Lost { attempt: 1, retry_at: None },
+        Some(Failure::Silent) => LinkState::Lost { attempt: 1, retry_at: None, http_works: false },
         None if answered => LinkState::Live,
         None => LinkState::Connecting,
     }

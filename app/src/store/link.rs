@@ -54,6 +54,8 @@ pub enum LinkState {
         attempt: u32,
         /// When the next one starts, by the server's clock; `None` while one is under way.
         retry_at: Option<UnixMillis>,
+        /// The server answers plain requests all the same.
+        http_works: bool,
     },
     /// Not to be had with this session.
     Ended(Ended),
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn only_live_numbers_look_live() {
-        let lost = LinkState::Lost { attempt: 1, retry_at: None };
+        let lost = LinkState::Lost { attempt: 1, retry_at: None, http_works: false };
         let ended = LinkState::Ended(Ended::of_close(4001));
         assert!([lost, ended].into_iter().all(LinkState::is_stale));
         assert!(![LinkState::Connecting, LinkState::CatchingUp].into_iter().any(LinkState::is_stale), "just rendered");

@@ -107,6 +107,8 @@ mod browser {
         /// Set first when the page goes: no late callback may touch what is gone.
         ended: Cell<bool>,
         attempt: Cell<u32>,
+        /// The server answered a plain request while no socket could be opened.
+        http_works: Cell<bool>,
         last_frame: Cell<UnixMillis>,
         retry_timer: Cell<Option<i32>>,
         beat_timer: Cell<Option<i32>>,
@@ -140,6 +142,7 @@ mod browser {
             callbacks: RefCell::default(),
             ended: Cell::new(false),
             attempt: Cell::new(0),
+            http_works: Cell::new(false),
             last_frame: Cell::new(now()),
             retry_timer: Cell::new(None),
             beat_timer: Cell::new(None),
@@ -184,7 +187,10 @@ mod browser {
     impl Callbacks {
         fn new(link: &Weak<Link>) -> Self {
             Self {
-                open: guarded(link, |link| link.store.set_link(link.state_while_opening(LinkState::CatchingUp))),
+                open: guarded(link, |link| {
+                    link.http_works.set(false);
+                    link.store.set_link(link.state_while_opening(LinkState::CatchingUp));
+                }),
                 message: guarded_with(link, |link, event: MessageEvent| link.take(&event)),
                 close: guarded_with(link, |link, event: CloseEvent| link.lost(event.code())),
                 retry: guarded(link, Link::connect),
@@ -254,11 +260,11 @@ mod browser {
 
         /// Once lost, the link stays lost until it is live again; only the very first start is "connecting".
         fn state_while_opening(&self, first: LinkState) -> LinkState {
-            if self.attempt.get() == 0 {
-                first
-            } else {
-                LinkState::Lost { attempt: self.attempt.get(), retry_at: None }
-            }
+            if self.attempt.get() == 0 { first } else { self.state_while_lost(None) }
+        }
+
+        fn state_while_lost(&self, retry_at: Option<UnixMillis>) -> LinkState {
+            LinkState::Lost { attempt: self.attempt.get(), retry_at, http_works: self.http_works.get() }
         }
 
         fn connect(&self) {
@@ -337,7 +343,7 @@ mod browser {
                 _ => backoff::delay_ms(attempt, js_sys::Math::random()),
             };
             let retry_at = self.store.server_time(UnixMillis(now().0 + i64::from(delay_ms)));
-            self.store.set_link(LinkState::Lost { attempt, retry_at: Some(retry_at) });
+            self.store.set_link(self.state_while_lost(Some(retry_at)));
             self.with_callbacks(|callbacks| {
                 let retry = callbacks.retry.as_ref().unchecked_ref();
                 let timer =
@@ -364,6 +370,8 @@ mod browser {
 
         fn take_status(&self, response: &JsValue) {
             let status = response.dyn_ref::<web_sys::Response>().map(web_sys::Response::status);
+            // Said from the next failure on: until then the server may have come back just now.
+            self.http_works.set(status == Some(200) && self.socket.borrow().is_none());
             if let Some(ended) = status.and_then(Ended::of_http) {
                 self.drop_socket();
                 self.store.set_link(LinkState::Ended(ended));

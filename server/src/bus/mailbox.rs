@@ -20,6 +20,9 @@ pub const TICKS_MAX: usize = 1 << 18;
 /// Symbols held while conflating; ticks of further symbols are lost, and counted.
 pub const SYMBOLS_MAX: usize = 100_000;
 
+/// Statuses that wait to be read.
+pub const STATUSES_MAX: usize = 16;
+
 /// What was in a mailbox.
 #[derive(Debug, Default)]
 pub struct Delivery {
@@ -29,8 +32,8 @@ pub struct Delivery {
     pub conflated: Vec<(Tick, u32)>,
     /// When the first of them was left here.
     pub since: Option<UnixMillis>,
-    /// The newest status.
-    pub status: Option<Arc<StatusReport>>,
+    /// Statuses in order; of more than [`STATUSES_MAX`] the newest.
+    pub statuses: Vec<Arc<StatusReport>>,
     /// The newest word on the bus itself.
     pub bus: Option<BusStatus>,
     /// Ticks of which nothing is left.
@@ -48,7 +51,7 @@ impl Contents {
         let delivery = &self.delivery;
         delivery.ticks.is_empty()
             && delivery.conflated.is_empty()
-            && delivery.status.is_none()
+            && delivery.statuses.is_empty()
             && delivery.bus.is_none()
     }
 
@@ -113,9 +116,16 @@ impl Outbox {
         self.put(|contents| contents.put_all(ticks, UnixMillis::now));
     }
 
-    /// Leaves a status; it replaces one that was not read.
+    /// Leaves a status behind those that were not read: several producers may publish one at the same moment, and the last
+    /// one need not be the one that counts.
     pub fn put_status(&self, status: Arc<StatusReport>) {
-        self.put(|contents| contents.delivery.status = Some(status));
+        self.put(|contents| {
+            let statuses = &mut contents.delivery.statuses;
+            if statuses.len() >= STATUSES_MAX {
+                statuses.remove(0);
+            }
+            statuses.push(status);
+        });
     }
 
     /// Leaves word on the bus; it replaces one that was not read.
@@ -152,7 +162,8 @@ impl Inbox {
     pub fn take_now(&mut self, delivery: &mut Delivery) -> bool {
         delivery.ticks.clear();
         delivery.conflated.clear();
-        (delivery.since, delivery.status, delivery.bus, delivery.lost) = (None, None, None, 0);
+        delivery.statuses.clear();
+        (delivery.since, delivery.bus, delivery.lost) = (None, None, 0);
         let mut contents = self.0.lock();
         if contents.is_empty() {
             return false;
@@ -164,10 +175,10 @@ impl Inbox {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn tick(symbol: &str, price: f64) -> Tick {
+    pub(in crate::bus) fn tick(symbol: &str, price: f64) -> Tick {
         let symbol = Symbol::parse(symbol).expect("a symbol");
         Tick { connection_id: Some(1), symbol, price, volume: 1, timestamp: UnixMillis(0) }
     }

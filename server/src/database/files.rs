@@ -7,7 +7,9 @@
 use std::{
     ffi::OsString,
     fmt, fs, io,
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
 /// What a file's name ends with, and what it is called.
@@ -15,10 +17,24 @@ const PARTS: [(&str, &str); 3] =
     [("", "the database file"), ("-wal", "the database's write-ahead log"), ("-shm", "the database's shared memory")];
 /// `-shm` grows in steps of this and never shrinks while it is open.
 const SHARED_MEMORY_BYTES_MIN: u64 = 32 << 10;
+const OVERWRITTEN: &str = "was overwritten by another program: stop the server and restore the database again";
 
 /// Where the files were when the database was opened, and which ones they were.
 #[derive(Debug)]
-pub(super) struct Files(Vec<Part>);
+pub(super) struct Files {
+    parts: Vec<Part>,
+    header: Option<Header>,
+    are_overwritten: AtomicBool,
+}
+
+/// The begin of the database file. SQLite counts its changes there, and never back.
+#[derive(Debug)]
+struct Header {
+    /// Never closed: closing a file gives up all locks that the process has on it, those of SQLite among them.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "read at a place, which is done in another way elsewhere"))]
+    file: ManuallyDrop<fs::File>,
+    highest: AtomicU32,
+}
 
 #[derive(Debug)]
 struct Part {
@@ -50,16 +66,26 @@ impl Files {
             let bytes_min = if suffix == "-shm" { SHARED_MEMORY_BYTES_MIN } else { 0 };
             Some(Part { name, path, identity, bytes_min })
         };
-        Self(PARTS.into_iter().filter_map(part).collect())
+        let parts = PARTS.into_iter().filter_map(part).collect();
+        Self { parts, header: Header::of(database), are_overwritten: AtomicBool::new(false) }
+    }
+
+    /// Was something else copied into the files while they were open? Then what is in them is not ours to change.
+    pub(super) fn are_overwritten(&self) -> bool {
+        self.are_overwritten.load(Relaxed)
     }
 
     /// Are they still where they were?
     pub(super) fn check(&self) -> io::Result<Result<(), Moved>> {
-        for part in &self.0 {
-            let is_main = part.path == self.0[0].path;
+        for part in &self.parts {
+            let is_main = part.path == self.parts[0].path;
+            let is_whole = || !is_main || self.header.as_ref().is_none_or(Header::is_ours);
             let how = match look(&part.path) {
-                Ok((identity, bytes)) if identity == part.identity && bytes >= part.bytes_min => continue,
-                Ok((identity, _)) if identity == part.identity => "was overwritten: restart the server",
+                Ok((identity, bytes)) if identity == part.identity && bytes >= part.bytes_min && is_whole() => continue,
+                Ok((identity, _)) if identity == part.identity => {
+                    self.are_overwritten.store(true, Relaxed);
+                    OVERWRITTEN
+                }
                 Ok(_) => "was replaced by another file: restart the server",
                 Err(error) if error.kind() == io::ErrorKind::NotFound && is_main => {
                     "was removed: put it back or restart the server"
@@ -69,20 +95,57 @@ impl Files {
             };
             return Ok(Err(Moved { name: part.name, how }));
         }
-        Ok(Ok(()))
+        // A copy that was under way is whole by now.
+        let main = self.parts.first().filter(|_| self.are_overwritten());
+        Ok(main.map_or(Ok(()), |main| Err(Moved { name: main.name, how: OVERWRITTEN })))
     }
 
     /// Can what is in the write-ahead log still be folded into the database file? It is in its place, and nobody else has
     /// begun a log of their own for it.
     pub(super) fn can_be_saved(&self) -> bool {
-        let Some(main) = self.0.first() else { return false };
+        let Some(main) = self.parts.first().filter(|_| !self.are_overwritten()) else { return false };
         let is_there = look(&main.path).is_ok_and(|(identity, _)| identity == main.identity);
-        let log = self.0.iter().find(|part| part.path == with_suffix(&main.path, "-wal"));
+        let log = self.parts.iter().find(|part| part.path == with_suffix(&main.path, "-wal"));
         let is_ours_alone = |log: &Part| match look(&log.path) {
             Ok((identity, bytes)) => identity == log.identity || bytes == 0,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         is_there && log.is_some_and(is_ours_alone)
+    }
+}
+
+impl Header {
+    fn of(database: &Path) -> Option<Self> {
+        let header = Self { file: ManuallyDrop::new(fs::File::open(database).ok()?), highest: AtomicU32::new(0) };
+        header.is_ours().then_some(header)
+    }
+
+    /// Does the file begin as a database does that was not changed less often than before?
+    fn is_ours(&self) -> bool {
+        let look = |_| match self.changes() {
+            Ok(Some(changes)) => changes >= self.highest.fetch_max(changes, Relaxed),
+            Ok(None) => false,
+            // What a disk does is another trouble, which who reads and writes is told.
+            Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
+        };
+        // Twice: the first look may have met a write.
+        (0..2).any(look)
+    }
+
+    /// How often the database was changed, as far as it is in this file; `None` when this is no database.
+    #[cfg(unix)]
+    fn changes(&self) -> io::Result<Option<u32>> {
+        const MAGIC: &[u8] = b"SQLite format 3\0";
+        let mut head = [0; 28];
+        std::os::unix::fs::FileExt::read_exact_at(&*self.file, &mut head, 0)?;
+        let [.., a, b, c, d] = head;
+        Ok(head.starts_with(MAGIC).then_some(u32::from_be_bytes([a, b, c, d])))
+    }
+
+    /// Elsewhere an open file cannot be overwritten.
+    #[cfg(not(unix))]
+    fn changes(&self) -> io::Result<Option<u32>> {
+        Ok(Some(0))
     }
 }
 
@@ -212,17 +275,69 @@ mod tests {
         }
     }
 
+    /// Somebody puts a backup back while the server runs.
+    #[tokio::test]
+    async fn a_backup_that_is_copied_over_the_open_file_is_noticed_and_left_as_it_is() {
+        let (folder, database) = testing::database().await;
+        let append = |at| {
+            let entry = Entry { act: Actor::server().does(Action::PageView), at: UnixMillis(at), occurrences: 1 };
+            let database = database.clone();
+            async move { database.append_audit(&[entry]).await }
+        };
+        let (file, backup) = (folder.path().join("monitor.db"), folder.path().join("backup.db"));
+        append(1).await.unwrap();
+        database.tamper(&format!("VACUUM INTO '{}'", backup.display())).await.unwrap();
+        for at in 2..200 {
+            append(at).await.unwrap();
+        }
+        let backup = fs::read(backup).unwrap();
+        let inode = look(&file).unwrap().0;
+        fs::write(&file, &backup).unwrap();
+        assert_eq!(look(&file).unwrap().0, inode, "in its place");
+        let error = append(200).await.unwrap_err().reason();
+        assert_eq!(error, format!("the database file {OVERWRITTEN}"));
+        assert_eq!(database.trouble().await, Some("the database does not answer"));
+
+        // The log of before does not go into it at the end.
+        database.close().await;
+        assert_eq!(fs::read(&file).unwrap(), backup);
+        // Without its log it is what the backup was.
+        let restored = tempfile::tempdir().unwrap();
+        fs::copy(&file, restored.path().join("monitor.db")).unwrap();
+        assert_eq!(records(&testing::open(&restored).await).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_grows_shrinks_and_is_folded_together_is_still_the_same() {
+        let (_folder, database) = testing::database().await;
+        let files = database.opened.files.get().unwrap();
+        for statement in [
+            "CREATE TABLE t AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000) SELECT n, hex(randomblob(500)) AS x FROM n",
+            "PRAGMA wal_checkpoint(FULL)",
+            "DELETE FROM t WHERE n > 10",
+            "VACUUM",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "DROP TABLE t",
+            "VACUUM",
+            "PRAGMA wal_checkpoint(RESTART)",
+        ] {
+            database.tamper(statement).await.unwrap();
+            assert_eq!(files.check().unwrap(), Ok(()), "{statement}");
+        }
+    }
+
     #[test]
     fn shared_memory_that_was_overwritten_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let main = folder.path().join("m.db");
-        for (suffix, bytes) in [("", 4096), ("-wal", 0), ("-shm", SHARED_MEMORY_BYTES_MIN as usize)] {
-            fs::write(with_suffix(&main, suffix), vec![0; bytes]).unwrap();
+        let database = [&b"SQLite format 3\0"[..], &[0; 4080]].concat();
+        for (suffix, bytes) in [("", database), ("-wal", vec![]), ("-shm", vec![0; SHARED_MEMORY_BYTES_MIN as usize])] {
+            fs::write(with_suffix(&main, suffix), bytes).unwrap();
         }
         let files = Files::of(&main);
         assert_eq!(files.check().unwrap(), Ok(()));
         fs::write(with_suffix(&main, "-shm"), "a copy under way").unwrap();
         let moved = files.check().unwrap().unwrap_err();
-        assert_eq!(moved.to_string(), "the database's shared memory was overwritten: restart the server");
+        assert_eq!(moved.to_string(), format!("the database's shared memory {OVERWRITTEN}"));
     }
 }

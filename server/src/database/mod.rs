@@ -203,11 +203,18 @@ impl Database {
         }
     }
 
-    /// Ends every connection, so that SQLite folds its write-ahead log into the file.
+    /// Ends every connection, so that SQLite folds its write-ahead log into the file; unless that is another one by now.
     pub async fn close(&self) {
+        let is_ours = self.opened.files.get().is_none_or(|files| {
+            let _ = files.check();
+            !files.are_overwritten()
+        });
         self.pool.close().await;
-        if let Some(connection) = self.opened.kept.lock().await.take() {
-            let _ = connection.close().await;
+        let kept = self.opened.kept.lock().await.take();
+        match kept {
+            Some(connection) if is_ours => drop(connection.close().await),
+            // Only the end of the last connection folds it: this one has none.
+            kept => std::mem::forget(kept),
         }
     }
 }

@@ -158,6 +158,8 @@ pub(super) async fn prepare(pool: &SqlitePool) -> Result<(SqliteConnection, File
     // With this it has opened the log, too.
     let tables = sqlx::query("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut connection).await;
     tables.map_err(|cause| refused(&path, cause))?;
+    // From here on the file itself says how far it is, see `Files`. A disk that is full now is told when something is written.
+    let _ = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await;
     Ok((connection, Files::of(&path)))
 }
 

@@ -136,9 +136,9 @@ impl Monitor {
             self.changed |= !bus.same_state(&self.board.report.head.bus);
             self.board.report.head.bus = bus.clone();
         }
-        if let Some(report) = &delivery.status {
-            self.hear(report, now);
-        }
+        // Our own connection manager's newest says it all; of those that come over Redis each is judged.
+        let passed_over = if self.feed == Feed::Redis { 0 } else { delivery.statuses.len().saturating_sub(1) };
+        delivery.statuses[passed_over..].iter().for_each(|report| self.hear(report, now));
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
         self.unassigned_ticks_total += delivery.lost;

@@ -144,7 +144,7 @@ fn a_connection_that_is_reported_connected_while_nothing_arrives_is_mute() {
     let mut report = tickstock_status();
     let mut say = |monitor: &mut Monitor, seconds| {
         report.head.generated_at = at(seconds);
-        monitor.take(&Delivery { status: Some(Arc::new(report.clone())), ..Delivery::default() }, at(seconds));
+        monitor.take(&Delivery { statuses: vec![Arc::new(report.clone())], ..Delivery::default() }, at(seconds));
         monitor.beat(at(seconds), 1.0);
     };
     let live = |monitor: &Monitor| monitor.report().connections[0].live.clone();
@@ -250,7 +250,7 @@ fn silence_is_quiet_while_the_market_is_closed() {
     assert_eq!((live.state, live.health.data.state), (ConnectionState::Connected, LayerState::Quiet));
     let mut report = tickstock_status();
     report.head.generated_at = later;
-    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, later);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, later);
     assert_eq!(monitor.report().connections[0].live.state, ConnectionState::Connected);
 }
 
@@ -258,7 +258,7 @@ fn silence_is_quiet_while_the_market_is_closed() {
 fn another_configuration_brings_other_rows_to_a_dashboard_that_only_watches() {
     let mut monitor = monitor(Feed::Redis);
     let report = Arc::new(tickstock_status());
-    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![report], ..Delivery::default() }, NOW);
     assert_eq!(monitor.report().connections[0].config.symbols.len(), 2);
     let mut plans = monitor.plans.clone();
     plans[0].config.symbols.push(Symbol::parse("NVDA").expect("a symbol"));
@@ -272,7 +272,7 @@ fn a_status_that_stops_coming_turns_stale() {
     let mut monitor = monitor(Feed::Redis);
     let mut report = monitor.report().clone();
     report.connections[0].live.metrics.ticks_per_second = 250.0;
-    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, NOW);
     let rate = |monitor: &Monitor| monitor.report().connections[0].live.metrics.ticks_per_second;
     monitor.beat(later(10_000), 1.0);
     assert_eq!(rate(&monitor), 250.0);
@@ -305,10 +305,10 @@ fn a_connection_that_is_switched_on_brings_its_rows() {
     let mut monitor = monitor(Feed::Simulator);
     let mut report = monitor.report().clone();
     report.connections[1].live.enabled = false;
-    monitor.take(&Delivery { status: Some(Arc::new(report.clone())), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report.clone())], ..Delivery::default() }, NOW);
     assert_eq!(monitor.rows().len(), 2);
     report.connections[1].live.enabled = true;
-    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, NOW);
     assert_eq!(monitor.rows().len(), 3);
 }
 
@@ -318,7 +318,7 @@ fn a_changed_configuration_is_a_snapshot_that_keeps_known_prices() {
     monitor.take(&ticks(vec![tick(Some(1), "AAPL", 7.0)]), NOW);
     let mut report = monitor.report().clone();
     report.connections[0].config.symbols = vec![Symbol::parse("AAPL").expect("a symbol")];
-    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, NOW);
     let frames = monitor.flush(NOW);
     let [Frame::Snapshot(snapshot)] = frames.as_slice() else { panic!("a snapshot: {frames:?}") };
     let rows: Vec<_> = snapshot.rows.iter().map(|row| (&*row.symbol, row.price)).collect();
@@ -329,9 +329,9 @@ fn a_changed_configuration_is_a_snapshot_that_keeps_known_prices() {
 fn a_report_with_the_same_states_is_no_news() {
     let mut monitor = monitor(Feed::Simulator);
     let report = Arc::new(monitor.report().clone());
-    monitor.take(&Delivery { status: Some(Arc::clone(&report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::clone(&report)], ..Delivery::default() }, NOW);
     assert!(matches!(monitor.flush(NOW).as_slice(), [Frame::Live(_)]), "the first one is");
-    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![report], ..Delivery::default() }, NOW);
     assert!(!monitor.has_news());
 }
 
@@ -377,7 +377,7 @@ fn a_status_that_names_some_connections_takes_none_away() {
     let mut stranger = report.connections[0].clone();
     stranger.live.id = 200;
     report.connections.push(stranger);
-    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, NOW);
     let shown: Vec<_> = monitor.report().connections.iter().map(|c| (c.live.id, c.live.state, &*c.live.name)).collect();
     assert_eq!(
         shown,
@@ -395,10 +395,10 @@ fn a_status_that_names_some_connections_takes_none_away() {
 fn a_status_without_rates_gets_those_of_the_ticks() {
     let mut monitor = monitor(Feed::Redis);
     let report = Arc::new(monitor.report().clone());
-    monitor.take(&Delivery { status: Some(Arc::clone(&report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::clone(&report)], ..Delivery::default() }, NOW);
     monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0); 20]), NOW);
     monitor.beat(later(1_000), 2.0);
-    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, later(1_000));
+    monitor.take(&Delivery { statuses: vec![report], ..Delivery::default() }, later(1_000));
     let live = &monitor.report().connections[0].live;
     assert_eq!((live.metrics.ticks_per_second, live.metrics.last_update), (10.0, Some(NOW)));
 }
@@ -407,7 +407,7 @@ fn a_status_without_rates_gets_those_of_the_ticks() {
 fn an_old_status_is_stale_however_late_it_arrives() {
     let mut monitor = monitor(Feed::Redis);
     let report = Arc::new(monitor.report().clone());
-    monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, later(60_000));
+    monitor.take(&Delivery { statuses: vec![report], ..Delivery::default() }, later(60_000));
     monitor.beat(later(60_000), 1.0);
     assert_eq!(monitor.report().head.status_source, StatusSource::Stale);
 }
@@ -463,12 +463,12 @@ fn a_symbol_that_is_removed_and_put_back_has_its_total_again() {
     let all = monitor.report().clone();
     let mut fewer = all.clone();
     fewer.connections[0].config.symbols.truncate(1);
-    monitor.take(&Delivery { status: Some(Arc::new(fewer)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(fewer)], ..Delivery::default() }, NOW);
     assert_eq!(show(&mut monitor), None);
     // One that was under way.
     monitor.take(&ticks(vec![tick(Some(1), "MSFT", 2.0)]), NOW);
     assert_eq!(show(&mut monitor), Some(1_136), "its row is back as it was");
-    monitor.take(&Delivery { status: Some(Arc::new(all)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(all)], ..Delivery::default() }, NOW);
     monitor.take(&ticks(vec![tick(Some(1), "MSFT", 3.0); 79]), NOW);
     assert_eq!(show(&mut monitor), Some(1_215));
 }

@@ -106,7 +106,7 @@ async fn the_newest_status_arrives() {
         let newest = async {
             loop {
                 opened.inbox.take(&mut delivery).await;
-                if delivery.status.as_ref().is_some_and(|status| status.head.generated_at == UnixMillis(3)) {
+                if delivery.statuses.last().is_some_and(|status| status.head.generated_at == UnixMillis(3)) {
                     return;
                 }
             }

@@ -1,154 +1,14 @@
 //! The program as a process: its outputs, its signals, its database on a disk that is full.
 
-use crate::util::{PATIENCE, Socket, eventually, free_port};
+use crate::util::{Monitor, PATIENCE, Socket, eventually};
 use app::model::time::UnixMillis;
-use serde_json::Value;
-use server::{
-    audit::Action,
-    database::{AuditFilter, Database},
-};
+use server::{audit::Action, database::AuditFilter};
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
+    io::{self, Read, Write},
+    process::Command,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_tickstock-monitor");
-const PASSWORD: &str = "seven purple lanterns drift";
-
-/// A monitor that runs until it is dropped; its simulated market listens on a port of its own.
-struct Monitor {
-    child: Child,
-    folder: TempDir,
-    port: u16,
-    simulator: u16,
-}
-
-impl Monitor {
-    fn start(variables: &[(&str, &str)]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), Command::new(BINARY), variables)
-    }
-
-    fn start_in(folder: TempDir, mut command: Command, variables: &[(&str, &str)]) -> Self {
-        let (port, simulator) = (free_port(), free_port());
-        let child = command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("LEPTOS_SITE_ADDR", format!("127.0.0.1:{port}"))
-            .env("SIMULATOR_LISTEN", format!("127.0.0.1:{simulator}"))
-            .env("METRICS_INTERVAL_MS", "200")
-            .env("ADMIN_PASSWORD", PASSWORD)
-            .envs(variables.iter().copied())
-            .current_dir(folder.path())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { child, folder, port, simulator }
-    }
-
-    async fn get(&self, path: &str) -> Option<String> {
-        let answer = reqwest::get(format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
-        answer.text().await.ok()
-    }
-
-    async fn ready(&self) -> Value {
-        self.get("/readyz").await.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-    }
-
-    async fn until_ready(&self) {
-        eventually("the monitor is ready", || async { (self.ready().await["ready"] == true).then_some(()) }).await;
-    }
-
-    /// The ticks that each connection has received so far.
-    async fn ticks(&self) -> Vec<u64> {
-        let text = self.get("/metrics").await.unwrap_or_default();
-        let lines = text.lines().filter(|line| line.starts_with("tickstock_connection_ticks_total{"));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
-    }
-
-    async fn until_ticks_come(&self) {
-        let before = self.ticks().await;
-        eventually("ticks come on every connection", || async {
-            let now = self.ticks().await;
-            (now.len() == 3 && now.iter().enumerate().all(|(at, ticks)| before.get(at) < Some(ticks))).then_some(())
-        })
-        .await;
-    }
-
-    /// The sessions that are open in its simulated market.
-    async fn sessions(&self) -> usize {
-        let answer = reqwest::get(format!("http://127.0.0.1:{}/control", self.simulator)).await;
-        let Ok(answer) = answer else { return 0 };
-        answer.json::<Value>().await.unwrap()["connections"].as_array().map_or(0, Vec::len)
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-    }
-
-    async fn end(&mut self) -> ExitStatus {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(since.elapsed() < PATIENCE, "it does not end");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Reads what it logs until a line has these words; answers that line.
-    fn log_until(log: &mut BufReader<ChildStderr>, words: &str) -> String {
-        let mut read = String::new();
-        loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "no {words:?} in {read}");
-            if line.contains(words) {
-                return line;
-            }
-            read.push_str(&line);
-        }
-    }
-
-    fn log(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.child.stderr.take().unwrap())
-    }
-
-    /// A request whose body never comes, and which is waiting for it.
-    fn stuck_request(&self) -> TcpStream {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let head = format!(
-            "POST /login HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-             Content-Length: 8000\r\nExpect: 100-continue\r\n\r\n",
-            self.port
-        );
-        socket.write_all(head.as_bytes()).unwrap();
-        let mut line = String::new();
-        BufReader::new(&socket).read_line(&mut line).unwrap();
-        assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
-        socket
-    }
-
-    fn command(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(BINARY);
-        command.args(arguments).env_clear().current_dir(self.folder.path()).output().unwrap()
-    }
-
-    async fn database(&self) -> Database {
-        Database::open(&format!("sqlite://{}/data/monitor.db", self.folder.path().display())).await.unwrap()
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_what_it_dropped() {
@@ -200,7 +60,7 @@ async fn a_line_of_the_log_names_the_connection_or_the_request_that_it_is_about(
     );
     assert!(!line.contains("hush") && !line.contains("chosen-outside"), "{line}");
 
-    let form = format!("email=admin%40localhost&password={}", PASSWORD.replace(' ', "+"));
+    let form = format!("email=admin%40localhost&password={}", Monitor::PASSWORD.replace(' ', "+"));
     let login = http.post(format!("{base}/login")).header("content-type", "application/x-www-form-urlencoded");
     let answer = login.body(form).send().await.unwrap();
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap();
@@ -215,7 +75,7 @@ async fn an_output_that_nobody_reads_does_not_keep_it_from_serving() {
     let (_reader, mut writer) = io::pipe().unwrap();
     // As much as a pipe takes.
     writer.write_all(&[b'\n'; 64 << 10]).unwrap();
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(Monitor::BINARY);
     command.stdout(writer);
     let mut monitor = Monitor::start_in(tempfile::tempdir().unwrap(), command, &[]);
     monitor.until_ready().await;
@@ -227,7 +87,7 @@ async fn an_output_that_nobody_reads_does_not_keep_it_from_serving() {
 async fn a_hangup_reads_the_configuration_again_on_record() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".env"), "WEBSOCKET_CONNECTION_1_NAME=before\nSYMBOL_UNIVERSE_KEY=dow30").unwrap();
-    let mut monitor = Monitor::start_in(folder, Command::new(BINARY), &[]);
+    let mut monitor = Monitor::start_in(folder, Command::new(Monitor::BINARY), &[]);
     monitor.until_ready().await;
     fs::write(monitor.folder.path().join(".env"), "WEBSOCKET_CONNECTION_1_NAME=after\nSYMBOL_UNIVERSE_KEY=dow30")
         .unwrap();
@@ -299,9 +159,9 @@ async fn a_second_signal_ends_it_at_once() {
 async fn a_second_server_on_the_database_is_refused_and_commands_work_beside_it() {
     let mut first = Monitor::start(&[]);
     first.until_ready().await;
-    let url = format!("sqlite://{}/data/monitor.db", first.folder.path().display());
+    let url = first.database_url();
     let other = tempfile::tempdir().unwrap();
-    let second = Command::new(BINARY)
+    let second = Command::new(Monitor::BINARY)
         .env_clear()
         .envs([("DATABASE_URL", url.as_str()), ("LEPTOS_SITE_ADDR", "127.0.0.1:0")])
         .current_dir(other.path())
@@ -320,8 +180,7 @@ async fn a_second_server_on_the_database_is_refused_and_commands_work_beside_it(
     }
 
     // Its claim ends with its process, however that ends.
-    first.child.kill().unwrap();
-    first.child.wait().unwrap();
+    first.kill();
     let third = Monitor::start(&[("DATABASE_URL", url.as_str())]);
     third.until_ready().await;
 }
@@ -336,7 +195,7 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
 
     // No file can grow, as on a full disk.
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\"", BINARY]);
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\"", Monitor::BINARY]);
     let mut monitor = Monitor::start_in(folder, command, &[]);
     let not_ready = eventually("the monitor ingests without its database", || async {
         let ready = monitor.ready().await;
@@ -348,7 +207,7 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
     let refused = reqwest::Client::new()
         .post(format!("http://127.0.0.1:{}/login", monitor.port))
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!("email=admin%40localhost&password={}", PASSWORD.replace(' ', "+")));
+        .body(format!("email=admin%40localhost&password={}", Monitor::PASSWORD.replace(' ', "+")));
     assert!(refused.send().await.unwrap().status().is_server_error(), "nobody is let in who cannot be put on record");
 
     let id = monitor.child.id().to_string();

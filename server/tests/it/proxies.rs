@@ -1,7 +1,6 @@
 //! A real nginx in front, configured as the guide says, and as it comes.
 
 use crate::util::{Client, Nginx, PASSWORD, TestServer, email_of};
-use reqwest::redirect::Policy;
 use server::auth::Role;
 
 /// What docs/configuration.md asks of a proxy.
@@ -13,8 +12,7 @@ proxy_set_header Connection $http_connection;";
 
 /// A browser that knows the monitor by the proxy's address alone.
 fn browser(nginx: &Nginx) -> Client {
-    let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().unwrap();
-    Client { http, base: nginx.origin(), cookie: None }
+    Client::at(nginx.origin())
 }
 
 #[tokio::test(flavor = "multi_thread")]

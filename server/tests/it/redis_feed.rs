@@ -207,7 +207,10 @@ async fn statuses_that_come_late_or_from_somebody_else_make_no_history() {
         if step > 4 {
             redis.publish(STATUS, &theirs(9_000_000 + step)).await;
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        eventually("the first one is heard", || async {
+            (admin.status().await["connections"][0]["metrics"]["ticks_total"] == BASE + step * 60).then_some(())
+        })
+        .await;
     }
     redis.publish(STATUS, &theirs(BASE + 492)).await;
     let status = eventually("the page warns", || async {

@@ -222,7 +222,7 @@ fn the_tab_says_what_is_wrong() {
             "✕ 1 mute, 1 degraded · Connections"
         ]
     );
-    let lost = LinkState::Lost { attempt: 1, retry_at: None };
+    let lost = LinkState::Lost { attempt: 1, retry_at: None, http_works: false };
     assert_eq!(title(&head(3, true), Totals::default(), lost), "link lost · Connections");
 }
 

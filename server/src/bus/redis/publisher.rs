@@ -272,7 +272,7 @@ impl Publisher {
     /// The mailbox was emptied.
     fn receive(&mut self) {
         let delivery = &mut self.delivery;
-        if let Some(status) = delivery.status.take() {
+        if let Some(status) = delivery.statuses.pop() {
             self.status = Some(status);
         }
         if self.proven_at.is_none() {

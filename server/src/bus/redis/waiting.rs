@@ -68,12 +68,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use app::model::time::UnixMillis;
-
-    fn tick(symbol: &str, price: f64) -> Tick {
-        let symbol = Symbol::parse(symbol).expect("a symbol");
-        Tick { connection_id: Some(1), symbol, price, volume: 1, timestamp: UnixMillis(0) }
-    }
+    use crate::bus::mailbox::tests::tick;
 
     #[test]
     fn the_latest_of_each_symbol_waits_and_each_of_the_others_is_counted_once() {

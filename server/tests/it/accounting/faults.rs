@@ -1,9 +1,9 @@
-//! Under which faults the counts agree, and what the counters and the ledger say of what they cost.
+//! What a provider does, and a client: under which faults the counts agree, and what the ledger says of what they cost.
 
-use super::{Books, Counts};
-use crate::util::eventually;
-use app::model::history::gap::{BUS, GapCause};
-use serde_json::Value;
+use super::{Books, Counts, Numbers, readers};
+use crate::util::{Clock, eventually};
+use app::model::history::gap::{Gap, GapCause};
+use std::{sync::Arc, time::Duration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_plain_way_of_things_everybody_counts_the_same() {
@@ -44,55 +44,8 @@ async fn connections_that_end_after_what_they_sent_lose_nothing_and_each_end_is_
     books.until_subscribed().await;
     books.provider.trade(100).await;
     books.agree().await;
-    eventually("every loss is in the ledger, and over", || async {
-        let gaps = books.gaps().await;
-        let closed = gaps.iter().filter(|gap| gap.close_code == Some(1001)).count();
-        (gaps.len() == 6 && closed == 2 && gaps.iter().all(|gap| gap.ended_at.is_some())).then_some(())
-    })
-    .await;
-}
-
-/// Nothing on Redis is lost when it only pauses: what waits is sent afterwards.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_pauses_writing_gets_every_tick_afterwards() {
-    let books = Books::open().await;
-    books.provider.trade(20).await;
-    books.redis_command(&["CLIENT", "PAUSE", "1500", "WRITE"]).await;
-    books.provider.trade(50).await;
-    books.agree().await;
-    assert_eq!(books.bus().await["unpublished_ticks_total"], 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_redis_refuses_is_missing_there_alone_and_counted_to_the_tick() {
-    let books = Books::open().await;
-    books.provider.trade(20).await;
-    books.agree().await;
-    books.redis_command(&["ACL", "SETUSER", "default", "-publish"]).await;
-    books.provider.trade(50).await;
-    eventually("the bus is down", || async { (books.bus().await["connected"] == false).then_some(()) }).await;
-    books.provider.trade(50).await;
-    books.redis_command(&["ACL", "SETUSER", "default", "+publish"]).await;
-    eventually("the bus is up again", || async { (books.bus().await["connected"] == true).then_some(()) }).await;
-    books.provider.trade(20).await;
-    let sent: u64 = books.provider.sent().values().sum();
-    let unpublished = |bus: &Value| bus["unpublished_ticks_total"].as_u64().unwrap();
-    let missing = eventually("what is missing on Redis is what was not published", || async {
-        let missing = sent - books.on_redis();
-        (missing == unpublished(&books.bus().await)).then_some(missing)
-    })
-    .await;
-    assert!(missing > 0, "it was refused for a while");
-    books.in_order_on_redis();
-    // The page's ticks come over Redis, so it has what Redis has; what the provider sent is in the status and in history.
-    books.agree_that_the_page_has(&books.counts_on_redis()).await;
-    let gap = eventually("the ledger has it", || async {
-        books.gaps().await.into_iter().find(|gap| gap.connection_id == BUS && gap.ended_at.is_some())
-    })
-    .await;
-    assert_eq!((gap.cause, gap.unpublished_ticks), (GapCause::BusDown, Some(missing)), "{gap:?}");
-    let others: Vec<_> = books.gaps().await.into_iter().filter(|gap| gap.connection_id != BUS).collect();
-    assert_eq!(others, [], "the connections had nothing to do with it");
+    let gaps = books.ended_gaps(6).await;
+    assert_eq!(gaps.iter().filter(|gap| gap.close_code == Some(1001)).count(), 2, "{gaps:?}");
 }
 
 /// What waits in a client that pauses is no tick more and no tick less.
@@ -110,7 +63,7 @@ async fn a_client_that_pauses_and_resumes_has_every_total_in_the_end() {
     let mut counted = Counts::new();
     while counted != sent {
         let tick = socket.event_named("tick_update").await;
-        super::count(&mut counted, &tick);
+        readers::count(&mut counted, &tick);
         let symbol = tick["symbol"].as_str().unwrap();
         assert!(counted[symbol] <= sent[symbol], "{tick}");
     }
@@ -161,46 +114,47 @@ async fn connections_that_the_account_has_no_place_for_come_back_and_each_has_it
     books.until_subscribed().await;
     books.provider.trade(50).await;
     books.agree().await;
-    let causes = || async { books.gaps().await.iter().map(|gap| gap.cause).collect::<Vec<_>>() };
-    eventually("both losses are in the ledger with their cause", || async {
-        (causes().await == [GapCause::TooManyConnections; 2]).then_some(())
-    })
-    .await;
+    let causes: Vec<_> = books.ended_gaps(2).await.iter().map(|gap| gap.cause).collect();
+    assert_eq!(causes, [GapCause::TooManyConnections; 2]);
 }
 
-/// Publishing needs neither its disk nor its memory.
+/// Up and silent, then closed, then refused: one gap each, with all that it went through.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_refuses_to_write_costs_no_tick() {
-    let books = Books::open().await;
-    books.redis.lose_the_disk().await;
-    books.provider.trade(50).await;
-    books.agree().await;
-    books.redis.command("CONFIG SET maxmemory 1").await.unwrap();
-    books.provider.trade(50).await;
-    books.agree().await;
-    let bus = books.bus().await;
-    assert!(bus["status_trouble"].is_string(), "{bus}");
-    assert_eq!((&bus["connected"], &bus["unpublished_ticks_total"]), (&Value::from(true), &Value::from(0)), "{bus}");
-    assert_eq!(books.gaps().await, []);
-}
-
-/// Redis ends the publisher's connections while nothing is under way, as a firewall does.
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_to_redis_that_end_while_they_are_idle_cost_what_is_counted() {
-    let books = Books::open().await;
-    for _ in 0..5 {
-        books.provider.trade(20).await;
-        books.redis.command("CLIENT KILL TYPE normal SKIPME yes").await.unwrap();
-        books.provider.trade(20).await;
-        eventually("the bus is up again", || async { (books.bus().await["connected"] == true).then_some(()) }).await;
+async fn connections_that_are_mute_then_closed_and_refused_have_one_gap_each_with_all_its_causes() {
+    let clock = Arc::new(Clock::of_an_open_market());
+    let books = Books::open_a_process(&clock).await;
+    // How often it ticks takes some seconds to learn.
+    for _ in 0..12 {
+        books.provider.trade(2).await;
+        clock.advance(500);
     }
-    books.provider.trade(1).await;
-    let sent: u64 = books.provider.sent().values().sum();
-    eventually("what is missing on Redis is what was not published", || async {
-        let unpublished = books.bus().await["unpublished_ticks_total"].as_u64().unwrap();
-        (sent - books.on_redis() == unpublished).then_some(())
-    })
-    .await;
-    books.in_order_on_redis();
-    books.agree_that_the_page_has(&books.counts_on_redis()).await;
+    books.provider.trade(2).await;
+    books.agree().await;
+    // In steps that are no standstill of the server.
+    for id in [1, 2] {
+        eventually("it is mute", || async {
+            clock.advance(1_000);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            (books.admin.state(id).await == "mute").then_some(())
+        })
+        .await;
+    }
+    books.provider.refuse_keys(true);
+    books.provider.close(1001).await;
+    for id in [1, 2] {
+        books.admin.wait_for_state(id, "failed").await;
+    }
+    books.provider.refuse_keys(false);
+    // They would wait for minutes by themselves.
+    books.admin.post("/api/admin/config/refresh", "", 200).await;
+    books.until_subscribed().await;
+    books.provider.trade(50).await;
+    books.agree().await;
+    for gap in books.ended_gaps(2).await {
+        let causes: Vec<_> = gap.causes.iter().map(|step| step.cause).collect();
+        assert_eq!(causes, [GapCause::KeyRefused, GapCause::Closed, GapCause::Mute], "{gap:?}");
+        let Gap { cause, close_code, first_tick_at, last_tick_at, started_at, .. } = gap.clone();
+        assert_eq!((cause, close_code), (GapCause::KeyRefused, Some(1001)), "{gap:?}");
+        assert!(first_tick_at.is_some() && last_tick_at == Some(started_at), "{gap:?}");
+    }
 }

@@ -1,6 +1,9 @@
 //! A provider that numbers its ticks: the n-th trade of a symbol has the price n. It speaks the part of Massive's protocol
 //! that the connection manager needs, and counts a tick when the socket has taken it.
 
+use super::{Counts, Numbers};
+use crate::util::Clock;
+use app::model::time::UnixMillis;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::{
@@ -8,7 +11,7 @@ use std::{
     fmt::Write,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -30,6 +33,8 @@ const TICKS_PER_FRAME: usize = 20;
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
     market: Arc<Mutex<Market>>,
+    /// `None`: it goes by this machine's time.
+    clock: Option<Arc<Clock>>,
     accepting: Option<AbortOnDropHandle<()>>,
 }
 
@@ -38,6 +43,7 @@ struct Market {
     /// How many trades of each symbol were sent.
     sent: BTreeMap<String, u64>,
     sessions: Vec<Session>,
+    refuses_keys: bool,
 }
 
 struct Session {
@@ -47,8 +53,8 @@ struct Session {
 
 #[derive(Clone)]
 enum Order {
-    /// So many trades of each symbol.
-    Trades(u64),
+    /// So many trades of each symbol, made at that time.
+    Trades(u64, Option<Arc<Clock>>),
     /// A frame as it is, to every session.
     Say(String),
     /// A close frame behind everything that was sent.
@@ -59,9 +65,18 @@ enum Order {
 
 impl Provider {
     pub(crate) async fn start() -> Self {
+        Self::start_in(None).await
+    }
+
+    /// One whose ticks have the time of a clock.
+    pub(crate) async fn start_by(clock: &Arc<Clock>) -> Self {
+        Self::start_in(Some(Arc::clone(clock))).await
+    }
+
+    async fn start_in(clock: Option<Arc<Clock>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut provider = Self { address, market: Arc::default(), accepting: None };
+        let mut provider = Self { address, market: Arc::default(), clock, accepting: None };
         provider.accept(listener);
         provider
     }
@@ -94,7 +109,7 @@ impl Provider {
 
     /// Sends so many trades of every symbol that somebody is subscribed to, and returns when the sockets have taken them.
     pub(crate) async fn trade(&self, each: u64) {
-        self.order(Order::Trades(each)).await;
+        self.order(Order::Trades(each, self.clock.clone())).await;
     }
 
     pub(crate) async fn say(&self, frame: &str) {
@@ -129,13 +144,19 @@ impl Provider {
         market.sessions.iter().filter(|session| !session.orders.is_closed()).map(|session| session.symbols.len()).sum()
     }
 
-    /// How many trades of each symbol were sent in all.
-    pub(crate) fn sent(&self) -> BTreeMap<String, u64> {
-        self.lock().sent.clone()
+    /// Takes no key from now on, or any again.
+    pub(crate) fn refuse_keys(&self, refuses: bool) {
+        self.lock().refuses_keys = refuses;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Market> {
         self.market.lock().unwrap()
+    }
+}
+
+impl Numbers for Provider {
+    fn sent(&self) -> Counts {
+        self.lock().sent.clone()
     }
 }
 
@@ -153,7 +174,9 @@ async fn serve(socket: TcpStream, market: Arc<Mutex<Market>>) -> Option<()> {
                 let Message::Text(text) = message?.ok()? else { continue };
                 let command: Value = serde_json::from_str(&text).ok()?;
                 let params = command["params"].as_str().unwrap_or_default();
-                if command["action"] == "auth" {
+                if command["action"] == "auth" && market.lock().unwrap().refuses_keys {
+                    socket.send(status("auth_failed", "authentication failed")).await.ok()?;
+                } else if command["action"] == "auth" {
                     socket.send(status("auth_success", "authenticated")).await.ok()?;
                 } else if command["action"] == "subscribe" {
                     for channel in params.split(',').map(str::trim) {
@@ -187,10 +210,11 @@ async fn obey(
     market: &Arc<Mutex<Market>>,
 ) -> Option<()> {
     match order {
-        Order::Trades(each) => {
+        Order::Trades(each, clock) => {
             for _ in 0..each {
                 for symbols in symbols.chunks(TICKS_PER_FRAME) {
-                    let frame = frame(symbols, &market.lock().unwrap().sent);
+                    let now = clock.as_ref().map_or_else(UnixMillis::now, |clock| clock.now());
+                    let frame = frame(symbols, now, &market.lock().unwrap().sent);
                     socket.send(Message::text(frame)).await.ok()?;
                     let mut market = market.lock().unwrap();
                     symbols.iter().for_each(|symbol| *market.sent.entry(symbol.clone()).or_default() += 1);
@@ -212,8 +236,8 @@ async fn obey(
 }
 
 /// The next trade of each of these symbols.
-fn frame(symbols: &[String], sent: &BTreeMap<String, u64>) -> String {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+fn frame(symbols: &[String], now: UnixMillis, sent: &BTreeMap<String, u64>) -> String {
+    let now_ms = now.0;
     let mut frame = String::from("[");
     for (place, symbol) in symbols.iter().enumerate() {
         let number = sent.get(symbol).copied().unwrap_or(0) + 1;

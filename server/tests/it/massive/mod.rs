@@ -224,7 +224,7 @@ async fn read(mut inbox: Inbox, report: watch::Sender<Arc<StatusReport>>, seen: 
             }
         }
         assert_eq!(delivery.lost, 0);
-        if let Some(status) = delivery.status.take() {
+        if let Some(status) = delivery.statuses.pop() {
             report.send_replace(status);
         }
     }

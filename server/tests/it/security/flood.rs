@@ -1,22 +1,14 @@
 //! A flood of sign-ins against a dashboard that is being watched.
 
+use super::{attack_length, flood};
 use crate::util::{TestServer, email_of};
 use app::model::{protocol::Frame, time::UnixMillis};
 use server::auth::Role;
 use std::time::Duration;
-use tokio::{
-    sync::watch,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, time::Instant};
 
 /// 10,000 a minute.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(6);
-
-/// For so long, in seconds: `ATTACK_SECONDS`, a short burst unless it is set.
-fn attack_length() -> Duration {
-    let seconds = std::env::var("ATTACK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
-    Duration::from_secs(seconds)
-}
 
 /// How late frames of ticks arrive, in milliseconds, sorted.
 async fn lags(admin: &crate::util::Client, length: Duration) -> Vec<i64> {
@@ -43,34 +35,14 @@ async fn ten_thousand_sign_ins_a_minute_do_not_hold_up_the_ticks() {
 
     let (stop, stopped) = watch::channel(false);
     let (stranger, email) = (server.stranger(), email_of(Role::Admin));
-    let attack = tokio::spawn(async move {
-        let mut beats = interval(ATTEMPT_INTERVAL);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut attempts = tokio::task::JoinSet::new();
-        let mut answers = std::collections::BTreeMap::<u16, u32>::new();
-        for n in 0_u32.. {
-            beats.tick().await;
-            if *stopped.borrow() {
-                break;
-            }
-            // Every other one from a network of its own: those get as far as a hash, the others are told to wait.
-            let from = if n % 2 == 0 { format!("10.{}.{}.1", n / 250 % 250, n % 250) } else { "192.0.2.1".to_owned() };
-            let (stranger, email) = (stranger.clone(), email.clone());
-            attempts.spawn(async move {
-                let attempt = stranger.http.post(format!("{}/login", stranger.base)).header("x-forwarded-for", from);
-                let form = attempt.header("content-type", "application/x-www-form-urlencoded");
-                let sent = form.body(format!("email={email}&password=not+the+password")).send().await;
-                // A connection that was idle may be closed the moment that it is used again.
-                sent.map_or(0, |answer| answer.status().as_u16())
-            });
-            while let Some(Ok(status)) = attempts.try_join_next() {
-                *answers.entry(status).or_default() += 1;
-            }
-        }
-        while let Some(Ok(status)) = attempts.join_next().await {
-            *answers.entry(status).or_default() += 1;
-        }
-        answers
+    let attack = flood(ATTEMPT_INTERVAL, stopped, move |n| {
+        // Every other one from a network of its own: those get as far as a hash, the others are told to wait.
+        let from = if n % 2 == 0 { format!("10.{}.{}.1", n / 250 % 250, n % 250) } else { "192.0.2.1".to_owned() };
+        let attempt = stranger.http.post(format!("{}/login", stranger.base)).header("x-forwarded-for", from);
+        let form = attempt.header("content-type", "application/x-www-form-urlencoded");
+        let request = form.body(format!("email={email}&password=not+the+password")).send();
+        // A connection that was idle may be closed the moment that it is used again.
+        async { request.await.map_or(0, |answer| answer.status().as_u16()) }
     });
     let attacked = lags(&admin, attack_length()).await;
     stop.send_replace(true);

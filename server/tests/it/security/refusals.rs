@@ -1,5 +1,6 @@
 //! A flood of refusals from strangers: it fills no disk, holds up no administrator, hides nothing and deletes nothing.
 
+use super::{attack_length, flood};
 use crate::util::{Client, TestServer, eventually};
 use app::model::time::UnixMillis;
 use reqwest::Method;
@@ -7,43 +8,14 @@ use server::{audit::verify, database::AuditFilter};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    task::{JoinHandle, JoinSet},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    task::JoinSet,
+    time::{Instant, sleep},
 };
 
 /// 100 a second.
 const REFUSAL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// For so long, in seconds: `ATTACK_SECONDS`, a short burst unless it is set.
-fn attack_length() -> Duration {
-    let seconds = std::env::var("ATTACK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    Duration::from_secs(seconds)
-}
-
-/// Refusals, each as different from the others as a stranger can make it; answers how many there were.
-fn attack(server: &TestServer, stopped: watch::Receiver<bool>) -> JoinHandle<u32> {
-    let stranger = server.stranger();
-    tokio::spawn(async move {
-        let mut beats = interval(REFUSAL_INTERVAL);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut requests = JoinSet::new();
-        let mut refused = 0;
-        for n in 0_u32.. {
-            beats.tick().await;
-            if *stopped.borrow() {
-                break;
-            }
-            requests.spawn(refusal(stranger.clone(), n));
-            while let Some(Ok(status)) = requests.try_join_next() {
-                assert!(status == 0 || (300..500).contains(&status), "{status}");
-                refused += u32::from(status != 0);
-            }
-        }
-        while requests.join_next().await.is_some() {}
-        refused
-    })
-}
-
+/// Each as different from the others as a stranger can make it.
 async fn refusal(stranger: Client, n: u32) -> u16 {
     // Half from one network, half from one each.
     let from = if n.is_multiple_of(2) {
@@ -106,10 +78,13 @@ async fn a_flood_of_refusals_fills_no_disk_holds_nobody_up_and_deletes_no_histor
     let (bytes_before, began) = (server.database.bytes_used().await.unwrap(), UnixMillis::now());
 
     let (stop, stopped) = watch::channel(false);
-    let attacking = attack(&server, stopped);
+    let stranger = server.stranger();
+    let attacking = flood(REFUSAL_INTERVAL, stopped, move |n| refusal(stranger.clone(), n));
     let attacked = calls(&admin, 20_000, attack_length()).await;
     stop.send_replace(true);
-    let refused = attacking.await.unwrap();
+    let answers = attacking.await.unwrap();
+    assert!(answers.keys().all(|status| *status == 0 || (300..500).contains(status)), "{answers:?}");
+    let refused: u32 = answers.iter().filter(|(status, _)| **status != 0).map(|(_, count)| count).sum();
 
     let ended = UnixMillis::now();
     let seconds = ended.millis_since(began) / 1_000;

@@ -1,14 +1,18 @@
 //! What the tests stand on.
 
+mod clock;
+mod monitor;
 mod nginx;
 mod proxy;
 mod redis;
 mod server;
 mod socket;
 
+pub(crate) use clock::Clock;
+pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
 pub(crate) use proxy::Proxy;
-pub(crate) use redis::RedisServer;
+pub(crate) use redis::{Listener, RedisServer};
 pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;
 

@@ -1,9 +1,9 @@
-//! A TCP proxy that delays what passes, or forgets connections as a firewall does: without a word to either end.
+//! A TCP proxy that delays what passes, forgets connections as a firewall does, without a word to either end, or takes none.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -26,6 +26,8 @@ struct Faults {
     delay_ms: AtomicU64,
     /// Connections that were made before this one are forgotten.
     forgotten: AtomicU64,
+    /// New connections are hung up on.
+    shut: AtomicBool,
 }
 
 impl Proxy {
@@ -43,6 +45,11 @@ impl Proxy {
         self.faults.delay_ms.store(delay.as_millis() as u64, SeqCst);
     }
 
+    /// Lets nobody in from now on, or everybody again. The connections that there are stay.
+    pub(crate) fn shut(&self, is_shut: bool) {
+        self.faults.shut.store(is_shut, SeqCst);
+    }
+
     /// Nothing passes any more on the connections that there are. New ones are as they should be.
     pub(crate) fn forget_connections(&self) {
         self.faults.forgotten.fetch_add(1, SeqCst);
@@ -52,6 +59,9 @@ impl Proxy {
 async fn accept(listener: TcpListener, to: u16, faults: Arc<Faults>) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
+        if faults.shut.load(SeqCst) {
+            continue;
+        }
         let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
         client.set_nodelay(true).unwrap();
         server.set_nodelay(true).unwrap();

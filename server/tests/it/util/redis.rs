@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) struct RedisServer {
     pub(crate) url: String,
-    port: u16,
+    pub(crate) port: u16,
     process: Option<Child>,
     folder: TempDir,
 }
@@ -169,17 +169,6 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// All that has come, once nothing comes any more.
-    pub(crate) async fn rest(&mut self) -> Vec<String> {
-        let mut all = Vec::new();
-        while let Ok(Some(message)) =
-            tokio::time::timeout(std::time::Duration::from_millis(500), self.messages.recv()).await
-        {
-            all.push(message);
-        }
-        all
-    }
-
     pub(crate) async fn next(&mut self) -> String {
         tokio::time::timeout(super::PATIENCE, self.messages.recv())
             .await

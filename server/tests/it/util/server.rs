@@ -61,16 +61,11 @@ impl TestServer {
 
     /// Somebody who is not signed in.
     pub(crate) fn stranger(&self) -> Client {
-        let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().unwrap();
-        Client { http, base: format!("http://{}", self.address), cookie: None }
+        Client::at(format!("http://{}", self.address))
     }
 
     pub(crate) async fn sign_in(&self, role: Role) -> Client {
-        let mut client = self.stranger();
-        let answer = client.try_sign_in(&email_of(role), PASSWORD, &[]).await;
-        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        client.keep_cookie(&answer);
-        client
+        self.stranger().signed_in(&email_of(role), PASSWORD).await
     }
 
     /// The database as another process has it.
@@ -124,6 +119,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Somebody who is not signed in, by what they have in their address bar.
+    pub(crate) fn at(origin: String) -> Self {
+        let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().unwrap();
+        Self { http, base: origin, cookie: None }
+    }
+
+    pub(crate) async fn signed_in(mut self, email: &str, password: &str) -> Self {
+        let answer = self.try_sign_in(email, password, &[]).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        self.keep_cookie(&answer);
+        self
+    }
+
     /// Posts a form.
     pub(crate) async fn form(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
         let mut request = self.http.post(format!("{}{path}", self.base));

@@ -53,7 +53,7 @@ impl Watcher {
 
     /// A status comes.
     fn hear(&mut self, now: i64, status: StatusReport) {
-        self.monitor.take(&Delivery { status: Some(Arc::new(status)), ..Delivery::default() }, at(now));
+        self.monitor.take(&Delivery { statuses: vec![Arc::new(status)], ..Delivery::default() }, at(now));
         self.look(now);
     }
 
