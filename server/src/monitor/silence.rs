@@ -3,7 +3,7 @@
 //! minute.
 
 use super::Monitor;
-use crate::{rhythm::Rhythm, upstream::PulsePolicy};
+use crate::rhythm::{PulsePolicy, Rhythm};
 use app::model::{
     protocol::{Row, RowSpan},
     symbol::Symbol,

@@ -36,7 +36,7 @@ use app::api::CurrentAdmin;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
+    http::{HeaderValue, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
 };
@@ -212,22 +212,7 @@ fn act(act: AuditAct, request: &Request) -> AuditAct {
     let route = request.extensions().get::<MatchedPath>().map_or("elsewhere", MatchedPath::as_str);
     // A server function is known by its own name.
     let function = server_fn_paths().map(|(path, _)| path).find(|path| *path == request.uri().path());
-    act.to(format!("{} {}", method_name(request.method()), function.unwrap_or(route)))
-}
-
-pub(super) fn method_name(method: &Method) -> &str {
-    const USUAL: [Method; 9] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    if USUAL.contains(method) { method.as_str() } else { "OTHER" }
+    act.to(format!("{} {}", request::method_name(request.method()), function.unwrap_or(route)))
 }
 
 /// Provides [`CurrentAdmin`] to pages and server functions, when a guard let the request through as an administrator's.

@@ -2,11 +2,10 @@
 //!
 //! Our own instead of tower-http's `request-id` and `trace`: those keep an id that the client sent, and log queries.
 
-use super::guard::method_name;
 use crate::text::tidy;
 use axum::{
     extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue, Method, StatusCode},
     middleware::Next,
     response::Response,
 };
@@ -39,6 +38,22 @@ impl RequestId {
 /// The sentence with which an error page tells people how to refer to their request; HTML.
 pub(super) fn reference(id: Option<RequestId>) -> String {
     id.map(|id| format!("<p>If you report this, mention request <code>{id}</code>.</p>")).unwrap_or_default()
+}
+
+/// The method, if it is one of HTTP's own: clients may send any word.
+pub(super) fn method_name(method: &Method) -> &str {
+    const USUAL: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if USUAL.contains(method) { method.as_str() } else { "OTHER" }
 }
 
 /// Middleware: gives the request an id and a span, and the answer the id. Every answer is a line at level debug; one that is the

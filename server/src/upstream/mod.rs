@@ -28,8 +28,9 @@ mod state;
 mod telemetry;
 mod wakefulness;
 
+pub use crate::rhythm::PulsePolicy;
 pub use backoff::Backoff;
-pub use policy::{Policy, PulsePolicy};
+pub use policy::Policy;
 
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
 use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};

@@ -15,8 +15,8 @@ mod lag;
 mod tests;
 mod windows;
 
-use super::{massive::Mark, policy::PulsePolicy};
-use crate::rhythm::Rhythm;
+use super::massive::Mark;
+use crate::rhythm::{PulsePolicy, Rhythm};
 use app::model::{
     connection::Channel,
     health::{Coverage, NAMES_MAX},

@@ -190,11 +190,11 @@ mod tests {
     #[test]
     fn a_state_has_its_beginning_and_silence_is_told_once_patience_is_over() {
         const PATIENCE: Duration = Duration::from_secs(10);
-        let record = Record::new(Arc::default());
+        let telemetry = Telemetry::new(Arc::default());
         let mut link = Link::new(vec!["A.AAPL".to_owned()], PATIENCE);
         let show = |link: &Link, now| {
-            record.show(link, None, PATIENCE, UnixMillis(now));
-            let face = record.face();
+            telemetry.show(link, None, PATIENCE, UnixMillis(now));
+            let face = telemetry.face();
             (face.state_since.map(|at| at.0), face.up_since.map(|at| at.0), face.health.transport.state)
         };
         assert_eq!(show(&link, 1_000), (Some(1_000), None, LayerState::Unknown));
@@ -204,7 +204,7 @@ mod tests {
         for notice in [Notice::Hello, Notice::KeyTaken, Notice::Subscribed("A.AAPL".into())] {
             link.next(Event::Said(notice));
         }
-        record.counters.last_frame.store(5_000, Relaxed);
+        telemetry.counters.last_frame.store(5_000, Relaxed);
         assert_eq!(show(&link, 6_000), (Some(6_000), Some(6_000), LayerState::Good));
         assert_eq!(show(&link, 15_000), (Some(6_000), Some(6_000), LayerState::Good));
         assert_eq!(show(&link, 15_001), (Some(6_000), Some(6_000), LayerState::Warn));
@@ -212,10 +212,10 @@ mod tests {
 
         let loss = Loss::dropped("cut");
         link.next(Event::Lost { loss: loss.clone(), lived: PATIENCE });
-        record.show_lost(&loss, &link, Some(UnixMillis(22_000)), PATIENCE, UnixMillis(20_000));
-        let face = record.face();
+        telemetry.show_lost(&loss, &link, Some(UnixMillis(22_000)), PATIENCE, UnixMillis(20_000));
+        let face = telemetry.face();
         assert_eq!((face.state_since, face.up_since), (Some(UnixMillis(20_000)), None));
         assert_eq!(face.last_loss.map(|loss| loss.at), Some(UnixMillis(20_000)));
-        assert_eq!((face.reconnect.next_at, record.counters.errors.load(Relaxed)), (Some(UnixMillis(22_000)), 1));
+        assert_eq!((face.reconnect.next_at, telemetry.counters.errors.load(Relaxed)), (Some(UnixMillis(22_000)), 1));
     }
 }
