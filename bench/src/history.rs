@@ -4,7 +4,7 @@ use anyhow::Context;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     history::{
-        EventKind,
+        EventKind, HistoryNews,
         gap::Gap,
         selection::{RANGES, Range, Selection},
     },
@@ -104,11 +104,11 @@ async fn way_of_a_tick(database: Option<PathBuf>) -> anyhow::Result<(Histogram<u
         Some(path) => Some(Keeper::open(open(&path).await?, retention(), Feed::Simulator).await?),
         None => None,
     };
-    let trouble = keeper.as_ref().map_or_else(|| watch::channel(None).1, Keeper::trouble);
+    let news = keeper.as_ref().map_or_else(|| watch::channel(HistoryNews::default()).1, Keeper::news);
     let pace =
         Pace { frame_interval: config.dashboard.frame_interval, metrics_interval: config.dashboard.metrics_interval };
     let monitor = Monitor::new(Feed::Simulator, plans, UnixMillis::now());
-    let (hub, task) = hub::hub(monitor, inbox, pace, trouble, tokio::runtime::Handle::current());
+    let (hub, task) = hub::hub(monitor, inbox, pace, news, tokio::runtime::Handle::current());
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(task));
     let keeping = keeper.map(|keeper| tokio::spawn(keeper.keep(hub.reports(), shutdown.clone())));
 

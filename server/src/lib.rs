@@ -103,7 +103,7 @@ pub async fn run(
     };
     let history = Opening::new(database.clone(), config.history, config.feed);
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.trouble(), hub_thread.runtime().clone());
+    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.news(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));

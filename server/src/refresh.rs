@@ -13,7 +13,7 @@ use crate::{
     audit::{Action, Actor, Audit, NotRecorded},
     config::{Config, ConnectionSettings, Problem},
     hub::Hub,
-    universe::{ConnectionPlan, Universes, plan},
+    universe::{ConnectionPlan, Universes, added_and_removed, plan},
     upstream::{Endpoint, Manager},
 };
 use app::model::{
@@ -23,9 +23,9 @@ use app::model::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{sync::Mutex, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How often universes on a Redis that did not answer are asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -50,8 +50,22 @@ struct Current {
     started: Config,
     config: Config,
     plans: Vec<ConnectionPlan>,
-    /// Redis could not be asked for universes.
+    /// Redis could not be asked for the universe of a connection that is enabled, and never could since the start: a
+    /// refresh is refused rather than make it so again.
     is_incomplete: bool,
+}
+
+/// Why a refresh has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// It could not be put on record; nothing was read.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+    /// It panicked. How far it came nobody knows; the next one applies everything that is missing.
+    #[error(
+        "reloading the configuration broke off because of an internal error; see the monitor's log, then reload again"
+    )]
+    Broken,
 }
 
 /// Where the connections go.
@@ -76,7 +90,7 @@ impl Refresher {
         hub: Hub,
         audit: Audit,
     ) -> Self {
-        let is_incomplete = universes.unasked().is_some();
+        let is_incomplete = lacks_universes(&config, universes);
         let current = Current { started: config.clone(), config, plans, is_incomplete };
         Self(Arc::new(Inner { audit, hub, manager, simulator, current: Mutex::new(current) }))
     }
@@ -84,27 +98,30 @@ impl Refresher {
     /// Reads the configuration again for somebody, on record: that it was asked for, and what came of it.
     ///
     /// # Errors
-    /// When it cannot be put on record; then nothing is read.
-    pub async fn refresh_by(&self, actor: &Actor) -> Result<RefreshOutcome, NotRecorded> {
+    /// When it cannot be put on record; then nothing is read. When it broke off.
+    pub async fn refresh_by(&self, actor: &Actor) -> Result<RefreshOutcome, RefreshError> {
         self.0.audit.record(actor.does(Action::ConfigRefresh)).await?;
         let outcome = self.refresh().await;
-        let summary = summary(&outcome);
-        let act = if outcome.changed.is_empty() && !outcome.refused.is_empty() {
-            actor.failed_at(Action::ConfigRefresh, summary)
-        } else {
-            actor.does(Action::ConfigRefresh).because(summary)
+        let act = match &outcome {
+            Ok(done) if done.changed.is_empty() && !done.refused.is_empty() => {
+                actor.failed_at(Action::ConfigRefresh, summary(done))
+            }
+            Ok(done) => actor.does(Action::ConfigRefresh).because(summary(done)),
+            Err(error) => actor.failed_at(Action::ConfigRefresh, error.to_string()),
         };
         // It is done and the asking is on record; that its outcome is not is an error in the log.
         let _ = self.0.audit.record(act).await;
-        Ok(outcome)
+        outcome
     }
 
     /// Reads the configuration again.
-    pub async fn refresh(&self) -> RefreshOutcome {
+    ///
+    /// # Errors
+    /// When it broke off.
+    pub async fn refresh(&self) -> Result<RefreshOutcome, RefreshError> {
         let inner = Arc::clone(&self.0);
         // In a task of its own: half a refresh would leave connections stopped.
-        let refreshing = tokio::spawn(async move { inner.refresh().await });
-        refreshing.await.unwrap_or_default()
+        outcome_of(tokio::spawn(async move { inner.refresh().await })).await
     }
 
     /// Asks Redis again for universes until it answers, where it did not at the start.
@@ -165,11 +182,9 @@ impl Inner {
             let path = config.market.universes_file.as_deref().map(|path| path.display().to_string());
             vec![Problem::new("UNIVERSES_FILE", path.as_deref(), format!("a usable file; {error}"))]
         })?;
-        // What runs by a universe that is on Redis would be stopped for want of symbols.
-        let by_key = |settings: &ConnectionSettings| settings.enabled && settings.universe_key.is_some();
-        if let Some(why) =
-            universes.unasked().filter(|_| !current.is_incomplete && config.connections.iter().any(by_key))
-        {
+        // What runs by a universe that is on Redis would be stopped for want of symbols, or started with others.
+        let is_new = !current.is_incomplete && lacks_universes(&config, &universes);
+        if let Some(why) = universes.unasked().filter(|_| is_new) {
             let accepted = format!("a reachable Redis, as universes may be stored there ({why})");
             return Err(vec![Problem::new("REDIS_URL", None, accepted)]);
         }
@@ -194,7 +209,7 @@ impl Inner {
         let mut outcome = compare(&current.plans, &plans, &moved);
         outcome.refused = refused.into_iter().map(refusal).collect();
         outcome.needs_restart = needs_restart;
-        current.is_incomplete = universes.unasked().is_some();
+        current.is_incomplete = lacks_universes(&config, universes);
         (current.config, current.plans) = (config, plans.clone());
         self.hub.replan(plans.clone()).await;
         if let Some(manager) = &self.manager {
@@ -202,6 +217,22 @@ impl Inner {
         }
         outcome
     }
+}
+
+/// Is a connection enabled whose universe may be on a Redis that could not be asked?
+fn lacks_universes(config: &Config, universes: &Universes) -> bool {
+    let is_unsure = |settings: &ConnectionSettings| {
+        settings.enabled && settings.universe_key.as_deref().is_some_and(|key| universes.doubt_about(key).is_some())
+    };
+    config.connections.iter().any(is_unsure)
+}
+
+/// What a refresh came to. One that panicked has no outcome: nobody may take it for one that changed nothing.
+async fn outcome_of(refreshing: JoinHandle<RefreshOutcome>) -> Result<RefreshOutcome, RefreshError> {
+    refreshing.await.map_err(|error| {
+        error!("The refresh of the configuration broke off: {error}");
+        RefreshError::Broken
+    })
 }
 
 fn nothing_taken(current: &Current, problems: Vec<Problem>) -> RefreshOutcome {
@@ -290,9 +321,8 @@ fn differences(old: &ConnectionPlan, new: &ConnectionPlan) -> Vec<String> {
 }
 
 fn symbols(old: &ConnectionPlan, new: &ConnectionPlan) -> Option<String> {
-    let (before, after): (BTreeSet<_>, BTreeSet<_>) =
-        (old.config.symbols.iter().collect(), new.config.symbols.iter().collect());
-    let (added, removed) = (after.difference(&before).count(), before.difference(&after).count());
+    let (before, after) = (&old.config.symbols, &new.config.symbols);
+    let (added, removed) = added_and_removed(before, after);
     let detail = if added > 0 && removed > 0 { format!(" ({added} added, {removed} removed)") } else { String::new() };
     (added + removed > 0).then(|| format!("symbols: {} → {}{detail}", before.len(), after.len()))
 }
@@ -313,4 +343,17 @@ fn summary(outcome: &RefreshOutcome) -> String {
         parts.push(format!("needs a restart: {}", outcome.needs_restart.join(", ")));
     }
     parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refresh_that_panics_is_not_one_that_changed_nothing() {
+        let broken = outcome_of(tokio::spawn(async { panic!("half a refresh") })).await;
+        assert!(matches!(broken, Err(RefreshError::Broken)), "{broken:?}");
+        let done = outcome_of(tokio::spawn(async { RefreshOutcome::default() })).await;
+        assert_eq!(done.ok(), Some(RefreshOutcome::default()));
+    }
 }

@@ -26,7 +26,8 @@ pub struct ReliabilityAnswer {
 /// History as the parameters of an address ask for it. With `since`, in Unix milliseconds, buckets from then on alone.
 ///
 /// # Errors
-/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] when history cannot be read.
+/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Refused`] for a range that is none, [`ApiError::Unavailable`] when
+/// history cannot be read.
 #[server(prefix = "/api/admin/fn", endpoint = "history")]
 pub async fn load_history(
     /// The parameters of an address, as `Selection::query` writes them.
@@ -40,6 +41,9 @@ pub async fn load_history(
 
     let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
+    if let Some(why) = Selection::refusal_of(&query) {
+        return Err(ApiError::Refused(why));
+    }
     let selection = Selection::of_query(&query);
     let view = backend.history(selection, since.map(UnixMillis)).await.ok_or(ApiError::Unavailable)?;
     Ok(HistoryAnswer { view, email: admin.email })

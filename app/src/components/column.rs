@@ -7,7 +7,6 @@ use super::{
 use crate::{
     model::{
         connection::{ConnectionId, ConnectionState},
-        health::LayerState,
         history::Reliability,
         status::{ConnectionConfig, ConnectionLive},
         time::UnixMillis,
@@ -50,8 +49,6 @@ pub fn ConnectionColumn(
         let ticks_come = state.is_up() && state != ConnectionState::Mute && bus_up;
         state != ConnectionState::Disabled && !ticks_come
     });
-    // Silence that is as it should be colours no age.
-    let quiet = Memo::new(move |_| live.with(|live| live.health.data.state == LayerState::Quiet));
     view! {
         <section
             class="column"
@@ -62,7 +59,6 @@ pub fn ConnectionColumn(
             data-identity=identity(id)
             data-tone=move || tone(state.get())
             class:is-stale=move || not_live.get()
-            class:is-quiet=move || quiet.get()
             aria-labelledby=format!("column-name-{id}")
         >
             <ColumnHeader live inferred/>

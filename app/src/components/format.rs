@@ -124,17 +124,6 @@ pub fn short_age(has_ticked: bool, seconds: Option<u64>) -> String {
     }
 }
 
-/// How bad a row's age is: amber when it is stale, red when it is five times that. A symbol may trade rarely, so this is
-/// slower to colour than a connection's [`age_tone`].
-#[must_use]
-pub fn row_age_tone(seconds: Option<u64>) -> &'static str {
-    match seconds {
-        Some(seconds) if seconds > 5 * AGE_BAD_SECONDS => "bad",
-        Some(seconds) if seconds > AGE_BAD_SECONDS => "warn",
-        _ => "good",
-    }
-}
-
 /// Whole seconds from `time` to `now`; `None` before the page's clock started.
 #[must_use]
 pub fn age_seconds(time: Option<UnixMillis>, now: Option<UnixMillis>) -> Option<u64> {
@@ -220,7 +209,6 @@ mod tests {
     fn a_rows_age_is_short() {
         let shown = [(true, Some(0)), (true, Some(75)), (true, None), (false, Some(3))].map(|(t, s)| short_age(t, s));
         assert_eq!(shown, ["now", "1 m 15 s", "", "never"]);
-        assert_eq!([Some(60), Some(61), Some(301), None].map(row_age_tone), ["good", "warn", "bad", "good"]);
     }
 
     #[test]

@@ -66,13 +66,7 @@ fn Facts(
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
-    let since = move || {
-        live.with(|live| {
-            // The state's time, which is not the socket's.
-            let state = if live.state == ConnectionState::Connected { "" } else { live.state.label() };
-            live.state_since.map(|since| [state, " since ", &format::day_and_clock(since, now.get()), " UTC"].concat())
-        })
-    };
+    let since = move || live.with(|live| since_text(live, now.get()));
     let uptime = move || {
         live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
     };
@@ -83,6 +77,17 @@ fn Facts(
             <span class="fact number">{since}</span>
         </p>
     }
+}
+
+/// Since when it is in its state. A connection that is well says so by its time up alone once it was in trouble meanwhile: the two
+/// would contradict each other.
+fn since_text(live: &ConnectionLive, now: Option<UnixMillis>) -> Option<String> {
+    /// What is told once a second is a second old.
+    const SAME_MS: i64 = 2_500;
+    let since = live.state_since?;
+    let state = if live.state == ConnectionState::Connected { "" } else { live.state.label() };
+    let is_younger = now.is_some_and(|now| (live.uptime_seconds * 1000) as i64 - now.millis_since(since) > SAME_MS);
+    (!(state.is_empty() && is_younger)).then(|| [state, " since ", &format::day_and_clock(since, now), " UTC"].concat())
 }
 
 /// One layer: name, icon, value, and what the value is.
@@ -214,6 +219,22 @@ mod tests {
         health::{Coverage, LastLoss, LossKind},
         status::Subscription,
     };
+
+    #[test]
+    fn the_time_up_and_the_time_in_a_state_do_not_contradict_each_other() {
+        let at = |seconds: i64| Some(UnixMillis(1_768_998_896_789 + seconds * 1000));
+        let mut live = ConnectionLive {
+            state: ConnectionState::Connected,
+            connected: true,
+            state_since: at(0),
+            uptime_seconds: 63,
+            ..ConnectionLive::default()
+        };
+        assert_eq!(since_text(&live, at(5)), None, "up for a minute, and since five seconds");
+        assert_eq!(since_text(&live, at(63)).as_deref(), Some(" since 12:34:56 UTC"));
+        live.state = ConnectionState::Degraded;
+        assert_eq!(since_text(&live, at(5)).as_deref(), Some("degraded since 12:34:56 UTC"));
+    }
 
     #[test]
     fn what_is_missing_is_named_and_what_the_reason_says_is_not_said_twice() {

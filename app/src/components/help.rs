@@ -37,7 +37,7 @@ const TERMS: [(&str, &str); 5] = [
     ("Rate", "Ticks per second, averaged over ten seconds"),
     ("1 of 38 drawn", "38 ticks arrived per price drawn: faster than the screen; counts are exact"),
     ("last frame", "Time since anything arrived on the connection, replies to pings included"),
-    ("stale tickers", "Symbols that have ticked, but not in the last 60 s"),
+    ("stale tickers", "Symbols silent far longer than is usual for them"),
 ];
 
 /// The dialog; closed at first. `keys_on` are the keys of one character, which those may switch off whom they disturb.

@@ -244,7 +244,7 @@ fn TableRow(
             </span>
             <span role="gridcell" class="cell-updated number" data-cell="time">
                 <span class="cell-time">{move || row.get().map(|row| format::clock(row.timestamp))}</span>
-                <span class="cell-age" data-age=move || format::row_age_tone(row.get().and_then(|row| row.age_seconds))>
+                <span class="cell-age" data-age=move || if row.get().is_some_and(|row| row.stale) { "warn" } else { "good" }>
                     {move || row.get().map(|row| format::short_age(row.timestamp.is_some(), row.age_seconds))}
                 </span>
             </span>

@@ -30,12 +30,7 @@ pub fn ReliabilityNote(
 ) -> impl IntoView {
     let known = Memo::new(move |_| reliability.with(|all| all.iter().find(|one| one.connection_id == id).cloned()));
     let there = Selection { range: Range::Last(86_400), connections: Some(id).into(), ..Selection::default() };
-    let shares = move || {
-        known.with(|known| {
-            let known = known.as_ref()?;
-            Some(shares_text(known, now.get()?))
-        })
-    };
+    let shares = move || known.with(|known| Some(shares_text(known.as_ref()?, now.get()?)));
     let outage = move || known.with(|known| known.as_ref().map(|known| outage_text(known.last.as_ref())));
     view! {
         <a class="reliability number" href=range_bar::href(&there) rel="external" data-testid=["reliability-", &id.to_string()].concat()>
@@ -45,10 +40,10 @@ pub fn ReliabilityNote(
     }
 }
 
-/// `today 99.98 % · 7 days 99.71 %`; where history is younger than a week, since when it is.
+/// `today (New York) 99.98 % · 7 days 99.71 %`; where history is younger than a week, since when it is.
 fn shares_text(known: &Reliability, now: UnixMillis) -> String {
     const WEEK_MS: i64 = 7 * 86_400_000;
-    let today = known.today_basis_points.map(|share| ["today ", &percent(share)].concat());
+    let today = known.today_basis_points.map(|share| ["today (New York) ", &percent(share)].concat());
     let week = known.week_basis_points.map(|share| {
         let span = if now.millis_since(known.since) < WEEK_MS {
             ["since ", &format::day_and_clock(known.since, Some(now)), " "].concat()
@@ -57,9 +52,9 @@ fn shares_text(known: &Reliability, now: UnixMillis) -> String {
         };
         span + &percent(share)
     });
-    // Both are the same while history began today.
-    let began_today = known.since.to_string().get(..10) == now.to_string().get(..10);
-    [today.filter(|_| !began_today), week].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    let shares: Vec<_> = [today, week].into_iter().flatten().collect();
+    // Nothing that it was to carry, or no open hour yet.
+    if shares.is_empty() { "unknown".to_owned() } else { shares.join(" · ") }
 }
 
 fn percent(basis_points: u32) -> String {
@@ -75,25 +70,20 @@ fn outage_text(last: Option<&LastOutage>) -> String {
     ["last outage ", &scale::moment(last.started_at), " UTC, ", &length, ", ", &last.cause].concat()
 }
 
-/// What the server rendered, asked for again once a minute, as shares change by the minute, and whenever other connections
-/// are in trouble or it is another one, as then a gap began, ended or has another cause. No more once the session is over.
+/// What the server rendered, asked for again once a minute, as shares change by the minute, and as soon as the server says
+/// that the ledger changed. No more once the session is over.
 #[must_use]
-pub fn keep_reliability<T>(
+pub fn keep_reliability(
     first: Vec<Reliability>,
-    troubles: Memo<T>,
+    ledger_changed_at: Signal<UnixMillis>,
     link: Signal<LinkState>,
-) -> Signal<Vec<Reliability>>
-where
-    T: Clone + PartialEq + Send + Sync + 'static,
-{
+) -> Signal<Vec<Reliability>> {
     let kept = RwSignal::new(first);
     #[cfg(feature = "hydrate")]
     {
         use std::time::Duration;
 
         const EVERY: Duration = Duration::from_secs(60);
-        /// By then the change is in the database.
-        const AFTER_A_CHANGE: Duration = Duration::from_secs(3);
 
         let refresh = move || {
             if matches!(link.get_untracked(), LinkState::Ended(_)) {
@@ -112,15 +102,15 @@ where
             }
         });
         Effect::new(move |first: Option<bool>| {
-            troubles.track();
+            ledger_changed_at.track();
             if first.is_some() {
-                set_timeout(refresh, AFTER_A_CHANGE);
+                refresh();
             }
             false
         });
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = (troubles, link);
+    let _ = (ledger_changed_at, link);
     kept.into()
 }
 
@@ -151,15 +141,17 @@ mod tests {
         let now = UnixMillis(1_768_998_909_000);
         let young = Reliability {
             since: UnixMillis(1_768_998_000_000),
-            today_basis_points: Some(9_990),
             week_basis_points: Some(9_990),
             ..Reliability::default()
         };
         assert_eq!(shares_text(&young, now), "since 12:20:00 99.90 %");
-        let yesterday = Reliability { since: UnixMillis(1_768_900_000_000), ..young.clone() };
-        assert_eq!(shares_text(&yesterday, now), "today 99.90 % · since 01-20 09:06:40 99.90 %");
-        let old = Reliability { since: UnixMillis(0), week_basis_points: Some(9_000), ..young };
-        assert_eq!(shares_text(&old, now), "today 99.90 % · 7 days 90.00 %");
+        let today_basis_points = Some(9_990);
+        let yesterday = Reliability { since: UnixMillis(1_768_900_000_000), today_basis_points, ..young.clone() };
+        assert_eq!(shares_text(&yesterday, now), "today (New York) 99.90 % · since 01-20 09:06:40 99.90 %");
+        let old =
+            Reliability { since: UnixMillis(0), today_basis_points, week_basis_points: Some(9_000), ..young.clone() };
+        assert_eq!(shares_text(&old, now), "today (New York) 99.90 % · 7 days 90.00 %");
+        assert_eq!(shares_text(&Reliability { week_basis_points: None, ..young }, now), "unknown");
         let of = |last| Reliability { last, ..Reliability::default() };
         let lasting = LastOutage { ended_at: None, ..outage.clone() };
         assert_eq!(open_gaps(&[of(None), of(Some(outage)), of(Some(lasting))]), Some(1));

@@ -4,7 +4,7 @@
 //! Memory is bounded by [`ROWS_MAX`] rows and [`RATE_HISTORY_LENGTH`] samples a connection.
 
 use super::{
-    protocol::{Frame, RATE_HISTORY_LENGTH, ReportParts, Row, RowId, Snapshot, Ticks},
+    protocol::{Frame, RATE_HISTORY_LENGTH, ReportParts, Row, RowId, RowSpan, Snapshot, Ticks},
     status::{LiveReport, StatusReport},
     tick::Direction,
     time::UnixMillis,
@@ -23,6 +23,8 @@ pub struct Board {
     pub rows: Vec<Row>,
     /// Ticks a second per connection, oldest first.
     pub rates: Vec<VecDeque<f32>>,
+    /// The rows that are stale, see [`Metrics::stale`](super::protocol::Metrics::stale).
+    pub stale: Vec<RowSpan>,
 }
 
 /// What a frame changed, so that a view touches nothing else.
@@ -62,9 +64,10 @@ impl Board {
                 self.apply_live(live);
                 Change::Live
             }
-            Frame::Metrics(live) => {
-                self.apply_live(live);
+            Frame::Metrics(metrics) => {
+                self.apply_live(&metrics.live);
                 self.sample_rates();
+                self.stale.clone_from(&metrics.stale);
                 Change::Live
             }
             Frame::Tape(_) => Change::Nothing,
@@ -106,6 +109,7 @@ impl Board {
             report: ReportParts::from(&self.report),
             rows: self.rows.clone(),
             rates: self.rates.iter().map(|rates| rates.iter().copied().collect()).collect(),
+            stale: self.stale.clone(),
         }
     }
 }
@@ -116,6 +120,7 @@ impl From<Snapshot> for Board {
             report: snapshot.report.into(),
             rows: snapshot.rows,
             rates: snapshot.rates.into_iter().map(VecDeque::from).collect(),
+            stale: snapshot.stale,
         }
     }
 }

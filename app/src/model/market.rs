@@ -223,11 +223,25 @@ impl MarketSession {
         self.since.is_none_or(|since| last >= since)
     }
 
+    /// Is silence of a whole connection no accident? Outside the regular session few symbols trade.
+    #[must_use]
+    pub fn is_regular(&self) -> bool {
+        matches!(self.kind, SessionKind::Regular | SessionKind::AlwaysOpen)
+    }
+
     /// Are ticks to be expected?
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.kind != SessionKind::Closed
     }
+}
+
+/// When the day began that it is in New York: the day of the market, whose evening is in UTC the next one.
+#[must_use]
+pub fn new_york_midnight(now: UnixMillis) -> UnixMillis {
+    let midnight = NewYork::of(now).day.0 * DAY_MS;
+    // Clocks change at 06:00 UTC at the earliest: at 04:00 the offset is still that of midnight.
+    UnixMillis(midnight - utc_offset_ms(UnixMillis(midnight + 4 * HOUR_MS)))
 }
 
 /// The time of day in New York, `09:30:12`.

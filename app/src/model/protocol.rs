@@ -35,7 +35,7 @@ pub enum Frame {
     /// 3: a connection's state changed, or the bus's.
     Live(LiveReport),
     /// 4: the same, every metrics interval: one more sample of the rates.
-    Metrics(LiveReport),
+    Metrics(Metrics),
     /// 5: every tick of one connection, for the sockets that have its tape open. Comes before the [`Frame::Ticks`] that
     /// tells the same ticks conflated.
     Tape(Tape),
@@ -51,6 +51,53 @@ pub struct Snapshot {
     /// Per connection, in the report's order: ticks a second, one sample a metrics interval, oldest first, at most
     /// [`RATE_HISTORY_LENGTH`].
     pub rates: Vec<Vec<f32>>,
+    /// The rows that are stale, as in [`Metrics::stale`]. Last, see [`Ticks::waited_ms`].
+    #[serde(deserialize_with = "default_at_the_end")]
+    pub stale: Vec<RowSpan>,
+}
+
+/// What comes every metrics interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// States and numbers.
+    pub live: LiveReport,
+    /// The rows whose symbol has been silent for far longer than is usual for it, in order. Last with what follows, see
+    /// [`Ticks::waited_ms`].
+    #[serde(deserialize_with = "default_at_the_end")]
+    pub stale: Vec<RowSpan>,
+    /// When a gap last began, ended or got another cause in the ledger: time to ask for it again.
+    #[serde(deserialize_with = "default_at_the_end")]
+    pub ledger_changed_at: UnixMillis,
+}
+
+/// Rows that follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowSpan {
+    /// The first of them.
+    pub first: RowId,
+    /// How many.
+    pub count: u32,
+}
+
+impl RowSpan {
+    /// The places that are marked, as few spans as possible.
+    pub fn of(marked: impl Iterator<Item = bool>) -> Vec<Self> {
+        let mut spans: Vec<Self> = Vec::new();
+        for (row, _) in (0..).zip(marked).filter(|(_, is_marked)| *is_marked) {
+            match spans.last_mut().filter(|span| span.first + span.count == row) {
+                Some(span) => span.count += 1,
+                None => spans.push(Self { first: row, count: 1 }),
+            }
+        }
+        spans
+    }
+
+    /// Is a row in any of the spans, which are in order?
+    #[must_use]
+    pub fn hold(spans: &[Self], row: RowId) -> bool {
+        let after = spans.partition_point(|span| span.first <= row);
+        spans[..after].last().is_some_and(|span| row < span.first + span.count)
+    }
 }
 
 /// A [`StatusReport`] in a form that needs no field names.
@@ -124,12 +171,16 @@ pub struct Ticks {
     pub entries: Vec<TickEntry>,
     /// How long before [`Ticks::at`] the first of the ticks was received, in milliseconds. Last, as readers ignore what
     /// follows a frame: those that came before this field read on, and servers that do are read on.
-    #[serde(deserialize_with = "zero_at_the_end")]
+    #[serde(deserialize_with = "default_at_the_end")]
     pub waited_ms: u16,
 }
 
-fn zero_at_the_end<'de, D: serde::Deserializer<'de>>(bytes: D) -> Result<u16, D::Error> {
-    Ok(u16::deserialize(bytes).unwrap_or_default())
+fn default_at_the_end<'de, T, D>(bytes: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Ok(T::deserialize(bytes).unwrap_or_default())
 }
 
 /// The latest tick of one row.
@@ -267,6 +318,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn metrics_without_what_came_later_are_read_and_those_with_it_by_older_pages() {
+        /// As it was.
+        #[derive(Serialize, Deserialize)]
+        enum Old {
+            _Snapshot,
+            _Rows,
+            _Ticks,
+            _Live,
+            Metrics(LiveReport),
+        }
+        let live = LiveReport::default();
+        let stale = RowSpan::of([false, true, true, false, true].into_iter());
+        assert_eq!(stale, [RowSpan { first: 1, count: 2 }, RowSpan { first: 4, count: 1 }]);
+        let held: Vec<_> = (0..6).filter(|row| RowSpan::hold(&stale, *row)).collect();
+        assert_eq!((held, RowSpan::hold(&[], 0)), (vec![1, 2, 4], false));
+        let new = Frame::Metrics(Metrics { live: live.clone(), stale, ledger_changed_at: UnixMillis(9) });
+        assert_eq!(Frame::decode(&new.encode()), Ok(new.clone()));
+        let read = postcard::from_bytes::<Old>(&new.encode());
+        assert!(matches!(read, Ok(Old::Metrics(old)) if old == live));
+        let old = postcard::to_stdvec(&Old::Metrics(live.clone())).expect("serialises");
+        assert_eq!(Frame::decode(&old), Ok(Frame::Metrics(Metrics { live, ..Metrics::default() })));
+    }
+
+    #[test]
     fn a_tick_entry_is_a_dozen_bytes() {
         let entry = TickEntry { row: 250, price: 178.23, volume: 1000, age_ms: 12, ticks: 1 };
         let frame = Frame::Ticks(Ticks { at: UnixMillis(1_768_998_896_789), entries: vec![entry], waited_ms: 7 });
@@ -287,7 +362,8 @@ mod tests {
     fn bytes_cut_anywhere_are_an_error_not_a_panic() {
         let row = Row::empty(1, Symbol::parse("AAPL").expect("a symbol"));
         let bytes = Frame::Snapshot(Box::new(Snapshot { rows: vec![row], ..Snapshot::default() })).encode();
-        for length in 0..bytes.len() {
+        // The last byte is a list that older servers do not send.
+        for length in 0..bytes.len() - 1 {
             assert!(Frame::decode(&bytes[..length]).is_err(), "{length} of {}", bytes.len());
         }
     }

@@ -88,6 +88,18 @@ pub struct BusStatus {
     pub status_trouble: Option<String>,
 }
 
+impl BusStatus {
+    /// Is the bus the same in both, its counters and its lag aside?
+    #[must_use]
+    pub fn same_state(&self, other: &Self) -> bool {
+        let state = |bus: &Self| (bus.kind, bus.connected, bus.reason.is_some(), bus.not_publishing_since.is_some());
+        // While it carries ticks the reason is that they are late, and says by how much.
+        state(self) == state(other)
+            && (self.connected || self.reason == other.reason)
+            && self.status_trouble == other.status_trouble
+    }
+}
+
 /// Messages, or events of a connection, that were dropped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectionCount {
@@ -284,6 +296,14 @@ pub struct ConnectionConfig {
     pub routing: Routing,
     /// What an administrator should know: a key that did not resolve, a bad setting, symbols carried elsewhere.
     pub warnings: Vec<String>,
+}
+
+impl ConnectionConfig {
+    /// Does it list symbols, and do other connections carry all of them?
+    #[must_use]
+    pub fn is_carried_elsewhere(&self) -> bool {
+        self.ticker_count == 0 && self.routing.duplicates_total > 0
+    }
 }
 
 /// The part of a connection's status that changes while it runs.

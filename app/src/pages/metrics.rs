@@ -15,7 +15,8 @@ use crate::{
     components::{
         banners::StillPage,
         history::{
-            charts::Charts, context::ChartContext, gap_ledger::GapLedger, history_bar::HistoryBar, range_bar::RangeBar,
+            charts::Charts, context::ChartContext, gap_ledger::GapLedger, history_bar::HistoryBar,
+            range_bar::{PATH, RangeBar},
             timeline::Timeline,
         },
         icon::{Icon, WARNING},
@@ -67,7 +68,14 @@ pub fn MetricsPage() -> impl IntoView {
     let query = use_query_map();
     let focused = StoredValue::new(String::new());
     let selection = Memo::new(move |_| query.with(|query| Selection::read(|name| query.get(name))));
-    let history = Resource::new_blocking(move || selection.get(), |selection| load_history(selection.query(), None));
+    let refusal = Memo::new(move |_| query.with(|query| Selection::refusal(|name| query.get(name))));
+    let asked = move || (selection.get(), refusal.get());
+    let history = Resource::new_blocking(asked, |(selection, refusal)| async move {
+        match refusal {
+            Some(why) => Err(ApiError::Refused(why)),
+            None => load_history(selection.query(), None).await,
+        }
+    });
     view! {
         <Title text="Full metrics"/>
         <Transition fallback=|| view! { <p class="notice" aria-busy="true">"Loading history…"</p> }>
@@ -184,6 +192,9 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
     view! {
         <p class="freshness number" data-testid="freshness" data-live=move || (selection.range.is_live() && failed.get().is_none()).then_some("")>{freshness}</p>
         {move || failed.get().map(failure)}
+        {move || view.with(HistoryView::emptiness).map(|why| view! {
+            <p class="banner" data-tone="info" role="status" data-testid="no-history"><b>{why}</b></p>
+        })}
         {move || trouble().map(|text| view! {
             <p class="banner" data-tone="bad" role="alert" data-testid="history-trouble"><Icon path=WARNING/>
                 <span><b>"History has not been recorded since "</b><span class="banner-detail number">{text}</span></span>
@@ -293,15 +304,25 @@ async fn why_not() -> Failure {
 /// Why there is no history.
 #[component]
 fn Unavailable(error: ApiError) -> impl IntoView {
-    let text = match error {
-        ApiError::NotAllowed => "Only administrators see this page.",
-        _ => "History is unavailable: the database does not answer. The dashboard still works.",
+    let (title, text, there, name) = match error {
+        ApiError::Refused(why) => ("No such range", why, PATH, "Show the last hour"),
+        error => {
+            let text = match error {
+                ApiError::NotAllowed => "Only administrators see this page.",
+                _ => "History is unavailable: the database does not answer. The dashboard still works.",
+            };
+            ("Metrics unavailable", text.to_owned(), "/admin/websockets", "Go to the dashboard")
+        }
     };
+    #[cfg(feature = "ssr")]
+    if let (PATH, Some(response)) = (there, use_context::<leptos_axum::ResponseOptions>()) {
+        response.set_status(leptos::server_fn::axum_export::http::StatusCode::BAD_REQUEST);
+    }
     view! {
         <main class="notice">
-            <h1>"Metrics unavailable"</h1>
-            <p role="alert">{text}</p>
-            <p><a class="button button-primary" href="/admin/websockets" rel="external">"Go to the dashboard"</a></p>
+            <h1>{title}</h1>
+            <p role="alert" data-testid="refused">{text}</p>
+            <p><a class="button button-primary" href=there rel="external">{name}</a></p>
         </main>
     }
 }

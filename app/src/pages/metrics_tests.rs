@@ -104,6 +104,14 @@ fn trouble_and_what_was_acknowledged_are_said() {
 }
 
 #[test]
+fn a_range_without_history_says_so_and_not_that_there_were_no_gaps() {
+    let empty = HistoryView { at: AT, from: UnixMillis(AT.0 + 1), to: UnixMillis(AT.0 + 9), ..HistoryView::default() };
+    let html = render(empty, Selection::default());
+    assert!(html.contains("No history for this range. It is in the future."), "{html}");
+    assert!(!html.contains("No gaps in this range") && !html.contains("No such events"), "{html}");
+}
+
+#[test]
 fn a_page_whose_session_has_ended_asks_no_more() {
     assert!(asks_on(None) && asks_on(Some(Failure::Silent)), "a server that is silent comes back");
     assert!(!asks_on(Some(Failure::Ended(Ended::SignedOut))) && !asks_on(Some(Failure::Ended(Ended::Forbidden))));
@@ -131,10 +139,10 @@ fn a_state_without_a_reason_is_said_once() {
 
 #[test]
 fn nothing_is_said_where_there_is_nothing() {
-    let empty =
-        HistoryView { at: AT, from: UnixMillis(AT.0 - 300_000), to: AT, bucket_seconds: 1, ..HistoryView::default() };
-    let html = render(empty, Selection::default());
+    let calm = HistoryView { gaps: Vec::new(), gaps_total: 0, events: Vec::new(), events_total: 0, ..view() };
+    let html = render(calm, Selection::default());
     assert!(html.contains("No gaps in this range") && html.contains("No such events"), "{html}");
+    assert!(!html.contains("No history"), "{html}");
 }
 
 #[test]

@@ -88,7 +88,8 @@ pub fn Monitor(
             columns.with(|columns| columns.iter().filter_map(|column| column.live.with(trouble_of)).collect::<Vec<_>>())
         }
     });
-    let reliability = keep_reliability(first.reliability, down, link);
+    let ledger_changed_at: Signal<UnixMillis> = RwSignal::from(signals.ledger_changed_at.clone()).into();
+    let reliability = keep_reliability(first.reliability, ledger_changed_at, link);
     let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
     let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
     let bus_up = Memo::new(move |_| head.with(|head| head.bus.connected));

@@ -14,7 +14,7 @@ use super::{
 use crate::model::{
     board::{Board, Change},
     connection::ConnectionId,
-    protocol::{Frame, Row, Snapshot, Ticks},
+    protocol::{Frame, Metrics, Row, RowSpan, Snapshot, Ticks},
     status::LiveReport,
     tape::{Tape, TapeSet},
     time::UnixMillis,
@@ -53,12 +53,14 @@ pub struct Engine {
     counted_until: UnixMillis,
     clock: ServerClock,
     announcer: Announcer,
+    ledger_changed_at: UnixMillis,
 }
 
 /// The rows of the moment of a pause.
 struct Frozen {
     rows: Vec<Row>,
     sides: Sides,
+    stale: Vec<RowSpan>,
     at: Option<UnixMillis>,
 }
 
@@ -89,14 +91,16 @@ impl Engine {
     pub fn receive(&mut self, frame: Frame, local: UnixMillis) -> bool {
         let made_at = match &frame {
             Frame::Ticks(ticks) => Some(ticks.at),
-            Frame::Live(live) | Frame::Metrics(live) => Some(live.head.generated_at),
+            Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => Some(live.head.generated_at),
             Frame::Snapshot(snapshot) => Some(snapshot.report.live.head.generated_at),
             Frame::Rows(_) | Frame::Tape(_) => None,
         };
         self.counted_until = made_at.unwrap_or(self.counted_until);
         match &frame {
             Frame::Ticks(ticks) => self.clock.observe(local, ticks.at),
-            Frame::Live(live) | Frame::Metrics(live) => self.clock.observe(local, live.head.generated_at),
+            Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => {
+                self.clock.observe(local, live.head.generated_at);
+            }
             // A snapshot replaces whatever waits; nothing of it can be seen any more, but for the ticks of the tapes.
             Frame::Snapshot(_) => self.fold(),
             Frame::Rows(_) | Frame::Tape(_) => {}
@@ -114,7 +118,11 @@ impl Engine {
         for frame in std::mem::take(&mut self.buffer) {
             match &frame {
                 Frame::Snapshot(snapshot) => self.sides = self.sides.carried_over(&self.board.rows, snapshot),
-                Frame::Live(live) | Frame::Metrics(live) => self.note_states(live),
+                Frame::Live(live) => self.note_states(live),
+                Frame::Metrics(metrics) => {
+                    self.note_states(&metrics.live);
+                    self.ledger_changed_at = metrics.ledger_changed_at;
+                }
                 Frame::Tape(tape) => self.take_tape(tape),
                 Frame::Rows(_) | Frame::Ticks(_) => {}
             }
@@ -260,7 +268,12 @@ impl Engine {
         self.paused = !self.paused;
         // To the millisecond: the beat's last second is older than the newest rows.
         let at = if self.linked { Some(self.clock.server_time(local)) } else { self.now };
-        self.frozen = self.paused.then(|| Frozen { rows: self.board.rows.clone(), sides: self.sides.clone(), at });
+        self.frozen = self.paused.then(|| Frozen {
+            rows: self.board.rows.clone(),
+            sides: self.sides.clone(),
+            stale: self.board.stale.clone(),
+            at,
+        });
         self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
         self.behind = 0;
         self.stale_parts.rows = true;
@@ -326,8 +339,8 @@ impl Engine {
 /// The rows that the view shows: those of the pause, or the present ones.
 fn rows<'a>(board: &'a Board, sides: &'a Sides, frozen: Option<&'a Frozen>, now: Option<UnixMillis>) -> Rows<'a> {
     match frozen {
-        Some(frozen) => Rows { rows: &frozen.rows, sides: &frozen.sides.all, now: frozen.at },
-        None => Rows { rows: &board.rows, sides: &sides.all, now },
+        Some(frozen) => Rows { rows: &frozen.rows, sides: &frozen.sides.all, stale: &frozen.stale, now: frozen.at },
+        None => Rows { rows: &board.rows, sides: &sides.all, stale: &board.stale, now },
     }
 }
 

@@ -39,6 +39,9 @@ impl Refresh {
             401 => Self::Failed("Your session has ended. Sign in again.".to_owned()),
             403 => Self::Failed("Your account is not allowed to do that.".to_owned()),
             404 => Self::Failed("This monitor cannot reload its configuration; restart it.".to_owned()),
+            500 => {
+                Self::Failed("Reloading failed: an internal error. See the monitor's log, then try again.".to_owned())
+            }
             429 => Self::Failed("Too many requests. Wait a minute, then try again.".to_owned()),
             _ => Self::Failed(["The monitor responded with status ", &status.to_string(), "."].concat()),
         }
@@ -68,6 +71,9 @@ mod tests {
         let done = Refresh::of_answer(200, body);
         assert!(matches!(&done, Refresh::Done(outcome) if outcome.unchanged == [1, 2, 3]), "{done:?}");
         assert_eq!((done.tone(), Refresh::of_answer(200, "<html>").tone()), ("info", "bad"));
-        assert!(matches!(Refresh::of_answer(500, ""), Refresh::Failed(reason) if reason.contains("500")));
+        assert!(matches!(Refresh::of_answer(502, ""), Refresh::Failed(reason) if reason.contains("502")));
+        assert!(
+            matches!(Refresh::of_answer(500, ""), Refresh::Failed(reason) if reason.starts_with("Reloading failed"))
+        );
     }
 }

@@ -3,32 +3,34 @@
 //! Both are reckoned from the counts and prices that every client gets; the server keeps nothing for them.
 
 use crate::model::{
-    protocol::{Row, Snapshot},
+    protocol::{Row, RowSpan, Snapshot},
     time::UnixMillis,
 };
 use std::collections::HashMap;
 
-/// The time over which rates are averaged, in seconds: shorter, and slow symbols would blink between 0 and 1.
-const RATE_SECONDS: f32 = 10.0;
+/// The time over which rates are averaged, in milliseconds: shorter, and slow symbols would blink between 0 and 1.
+const RATE_MS: i64 = 10_000;
+/// Counts that are remembered for it, one a second.
+const MARKS: usize = 10;
 
 /// Beside a [`Row`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Side {
     /// The first price that this page saw.
     pub opening: Option<f64>,
-    /// Ticks a second, averaged over the last seconds; `None` before they were measured.
+    /// Ticks a second over the last ten seconds; `None` before they were measured.
     pub rate: Option<f32>,
     /// The price of the last tick on a tape.
     pub tape_price: Option<f64>,
-    /// [`Row::ticks_total`] when the rate was measured last.
-    counted: u64,
+    /// [`Row::ticks_total`] at the last measurements, a ring. Only differences count.
+    counted: [u32; MARKS],
     /// The number of the paint that last drew the row.
     painted: u32,
 }
 
 impl Side {
     fn new(row: &Row) -> Self {
-        Self { opening: row.price, counted: row.ticks_total, ..Self::default() }
+        Self { opening: row.price, counted: [row.ticks_total as u32; MARKS], ..Self::default() }
     }
 
     /// The latest price against the one at the opening, as a part of it.
@@ -51,6 +53,8 @@ pub struct Rows<'a> {
     pub rows: &'a [Row],
     /// In the same order.
     pub sides: &'a [Side],
+    /// Those that are stale.
+    pub stale: &'a [RowSpan],
     /// The moment that they are of.
     pub now: Option<UnixMillis>,
 }
@@ -60,8 +64,9 @@ pub struct Rows<'a> {
 pub struct Sides {
     /// In the order of the board's rows.
     pub all: Vec<Side>,
-    measured_at: Option<UnixMillis>,
-    measurements: u32,
+    /// When the last measurements were, a ring as in each side.
+    measured_at: [UnixMillis; MARKS],
+    measurements: usize,
 }
 
 impl Sides {
@@ -75,7 +80,7 @@ impl Sides {
             let old = if same { self.all.get(place) } else { known.get(&name(row)).copied() };
             let Some(old) = old else { return Side::new(row) };
             // A server that was started again counts from zero.
-            let counted = if row.ticks_total < old.counted { row.ticks_total } else { old.counted };
+            let counted = old.counted.map(|counted| counted.min(row.ticks_total as u32));
             Side { opening: old.opening.or(row.price), counted, ..*old }
         });
         Self { all: all.collect(), ..*self }
@@ -89,27 +94,28 @@ impl Sides {
     /// Measures the rates; once a second. `counted_until` is the moment, by the server's clock, up to which frames came: after
     /// a standstill of this browser what had waited comes at once, and is divided by the time in which it came about.
     pub fn measure(&mut self, rows: &[Row], counted_until: UnixMillis) {
-        let Some(since) = self.measured_at.replace(counted_until) else {
-            self.all.iter_mut().zip(rows).for_each(|(side, row)| side.counted = row.ticks_total);
-            return;
-        };
-        let seconds = counted_until.millis_since(since) as f32 / 1000.0;
-        if seconds <= 0.0 {
+        let age_ms = |mark: usize| counted_until.millis_since(self.measured_at[mark % MARKS]);
+        let next = self.measurements;
+        if next > 0 && age_ms(next - 1) <= 0 {
             return;
         }
-        self.measurements = self.measurements.saturating_add(1);
-        // The first few measurements are a plain average, so that rates need not climb from zero.
-        let weight = (seconds / RATE_SECONDS).max(1.0 / self.measurements as f32).min(1.0);
+        // The newest one that is ten seconds old, or the oldest: at first rates are those of the time so far.
+        let oldest = next.saturating_sub(MARKS);
+        let since = (oldest..next).rev().find(|mark| age_ms(*mark) >= RATE_MS).unwrap_or(oldest);
+        let seconds = (next > 0).then(|| age_ms(since) as f32 / 1000.0);
         for (side, row) in self.all.iter_mut().zip(rows) {
-            let rate = row.ticks_total.saturating_sub(side.counted) as f32 / seconds;
-            side.rate = Some(side.rate.map_or(rate, |before| before + (rate - before) * weight));
-            side.counted = row.ticks_total;
+            let counted = row.ticks_total as u32;
+            let gained = counted.wrapping_sub(side.counted[since % MARKS]);
+            side.rate = seconds.map(|seconds| gained as f32 / seconds).or(side.rate);
+            side.counted[next % MARKS] = counted;
         }
+        self.measured_at[next % MARKS] = counted_until;
+        self.measurements += 1;
     }
 
     /// Time went by without measurements: what was counted meanwhile is no rate of now.
     pub fn forget_time(&mut self) {
-        (self.measured_at, self.measurements) = (None, 0);
+        self.measurements = 0;
     }
 }
 
@@ -141,10 +147,17 @@ mod tests {
             rows[0].ticks_total += 20;
         }
         assert_eq!(sides.all[0].rate, Some(20.0), "at once, and without what came before the page");
-        for second in 4..120 {
+        // A flood of ten seconds, and after it the pace of before.
+        for second in 4..40 {
+            rows[0].ticks_total += if second < 14 { 1_980 } else { 0 };
             sides.measure(&rows, UnixMillis(second * 1000));
+            match second {
+                13 => assert_eq!(sides.all[0].rate, Some(1_982.0), "twenty of them were counted late"),
+                18 => assert_eq!(sides.all[0].rate, Some(990.0), "half of it"),
+                23.. => assert_eq!(sides.all[0].rate, Some(0.0), "{second}: the mean of ten seconds"),
+                _ => {}
+            }
         }
-        assert!(sides.all[0].rate.is_some_and(|rate| rate < 0.01), "{:?}", sides.all[0].rate);
     }
 
     #[test]

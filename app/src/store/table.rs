@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     connection::ConnectionId,
-    protocol::{Row, RowId},
+    protocol::{Row, RowId, RowSpan},
 };
 use leptos::prelude::*;
 
@@ -207,7 +207,9 @@ impl Table {
                 let after = row.map(|(row, id)| {
                     let side = rows.sides.get(id).copied().unwrap_or_default();
                     let is_pinned = self.arrangement.pinned.contains(&row.symbol);
-                    RowView::of(row, &side, at, rows.now, before.as_ref()).marked(is_pinned, self.cursor == Some(at))
+                    let stale = RowSpan::hold(rows.stale, id as RowId);
+                    RowView::of(row, &side, at, stale, rows.now, before.as_ref())
+                        .marked(is_pinned, self.cursor == Some(at))
                 });
                 if before != after {
                     slot.row.set(after);
@@ -312,7 +314,7 @@ mod tests {
         let (rows, sides) = book();
         let mut arrangement = Arrangement::default();
         edit(&mut arrangement);
-        let shown = arrange(Rows { rows: &rows, sides: &sides, now: None }, &[0, 1, 2, 3], &arrangement);
+        let shown = arrange(Rows { rows: &rows, sides: &sides, stale: &[], now: None }, &[0, 1, 2, 3], &arrangement);
         shown.into_iter().map(|id| rows[id as usize].symbol.to_string()).collect()
     }
 

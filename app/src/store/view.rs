@@ -11,9 +11,6 @@ use crate::model::{
 };
 use leptos::prelude::*;
 
-/// How long a symbol may be silent before its row is dimmed, in milliseconds.
-pub const ROW_STALE_MS: i64 = 60_000;
-
 /// How long an error calls for attention, in milliseconds. It stays counted.
 pub const FRESH_ERROR_MS: i64 = 15 * 60_000;
 
@@ -46,6 +43,8 @@ pub struct View {
     pub altered: ArcRwSignal<bool>,
     /// What a screen reader should say: changes of state.
     pub announcement: ArcRwSignal<String>,
+    /// When the gap ledger last changed.
+    pub ledger_changed_at: ArcRwSignal<UnixMillis>,
 }
 
 /// Sums over all connections.
@@ -53,7 +52,7 @@ pub struct View {
 pub struct Totals {
     /// Ticks a second.
     pub ticks_per_second: f64,
-    /// Rows that have ticked, and not for [`ROW_STALE_MS`].
+    /// Rows whose symbol is silent far beyond its own usual pause.
     pub stale: u32,
     /// Connections that are as they should be: connected, and nothing is wrong.
     pub healthy: u32,
@@ -189,7 +188,7 @@ pub struct RowView {
     pub timestamp: Option<UnixMillis>,
     /// Whole seconds since then, once the page's clock runs.
     pub age_seconds: Option<u64>,
-    /// Silent for [`ROW_STALE_MS`] or longer.
+    /// Silent far beyond its own usual pause.
     pub stale: bool,
     /// Does it stand on top?
     pub pinned: bool,
@@ -214,7 +213,14 @@ pub enum Flash {
 impl RowView {
     /// The row at `place` as it is at `now`, following what its slot showed before.
     #[must_use]
-    pub fn of(row: &Row, side: &Side, place: usize, now: Option<UnixMillis>, before: Option<&Self>) -> Self {
+    pub fn of(
+        row: &Row,
+        side: &Side,
+        place: usize,
+        stale: bool,
+        now: Option<UnixMillis>,
+        before: Option<&Self>,
+    ) -> Self {
         let flash = match before.filter(|before| before.symbol == row.symbol) {
             None => Flash::None,
             Some(before) if before.price == row.price || before.price.is_none() => before.flash,
@@ -232,7 +238,7 @@ impl RowView {
             rate: side.rate,
             timestamp,
             age_seconds: age_ms.map(|age| age as u64 / 1000),
-            stale: is_stale(row, now),
+            stale,
             pinned: false,
             current: false,
             flash,
@@ -244,12 +250,6 @@ impl RowView {
     pub fn marked(self, pinned: bool, current: bool) -> Self {
         Self { pinned, current, ..self }
     }
-}
-
-/// Has this row ticked, and not for [`ROW_STALE_MS`]?
-#[must_use]
-pub fn is_stale(row: &Row, now: Option<UnixMillis>) -> bool {
-    row.price.is_some() && now.is_some_and(|now| now.millis_since(row.timestamp) > ROW_STALE_MS)
 }
 
 /// Writes a signal only when that changes it: whoever reads it is woken by every write.

@@ -16,13 +16,17 @@ use app::model::{
     connection::{ConnectionId, ConnectionState},
     health::{LastLoss, LayerState, LossKind},
     history::gap::{BUS, CauseStep, GAP_SYMBOLS_MAX, Gap, GapCause},
-    market::Calendar,
+    market::{Calendar, MarketSession},
     status::{ConnectionLive, ConnectionStatus, Feed, Standstill, StatusHead, StatusSource},
     time::UnixMillis,
 };
 use bus::BusWatch;
 use rates::Rates;
 use std::collections::BTreeMap;
+
+/// A connection that is not up for so long after it was first wanted is an outage from that moment on: dialling, the key and
+/// symbols that come late are over by then.
+const FIRST_UP_MS: i64 = 30_000;
 
 /// The ledger of all connections, and of the bus.
 #[derive(Debug, Default)]
@@ -244,19 +248,23 @@ impl Watch {
             self.rates.start_anew();
             return None;
         }
-        // Its symbols may come late: until then nothing is missed, and an absence is not forgotten.
-        if connection.config.ticker_count == 0 {
+        if self.up_at.is_none() {
+            self.wanted_since.get_or_insert(live.state_since.unwrap_or(now).min(now));
+        }
+        // Its symbols may come late: until then nothing is missed, and an absence is not forgotten. What other connections
+        // carry is missed by nobody.
+        let config = &connection.config;
+        if config.ticker_count == 0 && (config.is_carried_elsewhere() || !self.is_overdue(now)) {
             return None;
         }
         if let Some(absence) = self.absence.take() {
             return Some(self.absent(connection, absence));
         }
-        if self.up_at.is_none() {
-            self.wanted_since.get_or_insert(live.state_since.unwrap_or(now).min(now));
-        }
         let news = self.news_of_loss(live);
         let (cause, alive_at, loss) = match live.state {
             S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at), None),
+            // Nobody can say what it is to carry.
+            S::Failed if config.ticker_count == 0 => (GapCause::Configuration, self.sign_of_life(live), None),
             S::Reconnecting | S::Failed => {
                 (news.map_or(GapCause::Reported, |loss| loss.kind.into()), self.sign_of_life(live), news)
             }
@@ -265,11 +273,19 @@ impl Watch {
                     if self.is_another_run(head) { GapCause::CollectorSilent } else { GapCause::Configuration };
                 (news.map_or(unknown, |loss| loss.kind.into()), self.sign_of_life(live), news)
             }
+            // Never up, while ticks were to be expected.
+            S::Connecting | S::Authenticating | S::Subscribing if self.is_missed(&head.market, now) => {
+                let is_reported = head.status_source == StatusSource::Reported;
+                let unknown = if is_reported { GapCause::Reported } else { GapCause::CollectorSilent };
+                (news.map_or(unknown, |loss| loss.kind.into()), self.sign_of_life(live), news)
+            }
             _ => return None,
         };
         let words = match (loss, &live.reason) {
             (Some(loss), _) => loss.reason.clone(),
-            (None, _) if cause == GapCause::CollectorSilent => "The collector was started anew".to_owned(),
+            (None, _) if cause == GapCause::CollectorSilent && self.up_at.is_some() => {
+                "The collector was started anew".to_owned()
+            }
             (None, Some(reason)) => reason.clone(),
             (None, None) => cause.label().to_owned(),
         };
@@ -318,6 +334,17 @@ impl Watch {
             self.rates.fill(&mut gap, measured);
         }
         self.open(gap, 0, connection.live.metrics.reconnects_total)
+    }
+
+    /// Has it been wanted up for so long that it should have been?
+    fn is_overdue(&self, now: UnixMillis) -> bool {
+        self.up_at.is_some() || self.wanted_since.is_some_and(|since| now.millis_since(since) > FIRST_UP_MS)
+    }
+
+    /// The same while ticks are to be expected, within the market's session.
+    fn is_missed(&self, market: &MarketSession, now: UnixMillis) -> bool {
+        let waited_ms = self.wanted_since.map_or(0, |since| market.silence_ms(since, now));
+        market.is_regular() && waited_ms > FIRST_UP_MS.unsigned_abs()
     }
 
     /// How it was lost, when that is another loss than the one that was known while it was up.

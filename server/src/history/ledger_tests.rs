@@ -302,11 +302,49 @@ fn a_market_that_is_closed_when_the_connection_is_back_ends_the_gap_without_a_ti
 }
 
 #[test]
-fn what_carries_nothing_or_is_switched_off_has_no_gaps() {
-    let mut ledger = after_a_minute();
-    let mut starved = seen(ConnectionState::Failed, START, 600, START);
+fn a_connection_without_symbols_is_an_outage_once_they_should_have_come() {
+    let mut ledger = Ledger::default();
+    let mut starved = seen(ConnectionState::Failed, START, 0, START);
+    (starved.live.metrics, starved.live.state_since) = (ConnectionMetrics::default(), None);
     starved.config.ticker_count = 0;
-    assert_eq!(ledger.see([&starved], UnixMillis(START + 1_000)), []);
+    starved.live.reason = Some("No symbols are configured for it".into());
+    for second in 0..=30 {
+        assert_eq!(ledger.see([&starved], UnixMillis(START + second * 1_000)), [], "{second} s: they may come late");
+    }
+    let gap = one(ledger.see([&starved], UnixMillis(START + 31_000)));
+    assert_eq!((gap.started_at, gap.cause), (UnixMillis(START), GapCause::Configuration));
+    assert_eq!(gap.words, "No symbols are configured for it");
+    assert_eq!(one(after_a_minute().see([&starved], UnixMillis(START + 1_000))).cause, GapCause::Configuration);
+    starved.config.routing.duplicates_total = 7;
+    assert_eq!(after_a_minute().see([&starved], UnixMillis(START + 1_000)), [], "what others carry nobody misses");
+}
+
+#[test]
+fn a_connection_that_nobody_ever_reported_up_is_an_outage_while_the_market_is_open() {
+    let head = |at: UnixMillis| StatusHead {
+        status_source: StatusSource::Inferred,
+        market: MarketSession::at(at),
+        ..StatusHead::default()
+    };
+    let mut waits = seen(ConnectionState::Connecting, 0, 0, 0);
+    (waits.live.metrics, waits.live.state_since, waits.live.last_heartbeat) = Default::default();
+    waits.live.reason = Some("No ticks and no status yet".into());
+    // A Wednesday, half past nine in New York: from two minutes before on.
+    let open = 1_769_005_800_000;
+    let mut ledger = Ledger { calendar: Calendar::UnitedStates, ..Ledger::default() };
+    for second in -120..=30 {
+        let now = UnixMillis(open + second * 1_000);
+        assert_eq!(ledger.observe(&head(now), [&waits], now), [], "{second} s");
+    }
+    let now = UnixMillis(open + 31_000);
+    let gap = one(ledger.observe(&head(now), [&waits], now));
+    assert_eq!((gap.started_at, gap.cause), (UnixMillis(open - 120_000), GapCause::CollectorSilent));
+    assert_eq!(gap.words, "No ticks and no status yet");
+}
+
+#[test]
+fn what_is_switched_off_has_no_gaps() {
+    let mut ledger = after_a_minute();
     let mut off = seen(ConnectionState::Disabled, START, 600, START);
     off.live.enabled = false;
     assert_eq!(ledger.see([&off], UnixMillis(START + 2_000)), []);

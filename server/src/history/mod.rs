@@ -5,7 +5,7 @@
 //!                                (samples,   (bounded)                                 │
 //!                                 events,                 ◀──── failed: put back ──────┘
 //!                                 Ledger: gaps)
-//!      ◀──watch: trouble────────────────────── not kept since …, and why
+//!      ◀──watch: news───────────────────────── not kept since …, and why; the ledger changed at …
 //! ```
 //!
 //! One task beside the way of a tick. It reads reports from a watch channel, so the hub never waits for it, and it never
@@ -14,6 +14,7 @@
 //! Two changes of state between two reports are seen as one.
 
 mod backlog;
+mod bundles;
 mod ledger;
 mod opening;
 pub mod query;
@@ -28,13 +29,14 @@ use crate::database::{
     history::{Batch, Past, Retention, Run},
 };
 use app::model::{
-    history::{EventKind, HistoryTrouble},
+    connection::ConnectionId,
+    history::{EventKind, HistoryNews, HistoryTrouble, gap::GapCause},
     status::{Feed, StatusReport},
     time::UnixMillis,
 };
 use ledger::Ledger;
 use recorder::Recorder;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -57,7 +59,11 @@ pub struct Keeper {
     retention: Retention,
     recorder: Recorder,
     run: Run,
-    trouble: watch::Sender<Option<HistoryTrouble>>,
+    news: watch::Sender<HistoryNews>,
+    /// Of each connection the newest gap that the database was given: what the dashboard says of its last outage.
+    last_gaps: BTreeMap<ConnectionId, LastGap>,
+    /// Is one of them news that is being written?
+    ledger_changes: bool,
     writing: Option<JoinHandle<Written>>,
     writes: u64,
     /// When the oldest thing that is not written yet was handed to the database.
@@ -65,12 +71,15 @@ pub struct Keeper {
     last_error: Option<String>,
 }
 
+/// A gap's number, its end and its cause.
+type LastGap = (u32, Option<UnixMillis>, GapCause);
+
 /// A write that is over: how, and what it was if it has to be done again.
 type Written = Result<Option<UnixMillis>, Box<(Batch, QueryError)>>;
 
 impl Keeper {
     /// Reads what earlier runs left, and starts a new one. Whoever wants to know whether history is being kept watches
-    /// [`Keeper::trouble`].
+    /// [`Keeper::news`].
     ///
     /// # Errors
     /// When the database does not answer.
@@ -93,7 +102,9 @@ impl Keeper {
             retention,
             recorder,
             run: Run { started_at: now, last_seen_at: now, ..Run::default() },
-            trouble: watch::Sender::default(),
+            news: watch::Sender::default(),
+            last_gaps: BTreeMap::new(),
+            ledger_changes: false,
             writing: None,
             writes: 0,
             behind_since: None,
@@ -101,10 +112,10 @@ impl Keeper {
         }
     }
 
-    /// Why history is not being kept; `None` while it is.
+    /// Whether history is being kept, and when the ledger changed.
     #[must_use]
-    pub fn trouble(&self) -> watch::Receiver<Option<HistoryTrouble>> {
-        self.trouble.subscribe()
+    pub fn news(&self) -> watch::Receiver<HistoryNews> {
+        self.news.subscribe()
     }
 
     /// Records reports until `stop`, then that the server stopped in good order.
@@ -143,6 +154,10 @@ impl Keeper {
         self.run.last_seen_at = now;
         self.run.connection_ids = self.recorder.enabled();
         let batch = self.recorder.backlog.take(self.run.clone());
+        for gap in &batch.gaps {
+            let newest = (gap.number, gap.ended_at, gap.cause);
+            self.ledger_changes |= self.last_gaps.insert(gap.connection_id, newest) != Some(newest);
+        }
         let prunes = self.writes.is_multiple_of(PRUNE_EVERY).then_some(self.retention);
         self.writes += 1;
         let database = self.database.clone();
@@ -161,6 +176,9 @@ impl Keeper {
                 if let Some(end) = pruned {
                     let text = format!("History reached its size limit: what was before {end} is deleted");
                     self.recorder.tell(now, None, EventKind::History, None, &text);
+                }
+                if std::mem::take(&mut self.ledger_changes) {
+                    self.news.send_modify(|news| news.ledger_changed_at = now);
                 }
                 let since = self.behind_since.take();
                 if let (Some(reason), Some(since)) = (self.last_error.take(), since) {
@@ -187,7 +205,7 @@ impl Keeper {
             let reason = self.last_error.get_or_insert_with(|| "the database is slow".to_owned()).clone();
             HistoryTrouble { since, reason }
         });
-        self.trouble.send_if_modified(|told| (*told != trouble).then(|| *told = trouble).is_some());
+        self.news.send_if_modified(|news| (news.trouble != trouble).then(|| news.trouble = trouble).is_some());
     }
 
     async fn say_goodbye(mut self) {

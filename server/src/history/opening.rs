@@ -7,7 +7,7 @@ use crate::database::{
 };
 use app::model::{
     connection::ConnectionId,
-    history::{EventKind, HistoryTrouble},
+    history::{EventKind, HistoryNews, HistoryTrouble},
     status::{Feed, StatusReport},
     time::UnixMillis,
 };
@@ -25,7 +25,7 @@ pub struct Opening {
     retention: Retention,
     feed: Feed,
     started_at: UnixMillis,
-    trouble: watch::Sender<Option<HistoryTrouble>>,
+    news: watch::Sender<HistoryNews>,
 }
 
 /// What was seen before history could begin.
@@ -38,16 +38,16 @@ struct Unkept {
 }
 
 impl Opening {
-    /// From now on. Whoever wants to know whether history is being kept watches [`Opening::trouble`].
+    /// From now on. Whoever wants to know whether history is being kept watches [`Opening::news`].
     #[must_use]
     pub fn new(database: Database, retention: Retention, feed: Feed) -> Self {
-        Self { database, retention, feed, started_at: UnixMillis::now(), trouble: watch::Sender::default() }
+        Self { database, retention, feed, started_at: UnixMillis::now(), news: watch::Sender::default() }
     }
 
-    /// Why history is not being kept; `None` while it is.
+    /// Whether history is being kept, and when the ledger changed.
     #[must_use]
-    pub fn trouble(&self) -> watch::Receiver<Option<HistoryTrouble>> {
-        self.trouble.subscribe()
+    pub fn news(&self) -> watch::Receiver<HistoryNews> {
+        self.news.subscribe()
     }
 
     /// Records reports until `stop`, see [`Keeper::keep`].
@@ -55,7 +55,7 @@ impl Opening {
         let mut unkept = Unkept::default();
         let Some(Some(past)) = stop.run_until_cancelled(self.past(&mut reports, &mut unkept)).await else { return };
         let mut keeper = Keeper::start(self.database, self.retention, self.feed, past, self.started_at);
-        keeper.trouble = self.trouble;
+        keeper.news = self.news;
         if let Some(reason) = unkept.reason {
             let now = UnixMillis::now();
             for (at, report) in unkept.first {
@@ -91,7 +91,8 @@ impl Opening {
     fn note(&self, unkept: &mut Unkept, reason: String) {
         if unkept.reason.as_ref() != Some(&reason) {
             warn!("History cannot be kept: {reason}");
-            self.trouble.send_replace(Some(HistoryTrouble { since: self.started_at, reason: reason.clone() }));
+            let trouble = HistoryTrouble { since: self.started_at, reason: reason.clone() };
+            self.news.send_modify(|news| news.trouble = Some(trouble));
             unkept.reason = Some(reason);
         }
     }

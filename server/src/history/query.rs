@@ -1,5 +1,6 @@
 //! What the page of the full metrics asks: a stretch of history in as many buckets as a chart can show.
 
+use super::bundles;
 use crate::database::{
     Database, QueryError,
     history::{EventFilter, RESOLUTIONS_SECONDS, Retention},
@@ -12,14 +13,13 @@ use app::model::{
         series::{Bucket, Series, bucket_seconds, floor_to},
         view::{HistoryView, VIEW_EVENTS_MAX, VIEW_GAPS_MAX},
     },
-    market::Calendar,
+    market::{Calendar, new_york_midnight},
     status::StatusReport,
     time::UnixMillis,
 };
 use std::{collections::BTreeMap, ops::Range};
 
-const DAY_SECONDS: u32 = 86_400;
-const WEEK_MS: i64 = 7 * DAY_SECONDS as i64 * 1000;
+const WEEK_MS: i64 = 7 * 86_400_000;
 
 /// Puts a view together; with `since`, its buckets from then on alone.
 ///
@@ -50,6 +50,7 @@ pub async fn view(
     view.gaps = database.history_gaps(from..to, wanted, None, VIEW_GAPS_MAX as u32).await?;
     view.gaps_total = database.history_gap_count(from..to, wanted).await?;
     (view.events, view.events_total) = events(database, from..to, selection).await?;
+    bundles::add(&mut view, database, from..to, selection.kind, chosen).await?;
     view.trouble = report.head.history_trouble.clone();
     Ok(view)
 }
@@ -125,7 +126,8 @@ pub async fn reliability(
     let Some(begin) = database.first_run().await? else { return Ok(Vec::new()) };
     let mut last: BTreeMap<_, _> = database.last_outages().await?.into_iter().collect();
     let mut shares = Vec::new();
-    for start in [floor_to(now, DAY_SECONDS), UnixMillis(now.0 - WEEK_MS)] {
+    let today = new_york_midnight(now);
+    for start in [today, UnixMillis(now.0 - WEEK_MS)] {
         let start = start.max(begin);
         let spent = database.gap_ms(start..now).await?;
         shares.push((Calendar::of(report.head.feed).open_ms(start, now), spent));
@@ -137,22 +139,64 @@ pub async fn reliability(
         // Rounded down: all of it is said of nothing less.
         u32::try_from((length_ms - spent_ms) * 10_000 / length_ms).ok()
     };
-    let enabled = report.connections.iter().filter(|connection| connection.live.enabled).map(|c| c.live.id);
-    Ok(enabled
-        .map(|connection_id| Reliability {
+    let enabled = report.connections.iter().filter(|connection| connection.live.enabled);
+    let known = enabled.map(|connection| {
+        let connection_id = connection.live.id;
+        // What others carry is missed by nobody, and available it is not.
+        let carries = !connection.config.is_carried_elsewhere();
+        Reliability {
             connection_id,
             since: begin,
             last: last.remove(&connection_id),
-            today_basis_points: share(0, connection_id),
-            week_basis_points: share(1, connection_id),
-        })
-        .collect())
+            today_basis_points: share(0, connection_id).filter(|_| carries && begin < today),
+            week_basis_points: share(1, connection_id).filter(|_| carries),
+        }
+    });
+    Ok(known.collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        auth::testing,
+        database::history::{Batch, Run},
+    };
+    use app::model::{
+        history::{gap::Gap, selection::parse_time},
+        status::{ConnectionLive, ConnectionStatus},
+    };
     use std::time::Duration;
+
+    #[tokio::test]
+    async fn availability_is_that_of_the_day_in_new_york_and_never_up_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = testing::open(&folder).await;
+        let time = |text| parse_time(text).unwrap();
+        // Nine in the evening in New York, and the next day in UTC.
+        let now = time("2026-01-21T02:00:00Z");
+        let began = time("2026-01-20T02:00:00Z");
+        let hour =
+            Gap { ended_at: Some(time("2026-01-20T15:00:00Z")), ..Gap::blank(1, 1, time("2026-01-20T14:00:00Z")) };
+        let gaps = vec![hour, Gap::blank(2, 1, began)];
+        let run = Run { started_at: began, last_seen_at: now, ..Run::default() };
+        database.write_history(&Batch { run, gaps, ..Batch::default() }).await.unwrap();
+        let connection = |id| {
+            let live = ConnectionLive { id, enabled: true, ..ConnectionLive::default() };
+            ConnectionStatus { live, ..ConnectionStatus::default() }
+        };
+        let mut report = StatusReport { connections: [1, 2, 3].map(connection).to_vec(), ..StatusReport::default() };
+        report.connections[2].config.routing.duplicates_total = 5;
+        let shares = async |now| {
+            let known = reliability(&database, &report, now).await.unwrap();
+            known.iter().map(|one| (one.today_basis_points, one.week_basis_points)).collect::<Vec<_>>()
+        };
+        // Twenty of 21 hours today, 23 of 24 in all.
+        let expected = [(Some(9_523), Some(9_583)), (Some(0), Some(0)), (None, None)];
+        assert_eq!(shares(now).await, expected);
+        let before_midnight = time("2026-01-20T04:00:00Z");
+        assert_eq!(shares(before_midnight).await[0], (None, Some(10_000)), "history began today");
+    }
 
     #[test]
     fn the_coarsest_rows_that_make_up_a_bucket_are_read() {

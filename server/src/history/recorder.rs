@@ -5,7 +5,10 @@
 //! another producer counted, or the same one before it was started anew, is nobody's tick here.
 
 use super::{backlog::Backlog, ledger::Ledger};
-use crate::database::history::{NewEvent, Sample};
+use crate::{
+    database::history::{NewEvent, Sample},
+    universe::added_and_removed,
+};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     history::{
@@ -451,8 +454,7 @@ fn differences(watched: &Watched, connection: &ConnectionStatus) -> Option<Strin
     compare("universe", old.universe_key.as_deref().unwrap_or("none"), new.universe_key.as_deref().unwrap_or("none"));
     compare("tier", old.priority.label(), new.priority.label());
     if old.symbols != new.symbols {
-        let added = new.symbols.iter().filter(|symbol| !old.symbols.contains(symbol)).count();
-        let removed = old.symbols.iter().filter(|symbol| !new.symbols.contains(symbol)).count();
+        let (added, removed) = added_and_removed(&old.symbols, &new.symbols);
         changes.push(format!(
             "symbols: {} → {} ({added} added, {removed} removed)",
             old.symbols.len(),

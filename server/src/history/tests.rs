@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Bench {
     folder: TempDir,
     database: Database,
-    trouble: watch::Receiver<Option<HistoryTrouble>>,
+    news: watch::Receiver<HistoryNews>,
     reports: Arc<watch::Sender<Arc<StatusReport>>>,
     stop: CancellationToken,
     keeping: JoinHandle<()>,
@@ -39,7 +39,7 @@ async fn start(folder: TempDir) -> Bench {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { seconds: days(1), ten_seconds: days(1), rest: days(90), bytes_max: u64::MAX };
     let keeper = Keeper::open(database.clone(), retention, Feed::Simulator).await.unwrap();
-    let trouble = keeper.trouble();
+    let news = keeper.news();
     let reports = Arc::new(watch::Sender::new(report(0, ConnectionState::Connected)));
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(keeper.keep(reports.subscribe(), stop.clone()));
@@ -52,7 +52,7 @@ async fn start(folder: TempDir) -> Bench {
             sleep(Duration::from_millis(100)).await;
         }
     });
-    Bench { folder, database, trouble, reports, stop, keeping }
+    Bench { folder, database, news, reports, stop, keeping }
 }
 
 impl Bench {
@@ -82,13 +82,13 @@ impl Bench {
     }
 
     async fn until_trouble(&self) -> HistoryTrouble {
-        self.until("trouble is told", async || self.trouble.borrow().is_some()).await;
-        self.trouble.borrow().clone().unwrap()
+        self.until("trouble is told", async || self.news.borrow().trouble.is_some()).await;
+        self.news.borrow().trouble.clone().unwrap()
     }
 
     /// History is kept again, all of what came meanwhile with it, and the outage is on record.
     async fn until_settled(&self, broken: Instant, covered_before: u64, reason: &str) {
-        self.until("history is kept again", async || self.trouble.borrow().is_none()).await;
+        self.until("history is kept again", async || self.news.borrow().trouble.is_none()).await;
         let expected = covered_before + broken.elapsed().as_millis() as u64 / 2;
         self.until("what came meanwhile is written", async || self.samples().await > expected).await;
         self.until("the outage is on record", async || !self.texts(EventKind::History).await.is_empty()).await;
@@ -181,6 +181,7 @@ async fn a_stop_in_good_order_and_a_crash_are_told_apart() {
     again.until("the gap has ended", async || gaps().await.iter().any(|gap| gap.ended_at.is_some())).await;
     let gap = gaps().await.remove(0);
     assert_eq!((gap.number, gap.cause.label()), (1, "monitor stopped"));
+    again.until("dashboards are told", async || Some(again.news.borrow().ledger_changed_at) > gap.ended_at).await;
 
     // A crash: the task is gone without a word.
     again.keeping.abort();

@@ -2,7 +2,7 @@
 
 use app::model::{
     connection::ConnectionId,
-    protocol::{Frame, Row, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, TickEntry},
+    protocol::{Frame, Metrics, Row, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, TickEntry},
     status::{ConnectionLive, LiveReport},
 };
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ impl JsonEvents {
                 ticks.entries.iter().filter_map(|entry| Some(tick(rows.get(entry.row as usize)?, entry))).collect()
             }
             Frame::Live(live) => self.changes(live),
-            Frame::Metrics(live) => {
+            Frame::Metrics(Metrics { live, .. }) => {
                 let mut messages = self.changes(live);
                 messages.extend(live.connections.iter().map(|connection| metrics(connection, live)));
                 messages
@@ -114,7 +114,7 @@ impl JsonEvents {
                 tell(&snapshot.report.live);
                 messages.extend(snapshot.rows.iter().filter_map(latest));
             }
-            Frame::Live(live) | Frame::Metrics(live) => tell(live),
+            Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => tell(live),
             Frame::Rows(_) | Frame::Ticks(_) | Frame::Tape(_) => {}
         }
         messages

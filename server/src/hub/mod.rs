@@ -30,7 +30,12 @@ use crate::{
 };
 use app::{
     api::FIRST_ROWS_MAX,
-    model::{history::HistoryTrouble, protocol::Frame, protocol::Snapshot, status::StatusReport, time::UnixMillis},
+    model::{
+        history::{HistoryNews, HistoryTrouble},
+        protocol::{Frame, Snapshot},
+        status::StatusReport,
+        time::UnixMillis,
+    },
 };
 use encoding::{Batch, JsonEvents, binary};
 use std::{
@@ -163,13 +168,13 @@ impl Pace {
     }
 }
 
-/// Makes a hub. `history_trouble` is shown with the status. The future is its task; it ends when it is dropped, or with the
+/// Makes a hub. What `history` tells of itself is shown with the status. The future is its task; it ends when it is dropped, or with the
 /// last [`Hub`]. Sockets are served on `runtime`, and the task belongs there too.
 pub fn hub(
     monitor: Monitor,
     inbox: Inbox,
     pace: Pace,
-    history_trouble: watch::Receiver<Option<HistoryTrouble>>,
+    history: watch::Receiver<HistoryNews>,
     runtime: Handle,
 ) -> (Hub, impl Future<Output = ()> + Send) {
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
@@ -186,7 +191,7 @@ pub fn hub(
         binary: broadcast::Sender::new(RING_LENGTH),
         json: broadcast::Sender::new(RING_LENGTH),
         json_events: JsonEvents::default(),
-        history_trouble: Some(history_trouble),
+        history: Some(history),
         pace,
         last_beat: Instant::now(),
         last_flush: Instant::now(),
@@ -205,7 +210,7 @@ struct Task {
     json: broadcast::Sender<Batch>,
     json_events: JsonEvents,
     /// `None` once nobody keeps history any more.
-    history_trouble: Option<watch::Receiver<Option<HistoryTrouble>>>,
+    history: Option<watch::Receiver<HistoryNews>>,
     pace: Pace,
     last_beat: Instant,
     last_flush: Instant,
@@ -230,7 +235,7 @@ impl Task {
                     }
                 }
                 _ = beats.tick() => self.beat(),
-                trouble = news_of(&mut self.history_trouble) => self.monitor.tell_history(trouble),
+                news = news_of(&mut self.history) => self.monitor.tell_history(news),
                 request = self.requests.recv() => match request {
                     Some(request) => self.answer(request),
                     None => return,
@@ -317,13 +322,14 @@ impl Task {
 }
 
 /// The next word on history. A keeper that is gone, by a panic or at the end of the server, is the last one.
-async fn news_of(told: &mut Option<watch::Receiver<Option<HistoryTrouble>>>) -> Option<HistoryTrouble> {
+async fn news_of(told: &mut Option<watch::Receiver<HistoryNews>>) -> HistoryNews {
     let Some(receiver) = told else { return std::future::pending().await };
     if receiver.changed().await.is_ok() {
         return receiver.borrow_and_update().clone();
     }
     *told = None;
-    Some(HistoryTrouble { since: UnixMillis::now(), reason: "the recorder of history ended".to_owned() })
+    let trouble = HistoryTrouble { since: UnixMillis::now(), reason: "the recorder of history ended".to_owned() };
+    HistoryNews { trouble: Some(trouble), ..HistoryNews::default() }
 }
 
 #[cfg(test)]

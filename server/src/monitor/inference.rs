@@ -41,6 +41,8 @@ pub(super) struct Observed {
     since: Option<UnixMillis>,
     last_tick: Option<UnixMillis>,
     rhythm: Rhythm,
+    /// Since when it is up, as far as it was seen from here.
+    up_since: Option<UnixMillis>,
 }
 
 impl Observed {
@@ -48,6 +50,11 @@ impl Observed {
         self.ticks_total += u64::from(count);
         self.rhythm.beat(now);
         self.last_tick = Some(now);
+    }
+
+    /// Is it up? Noted with every report.
+    pub(super) fn note_up(&mut self, is_up: bool, now: UnixMillis) {
+        self.up_since = self.up_since.filter(|_| is_up).or(is_up.then_some(now));
     }
 
     /// Ticks that arrived here.
@@ -212,7 +219,8 @@ pub(super) fn says_nothing_of_data(live: &ConnectionLive) -> bool {
     live.health == Health::default()
 }
 
-/// Completes what a status says of a connection's state with what the ticks say of its data. `before` is how the
+/// Completes what a status says of a connection's state with what was seen from here: how its data flows, and how long it has been
+/// up. `before` is how the
 /// connection was shown until now.
 pub(super) fn complete(
     live: &mut ConnectionLive,
@@ -239,6 +247,11 @@ pub(super) fn complete(
         live.reason = data.reason.as_ref().map(|why| format!("Reported connected, and yet: {why}"));
     }
     live.connected = is_up;
+    live.uptime_seconds = match observed.up_since.filter(|_| is_up) {
+        // A status that is old, or of somebody else who knows better.
+        None => live.uptime_seconds,
+        Some(since) => live.uptime_seconds.max(now.millis_since(since).max(0).unsigned_abs() / 1000),
+    };
     live.health = Health { transport, subscription, data };
     if live.state_since.is_none() {
         let since = before.filter(|before| before.state == live.state).and_then(|before| before.state_since);

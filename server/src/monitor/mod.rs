@@ -10,6 +10,7 @@
 mod inference;
 mod producers;
 mod reported;
+mod silence;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,9 @@ use crate::{
 use app::model::{
     board::{Board, ROWS_MAX},
     connection::ConnectionId,
-    history::HistoryTrouble,
+    history::HistoryNews,
     market::Calendar,
-    protocol::{Frame, Row, RowId, Snapshot, TickEntry, Ticks},
+    protocol::{Frame, Metrics, Row, RowId, Snapshot, TickEntry, Ticks},
     status::{ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     symbol::Symbol,
     tape::TapeSet,
@@ -34,6 +35,7 @@ use app::model::{
 use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
 use producers::{Producers, Verdict};
+use silence::{Beat, Beats};
 use std::{ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
 
@@ -52,7 +54,9 @@ pub struct Monitor {
     carriers: Assignments,
     /// What ticked since the last flush, by row.
     fresh: Vec<Fresh>,
-    /// The rows that did.
+    /// How the symbol of each row ticks.
+    beats: Vec<Beat>,
+    /// The rows that did since the last flush.
     dirty: Vec<RowId>,
     /// When the first of those ticks was received.
     received: Option<UnixMillis>,
@@ -68,6 +72,7 @@ pub struct Monitor {
     /// The last status that was taken over, as it came, and of which moment it tells.
     reported: Option<Arc<StatusReport>>,
     reported_at: Option<UnixMillis>,
+    ledger_changed_at: UnixMillis,
 }
 
 /// What is not flushed yet of one row.
@@ -98,6 +103,7 @@ impl Monitor {
             places: HashMap::new(),
             carriers: Assignments::default(),
             fresh: Vec::new(),
+            beats: Vec::new(),
             dirty: Vec::new(),
             received: None,
             tapes: Tapes::default(),
@@ -110,6 +116,7 @@ impl Monitor {
             producers: Producers::default(),
             reported: None,
             reported_at: None,
+            ledger_changed_at: UnixMillis::default(),
         };
         monitor.lay_out_rows();
         monitor.infer(now, None);
@@ -126,8 +133,9 @@ impl Monitor {
     /// Folds in what the bus delivered.
     pub fn take(&mut self, delivery: &Delivery, now: UnixMillis) {
         if let Some(bus) = &delivery.bus {
+            // Counters and the lag go with the next metrics: a flood of malformed ticks is no news each time.
+            self.changed |= !bus.same_state(&self.board.report.head.bus);
             self.board.report.head.bus = bus.clone();
-            self.changed = true;
         }
         if let Some(report) = &delivery.status {
             self.hear(report, now);
@@ -188,10 +196,11 @@ impl Monitor {
         frames
     }
 
-    /// Shows whether history is being kept.
-    pub fn tell_history(&mut self, trouble: Option<HistoryTrouble>) {
-        self.changed |= self.board.report.head.history_trouble != trouble;
-        self.board.report.head.history_trouble = trouble;
+    /// Shows whether history is being kept, and from the next metrics on that the ledger changed.
+    pub fn tell_history(&mut self, news: HistoryNews) {
+        self.changed |= self.board.report.head.history_trouble != news.trouble;
+        self.board.report.head.history_trouble = news.trouble;
+        self.ledger_changed_at = news.ledger_changed_at;
     }
 
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
@@ -199,10 +208,15 @@ impl Monitor {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
         self.look_for_rivals(now);
         self.infer(now, Some(seconds));
+        self.look_for_stale_rows(now);
         self.sum_up();
         self.board.report.head.generated_at = now;
         self.board.sample_rates();
-        Frame::Metrics(self.board.report.live())
+        Frame::Metrics(Metrics {
+            live: self.board.report.live(),
+            stale: self.board.stale.clone(),
+            ledger_changed_at: self.ledger_changed_at,
+        })
     }
 
     /// The status as it is now.
@@ -229,13 +243,14 @@ impl Monitor {
     #[must_use]
     pub fn first_view(&self, rows_max: usize) -> Snapshot {
         let mut counts: HashMap<ConnectionId, usize> = HashMap::new();
-        let first_rows = self.board.rows.iter().filter(|row| {
+        let first_rows = self.board.rows.iter().enumerate().filter(|(_, row)| {
             let count = counts.entry(row.connection_id).or_default();
             *count += 1;
             *count <= rows_max
         });
-        let rows = first_rows.copied().collect();
-        Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone() }.snapshot()
+        let (places, rows): (Vec<usize>, Vec<Row>) = first_rows.map(|(place, row)| (place, *row)).unzip();
+        let stale = self.stale_among(places.into_iter());
+        Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale }.snapshot()
     }
 
     fn drain_ticks(&mut self, now: UnixMillis) -> Ticks {
@@ -272,6 +287,7 @@ impl Monitor {
             self.unassigned_ticks_total += u64::from(count);
             return;
         };
+        self.beats[place as usize].rhythm.beat(now);
         let row = &mut self.board.rows[place as usize];
         let fresh = &mut self.fresh[place as usize];
         if fresh.ticks == 0 {
@@ -305,12 +321,15 @@ impl Monitor {
         let known = self.retired.remove(&(connection_id, symbol));
         self.board.rows.push(known.unwrap_or_else(|| Row::empty(connection_id, symbol)));
         self.fresh.push(Fresh::default());
+        self.beats.push(Beat::default());
         self.places.insert((connection_id, symbol), place);
         Some(place)
     }
 
     /// One row for each symbol of each enabled connection; what was known of it stays, also of those that come back.
     fn lay_out_rows(&mut self) {
+        let names = self.board.rows.iter().map(|row| (row.connection_id, row.symbol));
+        let mut beats: Beats = names.zip(std::mem::take(&mut self.beats)).collect();
         let mut known = std::mem::take(&mut self.retired);
         known.extend(self.board.rows.drain(..).map(|row| ((row.connection_id, row.symbol), row)));
         self.carriers = Assignments::default();
@@ -337,6 +356,9 @@ impl Monitor {
         if known.len() <= ROWS_MAX {
             self.retired = known;
         }
+        let names = self.board.rows.iter().map(|row| (row.connection_id, row.symbol));
+        self.beats = names.map(|name| beats.remove(&name).unwrap_or_default()).collect();
+        self.board.stale = self.stale_among(0..self.beats.len());
         let rows = self.board.rows.iter().enumerate();
         self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();
         self.fresh = vec![Fresh::default(); self.board.rows.len()];

@@ -24,6 +24,9 @@ impl Monitor {
             Feed::Simulator | Feed::Massive => report.head.generated_at.min(now),
         };
         self.adopt(report, now);
+        for live in self.board.report.connections.iter().map(|connection| &connection.live) {
+            self.observed.entry(live.id).or_default().note_up(live.connected, now);
+        }
         self.reported = Some(Arc::clone(report));
         self.reported_at = Some(at);
         self.note_source(now);

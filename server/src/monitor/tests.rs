@@ -7,7 +7,8 @@ use app::model::{
     board::Change,
     connection::ConnectionState,
     health::LayerState,
-    status::{BusStatus, StatusSource},
+    protocol::RowSpan,
+    status::{BusKind, BusStatus, StatusSource},
 };
 use std::sync::Arc;
 
@@ -170,6 +171,74 @@ fn a_connection_that_is_reported_connected_while_nothing_arrives_is_mute() {
 }
 
 #[test]
+fn a_status_that_does_not_say_how_long_gets_the_time_that_was_seen_from_here() {
+    let mut monitor = monitor(Feed::Redis);
+    let now = open_market(&mut monitor);
+    let at = |seconds: i64| UnixMillis(now.0 + seconds * 1_000);
+    let mut say = |seconds: i64, state: ConnectionState| {
+        let mut report = tickstock_status();
+        (report.connections[0].live.state, report.connections[0].live.connected) = (state, state.is_up());
+        report.connections[0].live.metrics.messages_total = seconds.unsigned_abs();
+        monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), at(seconds));
+        monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, at(seconds));
+        monitor.beat(at(seconds), 1.0);
+        monitor.report().connections[0].live.uptime_seconds
+    };
+    assert_eq!([0, 1, 60].map(|second| say(second, ConnectionState::Connected)), [0, 1, 60]);
+    assert_eq!(say(61, ConnectionState::Failed), 0);
+    assert_eq!([62, 70].map(|second| say(second, ConnectionState::Connected)), [0, 8], "from then on");
+}
+
+/// The symbols that are shown as stale.
+fn stale(monitor: &mut Monitor, now: UnixMillis) -> Vec<String> {
+    let Frame::Metrics(metrics) = monitor.beat(now, 1.0) else { panic!("metrics") };
+    let rows = monitor.rows().iter().zip(0..).filter(|(_, place)| RowSpan::hold(&metrics.stale, *place));
+    rows.map(|(row, _)| row.symbol.to_string()).collect()
+}
+
+#[test]
+fn a_row_is_stale_when_its_symbol_is_silent_beyond_its_own_pauses_however_old_its_times_are() {
+    let mut monitor = monitor(Feed::Redis);
+    let now = open_market(&mut monitor);
+    let at = |seconds: i64| UnixMillis(now.0 + seconds * 1_000);
+    // A quarter of an hour late, as the delayed host is: one symbol each second, one each 30 s, one once.
+    let delayed = |symbol: &str, seconds: i64| Tick { timestamp: at(seconds - 900), ..tick(None, symbol, 1.0) };
+    monitor.take(&ticks(vec![delayed("JPM", 0)]), at(0));
+    for second in 0..=600 {
+        let mut came = vec![delayed("AAPL", second)];
+        if second % 30 == 0 {
+            came.push(delayed("MSFT", second));
+        }
+        monitor.take(&ticks(came), at(second));
+        assert_eq!(stale(&mut monitor, at(second)), [""; 0], "{second}");
+    }
+    assert_eq!(stale(&mut monitor, at(660)), [""; 0], "nothing is judged within a minute");
+    assert_eq!(stale(&mut monitor, at(661)), ["AAPL"], "JPM may be one that hardly trades");
+    assert_eq!(stale(&mut monitor, at(842)), ["AAPL", "MSFT"], "eight pauses of half a minute");
+    let first = monitor.first_view(1);
+    assert_eq!(first.stale, [RowSpan { first: 0, count: 1 }], "by the places of its own rows");
+    monitor.take(&ticks(vec![delayed("AAPL", 843)]), at(843));
+    assert_eq!(stale(&mut monitor, at(843)), ["MSFT"]);
+}
+
+#[test]
+fn minute_bars_and_a_closed_market_make_no_row_stale() {
+    let mut monitor = monitor(Feed::Redis);
+    // A Wednesday, from half past three in New York until the evening.
+    let start = 1_769_007_600_000 + 5 * 3_600_000 + 1_800_000;
+    for minute in 0..30 {
+        let now = UnixMillis(start + minute * 60_000);
+        monitor.take(&ticks(vec![tick(None, "AAPL", 1.0)]), now);
+        for second in [0, 2, 30, 59] {
+            assert_eq!(stale(&mut monitor, UnixMillis(now.0 + second * 1_000)), [""; 0], "{minute}:{second}");
+        }
+    }
+    for minute in [31, 60, 300, 600] {
+        assert_eq!(stale(&mut monitor, UnixMillis(start + minute * 60_000)), [""; 0], "{minute} min: after the close");
+    }
+}
+
+#[test]
 fn silence_is_quiet_while_the_market_is_closed() {
     let mut monitor = monitor(Feed::Redis);
     let night = UnixMillis(1_769_007_600_000 + 12 * 3_600_000);
@@ -264,6 +333,31 @@ fn a_report_with_the_same_states_is_no_news() {
     assert!(matches!(monitor.flush(NOW).as_slice(), [Frame::Live(_)]), "the first one is");
     monitor.take(&Delivery { status: Some(report), ..Delivery::default() }, NOW);
     assert!(!monitor.has_news());
+}
+
+#[test]
+fn malformed_ticks_are_counted_with_the_next_metrics_and_only_a_change_of_the_bus_is_news() {
+    let mut monitor = monitor(Feed::Redis);
+    let mut bus = BusStatus { kind: BusKind::Redis, connected: true, ..BusStatus::default() };
+    let say = |monitor: &mut Monitor, bus: &BusStatus| {
+        monitor.take(&Delivery { bus: Some(bus.clone()), ..Delivery::default() }, NOW);
+        monitor.flush(NOW).len()
+    };
+    assert_eq!(say(&mut monitor, &bus), 1);
+    for total in 1..=100 {
+        (bus.rejected_total, bus.last_rejection) = (total, Some(format!("no JSON, {total}")));
+        assert_eq!(say(&mut monitor, &bus), 0, "a frame for a malformed tick");
+    }
+    let Frame::Metrics(told) = monitor.beat(NOW, 1.0) else { panic!("metrics") };
+    assert_eq!(told.live.head.bus.rejected_total, 100);
+    bus.reason = Some("Redis is 1.2 s behind".into());
+    assert_eq!(say(&mut monitor, &bus), 1, "late is another state");
+    bus.reason = Some("Redis is 1.7 s behind".into());
+    assert_eq!(say(&mut monitor, &bus), 0);
+    (bus.connected, bus.reason) = (false, Some("Redis delivers no ticks".into()));
+    assert_eq!(say(&mut monitor, &bus), 1);
+    bus.reason = Some("Redis takes no ticks".into());
+    assert_eq!(say(&mut monitor, &bus), 1, "for another reason");
 }
 
 #[test]

@@ -83,6 +83,7 @@ struct Active {
     connection: Option<u32>,
     /// Connections for which a fault of all was cleared.
     except: BTreeSet<u32>,
+    since: Instant,
     until: Option<Instant>,
 }
 
@@ -125,7 +126,7 @@ impl Faults {
     /// Puts a fault in force, in place of an older one of its kind for the same connection.
     pub(super) fn set(&mut self, fault: Lasting, connection: Option<u32>, until: Option<Instant>, now: Instant) {
         self.0.retain(|old| old.is_alive(now) && !(old.connection == connection && old.fault.is_replaced_by(fault)));
-        self.0.push(Active { fault, connection, except: BTreeSet::new(), until });
+        self.0.push(Active { fault, connection, except: BTreeSet::new(), since: now, until });
     }
 
     /// Takes the faults of one connection, or all of them, out of force.
@@ -159,10 +160,14 @@ impl Faults {
         self.hitting(connection, now).any(|active| active.fault == fault)
     }
 
-    /// How many milliseconds late this connection gets everything.
+    /// How many milliseconds late this connection gets everything. A queue grows: data goes out at half its speed until it
+    /// is so late, and never stops.
     pub(super) fn lag_ms(&self, connection: u32, now: Instant) -> u32 {
         let lags = self.hitting(connection, now).filter_map(|active| match active.fault {
-            Lasting::Lag(by_ms) => Some(by_ms),
+            Lasting::Lag(by_ms) => {
+                let grown_ms = now.saturating_duration_since(active.since).as_millis() / 2;
+                Some(u32::try_from(grown_ms).unwrap_or(by_ms).clamp(1, by_ms))
+            }
             _ => None,
         });
         lags.max().unwrap_or(0)
@@ -187,7 +192,7 @@ impl Faults {
     pub(super) fn shown(&self, now: Instant) -> Vec<Shown> {
         let alive = self.0.iter().filter(|active| active.is_alive(now));
         alive
-            .map(|Active { fault, connection, except, until }| Shown {
+            .map(|Active { fault, connection, except, until, .. }| Shown {
                 fault: fault.name(),
                 connection: *connection,
                 except: except.clone(),
@@ -251,6 +256,15 @@ mod tests {
             faults.has(Lasting::DenyChannel(Channel::Quotes), 1, now)
                 && !faults.has(Lasting::DenyChannel(Channel::Quotes), 2, now)
         );
+    }
+
+    #[test]
+    fn a_lag_grows_at_half_the_speed_of_time_and_no_further() {
+        let now = Instant::now();
+        let mut faults = Faults::default();
+        faults.set(Lasting::Lag(10_000), Some(1), None, now);
+        let lags = [0, 1_000, 10_000, 20_000, 60_000].map(|ms| faults.lag_ms(1, now + Duration::from_millis(ms)));
+        assert_eq!(lags, [1, 500, 5_000, 10_000, 10_000], "no silence at any time");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
     config::Config,
 };
 use app::model::symbol::Symbol;
+use foldhash::HashSet;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -22,6 +23,8 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub struct Universes {
     by_key: Arc<BTreeMap<String, BTreeSet<Symbol>>>,
+    /// The keys of `UNIVERSES_FILE`, which comes before anything else.
+    of_file: BTreeSet<String>,
     /// Why Redis could not be asked, where it should have been.
     unasked: Option<String>,
     /// What is wrong with keys on Redis, for people.
@@ -79,6 +82,12 @@ impl Universes {
         self.unasked.as_deref()
     }
 
+    /// Why it is not sure what a key means: Redis, which could not be asked, may hold another list under it.
+    #[must_use]
+    pub fn doubt_about(&self, key: &str) -> Option<&str> {
+        self.unasked().filter(|_| !self.of_file.contains(key))
+    }
+
     /// What is wrong with whatever a key may mean, for people.
     pub fn warnings_of(&self, key: &str) -> impl Iterator<Item = &str> {
         let parts: BTreeSet<_> = parts_of(key).into_iter().collect();
@@ -96,13 +105,15 @@ impl Universes {
     fn merge(file: Option<&Path>, on_redis: UniversesOnRedis) -> Result<Self, UniversesError> {
         let mut by_key = shipped();
         by_key.extend(on_redis.by_key);
+        let mut of_file = BTreeSet::new();
         if let Some(path) = file {
             let text = std::fs::read(path).map_err(|cause| UniversesError::Unreadable { path: path.into(), cause })?;
             let own: BTreeMap<String, BTreeSet<Symbol>> = serde_json::from_slice(&text)
                 .map_err(|cause| UniversesError::Malformed { path: path.into(), cause })?;
+            of_file.extend(own.keys().cloned());
             by_key.extend(own);
         }
-        Ok(Self { by_key: Arc::new(by_key), unasked: None, warnings: on_redis.warnings })
+        Ok(Self { by_key: Arc::new(by_key), of_file, unasked: None, warnings: on_redis.warnings })
     }
 
     /// The symbols of a key: the whole key's, or else, where it has colons, the union of its parts' (`dow30:nasdaq100`).
@@ -118,6 +129,12 @@ impl Universes {
             Some(symbols)
         })
     }
+}
+
+/// How many symbols a list has that another one had not, and the other way round. Linear: lists may have 100,000.
+pub(crate) fn added_and_removed(before: &[Symbol], after: &[Symbol]) -> (usize, usize) {
+    let (old, new): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
+    (new.difference(&old).count(), old.difference(&new).count())
 }
 
 /// Everything that a key may mean: itself, and each run of its parts.
@@ -207,6 +224,26 @@ mod tests {
     fn a_key_may_mean_each_run_of_its_parts() {
         assert_eq!(parts_of("a:b:c"), ["a", "a:b", "a:b:c", "b", "b:c", "c"]);
         assert_eq!(parts_of(&"x:".repeat(100)).len(), 1);
+    }
+
+    #[test]
+    fn a_long_list_is_compared_with_another_one_at_once() {
+        let symbol = |n: usize| Symbol::parse(&format!("S{n}")).expect("a symbol");
+        let before: Vec<_> = (0..50_000).map(symbol).collect();
+        let after: Vec<_> = (10_000..60_001).rev().map(symbol).collect();
+        let since = std::time::Instant::now();
+        assert_eq!(added_and_removed(&before, &after), (10_001, 10_000));
+        assert!(since.elapsed().as_millis() < 1_000, "compared each with each: {:?}", since.elapsed());
+    }
+
+    #[test]
+    fn a_key_of_the_file_is_sure_whether_redis_answers_or_not() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), r#"{"mine": ["AAPL"]}"#).expect("written");
+        let universes = Universes::load(Some(file.path())).expect("reads");
+        assert_eq!(universes.doubt_about("dow30"), None, "there is no Redis");
+        let universes = Universes { unasked: Some("refused".into()), ..universes };
+        assert_eq!((universes.doubt_about("mine"), universes.doubt_about("dow30")), (None, Some("refused")));
     }
 
     #[test]

@@ -116,8 +116,14 @@ fn unrouted(settings: &ConnectionSettings, universes: &Universes) -> ConnectionP
     warnings.extend(settings.universe_key.iter().flat_map(|key| universes.warnings_of(key)).map(str::to_owned));
     let from_universe = settings.universe_key.as_deref().and_then(|key| {
         let symbols = universes.resolve(key).filter(|symbols| !symbols.is_empty());
+        let doubt = universes.doubt_about(key);
+        if let (Some(why), Some(_)) = (doubt, &symbols) {
+            warnings.push(format!(
+                "Redis could not be asked for universe key {key:?} ({why}); using the list that ships with the server"
+            ));
+        }
         if symbols.is_none() {
-            let unasked = universes.unasked().map(|why| format!(" (Redis could not be asked: {why})"));
+            let unasked = doubt.map(|why| format!(" (Redis could not be asked: {why})"));
             let instead = if settings.symbols.is_empty() { "" } else { "; using the symbol list instead" };
             warnings.push(format!("universe key {key:?} is unknown or empty{}{instead}", unasked.unwrap_or_default()));
         }

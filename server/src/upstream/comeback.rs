@@ -43,7 +43,7 @@ impl Connection {
             let retry = Arc::clone(&self.parts.orders.retry);
             let (connection, attempt, why) = (self.id, self.link.attempt(), &loss.reason);
             if verdict == Verdict::StandBack {
-                self.parts.record.show_lost(&loss, &self.link, None, self.patience());
+                self.show_lost(&loss, None);
                 warn!(connection, attempt, "Connection {connection} stands back: {why}");
                 retry.notified().await;
             } else {
@@ -51,6 +51,12 @@ impl Connection {
             }
         }
         self.link.next(Event::WaitOver);
+    }
+
+    /// A loss is an error, unless the provider announced it: then the same cause is counted already.
+    fn show_lost(&self, loss: &Loss, next_at: Option<UnixMillis>) {
+        let is_announced = loss.words.as_ref().is_some_and(|words| self.has_said(words));
+        self.parts.record.show_lost(loss, !is_announced, &self.link, (next_at, self.patience()));
     }
 
     /// Waits as long as this loss asks for, and as long as the provider asks of the whole account.
@@ -78,7 +84,7 @@ impl Connection {
                 if let Some(closed) = closed.as_ref().filter(|_| until > own) {
                     self.link.stays_away(closed.loss.clone());
                 }
-                self.parts.record.show_lost(loss, &self.link, next_at, self.patience());
+                self.show_lost(loss, next_at);
                 warn!(connection, attempt, wait_ms, "Connection {connection} lost: {}", loss.reason);
                 is_told = true;
             }

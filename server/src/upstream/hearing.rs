@@ -11,7 +11,7 @@ use app::model::{connection::ConnectionState, time::UnixMillis};
 use tokio_tungstenite::tungstenite::Message;
 use tracing::{debug, info, warn};
 
-/// Sentences of the provider that are remembered, to be told once.
+/// Complaints of the provider that are counted and told, each once.
 const SAID_MAX: usize = 16;
 
 impl Connection {
@@ -49,16 +49,20 @@ impl Connection {
         Ok(())
     }
 
-    /// A complaint of the provider is an error, once: what it said on this socket already is none.
+    /// A complaint of the provider is an error, once: what it said on this socket already is none, and a refusal of each of
+    /// a thousand symbols by its name is one trouble.
     fn complain(&mut self, words: &str) {
-        if self.said.iter().any(|said| said == words) {
+        if self.said.len() >= SAID_MAX || self.has_said(words) {
             return;
         }
-        if self.said.len() < SAID_MAX {
-            self.said.push(words.to_owned());
-        }
+        self.said.push(words.to_owned());
         self.parts.record.error(1, words);
         warn!(connection = self.id, "Connection {}: the provider says: {words}", self.id);
+    }
+
+    /// Did the provider complain in these words on this socket?
+    pub(super) fn has_said(&self, words: &str) -> bool {
+        self.said.iter().any(|said| said == words)
     }
 
     pub(super) fn tell(&self, before: ConnectionState) {

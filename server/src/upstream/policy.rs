@@ -1,6 +1,7 @@
 //! Every deadline of the connection manager in one place, so that a test can have less patience than production.
 
 use super::backoff::Backoff;
+use app::model::connection::Channel;
 use std::time::Duration;
 
 /// How patient a connection is.
@@ -60,6 +61,16 @@ pub struct PulsePolicy {
     pub symbol_floor_ms: u64,
     /// How much later than usual data may be.
     pub late_ms: u64,
+}
+
+impl PulsePolicy {
+    /// The shortest silence of a connection over these channels that may count as mute.
+    #[must_use]
+    pub fn floor_ms_of(&self, channels: &[Channel]) -> u64 {
+        let mut of_prices = channels.iter().filter(|channel| channel.carries_prices());
+        let is_slow = of_prices.all(|channel| *channel == Channel::MinuteBars);
+        if is_slow { self.floor_minute_ms } else { self.floor_ms }
+    }
 }
 
 impl Default for PulsePolicy {

@@ -44,7 +44,6 @@ const LATE_REPORT_MS: f64 = 60_000.0;
 
 /// Silence beyond so many times the longest usual pause is no accident.
 const MUTE_AFTER_PAUSES: f64 = 4.0;
-const SYMBOL_SILENT_AFTER_PAUSES: f64 = 8.0;
 
 /// How the data of a live connection flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,10 +94,8 @@ pub(super) struct Pulse {
 impl Pulse {
     /// A connection that carries these symbols over these channels; `*` stands for all.
     pub(super) fn new(policy: PulsePolicy, symbols: &[Symbol], channels: &[Channel]) -> Self {
-        let mut of_prices = channels.iter().filter(|channel| channel.carries_prices());
-        let is_slow = of_prices.all(|channel| *channel == Channel::MinuteBars);
         Self {
-            floor_ms: if is_slow { policy.floor_minute_ms } else { policy.floor_ms },
+            floor_ms: policy.floor_ms_of(channels),
             symbols: symbols
                 .iter()
                 .filter(|symbol| &***symbol != "*")
@@ -240,8 +237,9 @@ impl Pulse {
     fn flow_of(&self, silence_ms: u64, coverage: &Coverage) -> Flow {
         if let Some((lag_ms, usual_ms)) = self.lag.late() {
             // In steps of five seconds: a text that changes all the time is news all the time.
-            let (lag, usual) = (format_seconds(lag_ms.div_ceil(5_000) * 5), format_seconds(usual_ms / 1000));
-            return Flow::Late(format!("Data is up to {lag} old where {usual} is usual"));
+            let lag = format_seconds(((lag_ms + 2_500) / 5_000).max(1) * 5);
+            let usual = if usual_ms < 1_000 { "under 1 s".to_owned() } else { format_seconds(usual_ms / 1000) };
+            return Flow::Late(format!("Data delayed by {lag} (normally {usual})"));
         }
         let mut missing = Vec::new();
         if coverage.never_ticked > 0 {
@@ -335,9 +333,7 @@ impl Pulse {
     fn is_silent(&self, now: UnixMillis, beat: &Beat) -> bool {
         let silence_ms = self.silence_ms(beat.rhythm.last_beat(now), now);
         // The floor first: what is usual takes longer to find, and most symbols tick.
-        silence_ms > self.policy.symbol_floor_ms.max(self.floor_ms)
-            && beat.rhythm.is_known()
-            && silence_ms as f64 > beat.rhythm.pause_ms() * SYMBOL_SILENT_AFTER_PAUSES
+        silence_ms > self.policy.symbol_floor_ms.max(self.floor_ms) && beat.rhythm.is_broken_by(silence_ms)
     }
 }
 

@@ -98,10 +98,15 @@ impl Record {
         self.show_with(self.lock(), link, next_at, patience);
     }
 
-    /// Shows that the connection was lost and how: at once, so that no report has the one without the other. Counts it as an
-    /// error.
-    pub(super) fn show_lost(&self, loss: &Loss, link: &Link, next_at: Option<UnixMillis>, patience: Duration) {
-        self.counters.errors.fetch_add(1, Relaxed);
+    /// Shows that the connection was lost and how: at once, so that no report has the one without the other.
+    pub(super) fn show_lost(
+        &self,
+        loss: &Loss,
+        is_error: bool,
+        link: &Link,
+        (next_at, patience): (Option<UnixMillis>, Duration),
+    ) {
+        self.counters.errors.fetch_add(u64::from(is_error), Relaxed);
         let mut face = self.lock();
         let at = UnixMillis::now();
         face.last_error = Some(LastError { at, message: loss.reason.clone() });

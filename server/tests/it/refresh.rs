@@ -221,13 +221,55 @@ async fn a_universe_on_a_redis_that_is_down_at_the_start_comes_when_redis_does()
         ("USE_MULTI_CONNECTION", "true"),
         ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
         ("WEBSOCKET_CONNECTION_1_UNIVERSE_KEY", "desk:tech"),
+        ("WEBSOCKET_CONNECTION_2_ENABLED", "true"),
+        ("WEBSOCKET_CONNECTION_2_UNIVERSE_KEY", "dow30"),
     ])
     .await;
     let admin = server.admin().await;
     let status = admin.wait_for_state(1, "failed").await;
-    let warning = of(&status, 1)["config"]["warnings"][0].as_str().unwrap().to_owned();
-    assert!(warning.contains("desk:tech") && warning.contains("Redis could not be asked"), "{warning}");
+    let warning = |status: &Value, id| of(status, id)["config"]["warnings"][0].as_str().unwrap_or_default().to_owned();
+    let unknown = warning(&status, 1);
+    assert!(unknown.contains("desk:tech") && unknown.contains("Redis could not be asked"), "{unknown}");
+    let shipped = warning(&status, 2);
+    assert!(shipped.contains("dow30") && shipped.ends_with("using the list that ships with the server"), "{shipped}");
     redis.restart().await;
-    redis.add("tickstock:universe:desk:tech", &["AAPL"]).await;
-    admin.wait_for_state(1, "connected").await;
+    redis.add("tickstock:universe:desk:tech", &["NFLX"]).await;
+    let status = admin.wait_for_state(1, "connected").await;
+    assert_eq!(warning(&status, 2), "", "Redis has no other list");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_enabled_while_redis_is_away_waits_for_its_universe_instead_of_starting_without() {
+    const KEYED: &str = "USE_MULTI_CONNECTION=true
+WEBSOCKET_CONNECTION_1_UNIVERSE_KEY=dow30
+WEBSOCKET_CONNECTION_2_ENABLED=true
+WEBSOCKET_CONNECTION_2_SYMBOLS=JPM
+";
+    let enabled = format!("{KEYED}WEBSOCKET_CONNECTION_1_ENABLED=true\n");
+    let mut redis = RedisServer::start().await;
+    redis.add("tickstock:universe:dow30", &["AAPL"]).await;
+    let url = redis.url.clone();
+    let server = TestServer::start([("REDIS_URL", url.as_str())]).await;
+    let admin = server.admin().await;
+    server.write_env(&enabled);
+    refresh(&admin).await;
+    let own = json!(["AAPL"]);
+    assert_eq!(of(&admin.wait_for_state(1, "connected").await, 1)["config"]["symbols"], own, "not the shipped ones");
+
+    redis.kill();
+    server.write_env(KEYED);
+    assert_eq!(refresh(&admin).await["refused"], json!([]), "what is switched off needs no universe");
+    server.write_env(&enabled);
+    let outcome = refresh(&admin).await;
+    assert_eq!(
+        (&outcome["changed"], &outcome["refused"][0]["variable"]),
+        (&json!([]), &json!("REDIS_URL")),
+        "{outcome}"
+    );
+    assert_eq!(of(&admin.status().await, 1)["state"], "disabled");
+
+    redis.restart().await;
+    redis.add("tickstock:universe:dow30", &["AAPL"]).await;
+    assert_eq!(refresh(&admin).await["refused"], json!([]));
+    assert_eq!(of(&admin.wait_for_state(1, "connected").await, 1)["config"]["symbols"], own);
 }

@@ -32,7 +32,11 @@ pub fn GapLedger(
             <p class="ledger-refused" role="alert">{refused}</p>
             <Show
                 when=move || total() != 0
-                fallback=|| view! { <p class="table-empty">"No gaps in this range."</p> }
+                fallback=move || view! {
+                    <p class="table-empty">
+                        {move || if view.with(HistoryView::emptiness).is_some() { "Unknown." } else { "No gaps in this range." }}
+                    </p>
+                }
             >
                 <ol class="gaps">
                     <For each=move || gaps.get() key=key children=move |gap| view! { <Card first=gap gaps context acknowledge/> }/>

@@ -7,6 +7,7 @@ use crate::{
         history::{
             EventKind, HistoryEvent,
             selection::{Range, Selection},
+            view::HistoryView,
         },
         time::UnixMillis,
     },
@@ -36,7 +37,11 @@ pub fn Timeline(
         <section class="timeline" aria-labelledby="timeline-title" data-testid="timeline">
             <h2 id="timeline-title">"Timeline " <span class="unit number">{move || format::count(total())}</span></h2>
             <nav class="choices" aria-label="Kind of event">{kinds.collect_view()}</nav>
-            <Show when=move || total() != 0 fallback=|| view! { <p class="table-empty">"No such events in this range."</p> }>
+            <Show when=move || total() != 0 fallback=move || view! {
+                <p class="table-empty">
+                    {move || if view.with(HistoryView::emptiness).is_some() { "Unknown." } else { "No such events in this range." }}
+                </p>
+            }>
                 <ol class="events">
                     <For each=move || events.get() key=|event| (event.kind == EventKind::Audit, event.id) children=move |event| view! { <Entry event context/> }/>
                 </ol>

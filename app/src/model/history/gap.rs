@@ -50,7 +50,7 @@ pub enum GapCause {
     Unreachable,
     /// The connection manager, another process, reported it down and not why.
     Reported,
-    /// Its configuration was changed.
+    /// Its configuration: that was changed, or gives it nothing to carry.
     Configuration,
     /// The connection was up and silent where ticks would be usual.
     Mute,
@@ -91,7 +91,7 @@ impl GapCause {
             Self::ForceDisconnect => "disconnected by the provider's operator",
             Self::NothingSubscribed => "no subscription acknowledged",
             Self::Mute => "mute",
-            Self::Configuration => "configuration changed",
+            Self::Configuration => "configuration",
             Self::Reported => "reported down",
             Self::CollectorSilent => "collector silent",
             Self::BusDown => "bus down",

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod gap;
+mod refusal;
 pub mod selection;
 pub mod series;
 pub mod view;
@@ -107,6 +108,15 @@ pub struct HistoryTrouble {
     pub reason: String,
 }
 
+/// What history tells of itself while it is being kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryNews {
+    /// Why it is not being kept; `None` while it is.
+    pub trouble: Option<HistoryTrouble>,
+    /// When a gap last began, ended or got another cause in the database.
+    pub ledger_changed_at: UnixMillis,
+}
+
 /// What a connection was doing, as far as a sample tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,7 +180,9 @@ pub struct Reliability {
     pub last: Option<LastOutage>,
     /// When history begins.
     pub since: UnixMillis,
-    /// Share of the time without a gap since midnight UTC, in hundredths of a percent; `None` without history.
+    /// Share of the market's open hours without a gap since midnight in New York, in hundredths of a percent; `None` before
+    /// the first of them, when history began since then, as the share of the week is the same, and when the connection had
+    /// nothing to carry.
     pub today_basis_points: Option<u32>,
     /// The same over seven days, or as long as history reaches.
     pub week_basis_points: Option<u32>,

@@ -166,3 +166,18 @@ fn a_day_is_its_date_and_back() {
         }
     }
 }
+
+#[test]
+fn the_day_begins_at_midnight_in_new_york_also_when_clocks_change() {
+    let time = |text| crate::model::history::selection::parse_time(text).expect("a time");
+    for (now, midnight) in [
+        ("2026-01-21T02:00:00Z", "2026-01-20T05:00:00Z"),
+        ("2026-07-21T03:59:59Z", "2026-07-20T04:00:00Z"),
+        ("2026-07-21T04:00:00Z", "2026-07-21T04:00:00Z"),
+        ("2026-03-08T20:00:00Z", "2026-03-08T05:00:00Z"),
+        ("2026-11-01T20:00:00Z", "2026-11-01T04:00:00Z"),
+        ("2026-11-02T04:30:00Z", "2026-11-01T04:00:00Z"),
+    ] {
+        assert_eq!(new_york_midnight(time(now)), time(midnight), "{now}");
+    }
+}

@@ -3,10 +3,10 @@
 use super::{Engine, rows};
 use crate::{
     api::FIRST_ROWS_MAX,
-    model::{connection::ConnectionState, health::LayerState, protocol::Row, time::UnixMillis},
+    model::{connection::ConnectionState, time::UnixMillis},
     store::{
         table::{Table, members},
-        view::{Column, FRESH_ERROR_MS, Totals, View, is_stale, set_if_changed},
+        view::{Column, FRESH_ERROR_MS, Totals, View, set_if_changed},
     },
 };
 use leptos::prelude::*;
@@ -43,6 +43,7 @@ impl Engine {
     pub(super) fn paint_live(&mut self, view: &View, local: UnixMillis) {
         let report = &self.board.report;
         set_if_changed(&view.head, report.head.clone());
+        set_if_changed(&view.ledger_changed_at, self.ledger_changed_at);
         let columns = view.columns.get_untracked();
         for (place, connection) in report.connections.iter().enumerate() {
             // By number: while the view is paused its columns may be older than the report.
@@ -66,10 +67,6 @@ impl Engine {
 
     pub(super) fn paint_totals(&self, view: &View) {
         let connections = &self.board.report.connections;
-        // Where silence is as it should be, no row is stale.
-        let quiet: Vec<_> =
-            connections.iter().filter(|c| c.live.health.data.state == LayerState::Quiet).map(|c| c.live.id).collect();
-        let stale = |row: &&Row| is_stale(row, self.now) && !quiet.contains(&row.connection_id);
         let is_fresh = |at: UnixMillis| self.now.is_none_or(|now| now.millis_since(at) < FRESH_ERROR_MS);
         let count = |state| connections.iter().filter(|c| c.live.state == state).count() as u32;
         let totals = Totals {
@@ -77,7 +74,7 @@ impl Engine {
             healthy: count(ConnectionState::Connected),
             degraded: count(ConnectionState::Degraded),
             mute: count(ConnectionState::Mute),
-            stale: self.board.rows.iter().filter(stale).count() as u32,
+            stale: self.board.stale.iter().map(|span| span.count).sum(),
             fresh_errors: connections.iter().filter_map(|c| c.live.metrics.last_error.as_ref()).any(|e| is_fresh(e.at)),
         };
         set_if_changed(&view.totals, totals);

@@ -32,7 +32,7 @@ fn snapshot(rows: &[Row]) -> Snapshot {
         let live = ConnectionLive { id, name: "primary".into(), ..ConnectionLive::default() };
         report.connections.push(ConnectionStatus { live, ..ConnectionStatus::default() });
     }
-    let board = Board { report, rows: rows.to_vec(), rates: Vec::new() };
+    let board = Board { report, rows: rows.to_vec(), ..Board::default() };
     board.snapshot()
 }
 
@@ -139,18 +139,24 @@ fn only_the_slots_in_the_document_are_written() {
 }
 
 #[test]
-fn rows_go_stale_after_a_minute_but_not_while_nobody_knows() {
+fn rows_are_stale_when_the_server_says_so_however_old_their_times_are() {
     let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL"), row(1, "MSFT")])), View::default());
-    engine.receive(ticks(1_000, &[(0, 1.0)]), UnixMillis(1_000));
-    engine.paint(&view, LOCAL);
-    engine.beat(&view, UnixMillis(99_000));
-    engine.paint(&view, LOCAL);
-    assert_eq!((shown(&view, 0)[0].stale, view.now.get_untracked()), (false, None), "not linked");
     engine.set_link(&view, LinkState::Live);
-    engine.beat(&view, UnixMillis(61_500));
-    engine.paint(&view, LOCAL);
-    assert!(shown(&view, 0)[0].stale && !shown(&view, 0)[1].stale, "what never ticked is not stale");
-    assert_eq!(view.totals.get_untracked().stale, 1);
+    engine.receive(ticks(1_000, &[(0, 1.0), (1, 1.0)]), UnixMillis(1_000));
+    let show = |engine: &mut Engine, stale: &[RowSpan], ledger_changed_at| {
+        let live = engine.board.report.live();
+        let metrics = Metrics { live, stale: stale.to_vec(), ledger_changed_at: UnixMillis(ledger_changed_at) };
+        engine.receive(Frame::Metrics(metrics), UnixMillis(1_000));
+        engine.beat(&view, UnixMillis(3_600_000));
+        engine.paint(&view, LOCAL);
+        let rows: Vec<_> = shown(&view, 0).iter().map(|row| row.stale).collect();
+        (rows, view.totals.get_untracked().stale, view.ledger_changed_at.get_untracked())
+    };
+    assert_eq!(show(&mut engine, &[], 7), (vec![false, false], 0, UnixMillis(7)));
+    let one = [RowSpan { first: 1, count: 1 }];
+    assert_eq!(show(&mut engine, &one, 8), (vec![false, true], 1, UnixMillis(8)), "and the ledger is to be asked for");
+    engine.toggle_pause(&view, LOCAL);
+    assert_eq!(show(&mut engine, &[], 9).0, [false, true], "as of the moment of the pause");
 }
 
 #[test]

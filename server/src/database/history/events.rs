@@ -34,7 +34,8 @@ const WANTED: &str = "at_ms >= $1 AND at_ms < $2 AND ($3 = 0 OR connection_id IS
     AND ($4 IS NULL OR kind = $4)";
 
 /// Acts that explain what a chart shows.
-const ACTS: &str = "at_ms >= $1 AND at_ms < $2 AND action IN ('config_refresh', 'gap_acknowledge', 'account_add',
+pub(super) const ACTS: &str =
+    "at_ms >= $1 AND at_ms < $2 AND action IN ('config_refresh', 'gap_acknowledge', 'account_add',
     'account_disable', 'account_enable', 'account_role', 'account_password')";
 
 pub(super) async fn insert(connection: &mut SqliteConnection, event: &NewEvent) -> sqlx::Result<()> {

@@ -9,6 +9,7 @@
 //! Statements keep to what SQLite and PostgreSQL both understand: `$1` for parameters, `ON CONFLICT`, `CASE` for the larger
 //! of two. Reads are bounded by a range and a limit; the page after is found by key, never by counting.
 
+mod bundles;
 mod events;
 mod gaps;
 mod prune;

@@ -22,6 +22,9 @@ const HALVED_AFTER_MS: i64 = 300_000;
 const HALVED_FROM: u16 = 64;
 const PAUSES_MAX: u16 = 6_000;
 
+/// Silence of so many times the longest usual pause is no accident.
+const SILENT_AFTER_PAUSES: f64 = 8.0;
+
 /// The longest usual pause: of the pauses seen, fading, all but the few longest. An outage is among those few, and does not
 /// change what is usual. There is one for each symbol, and each tick is a beat: small, and reckoned when it is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,6 +109,11 @@ impl Rhythm {
     /// Is there enough to go by, heard over at least so long?
     pub(crate) fn is_known_over(&self, span_ms: u32) -> bool {
         self.beats >= BEATS_MIN && self.span_ms >= span_ms
+    }
+
+    /// Is a silence far beyond what is usual here? Never of what is not known yet.
+    pub(crate) fn is_broken_by(&self, silence_ms: u64) -> bool {
+        self.is_known() && silence_ms as f64 > self.pause_ms() * SILENT_AFTER_PAUSES
     }
 
     /// The last beat; `now` where the socket has changed since, as its silence is nobody's.

@@ -189,7 +189,7 @@ fn data_that_gets_old_is_late_until_it_has_caught_up() {
     (1..=100).for_each(|n| trade(&mut pulse, "AAPL", n * 100, 900_000));
     assert_eq!(flow(&mut pulse, 10_000), Flow::Flowing, "always late by a quarter of an hour: the delayed host");
     (101..=200).for_each(|n| trade(&mut pulse, "AAPL", n * 100, 912_000));
-    assert_eq!(flow(&mut pulse, 20_000), Flow::Late("Data is up to 15 m 15 s old where 15 m 00 s is usual".into()));
+    assert_eq!(flow(&mut pulse, 20_000), Flow::Late("Data delayed by 15 m 10 s (normally 15 m 00 s)".into()));
     (201..=300).for_each(|n| trade(&mut pulse, "AAPL", n * 100, 900_000));
     assert_eq!(flow(&mut pulse, 30_000), Flow::Flowing);
 }

@@ -4,6 +4,7 @@ use super::{Rig, hasty, plan, sharp, three};
 use app::model::{
     connection::Channel::{SecondBars, Trades},
     health::{LayerState, LossKind},
+    status::ConnectionLive,
 };
 use serde_json::json;
 use server::{simulator::SimulatorConfig, upstream::Endpoint, upstream::Policy};
@@ -14,6 +15,7 @@ async fn loss_of(fault: serde_json::Value) -> app::model::health::LastLoss {
     rig.all_connected().await;
     rig.fault(fault).await;
     let live = rig.until(2, "back", |live| live.metrics.reconnects_total == 1 && live.state.is_up()).await;
+    assert_eq!(live.metrics.error_count, 1, "one cause is one error, announced or not");
     for id in [1, 3] {
         assert_eq!(rig.live(id).metrics.reconnects_total, 0, "the others are not meant");
     }
@@ -114,8 +116,11 @@ async fn data_from_a_queue_that_has_grown_is_late_until_it_has_caught_up() {
     let start = start.expect("ticked").0;
     rig.until(1, "known", |live| live.metrics.last_update.is_some_and(|at| at.0 > start + 7_000)).await;
     rig.fault(json!({"fault": "lag", "by_ms": 4_000, "connection": 1})).await;
-    let live =
-        rig.until(1, "late", |live| live.reason.as_ref().is_some_and(|why| why.starts_with("Data is up to "))).await;
+    let is_late = |live: &ConnectionLive| {
+        assert_ne!(live.state.label(), "mute", "a queue grows, data never stops");
+        live.reason.as_ref().is_some_and(|why| why.starts_with("Data delayed by "))
+    };
+    let live = rig.until(1, "late", is_late).await;
     assert_eq!((live.state.label(), live.health.data.state), ("degraded", LayerState::Warn));
     rig.fault(json!({"fault": "clear"})).await;
     rig.until(1, "in time again", |live| live.state.label() == "connected").await;

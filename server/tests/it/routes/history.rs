@@ -2,8 +2,9 @@
 
 use crate::util::{Client, PATIENCE, Socket, TestServer, eventually};
 use app::model::{
-    protocol::{Frame, SUBPROTOCOL_BINARY},
+    protocol::{Frame, Metrics, SUBPROTOCOL_BINARY},
     status::LiveReport,
+    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use server::auth::Role;
@@ -200,12 +201,63 @@ async fn a_database_that_is_gone_costs_history_alone_and_is_caught_up_with() {
     assert!(event["text"].as_str().unwrap().ends_with("nothing was lost, all of it was written late"), "{event}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_the_page_that_is_not_understood_is_refused_and_one_without_history_says_so() {
+    let server = TestServer::start([]).await;
+    let admin = server.admin().await;
+    for (query, said) in [
+        ("range=5x", "range=5x: expected one of 5m, 15m"),
+        ("from=2026-01-21T11:00&to=2026-01-21T10:00", "expected a time before to=2026-01-21T10:00"),
+    ] {
+        let page = admin.get(&format!("/admin/metrics?{query}"), 400).await;
+        assert!(page.contains(said) && !page.contains("Live, as of"), "{query}: {page}");
+    }
+    for (range, said) in [
+        ("from=2020-01-01T00:00&to=2020-01-02T00:00", "No history for this range. History begins at"),
+        ("from=2099-01-01T00:00&to=2099-01-02T00:00", "No history for this range. It is in the future."),
+    ] {
+        let page = admin.get(&format!("/admin/metrics?{range}"), 200).await;
+        assert!(page.contains(said) && !page.contains("No gaps in this range"), "{range}: {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_pages_are_told_within_seconds_that_a_gap_began_and_that_it_ended() {
+    let server = TestServer::start([]).await;
+    let admin = with_history(&server).await;
+    let mut socket = admin.socket(Some(SUBPROTOCOL_BINARY)).await;
+    let mut changed_after = async |known: UnixMillis| {
+        let since = std::time::Instant::now();
+        loop {
+            if let Frame::Metrics(metrics) = socket.frame().await
+                && metrics.ledger_changed_at > known
+            {
+                assert!(since.elapsed().as_secs() < 5, "{:?}", since.elapsed());
+                return metrics.ledger_changed_at;
+            }
+        }
+    };
+    let ended = async || rows(&admin, "gaps", "?connection=2").await[0]["ended_at"].clone();
+    server.fault(json!({"fault": "refuse_key", "connection": 2})).await;
+    server.fault(json!({"fault": "drop", "connection": 2})).await;
+    let began = changed_after(UnixMillis(0)).await;
+    assert_eq!(ended().await, Value::Null, "it is in the database by then");
+    // Refused it is another cause, which is news too.
+    admin.wait_for_state(2, "failed").await;
+    let refused = changed_after(began).await;
+    server.fault(json!({"fault": "clear"})).await;
+    admin.post("/api/admin/config/refresh", "", 200).await;
+    admin.wait_for_state(2, "connected").await;
+    changed_after(refused).await;
+    assert_ne!(ended().await, Value::Null);
+}
+
 /// Reads frames until one says what is wanted.
 async fn until<T>(socket: &mut Socket, wanted: impl Fn(&LiveReport) -> Option<T>) -> T {
     let since = std::time::Instant::now();
     loop {
         let live = match socket.frame().await {
-            Frame::Live(live) | Frame::Metrics(live) => live,
+            Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => live,
             _ => continue,
         };
         if let Some(found) = wanted(&live) {
