@@ -15,7 +15,10 @@ use crate::{
     components::{
         banners::StillPage,
         history::{
-            charts::Charts, context::ChartContext, gap_ledger::GapLedger, history_bar::HistoryBar,
+            charts::Charts,
+            context::ChartContext,
+            gap_ledger::GapLedger,
+            history_bar::HistoryBar,
             range_bar::{PATH, RangeBar},
             timeline::Timeline,
         },

@@ -7,7 +7,10 @@ use crate::{
     components::{column::identity, format},
     model::{
         connection::ConnectionId,
-        history::gap::{Acknowledgement, Gap, NOTE_LENGTH_MAX},
+        history::{
+            gap::{Acknowledgement, Gap, NOTE_LENGTH_MAX},
+            view::HistoryView,
+        },
         time::{UnixMillis, format_seconds},
     },
 };
