@@ -77,13 +77,15 @@ async function smallTargets(page: Page): Promise<string[]> {
 }
 
 test('a drag or the keys zoom in, steps lead on, and the address holds every choice', async ({ page, openMonitor }) => {
-  const metrics = await withHistory(await openMonitor(), 9);
+  const metrics = await withHistory(await openMonitor());
   await metrics.goto();
   await metrics.waitUntilHydrated();
   await page.getByTestId('only-1').click();
   await expect(page).toHaveURL(/connection=1$/);
-  await page.getByTestId('only-3').click();
+  await page.getByTestId('only-3').press('Enter');
   await expect(page).toHaveURL(/range=5m&connection=1,3$/);
+  await expect(page.getByTestId('only-3'), 'chosen with the keyboard, and on from there').toHaveAttribute('aria-current', 'true');
+  await expect(page.getByTestId('only-3')).toBeFocused();
   await expect(metrics.value('ticks', 2)).toHaveCount(0);
   await page.getByTestId('latency-p50').click();
   await expect(page).toHaveURL(/range=5m&connection=1,3&latency=p50$/);
@@ -109,15 +111,23 @@ test('a drag or the keys zoom in, steps lead on, and the address holds every cho
   expect((zoomed.to - zoomed.from) / 1000, 'half of five minutes').toBeGreaterThan(140);
   expect((zoomed.to - zoomed.from) / 1000, 'half of five minutes').toBeLessThan(156);
   await expect(metrics.freshness).toContainText('Fixed range');
+  const begins = async (at: number) => {
+    const minute = new Date(at).toISOString().slice(0, 16).replace('T', ' ');
+    await expect(page.getByRole('textbox', { name: 'From (UTC)' }), 'shown').toHaveValue(minute);
+  };
+  await begins(zoomed.from);
   await page.getByTestId('earlier').click();
   await expect.poll(() => range().to).toBe(zoomed.from);
+  await begins(range().from);
   await page.getByTestId('later').click();
   await expect.poll(range).toEqual(zoomed);
+  await begins(zoomed.from);
 
   await metrics.timeLine.focus();
   for (const key of ['Home', 'Shift+PageUp', 'Shift+PageUp', 'Enter']) await page.keyboard.press(key);
   await expect.poll(() => range().to - range().from, { message: 'a fifth of it' }).toBeLessThan(45_000);
   expect(range().from).toBe(zoomed.from);
+  await expect(metrics.timeLine, 'the keyboard goes on there').toBeFocused();
   await page.reload();
   for (const id of ['only-1', 'only-3', 'latency-p50']) await expect(page.getByTestId(id)).toHaveAttribute('aria-current', 'true');
 

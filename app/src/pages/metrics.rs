@@ -27,7 +27,7 @@ use crate::{
     model::history::{selection::Selection, view::HistoryView},
     store::link::{Ended, LinkState},
 };
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 use leptos_meta::Title;
 #[cfg(not(split_pages))]
 use leptos_router::ChooseView;
@@ -69,6 +69,7 @@ impl LazyRoute for HistoryPage {
 #[component]
 pub fn MetricsPage() -> impl IntoView {
     let query = use_query_map();
+    let focused = StoredValue::new(String::new());
     let selection = Memo::new(move |_| query.with(|query| Selection::read(|name| query.get(name))));
     let refusal = Memo::new(move |_| query.with(|query| Selection::refusal(|name| query.get(name))));
     let asked = move || (selection.get(), refusal.get());
@@ -83,7 +84,7 @@ pub fn MetricsPage() -> impl IntoView {
         <Transition fallback=|| view! { <p class="notice" aria-busy="true">"Loading history…"</p> }>
             {move || Suspend::new(async move {
                 match history.await {
-                    Ok(answer) => view! { <Metrics answer selection=selection.get_untracked()/> }.into_any(),
+                    Ok(answer) => view! { <Metrics answer selection=selection.get_untracked() focused/> }.into_any(),
                     Err(error) => view! { <Unavailable error/> }.into_any(),
                 }
             })}
@@ -99,6 +100,9 @@ pub fn Metrics(
     answer: HistoryAnswer,
     /// What is selected.
     selection: Selection,
+    /// The name of what has the focus, from one choice to the next.
+    #[prop(optional)]
+    focused: Option<StoredValue<String>>,
 ) -> impl IntoView {
     let HistoryAnswer { view, email } = answer;
     let rendered_at = view.at;
@@ -110,9 +114,10 @@ pub fn Metrics(
     keep_live(selection, shown, failed, answered, acknowledge);
     let view: Signal<HistoryView> = shown.into();
     let context = ChartContext::new(view, selection);
+    let on_focus = keep_focus(focused);
     let link = Signal::derive(move || link(failed.get(), answered.get()));
     view! {
-        <div class="history" class:is-stale=move || failed.get().is_some()>
+        <div class="history" class:is-stale=move || failed.get().is_some() on:focusin=on_focus>
             <a class="skip-link" href="#charts" rel="external">"Skip to the charts"</a>
             <HistoryBar email view link/>
             <main class="page" tabindex="-1">
@@ -130,6 +135,33 @@ pub fn Metrics(
             </main>
         </div>
     }
+}
+
+/// Every choice makes the page anew. Who made it with the keyboard goes on where they were: at what has the same name.
+fn keep_focus(focused: Option<StoredValue<String>>) -> impl Fn(ev::FocusEvent) + 'static {
+    #[cfg(feature = "hydrate")]
+    {
+        use wasm_bindgen::JsCast;
+
+        Effect::new(move |_| {
+            request_animation_frame(move || {
+                let was_at = focused.and_then(|focused| focused.try_get_value()).filter(|name| !name.is_empty());
+                let is_lost = document().active_element().is_none_or(|at| at.tag_name().eq_ignore_ascii_case("body"));
+                let element = was_at.filter(|_| is_lost).and_then(|name| document().get_element_by_id(&name));
+                if let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
+                    let _ = element.focus();
+                }
+            });
+        });
+        move |event| {
+            let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+            if let (Some(focused), Some(target)) = (focused, target) {
+                focused.set_value(target.id());
+            }
+        }
+    }
+    #[cfg(not(feature = "hydrate"))]
+    move |_| drop(focused)
 }
 
 /// What to know before believing a chart: how fresh it is, and whether history is being kept.

@@ -22,7 +22,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     // Signing in, the account and the audit log are plain forms and tables: they load no WASM.
     let is_live = !matches!(path.as_str(), "login" | "admin/account" | "admin/audit");
     // Charts and ledger have sheets of their own: the dashboard does not wait for what it does not show.
-    let sheets = if path == "admin/metrics" { &["/history.css", "/charts.css"][..] } else { &[] };
+    let sheets: &[&'static str] = if path == "admin/metrics" { &["/history.css", "/charts.css"] } else { &[] };
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>

@@ -33,7 +33,7 @@ pub async fn view(
     since: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Result<HistoryView, QueryError> {
-    // Rows of a quarter of an hour begin before what is in them, and the first run may be gone from them.
+    // A row of fifteen minutes begins before what is in it, and the first run may be older than what is kept.
     let began = database.history_begin().await?.max(database.first_run().await?);
     let (from, to) = selection.range.fitted(began, now).bounds(now);
     let (resolution_seconds, bucket_seconds) = grain(from, to, retention, now);
@@ -196,6 +196,27 @@ mod tests {
         assert_eq!(shares(now).await, expected);
         let before_midnight = time("2026-01-20T04:00:00Z");
         assert_eq!(shares(before_midnight).await[0], (None, Some(10_000)), "history began today");
+    }
+
+    #[tokio::test]
+    async fn a_page_without_a_range_fits_history_and_offers_the_connections_that_are_not_chosen() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = testing::open(&folder).await;
+        let now = UnixMillis(1_768_998_896_789);
+        let run = Run { started_at: UnixMillis(now.0 - 600_000), last_seen_at: now, ..Run::default() };
+        database.write_history(&Batch { run, ..Batch::default() }).await.unwrap();
+        let connection = |id| {
+            let live = ConnectionLive { id, enabled: true, ..ConnectionLive::default() };
+            ConnectionStatus { live, ..ConnectionStatus::default() }
+        };
+        let report = StatusReport { connections: [1, 2, 3].map(connection).to_vec(), ..StatusReport::default() };
+        let chosen = Selection { connections: [1, 3].into_iter().collect(), ..Selection::default() };
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        let retention = Retention { seconds: hours(1), ten_seconds: hours(24), rest: hours(24 * 90), bytes_max: 0 };
+        let view = view(&database, &retention, &report, &chosen, None, now).await.unwrap();
+        assert_eq!(view.to.millis_since(view.from) / 60_000, 15, "ten minutes of history");
+        assert_eq!(view.series.iter().map(|series| series.connection_id).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(view.connections.len(), 3, "the other one can be added");
     }
 
     #[test]

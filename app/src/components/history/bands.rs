@@ -117,15 +117,17 @@ fn joined(view: &HistoryView, id: ConnectionId) -> Vec<(u32, u32)> {
     joined
 }
 
-/// The events, as lines over the whole height.
+/// The events, as lines over the whole height; none where they are so many that they would hide what is drawn. Their marks
+/// are there all the same.
 #[must_use]
 pub fn event_lines(view: &HistoryView) -> String {
+    const LINES_MAX: usize = 60;
     let width = (view.length() * BUCKET_WIDTH) as f64;
     let mut places: Vec<_> = view.event_spans().map(|event| (view.position(event.at) * width).round() as u32).collect();
     places.sort_unstable();
     places.dedup();
     let mut text = String::new();
-    for place in places {
+    for place in Some(places).filter(|places| places.len() <= LINES_MAX).into_iter().flatten() {
         let _ = write!(text, "M{place} 0v{HEIGHT}");
     }
     text

@@ -72,7 +72,7 @@ fn Percentiles(selection: Selection) -> impl IntoView {
     let links = Percentile::ALL.map(|percentile| {
         let there = range_bar::href(&Selection { percentile, ..selection });
         let current = (selection.percentile == percentile).then_some("true");
-        view! { <a class="choice" href=there data-noscroll="" aria-current=current data-testid=["latency-", percentile.name()].concat()>{percentile.label()}</a> }
+        view! { <a class="choice" href=there id=["latency-", percentile.name()].concat() data-noscroll="" aria-current=current data-testid=["latency-", percentile.name()].concat()>{percentile.label()}</a> }
     });
     view! { <nav class="choices" aria-label="Percentile">{links.collect_view()}</nav> }
 }

@@ -174,6 +174,7 @@ fn TimeLine(context: ChartContext, zoom_in: Callback<()>) -> impl IntoView {
                 class="time-slider"
                 role="slider"
                 tabindex="0"
+                id="time-line"
                 data-testid="time-line"
                 aria-label="Point in time"
                 aria-describedby="time-help"

@@ -35,7 +35,7 @@ pub fn RangeBar(
     let ranges = RANGES.into_iter().map(|(short, words, seconds)| {
         let there = Selection { range: Range::Last(seconds), ..selection };
         let current = (selection.range == there.range).then_some("true");
-        view! { <a class="choice" href=href(&there) aria-current=current aria-label=words data-testid=["range-", short].concat()>{short}</a> }
+        view! { <a class="choice" href=href(&there) id=["range-", short].concat() aria-current=current aria-label=words data-testid=["range-", short].concat()>{short}</a> }
     });
     view! {
         <div class="range-bar">
@@ -56,7 +56,7 @@ fn Neighbours(selection: Selection, view: Signal<HistoryView>) -> impl IntoView 
     let link = move |range: Option<Range>, text: &'static str, test_id: &'static str| {
         match range {
         Some(range) => {
-            view! { <a class="choice" href=href(&Selection { range, ..selection }) data-noscroll="" data-testid=test_id>{text}</a> }.into_any()
+            view! { <a class="choice" href=href(&Selection { range, ..selection }) id=test_id data-noscroll="" data-testid=test_id>{text}</a> }.into_any()
         }
         // Stays where it is, so that the others do too.
         None => view! { <span class="choice" aria-hidden="true" data-testid=test_id>{text}</span> }.into_any(),
@@ -135,7 +135,7 @@ fn Connections(selection: Selection, view: Signal<HistoryView>) -> impl IntoView
         let identity = id.map(identity);
         let test_id = id.map_or_else(|| "only-all".to_owned(), |id| ["only-", &id.to_string()].concat());
         let there = href(&Selection { connections, ..selection });
-        view! { <a class="choice" href=there data-noscroll="" aria-current=is_chosen.then_some("true") data-identity=identity data-testid=test_id>{name}</a> }
+        view! { <a class="choice" href=there id=test_id.clone() data-noscroll="" aria-current=is_chosen.then_some("true") data-identity=identity data-testid=test_id>{name}</a> }
     };
     view! {
         <nav class="choices" aria-label="Connections, one or several">

@@ -88,13 +88,16 @@ pub fn ground(series: &[Vec<Option<f64>>], bucket_seconds: u32) -> String {
     const Y: u32 = HEIGHT - 4;
     let hole_max = hole_max(bucket_seconds);
     let is_seen = |place: &usize| series.iter().any(|values| values.get(*place).is_some_and(Option::is_some));
-    let mut text = String::new();
-    let mut last = None;
+    let mut runs: Vec<(usize, usize)> = Vec::new();
     for place in (0..series.iter().map(Vec::len).max().unwrap_or(0)).filter(is_seen) {
-        let end = (place + 1) * BUCKET_WIDTH;
-        let continues = last.is_some_and(|last: usize| place - last - 1 <= hole_max);
-        let _ = if continues { write!(text, "H{end}") } else { write!(text, "M{} {Y}H{end}", place * BUCKET_WIDTH) };
-        last = Some(place);
+        match runs.last_mut() {
+            Some((_, end)) if place - *end <= hole_max => *end = place + 1,
+            _ => runs.push((place, place + 1)),
+        }
+    }
+    let mut text = String::new();
+    for (begin, end) in runs {
+        let _ = write!(text, "M{} {Y}H{}", begin * BUCKET_WIDTH, end * BUCKET_WIDTH);
     }
     text
 }
@@ -180,7 +183,7 @@ mod tests {
         let two = vec![Some(1.0), Some(5.0), None];
         assert_eq!(columns(&[one.clone(), two], 10.0), ["M11 520h8v480h-8z", "M1 904h8v96h-8zM11 40h8v480h-8z"]);
         assert_eq!(columns(&[vec![Some(1.0)]], 1_000.0), ["M1 970h8v30h-8z"], "one in a thousand is seen");
-        assert_eq!(ground(&[one], 10), "M0 996H10H20", "zero is drawn, missing is not");
+        assert_eq!(ground(&[one], 10), "M0 996H20", "zero is drawn, missing is not");
         assert_eq!(ground(&[vec![None]], 10), "");
     }
 

@@ -31,7 +31,7 @@ pub fn Timeline(
         let there = range_bar::href(&Selection { kind, ..selection });
         let name = kind.map_or("all", EventKind::name);
         let current = (selection.kind == kind).then_some("true");
-        view! { <a class="choice" href=there data-noscroll="" aria-current=current data-testid=["kind-", name].concat()>{name}</a> }
+        view! { <a class="choice" href=there id=["kind-", name].concat() data-noscroll="" aria-current=current data-testid=["kind-", name].concat()>{name}</a> }
     });
     view! {
         <section class="timeline" aria-labelledby="timeline-title" data-testid="timeline">

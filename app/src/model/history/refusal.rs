@@ -4,10 +4,9 @@
 use super::{
     EventKind,
     selection::{RANGE_MS_MAX, RANGES, Selection, parse_time},
+    series::Percentile,
 };
-
-/// The highest number that a connection may have.
-const CONNECTION_MAX: u8 = 16;
+use crate::model::connection::ConnectionSet;
 
 impl Selection {
     /// The same of the parameters that [`Selection::query`] writes.
@@ -30,13 +29,19 @@ impl Selection {
             }),
             (None, None, None) => None,
         };
-        let is_connection = |id: &str| id.parse().is_ok_and(|id| (1..=CONNECTION_MAX).contains(&id));
-        let connection = || parameter("connection").filter(|ids| !ids.split(',').all(is_connection));
-        let kind = || parameter("kind").filter(|name| EventKind::named(name).is_none());
-        refused.or_else(|| connection().map(|text| said("connection", &text, "a number from 1 to 16"))).or_else(|| {
-            let names = || EventKind::ALL.map(EventKind::name).join(", ");
-            kind().map(|text| said("kind", &text, &["one of ", &names()].concat()))
-        })
+        let connection = || {
+            let ids = parameter("connection").filter(|ids| ConnectionSet::of_list(ids).is_none())?;
+            Some(said("connection", &ids, "numbers from 1 to 16, as in 1,3"))
+        };
+        let latency = || {
+            let name = parameter("latency").filter(|name| Percentile::named(name).is_none())?;
+            Some(said("latency", &name, &["one of ", &Percentile::ALL.map(Percentile::name).join(", ")].concat()))
+        };
+        let kind = || {
+            let name = parameter("kind").filter(|name| EventKind::named(name).is_none())?;
+            Some(said("kind", &name, &["one of ", &EventKind::ALL.map(EventKind::name).join(", ")].concat()))
+        };
+        refused.or_else(connection).or_else(latency).or_else(kind)
     }
 }
 
@@ -76,8 +81,9 @@ mod tests {
             ("from=1971-01-01T00:00&to=2026-01-01T00:00", "expected at most 366 days before"),
             ("from=2026-01-21T10:00", "Expected both from and to."),
             ("range=1h&from=2026-01-21T10:00&to=2026-01-21T11:00", "Expected either range, or from and to."),
-            ("connection=17", "connection=17: expected a number from 1 to 16."),
+            ("connection=17", "connection=17: expected numbers from 1 to 16, as in 1,3."),
             ("connection=0", "connection=0: expected"),
+            ("latency=p90", "latency=p90: expected one of p99, worst, p95, p50."),
             ("kind=gossip", "kind=gossip: expected one of state, error"),
         ] {
             let said = Selection::refusal_of(query).unwrap_or_else(|| panic!("{query} is refused"));
@@ -91,7 +97,7 @@ mod tests {
     fn what_can_be_shown_is_not_refused() {
         for query in [
             "",
-            "range=90d&connection=16&kind=audit",
+            "range=90d&connection=3,16&latency=worst&kind=audit",
             "from=2020-01-01T00:00&to=2020-01-02T00:00:00Z",
             "from=2027-01-01T00:00&to=2027-01-02T00:00&connection=2",
         ] {

@@ -192,6 +192,10 @@ async fn a_gap_is_written_again_as_it_goes_on_and_keeps_who_saw_it() {
     let key = GapKey { started_at: all[0].started_at, id: all[0].id };
     assert_eq!(database.history_gaps(everything(), None, Some(key), 10).await.unwrap(), all[1..]);
     assert_eq!(database.history_gap_count(everything(), Some(2)).await.unwrap(), 1);
+    for (chosen, count) in [("1,2", 2), ("2,16", 1), ("3", 0)] {
+        let chosen = app::model::connection::ConnectionSet::of_list(chosen).unwrap();
+        assert_eq!(database.history_gap_count(everything(), chosen).await.unwrap(), count, "{chosen:?}");
+    }
 }
 
 #[tokio::test]

@@ -98,6 +98,8 @@ fn what_is_not_listed_is_drawn_and_says_how_many_it_is() {
     assert_eq!(gap_bands(&view), [(None, "M20 0h30v1000h-30z".to_owned())]);
     assert_eq!(event_lines(&view), "M20 0v1000M21 0v1000");
     let (gaps, events) = (gap_marks(&view, 10), event_marks(&view, 10));
+    view.older_events = (0..61).map(|second| EventBundle { at: at(second), count: 1 }).collect();
+    assert_eq!(event_lines(&view), "", "a fence of lines hides what is behind it");
     let gap = gaps[2].as_ref().expect("a mark");
     assert_eq!((gap.count, gap.anchor.as_str()), (73, "ledger-title"));
     assert_eq!(gap.text, "73 gaps, the last: 01-21 12:00:20 UTC; choose a shorter range to list them");
