@@ -5,6 +5,7 @@ mod admin_ws;
 mod audit;
 mod backend;
 mod config;
+mod connections;
 pub(crate) mod csv;
 mod failure;
 mod files;
@@ -24,6 +25,7 @@ use crate::{
     hub::Hub,
     limits::Wait,
     refresh::Refresher,
+    upstream::Manager,
 };
 use app::{App, api::Backend};
 use axum::{
@@ -58,6 +60,8 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
+    /// `None` where others collect.
+    pub(crate) manager: Option<Manager>,
     pub(crate) refresher: Refresher,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
@@ -114,6 +118,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
         .route("/api/admin/config/refresh", post(config::refresh))
+        .route("/api/admin/connections/{id}/retry", post(connections::retry))
         .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
