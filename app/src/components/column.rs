@@ -65,11 +65,7 @@ impl Common {
 }
 
 /// Since when a connection is down: the gap in the ledger knows best; what was seen `before` counts on until it is up.
-fn down_since(
-    live: &ConnectionLive,
-    outage: Option<&LastOutage>,
-    before: Option<UnixMillis>,
-) -> Option<UnixMillis> {
+fn down_since(live: &ConnectionLive, outage: Option<&LastOutage>, before: Option<UnixMillis>) -> Option<UnixMillis> {
     use ConnectionState as S;
     let is_lost = matches!(live.state, S::Reconnecting | S::Failed) || live.reconnect.attempt > 0;
     if live.state.is_up() || !is_lost {
@@ -193,7 +189,10 @@ fn Disabled(
 ) -> impl IntoView {
     let warned = Memo::new(move |_| config.with(|config| config.warnings.first().cloned()));
     let why = move || {
-        warned.get().or_else(|| live.with(|live| live.reason.clone())).unwrap_or_else(|| "Switched off by configuration.".into())
+        warned
+            .get()
+            .or_else(|| live.with(|live| live.reason.clone()))
+            .unwrap_or_else(|| "Switched off by configuration.".into())
     };
     let head = view! {
         <p class="disabled-why" class:is-warned=move || warned.with(Option::is_some)>
@@ -262,7 +261,10 @@ mod tests {
     #[test]
     fn nothing_is_green_that_nobody_knows_or_that_brings_nothing_and_what_is_down_for_long_is_red() {
         let well = Common { bus_up: true, source: StatusSource::Reported, is_ours: true };
-        assert_eq!([None, Some(30_000), Some(30_001)].map(|ms| well.tone(S::Reconnecting, ms)), ["busy", "busy", "bad"]);
+        assert_eq!(
+            [None, Some(30_000), Some(30_001)].map(|ms| well.tone(S::Reconnecting, ms)),
+            ["busy", "busy", "bad"]
+        );
         assert_eq!((well.tone(S::Authenticating, Some(130_000)), well.tone(S::Connected, None)), ("bad", "ok"));
         let no_bus = Common { bus_up: false, ..well };
         assert_eq!(no_bus.tone(S::Connected, None), "warn", "known, and its ticks arrive nowhere");

@@ -75,7 +75,9 @@ fn Facts(
     };
     let span = move || match format::age_seconds(down.get(), now.get()) {
         Some(seconds) => format_seconds(seconds),
-        None => live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() }),
+        None => {
+            live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
+        }
     };
     let which = move || if down.get().is_some() { "down " } else { "up " };
     view! {

@@ -32,7 +32,8 @@ pub fn SummaryStrip(
     let healthy = Signal::derive(move || totals.get().healthy.to_string());
     let of_enabled = Signal::derive(move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string()));
     // As grave as the gravest: a connection that is down or mute is red, one that is degraded or on its way amber.
-    let nothing_comes = Memo::new(move |_| head.with(|head| !head.bus.connected || head.status_source == StatusSource::Stale));
+    let nothing_comes =
+        Memo::new(move |_| head.with(|head| !head.bus.connected || head.status_source == StatusSource::Stale));
     let any_trouble = Signal::derive(move || nothing_comes.get() || summary.with(|s| totals.get().healthy < s.enabled));
     let worst = Signal::derive(move || {
         let grave = totals.get().mute > 0 || summary.with(|s| s.connected < s.enabled);

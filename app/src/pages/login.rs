@@ -22,9 +22,9 @@ fn typed_email() -> Option<String> {
 
         let parts = use_context::<Parts>()?;
         let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let typed = cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
-            cookie.trim().strip_prefix(TYPED_EMAIL)?.strip_prefix('=').map(str::to_owned)
-        });
+        let typed = cookies
+            .flat_map(|cookies| cookies.split(';'))
+            .find_map(|cookie| cookie.trim().strip_prefix(TYPED_EMAIL)?.strip_prefix('=').map(str::to_owned));
         typed.filter(|email| email.contains('@') && email.chars().all(is_plain_in_cookies))
     }
     #[cfg(not(feature = "ssr"))]

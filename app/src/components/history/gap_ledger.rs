@@ -77,7 +77,8 @@ fn Row(
         newest.or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
     });
     let symbols = Memo::new(move |_| gap.with(|gap| (gap.symbols_count, gap.symbols.clone())));
-    let said = Memo::new(move |_| gap.with(|gap| gap.acknowledged.iter().chain(&gap.notes).cloned().collect::<Vec<_>>()));
+    let said =
+        Memo::new(move |_| gap.with(|gap| gap.acknowledged.iter().chain(&gap.notes).cloned().collect::<Vec<_>>()));
     // Not with the notes: one that somebody else adds must not take along the one that is being written here.
     let is_seen = Memo::new(move |_| gap.with(|gap| gap.acknowledged.is_some()));
     let written = keep_focus(row_id.clone(), id, said, acknowledge);

@@ -173,7 +173,8 @@ async fn every_fault_is_a_gap_with_its_cause_and_an_admin_can_acknowledge_it() {
     }
     let gap = gap_of(1).await.unwrap();
     assert_eq!(gap["note"], "filled from flat files", "the first one stays");
-    let said: Vec<_> = gap["further_notes"].as_array().unwrap().iter().map(|said| (&said["by"], &said["note"])).collect();
+    let said: Vec<_> =
+        gap["further_notes"].as_array().unwrap().iter().map(|said| (&said["by"], &said["note"])).collect();
     let by = &json!("admin@example.com");
     assert_eq!(said, [(by, &json!("half of it, in fact")), (by, &json!("now all of it"))]);
     assert!(gap["further_notes"][1]["at"].is_string(), "{gap}");
