@@ -46,10 +46,45 @@ test('a refused key is said in the provider’s words while the others tick, and
   for (const id of [1, 2]) await expect(monitor.state(id)).toHaveText('connected');
   for (const id of [1, 2]) await monitor.expectPresent(id);
 
+  await page.getByTestId('explain-3').click();
+  const meaning = page.getByTestId('help-dialog').locator('#help-failed');
+  await expect(meaning).toBeFocused();
+  await expect(meaning).toContainText('Retry now');
+  await page.getByTestId('help-close').click();
+
+  await page.getByTestId('retry-3').click();
+  await expect(page.getByTestId('errors-3'), 'tried at once, and refused again').toHaveText('3');
   await monitor.server.control({ fault: 'clear' });
   await page.getByTestId('refresh').click();
   await monitor.expectTicking(3, 20_000);
   await monitor.expectPresent(3);
+});
+
+test('nothing moves when a reason comes, and the foot of the columns stays above the fold', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  const places = () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll('.summary, .column :is(.trio, .section-configuration, .table-head, .section-metrics, .reliability)')].map((part) =>
+        Math.round(part.getBoundingClientRect().top),
+      ),
+    );
+  const sizes = [[1920, 1080], [1366, 768], [1024, 768]] as const;
+  const before = new Map<number, number[]>();
+  for (const [width, height] of sizes) {
+    await page.setViewportSize({ width, height });
+    before.set(width, await places());
+  }
+  await monitor.server.control({ fault: 'refuse_key', connection: 2 });
+  await monitor.server.control({ fault: 'drop', connection: 2 });
+  await expect(monitor.state(2)).toHaveText('failed', { timeout: 15_000 });
+  await expect(page.getByTestId('reliability-2')).toContainText('ongoing', { timeout: 15_000 });
+  for (const [width, height] of sizes) {
+    await page.setViewportSize({ width, height });
+    expect(await places(), `${width} wide`).toEqual(before.get(width));
+    const foot = await page.getByTestId('reliability-2').boundingBox();
+    expect((foot?.y ?? Infinity) + (foot?.height ?? 0), `${width} × ${height}`).toBeLessThanOrEqual(height);
+  }
 });
 
 test('a connection that is open and silent shows how old its last tick is, and is mute', async ({ page, openMonitor }) => {
@@ -121,6 +156,10 @@ test('in part acknowledged, late, halted and unanswered: each says what it is', 
   await test.step('authenticating: nothing is said to the key', async () => {
     await expect(monitor.state(5)).toHaveText('authenticating', { timeout: 15_000 });
     await expect(monitor.reason(5)).toContainText('Checking the API key');
+    await expect(monitor.reason(5), 'why it was lost stays').toContainText('Connection dropped');
+    await expect(monitor.summary.getByRole('link', { name: 'connection 5 authenticating' })).toBeVisible();
+    await expect(monitor.column(5).locator('[data-layer]').first(), 'an open socket proves nothing').toHaveAttribute('data-layer', 'bad');
+    await expect(page.getByTestId('uptime-5').locator('..')).toHaveText(/^down \d+ s$/);
     await monitor.expectDimmed(5);
   });
 

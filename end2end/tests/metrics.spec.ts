@@ -46,6 +46,11 @@ test('a drop, a silence and an eviction are in the charts, the ledger and the ti
   await expect(gap.getByRole('textbox'), 'once').toHaveCount(0);
   await expect(gap, 'the keyboard goes on at the gap').toBeFocused();
   await expect(page.getByTestId('timeline'), 'audited, and in the timeline').toContainText('gap acknowledge');
+  await gap.getByText('Add a note').click();
+  await gap.getByRole('textbox').fill('half of it, in fact');
+  await gap.getByRole('button', { name: 'Add' }).click();
+  await expect(gap, 'both are kept').toContainText(/filled from flat files.*admin@example.com.*half of it, in fact/);
+  await expect(gap).toBeFocused();
 
   await metrics.gap('3-1').getByRole('textbox').fill('asked the prov');
   await metrics.server.control({ fault: 'clear', connection: 3 });

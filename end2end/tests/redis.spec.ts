@@ -106,6 +106,8 @@ test('with a Redis bus the simulated market’s own ticks go through it', async 
   await redis.kill();
   for (const id of [1, 2, 3]) await monitor.expectDimmed(id);
   for (const id of [1, 2, 3]) await expect(monitor.state(id), 'the provider is well').toHaveText('connected');
+  await expect(monitor.column(1).locator('.pill'), 'and yet it is not green').toHaveAttribute('data-tone', 'warn');
+  await expect(monitor.reason(1)).toContainText('no ticks are arriving over Redis');
   await redis.startAgain();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
   for (const id of [1, 2, 3]) await monitor.expectPresent(id);
@@ -175,6 +177,8 @@ test('a status that nobody renews any more is said to be stale', async ({ page, 
   await expect(stale).toBeHidden();
   await collector.kill();
   await expect(stale).toBeVisible({ timeout: 20_000 });
+  await expect(monitor.reason(1), 'of when it is').toContainText(/reported at \d\d:\d\d:\d\d UTC|silent since/);
+  await expect(monitor.column(1).locator('.pill')).not.toHaveAttribute('data-tone', 'ok');
   await monitor.expectLive();
   await expectAccessible(page, 'status stale');
   await collector.startAgain();

@@ -13,6 +13,9 @@ test('a wrong password is said, the right one leads to the dashboard', async ({ 
   await monitor.submitLogin(ADMIN.email, 'not the password at all');
   await expect(page.getByRole('alert')).toContainText('wrong');
   await expect(page).toHaveURL(/\/login/);
+  await expect(page.locator('input[name=email]'), 'typed once').toHaveValue(ADMIN.email);
+  await expect(page.locator('input[name=password]'), 'what is left to type').toBeFocused();
+  await expect(page.locator('input[name=password]')).toHaveValue('');
 
   await monitor.signIn();
   await monitor.waitUntilHydrated();

@@ -122,8 +122,13 @@ pub async fn run(
         }
     };
 
-    let refresher =
-        Refresher::new(config.clone(), (plans, &universes), (manager, simulator), hub.clone(), access.audit.clone());
+    let refresher = Refresher::new(
+        config.clone(),
+        (plans, &universes),
+        (manager.clone(), simulator),
+        hub.clone(),
+        access.audit.clone(),
+    );
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
@@ -134,6 +139,7 @@ pub async fn run(
         config: Arc::new(config),
         database: database.clone(),
         hub: hub.clone(),
+        manager,
         refresher,
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),

@@ -63,7 +63,8 @@ pub async fn load_reliability() -> Result<ReliabilityAnswer, ApiError> {
     Ok(ReliabilityAnswer { connections: backend.reliability().await })
 }
 
-/// Notes that the administrator has seen a gap, and what became of it. On record in the audit log.
+/// Notes that the administrator has seen a gap, and what became of it; or what is to be added to that. On record in the
+/// audit log.
 ///
 /// # Errors
 /// [`ApiError::Refused`] and [`ApiError::NotNow`] say why not.
@@ -73,11 +74,14 @@ pub async fn acknowledge_gap(
     id: i64,
     /// What became of it.
     note: String,
+    /// Was it acknowledged before, so that this is a further note?
+    #[server(default)]
+    further: bool,
 ) -> Result<(), ApiError> {
     use super::{Backend, CurrentAdmin};
     use std::sync::Arc;
 
     use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
-    backend.acknowledge_gap(id, note).await
+    backend.note_gap(id, note, further).await
 }

@@ -84,11 +84,11 @@ pub trait Backend: Send + Sync {
     /// How reliable each connection was; nothing when that cannot be read.
     fn reliability(&self) -> Answer<'_, Vec<Reliability>>;
 
-    /// Notes that the administrator of the current request has seen a gap.
+    /// Notes that the administrator of the current request has seen a gap, or has `further` to say of it.
     ///
     /// # Errors
     /// Why not.
-    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), ApiError>>;
+    fn note_gap(&self, id: i64, note: String, further: bool) -> Answer<'_, Result<(), ApiError>>;
 }
 
 /// An answer that is on its way: what an `async fn` of an object-safe trait returns.

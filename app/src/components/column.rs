@@ -3,23 +3,106 @@
 use super::{
     column_header::ColumnHeader,
     configuration::Configuration,
-    format::{identity, tone},
+    format::{self, identity},
     health::HealthSection,
+    icon::{Icon, WARNING},
     live_data::LiveData,
     metrics_panel::MetricsPanel,
     reason_line::ReasonLine,
     reliability_note::ReliabilityNote,
+    section::Section,
 };
 use crate::{
     model::{
         connection::{ConnectionId, ConnectionState},
-        history::Reliability,
-        status::{ConnectionConfig, ConnectionLive},
+        health::LayerState,
+        history::{LastOutage, Reliability},
+        status::{ConnectionConfig, ConnectionLive, Feed, StatusHead, StatusSource},
         time::UnixMillis,
     },
     store::{screen_delay::ScreenDelay, table::Act, view::Column},
 };
 use leptos::prelude::*;
+
+/// A connection that is down for longer than this is red, whatever it is trying, in milliseconds.
+const DOWN_LONG_MS: i64 = 30_000;
+
+/// What all connections have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Common {
+    /// Does the bus bring ticks?
+    pub bus_up: bool,
+    /// How the states are known.
+    pub source: StatusSource,
+    /// Are the connections this server's own, so that it can do something about them?
+    pub is_ours: bool,
+}
+
+impl Common {
+    /// What a status says of them.
+    #[must_use]
+    pub fn of(head: &StatusHead) -> Self {
+        let is_ours = head.feed != Feed::Redis;
+        Self { bus_up: head.bus.connected, source: head.status_source, is_ours }
+    }
+
+    /// Are states of a moment ago, and nobody knows whether they still hold?
+    fn is_old(self) -> bool {
+        self.source == StatusSource::Stale || !(self.is_ours || self.bus_up)
+    }
+
+    /// The colour of a connection, as the value of `data-tone`: nothing is green that nobody knows or that brings nothing, and
+    /// what is down for long is red.
+    #[must_use]
+    pub fn tone(self, state: ConnectionState, down_ms: Option<i64>) -> &'static str {
+        match format::tone(state) {
+            "ok" if self.is_old() => "unknown",
+            "ok" if !self.bus_up => "warn",
+            "busy" if down_ms > Some(DOWN_LONG_MS) => "bad",
+            tone => tone,
+        }
+    }
+}
+
+/// Since when a connection is down: the gap in the ledger knows best; what was seen `before` counts on until it is up.
+fn down_since(live: &ConnectionLive, outage: Option<&LastOutage>, before: Option<UnixMillis>) -> Option<UnixMillis> {
+    use ConnectionState as S;
+    let is_lost = matches!(live.state, S::Reconnecting | S::Failed) || live.reconnect.attempt > 0;
+    if live.state.is_up() || !is_lost {
+        return None;
+    }
+    let gap = outage.filter(|outage| outage.ended_at.is_none()).map(|outage| outage.started_at);
+    let lost = live.last_loss.as_ref().map(|loss| loss.at).or(live.state_since);
+    [before, gap, lost].into_iter().flatten().min()
+}
+
+/// The same as a signal.
+#[must_use]
+pub fn down(live: Signal<ConnectionLive>, reliability: Signal<Vec<Reliability>>) -> Memo<Option<UnixMillis>> {
+    Memo::new(move |before: Option<&Option<UnixMillis>>| {
+        let before = before.copied().flatten();
+        live.with(|live| {
+            reliability.with(|all| {
+                let known = all.iter().find(|one| one.connection_id == live.id);
+                down_since(live, known.and_then(|known| known.last.as_ref()), before)
+            })
+        })
+    })
+}
+
+/// The colour of a connection now.
+#[must_use]
+pub fn tone_now(
+    live: Signal<ConnectionLive>,
+    down: Memo<Option<UnixMillis>>,
+    common: Signal<Common>,
+    now: Signal<Option<UnixMillis>>,
+) -> Signal<&'static str> {
+    Signal::derive(move || {
+        let down_ms = down.get().zip(now.get()).map(|(since, now)| now.millis_since(since));
+        common.get().tone(live.with(|live| live.state), down_ms)
+    })
+}
 
 /// Shows a connection. A disabled one is quiet and says how to enable it.
 #[component]
@@ -30,14 +113,14 @@ pub fn ConnectionColumn(
     now: Signal<Option<UnixMillis>>,
     /// Since when prices stand still, when they do.
     still_since: Signal<Option<UnixMillis>>,
-    /// Does the bus bring ticks?
-    bus_up: Signal<bool>,
-    /// Are states estimated from tick flow, because nobody reports them?
-    inferred: Signal<bool>,
+    /// What all connections have in common.
+    common: Signal<Common>,
     /// Last outage and availability, of all connections.
     reliability: Signal<Vec<Reliability>>,
     /// What the reader does to it.
     on_act: Callback<Act>,
+    /// The reader wants to know what a state means.
+    on_explain: Callback<ConnectionState>,
 ) -> impl IntoView {
     let id = column.id;
     let live: Signal<ConnectionLive> = RwSignal::from(column.live.clone()).into();
@@ -51,10 +134,14 @@ pub fn ConnectionColumn(
     // Where no ticks come, prices are of the last one. Of the state alone and not of `disabled`: an effect that reads a memo and
     // another one made from it can miss a change, when it is the first to ask.
     let not_live = Memo::new(move |_| {
-        let (state, bus_up) = (state.get(), bus_up.get());
-        let ticks_come = state.is_up() && state != ConnectionState::Mute && bus_up;
+        let (state, bus_up) = (state.get(), common.get().bus_up);
+        // Ticks of a connection that is reported down may come all the same.
+        let flows = || live.with(|live| live.health.data.state == LayerState::Good);
+        let ticks_come = bus_up && state != ConnectionState::Mute && (state.is_up() || flows());
         state != ConnectionState::Disabled && !ticks_come
     });
+    let down = down(live, reliability);
+    let tone = tone_now(live, down, common, now);
     view! {
         <section
             class="column"
@@ -63,24 +150,14 @@ pub fn ConnectionColumn(
             data-column=id.to_string()
             data-testid=format!("column-{id}")
             data-identity=identity(id)
-            data-tone=move || tone(state.get())
+            data-tone=move || tone.get()
             class:is-stale=move || not_live.get()
             aria-labelledby=format!("column-name-{id}")
         >
-            <ColumnHeader live inferred/>
-            <ReasonLine live now/>
-            <Show
-                when=move || !disabled.get()
-                fallback=move || view! {
-                    <DisabledNote
-                        id
-                        reason=Signal::derive(move || live.with(|live| live.reason.clone()))
-                        warned=Signal::derive(move || config.with(|config| !config.warnings.is_empty()))
-                    />
-                    <Configuration id config/>
-                }
-            >
-                <HealthSection live priority=priority.into() now/>
+            <ColumnHeader live tone inferred=Signal::derive(move || common.get().source == StatusSource::Inferred)/>
+            <Show when=move || !disabled.get() fallback=move || view! { <Disabled id live config/> }>
+                <ReasonLine live tone common now on_explain/>
+                <HealthSection live priority=priority.into() down now/>
                 <Configuration id config/>
                 <LiveData column=column.clone() live still_since on_act/>
                 <MetricsPanel live rates screen_delay now/>
@@ -91,23 +168,47 @@ pub fn ConnectionColumn(
     .into_any()
 }
 
-/// Says why there is nothing to see, and how to change that.
+/// One line of a connection that is switched off: why, and behind the fold how to change that.
+#[component]
+fn Disabled(
+    /// Whose column.
+    id: ConnectionId,
+    /// Why it is switched off, when somebody said.
+    live: Signal<ConnectionLive>,
+    /// What is wrong with its settings.
+    config: Signal<ConnectionConfig>,
+) -> impl IntoView {
+    let warned = Memo::new(move |_| config.with(|config| config.warnings.first().cloned()));
+    let why = move || {
+        warned
+            .get()
+            .or_else(|| live.with(|live| live.reason.clone()))
+            .unwrap_or_else(|| "Switched off by configuration.".into())
+    };
+    let head = view! {
+        <p class="disabled-why" class:is-warned=move || warned.with(Option::is_some)>
+            <span hidden=move || warned.with(Option::is_none)><Icon path=WARNING/></span>
+            {why}
+        </p>
+    }
+    .into_any();
+    view! {
+        <Section id name="disabled" title="How to enable connection" opens=false head>
+            <DisabledNote id/>
+            <Configuration id config/>
+        </Section>
+    }
+}
+
+/// Says how to switch a connection on.
 #[component]
 fn DisabledNote(
     /// Whose column.
     id: ConnectionId,
-    /// Why it is switched off, when somebody said.
-    reason: Signal<Option<String>>,
-    /// Is there a warning?
-    warned: Signal<bool>,
 ) -> impl IntoView {
     view! {
         <div class="disabled-note">
-            <p>{move || reason.get().unwrap_or_else(|| "This connection is switched off by configuration.".to_owned())}</p>
-            <Show when=move || warned.get()>
-                <p>"Fix the setting that the warning below names."</p>
-            </Show>
-            <p>"To enable it, set"</p>
+            <p>"To enable it, correct what a warning names, and set"</p>
             <ul>
                 {(id > 1).then(|| view! { <li><code>"USE_MULTI_CONNECTION=true"</code></li> })}
                 <li><code>{format!("WEBSOCKET_CONNECTION_{id}_ENABLED=true")}</code></li>
@@ -118,5 +219,50 @@ fn DisabledNote(
             </ul>
             <p>"then press Refresh config."</p>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{health::LastLoss, status::Reconnect};
+    use ConnectionState as S;
+
+    fn lost(state: S, at: i64) -> ConnectionLive {
+        let last_loss = Some(LastLoss { at: UnixMillis(at), ..LastLoss::default() });
+        let reconnect = Reconnect { attempt: 2, next_at: None };
+        ConnectionLive { id: 1, state, last_loss, reconnect, ..ConnectionLive::default() }
+    }
+
+    #[test]
+    fn a_connection_is_down_from_its_first_loss_until_it_is_up() {
+        let first = down_since(&lost(S::Reconnecting, 5_000), None, None);
+        assert_eq!(first, Some(UnixMillis(5_000)));
+        let again = down_since(&lost(S::Authenticating, 25_000), None, first);
+        assert_eq!(again, first, "another loss on the way back");
+        let gap = LastOutage { number: 1, started_at: UnixMillis(4_000), ended_at: None, cause: String::new() };
+        assert_eq!(down_since(&lost(S::Connecting, 25_000), Some(&gap), again), Some(UnixMillis(4_000)));
+        let over = LastOutage { ended_at: Some(UnixMillis(4_500)), ..gap };
+        assert_eq!(down_since(&lost(S::Connecting, 25_000), Some(&over), again), first, "an outage of before");
+        assert_eq!(down_since(&lost(S::Connected, 25_000), None, first), None);
+        let new = ConnectionLive { state: S::Connecting, ..ConnectionLive::default() };
+        assert_eq!(down_since(&new, None, None), None, "it was never up, and nothing went wrong yet");
+    }
+
+    #[test]
+    fn nothing_is_green_that_nobody_knows_or_that_brings_nothing_and_what_is_down_for_long_is_red() {
+        let well = Common { bus_up: true, source: StatusSource::Reported, is_ours: true };
+        assert_eq!(
+            [None, Some(30_000), Some(30_001)].map(|ms| well.tone(S::Reconnecting, ms)),
+            ["busy", "busy", "bad"]
+        );
+        assert_eq!((well.tone(S::Authenticating, Some(130_000)), well.tone(S::Connected, None)), ("bad", "ok"));
+        let no_bus = Common { bus_up: false, ..well };
+        assert_eq!(no_bus.tone(S::Connected, None), "warn", "known, and its ticks arrive nowhere");
+        let stale = Common { source: StatusSource::Stale, is_ours: false, ..well };
+        let watching = Common { bus_up: false, is_ours: false, ..well };
+        assert_eq!([stale, watching].map(|common| common.tone(S::Connected, None)), ["unknown", "unknown"]);
+        assert_eq!(stale.tone(S::Failed, None), "bad", "what was bad is not well because it is old");
+        assert_eq!(stale.tone(S::Disabled, None), "off");
     }
 }

@@ -9,6 +9,8 @@ use leptos::prelude::*;
 pub fn ColumnHeader(
     /// How the connection is.
     live: Signal<ConnectionLive>,
+    /// Its colour.
+    tone: Signal<&'static str>,
     /// Is the state estimated from tick flow?
     inferred: Signal<bool>,
 ) -> impl IntoView {
@@ -23,7 +25,7 @@ pub fn ColumnHeader(
                 {move || live.with(|live| live.name.clone())}
             </h2>
             <span class="inferred" hidden=move || !inferred.get() title="Estimated from tick flow: no connection manager is reporting">"inferred"</span>
-            <StatusPill id state=state.into()/>
+            <StatusPill id state=state.into() tone/>
         </header>
     }
 }

@@ -50,6 +50,7 @@ pub fn Configuration(
                 </dl>
             </Section>
             <ul class="config-warnings">{warnings}</ul>
+            <p class="config-advice" hidden=move || config.with(|config| config.warnings.is_empty())>"To change this, edit the settings, then press Refresh config."</p>
         </div>
     }
 }

@@ -1,5 +1,5 @@
-//! Three layers of health side by side, because each can fail alone: transport, subscription, data. Under them what is
-//! missing, by name.
+//! Three layers of health side by side, because each can fail alone: transport, subscription, data; and what is missing, by
+//! name.
 
 use super::{
     format,
@@ -22,6 +22,8 @@ pub fn HealthSection(
     live: Signal<ConnectionLive>,
     /// Its tier.
     priority: Signal<Priority>,
+    /// Since when it is down.
+    down: Memo<Option<UnixMillis>>,
     /// The moment the numbers are of, once the page's clock runs.
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
@@ -39,8 +41,7 @@ pub fn HealthSection(
             format::count(subscription.acknowledged.into()) + " / " + &format::count(subscription.requested.into())
         })
     });
-    let notes = Memo::new(move |_| live.with(notes));
-    let head = view! { <Facts live priority now/> }.into_any();
+    let head = view! { <Facts live priority down now/> }.into_any();
     view! {
         <Section id name="health" title="Health" head>
             <dl class="trio">
@@ -48,9 +49,6 @@ pub fn HealthSection(
                 <TrioLayer name="Subscription" state=subscription value=acknowledged detail=Signal::stored("acknowledged".to_owned())/>
                 <TrioLayer name="Data" state=data value=last_tick detail=Signal::stored("last tick".to_owned()) test_id=format!("last-{id}")/>
             </dl>
-            <ul class="health-notes" data-testid=format!("health-notes-{id}") hidden=move || notes.with(Vec::is_empty)>
-                {move || notes.get().into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}
-            </ul>
         </Section>
     }
 }
@@ -62,18 +60,24 @@ fn Facts(
     live: Signal<ConnectionLive>,
     /// Its tier.
     priority: Signal<Priority>,
+    /// Since when it is down.
+    down: Memo<Option<UnixMillis>>,
     /// The moment the numbers are of, once the page's clock runs.
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
     let since = move || live.with(|live| since_text(live, now.get()));
-    let uptime = move || {
-        live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
+    let span = move || match format::age_seconds(down.get(), now.get()) {
+        Some(seconds) => format_seconds(seconds),
+        None => {
+            live.with(|live| if live.connected { format_seconds(live.uptime_seconds) } else { format::NOTHING.into() })
+        }
     };
+    let which = move || if down.get().is_some() { "down " } else { "up " };
     view! {
         <p class="column-facts">
             <span class="fact">{move || priority.get().label()}" priority"</span>
-            <span class="fact">"up " <b class="number" data-testid=format!("uptime-{id}")>{uptime}</b></span>
+            <span class="fact" class:is-down=move || down.get().is_some()>{which} <b class="number" data-testid=format!("uptime-{id}")>{span}</b></span>
             <span class="fact number">{since}</span>
         </p>
     }
@@ -167,8 +171,9 @@ fn layer_word(state: LayerState) -> &'static str {
     }
 }
 
-/// What the three numbers do not tell, a line each; nothing that the reason above them says already.
-fn notes(live: &ConnectionLive) -> Vec<String> {
+/// What the three numbers do not tell, a line each; nothing that the reason says already.
+#[must_use]
+pub fn notes(live: &ConnectionLive) -> Vec<String> {
     let is_news = |text: &str| !live.reason.as_ref().is_some_and(|reason| reason.contains(text));
     let layers = [&live.health.transport, &live.health.subscription, &live.health.data];
     let reasons = layers.into_iter().filter_map(|layer| layer.reason.clone());
@@ -195,6 +200,9 @@ fn notes(live: &ConnectionLive) -> Vec<String> {
     ] {
         if count > 0 {
             notes.push(named(count, what, symbols.iter().map(|symbol: &Symbol| &**symbol)));
+        }
+        if count > 0 && what == "never ticked" {
+            notes.push("Check these symbols, then press Refresh config.".to_owned());
         }
     }
     if let Some(loss) = live.last_loss.as_ref().filter(|loss| loss.reason.is_empty() || is_news(&loss.reason)) {

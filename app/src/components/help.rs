@@ -23,12 +23,27 @@ const KEYS: [(&str, &str); 11] = [
 ];
 
 const SIGNS: [(ConnectionState, &str); 6] = [
-    (ConnectionState::Connected, "All subscriptions acknowledged, ticks flowing as usual"),
-    (ConnectionState::Reconnecting, "Connection lost, retrying; connecting and subscribing have the same icon"),
-    (ConnectionState::Degraded, "Up, but some data is missing or delayed"),
-    (ConnectionState::Mute, "Up, but no ticks where ticks are expected"),
-    (ConnectionState::Failed, "Refused by the provider; retried at longer intervals"),
-    (ConnectionState::Disabled, "Switched off by configuration"),
+    (
+        ConnectionState::Connected,
+        "All subscriptions acknowledged, ticks flowing as usual. Grey or amber: the status is old, or Redis brings no ticks.",
+    ),
+    (
+        ConnectionState::Reconnecting,
+        "Connection lost; retried automatically, red after 30 s. If it stays, check network and address. Connecting, authenticating and subscribing have the same icon.",
+    ),
+    (
+        ConnectionState::Degraded,
+        "Up, but some subscriptions are not acknowledged or data is delayed. Check symbols and the plan's channels, or put fewer of them on this connection.",
+    ),
+    (
+        ConnectionState::Mute,
+        "Up, but no ticks where ticks are expected. If other connections have data, contact the provider; on feed Redis, check the ingest.",
+    ),
+    (
+        ConnectionState::Failed,
+        "Refused: the key, the subscriptions, the account's connection limit; or no symbols are configured. Read the reason and act on it, then press Refresh config or Retry now.",
+    ),
+    (ConnectionState::Disabled, "Switched off by configuration; the column says how to enable it."),
 ];
 
 /// Words on the page that do not say by themselves what they mean.
@@ -53,7 +68,7 @@ pub fn Help(
     let close = move |_| close(dialog);
     let signs = SIGNS.into_iter().map(|(state, meaning)| {
         view! {
-            <li>
+            <li id=sign_id(state) tabindex="-1">
                 <span class="pill" data-tone=tone(state)><Icon path=state_path(state)/>{state.label()}</span>
                 <span>{meaning}</span>
             </li>
@@ -84,6 +99,20 @@ pub fn Help(
                 {TERMS.into_iter().map(|(term, meaning)| view! { <div><dt>{term}</dt><dd>{meaning}</dd></div> }).collect_view()}
             </dl>
         </dialog>
+    }
+}
+
+/// The element that explains a state.
+#[must_use]
+pub fn sign_id(state: ConnectionState) -> &'static str {
+    use ConnectionState as S;
+    match state {
+        S::Connected => "help-connected",
+        S::Connecting | S::Authenticating | S::Subscribing | S::Reconnecting => "help-reconnecting",
+        S::Degraded => "help-degraded",
+        S::Mute => "help-mute",
+        S::Failed => "help-failed",
+        S::Disabled => "help-disabled",
     }
 }
 

@@ -43,14 +43,14 @@ pub fn LiveData(
     // A pause makes nothing younger that had stopped before.
     let last = move || live.with(|live| live.metrics.last_update);
     let as_of = move || match still_since.get().into_iter().chain(last()).min() {
-        Some(at) => ["as of ", &at.clock(), " UTC"].concat(),
-        None => "no ticks yet".to_owned(),
+        Some(at) => ("as of ".to_owned() + &at.clock(), " UTC"),
+        None => ("no ticks yet".to_owned(), ""),
     };
     let connected = Memo::new(move |_| live.with(|live| live.connected));
     let empty = Signal::derive(move || empty_text(members.get(), connected.get()));
     let head = view! {
         <Bar column=column.clone() arrangement view=view.into() row_count members on_act/>
-        <p class="as-of number">{as_of}</p>
+        <p class="as-of number">{move || as_of().0}<span class="unit">{move || as_of().1}</span></p>
     }
     .into_any();
     let tape = column.tape;

@@ -16,6 +16,9 @@ use crate::{
 };
 use leptos::{ev, html, prelude::*};
 
+/// A symbol of more characters is written smaller, in two lines.
+const LONG_SYMBOL: usize = 10;
+
 /// The live table of connection `id`.
 #[component]
 pub fn LiveTable(
@@ -197,6 +200,7 @@ fn TableRow(
             class:is-stale=move || row.get().is_some_and(|row| row.stale)
             class:is-silent=move || !has_ticked()
             class:is-pinned=move || pinned.get()
+            class:has-long-symbol=move || symbol.get().is_some_and(|symbol| symbol.len() > LONG_SYMBOL)
             data-symbol=symbol_text
             data-testid=move || symbol.get().map(|symbol| ["row-", &symbol].concat())
         >
@@ -211,7 +215,7 @@ fn TableRow(
                 >
                     <Icon path=PIN/>
                 </button>
-                <span class="symbol">{symbol_text}</span>
+                <span class="symbol" title=symbol_text>{symbol_text}</span>
             </span>
             <span
                 role="gridcell"

@@ -1,12 +1,14 @@
 //! Every connection in one look, worst first: for when there are more columns than stand side by side on a screen.
 
 use super::{
-    format::{self, identity, tone},
+    column::{Common, down, tone_now},
+    format::{self, identity},
     icon::{Icon, state_path},
 };
 use crate::{
     model::{
         connection::{ConnectionId, ConnectionState},
+        history::Reliability,
         status::ConnectionLive,
         time::UnixMillis,
     },
@@ -22,6 +24,10 @@ const COLUMNS_IN_SIGHT: usize = 3;
 pub fn Overview(
     /// The columns, in their order.
     columns: Signal<Vec<Column>>,
+    /// What all connections have in common.
+    common: Signal<Common>,
+    /// Last outage and availability, of all connections.
+    reliability: Signal<Vec<Reliability>>,
     /// The moment the numbers are of, once the page's clock runs.
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
@@ -38,7 +44,7 @@ pub fn Overview(
         let column = columns.with_untracked(|columns| columns.iter().find(|column| column.id == id).cloned());
         column.map(|column| {
             let live: Signal<ConnectionLive> = RwSignal::from(column.live).into();
-            view! { <Tile id live now/> }
+            view! { <Tile id live tone=tone_now(live, down(live, reliability), common, now) now/> }
         })
     };
     view! {
@@ -57,6 +63,8 @@ fn Tile(
     id: ConnectionId,
     /// How it is.
     live: Signal<ConnectionLive>,
+    /// Its colour.
+    tone: Signal<&'static str>,
     /// The moment the numbers are of, once the page's clock runs.
     now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
@@ -67,7 +75,7 @@ fn Tile(
     let name = move || live.with(|live| live.name.clone());
     view! {
         // The browser's own link: the router would scroll and leave the focus behind.
-        <a class="tile" href=format!("#column-{id}") rel="external" data-identity=identity(id) data-tone=move || tone(state.get()) data-testid=format!("tile-{id}")>
+        <a class="tile" href=format!("#column-{id}") rel="external" data-identity=identity(id) data-tone=move || tone.get() data-testid=format!("tile-{id}")>
             <span class="tile-name" title=name><b class="number">{id.to_string()}</b> " " {name}</span>
             <span class="tile-state"><Icon path/> {move || state.get().label()}</span>
             <span class="number">{rate} <span class="unit">"ticks/s"</span></span>

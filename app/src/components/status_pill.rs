@@ -1,9 +1,6 @@
 //! A connection's state: icon, word and colour together.
 
-use super::{
-    format::tone,
-    icon::{Icon, state_path},
-};
+use super::icon::{Icon, state_path};
 use crate::model::connection::{ConnectionId, ConnectionState};
 use leptos::prelude::*;
 
@@ -14,10 +11,12 @@ pub fn StatusPill(
     id: ConnectionId,
     /// The state.
     state: Signal<ConnectionState>,
+    /// Its colour.
+    tone: Signal<&'static str>,
 ) -> impl IntoView {
     let path = Signal::derive(move || state_path(state.get()));
     view! {
-        <span class="pill" data-tone=move || tone(state.get())>
+        <span class="pill" data-tone=move || tone.get()>
             <Icon path/>
             <span data-testid=format!("state-{id}")>{move || state.get().label()}</span>
         </span>

@@ -4,7 +4,7 @@ use super::{format, market_clock::MarketClock};
 use crate::{
     model::{
         connection::ConnectionId,
-        status::{StatusHead, Summary},
+        status::{StatusHead, StatusSource, Summary},
         time::UnixMillis,
     },
     store::view::Totals,
@@ -32,7 +32,9 @@ pub fn SummaryStrip(
     let healthy = Signal::derive(move || totals.get().healthy.to_string());
     let of_enabled = Signal::derive(move || summary.with(|s| " of ".to_owned() + &s.enabled.to_string()));
     // As grave as the gravest: a connection that is down or mute is red, one that is degraded or on its way amber.
-    let any_trouble = Signal::derive(move || summary.with(|s| totals.get().healthy < s.enabled));
+    let nothing_comes =
+        Memo::new(move |_| head.with(|head| !head.bus.connected || head.status_source == StatusSource::Stale));
+    let any_trouble = Signal::derive(move || nothing_comes.get() || summary.with(|s| totals.get().healthy < s.enabled));
     let worst = Signal::derive(move || {
         let grave = totals.get().mute > 0 || summary.with(|s| s.connected < s.enabled);
         if grave { "bad" } else { "warn" }

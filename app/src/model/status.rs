@@ -5,7 +5,7 @@
 
 use super::{
     connection::{Channel, ConnectionId, ConnectionState, Priority},
-    health::{Coverage, Health, LastLoss},
+    health::{Coverage, Health, LastLoss, LayerState},
     history::HistoryTrouble,
     market::MarketSession,
     symbol::Symbol,
@@ -320,6 +320,20 @@ pub struct ConnectionLive {
     pub last_loss: Option<LastLoss>,
     /// Counters and rates.
     pub metrics: ConnectionMetrics,
+}
+
+impl ConnectionLive {
+    /// The reason of this very state. On its way back a connection still says why it was lost, which was told when it was.
+    #[must_use]
+    pub fn reason_of_state(&self) -> Option<&String> {
+        let is_overdue = self.health.subscription.state == LayerState::Warn;
+        let is_old = match self.state {
+            ConnectionState::Connecting | ConnectionState::Authenticating => true,
+            ConnectionState::Subscribing => !is_overdue,
+            _ => false,
+        };
+        self.reason.as_ref().filter(|_| !(is_old && self.reconnect.attempt > 0))
+    }
 }
 
 /// A stretch in which this server itself did not run: it was stopped, its machine was frozen or overloaded.

@@ -5,6 +5,32 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
+/// The cookie that brings the email back into the form after a wrong password.
+pub const TYPED_EMAIL: &str = "tickstock_email";
+
+/// May it stand in a cookie as it is (RFC 6265)? What may not is in no usual email.
+#[must_use]
+pub fn is_plain_in_cookies(c: char) -> bool {
+    c.is_ascii_graphic() && !"\",;\\".contains(c)
+}
+
+/// What was typed as the email a moment ago. Known to the server alone, which renders this page whole.
+fn typed_email() -> Option<String> {
+    #[cfg(feature = "ssr")]
+    {
+        use leptos::server_fn::axum_export::http::{header::COOKIE, request::Parts};
+
+        let parts = use_context::<Parts>()?;
+        let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let typed = cookies
+            .flat_map(|cookies| cookies.split(';'))
+            .find_map(|cookie| cookie.trim().strip_prefix(TYPED_EMAIL)?.strip_prefix('=').map(str::to_owned));
+        typed.filter(|email| email.contains('@') && email.chars().all(is_plain_in_cookies))
+    }
+    #[cfg(not(feature = "ssr"))]
+    None
+}
+
 /// The form, and why the last attempt failed (`?error=`).
 #[component]
 pub fn LoginPage() -> impl IntoView {
@@ -12,6 +38,9 @@ pub fn LoginPage() -> impl IntoView {
     let error = move || query.with(|query| query.get_str("error").map(error_text));
     // Where the sign-in leads back to; the server takes nothing for it but a page of ours.
     let next = move || query.with(|query| query.get("next"));
+    // The field that is left to fill in has the focus.
+    let email = typed_email();
+    let is_known = email.is_some();
     view! {
         <Title text="Sign in"/>
         <main class="login">
@@ -23,11 +52,11 @@ pub fn LoginPage() -> impl IntoView {
                 })}
                 <label class="field">
                     <span>"Email"</span>
-                    <input type="email" name="email" autocomplete="username" required autofocus spellcheck="false"/>
+                    <input type="email" name="email" autocomplete="username" required autofocus=!is_known spellcheck="false" value=email/>
                 </label>
                 <label class="field">
                     <span>"Password"</span>
-                    <input type="password" name="password" autocomplete="current-password" required/>
+                    <input type="password" name="password" autocomplete="current-password" required autofocus=is_known/>
                 </label>
                 {move || next().map(|next| view! { <input type="hidden" name="next" value=next/> })}
                 <button type="submit" class="button button-primary">"Sign in"</button>

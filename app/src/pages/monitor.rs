@@ -6,7 +6,7 @@ use crate::{
     api::{ApiError, FirstView, load_first_view},
     components::{
         banners::{Banners, StillPage, Warnings},
-        column::ConnectionColumn,
+        column::{Common, ConnectionColumn},
         help::{self, Help},
         overview::Overview,
         refresh_panel::RefreshPanel,
@@ -16,7 +16,7 @@ use crate::{
     },
     model::{
         connection::{ConnectionId, ConnectionState},
-        status::{ConnectionLive, StatusHead, StatusSource},
+        status::{ConnectionLive, StatusHead},
         time::UnixMillis,
     },
     store::{
@@ -91,7 +91,7 @@ pub fn Monitor(
     let ledger_changed_at: Signal<UnixMillis> = RwSignal::from(signals.ledger_changed_at.clone()).into();
     let reliability = keep_reliability(first.reliability, ledger_changed_at, link);
     let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
-    let inferred = Memo::new(move |_| head.with(|head| head.status_source == StatusSource::Inferred));
+    let common = Memo::new(move |_| head.with(Common::of));
     let bus_up = Memo::new(move |_| head.with(|head| head.bus.connected));
     // The moment at which the bus fell silent, as far as this page saw it.
     let bus_lost_at = Memo::new(move |before: Option<&Option<UnixMillis>>| {
@@ -135,6 +135,10 @@ pub fn Monitor(
     });
     let dialog = NodeRef::<html::Dialog>::new();
     let on_help = Callback::new(move |()| help::open(dialog));
+    let on_explain = Callback::new(move |state| {
+        help::open(dialog);
+        shortcuts::focus(help::sign_id(state));
+    });
     let typed_number = StoredValue::new(shortcuts::TypedNumber::default());
     let on_shortcut = Callback::new(move |shortcut| {
         let at = shortcuts::column_at_focus().or_else(|| columns.with_untracked(|all| all.first().map(|c| c.id)));
@@ -166,10 +170,19 @@ pub fn Monitor(
         keys_on.set(on);
         shortcuts::keep(on);
     });
-    let show_column = move |column: Column| {
-        let id = column.id;
+    let is_enabled = |column: &Column| column.live.with(|live| live.state != ConnectionState::Disabled);
+    let running = Memo::new({
+        let columns = signals.columns.clone();
+        move |_| columns.with(|all| all.iter().filter(|c| is_enabled(c)).map(|c| c.id).collect::<Vec<_>>())
+    });
+    let disabled = Memo::new({
+        let columns = signals.columns.clone();
+        move |_| columns.with(|all| all.iter().filter(|c| !is_enabled(c)).map(|c| c.id).collect::<Vec<_>>())
+    });
+    let show_column = move |id: ConnectionId| {
+        let column = columns.with_untracked(|all| all.iter().find(|column| column.id == id).cloned())?;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
-        view! { <ConnectionColumn column now still_since bus_up=bus_up.into() inferred=inferred.into() reliability on_act/> }
+        Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
     };
     view! {
         <Title text=tab_title/>
@@ -185,9 +198,13 @@ pub fn Monitor(
                     <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
                 </div>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
-                <Overview columns=columns.into() now/>
-                <div class="columns" data-columns=move || columns.with(Vec::len).to_string()>
-                    <For each=move || columns.get() key=|column| column.id children=show_column/>
+                <Overview columns=columns.into() common=common.into() reliability now/>
+                <div class="columns" data-columns=move || running.with(Vec::len).to_string()>
+                    <For each=move || running.get() key=|id| *id children=show_column/>
+                </div>
+                // A line each.
+                <div class="columns-disabled" hidden=move || disabled.with(Vec::is_empty)>
+                    <For each=move || disabled.get() key=|id| *id children=show_column/>
                 </div>
             </main>
             <p class="visually-hidden" role="status" aria-live="polite" data-testid="announcer">{move || announcement.get()}</p>
@@ -197,10 +214,12 @@ pub fn Monitor(
     .into_any()
 }
 
-/// A connection that needs somebody: its number and what it is.
+/// A connection that needs somebody: its number and what it is. On its way back it is not yet well.
 fn trouble_of(live: &ConnectionLive) -> Option<(ConnectionId, &'static str)> {
     use ConnectionState as S;
-    matches!(live.state, S::Failed | S::Reconnecting | S::Mute | S::Degraded).then(|| (live.id, live.state.label()))
+    let is_lost = !live.state.is_up() && live.state != S::Disabled && live.reconnect.attempt > 0;
+    let is_trouble = is_lost || matches!(live.state, S::Failed | S::Reconnecting | S::Mute | S::Degraded);
+    is_trouble.then(|| (live.id, live.state.label()))
 }
 
 /// What the browser's tab says: a connection that is down, mute or degraded is seen there too.

@@ -51,7 +51,7 @@ fn say(text: &mut String, live: &ConnectionLive) {
     for part in ["Connection ", &live.id.to_string(), ", ", &live.name, ": ", live.state.label()] {
         text.push_str(part);
     }
-    if let Some(reason) = &live.reason {
+    if let Some(reason) = live.reason_of_state() {
         text.push_str(", ");
         text.push_str(reason);
     }

@@ -178,7 +178,7 @@ impl Engine {
             self.tables.iter_mut().zip(self.board.report.connections.iter().zip(&live.connections))
         {
             if table.id == after.id && before.live.state != after.state {
-                table.tape.note_state(live.head.generated_at, after.state, after.reason.clone());
+                table.tape.note_state(live.head.generated_at, after.state, after.reason_of_state().cloned());
             }
         }
     }

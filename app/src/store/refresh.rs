@@ -1,4 +1,5 @@
-//! Asking the server to read its configuration again: one request, whose answer the page shows.
+//! What the page asks the server to do: read its configuration again, try a connection now. One request each, whose answer
+//! the page shows.
 
 use crate::model::refresh::RefreshOutcome;
 
@@ -36,29 +37,54 @@ impl Refresh {
                 Ok(outcome) => Self::Done(outcome),
                 Err(_) => Self::Failed("The response could not be read.".to_owned()),
             },
-            401 => Self::Failed("Your session has ended. Sign in again.".to_owned()),
-            403 => Self::Failed("Your account is not allowed to do that.".to_owned()),
             404 => Self::Failed("This monitor cannot reload its configuration; restart it.".to_owned()),
             500 => {
                 Self::Failed("Reloading failed: an internal error. See the monitor's log, then try again.".to_owned())
             }
-            429 => Self::Failed("Too many requests. Wait a minute, then try again.".to_owned()),
-            _ => Self::Failed(["The monitor responded with status ", &status.to_string(), "."].concat()),
+            _ => Self::Failed(refusal(status, body)),
         }
     }
 }
 
-/// Asks, and answers with what came of it. In the browser only.
+/// Why the server did not do it: in its own words where it has any that the page does not say better.
+#[must_use]
+pub fn refusal(status: u16, body: &str) -> String {
+    let said = || body.split_once(r#""message":""#)?.1.split_once('"').map(|(message, _)| message);
+    match (status, said()) {
+        (401, _) => "Your session has ended. Sign in again.".to_owned(),
+        (403, _) => "Your account is not allowed to do that.".to_owned(),
+        (409 | 429, Some(message)) => ["Not done: ", message, "."].concat(),
+        (429, None) => "Too many requests. Wait a minute, then try again.".to_owned(),
+        _ => ["The monitor responded with status ", &status.to_string(), "."].concat(),
+    }
+}
+
+/// Asks for a refresh, and answers with what came of it. In the browser only.
 #[cfg(feature = "hydrate")]
 pub async fn ask() -> Refresh {
+    match post("/api/admin/config/refresh").await {
+        Ok((status, body)) => Refresh::of_answer(status, &body),
+        Err(silence) => Refresh::Failed(silence),
+    }
+}
+
+/// Asks for another attempt of a connection now, and answers why there is none. In the browser only.
+#[cfg(feature = "hydrate")]
+pub async fn retry(id: crate::model::connection::ConnectionId) -> Option<String> {
+    match post(&["/api/admin/connections/", &id.to_string(), "/retry"].concat()).await {
+        Ok((200, _)) => None,
+        Ok((status, body)) => Some(refusal(status, &body)),
+        Err(silence) => Some(silence),
+    }
+}
+
+#[cfg(feature = "hydrate")]
+async fn post(path: &str) -> Result<(u16, String), String> {
     let answer = async {
-        let response = gloo_net::http::Request::post("/api/admin/config/refresh").send().await?;
+        let response = gloo_net::http::Request::post(path).send().await?;
         Ok::<_, gloo_net::Error>((response.status(), response.text().await?))
     };
-    match answer.await {
-        Ok((status, body)) => Refresh::of_answer(status, &body),
-        Err(_) => Refresh::Failed("The monitor is not responding.".to_owned()),
-    }
+    answer.await.map_err(|_| "The monitor is not responding.".to_owned())
 }
 
 #[cfg(test)]
@@ -75,5 +101,12 @@ mod tests {
         assert!(
             matches!(Refresh::of_answer(500, ""), Refresh::Failed(reason) if reason.starts_with("Reloading failed"))
         );
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_servers_words() {
+        let body = r#"{"error":{"code":"asked_to_wait","message":"the provider asked this account to wait"}}"#;
+        assert_eq!(refusal(409, body), "Not done: the provider asked this account to wait.");
+        assert_eq!(refusal(429, ""), "Too many requests. Wait a minute, then try again.");
     }
 }

@@ -429,7 +429,7 @@ fn by_seconds(whole: &Sample) -> impl Iterator<Item = Sample> + '_ {
 
 /// Why a connection is in its state, in words.
 fn state_text(live: &ConnectionLive) -> String {
-    match &live.reason {
+    match live.reason_of_state() {
         Some(reason) => reason.clone(),
         None if live.state.is_up() => {
             let subscription = &live.subscription;

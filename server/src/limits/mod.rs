@@ -29,6 +29,8 @@ use std::{
 pub const API_CALLS: Rate = Rate { name: "api", burst: 300, interval: Duration::from_millis(20) };
 /// Handshakes of sockets by one session: two a second, a burst of 60, so that its pages may all come back at once.
 pub const SOCKET_CONNECTS: Rate = Rate { name: "sockets", burst: 60, interval: Duration::from_millis(500) };
+/// Attempts of one connection that somebody asks for: one every ten seconds, three at once. The provider counts them.
+pub const RETRIES: Rate = Rate { name: "retries", burst: 3, interval: Duration::from_secs(10) };
 /// Open sockets of one account.
 pub const SOCKETS_PER_ACCOUNT: usize = 20;
 

@@ -35,8 +35,12 @@ pub enum Action {
     SocketEnd,
     /// The configuration was read again.
     ConfigRefresh,
+    /// A connection that waits was tried at once.
+    ConnectionRetry,
     /// An outage was acknowledged.
     GapAcknowledge,
+    /// Another note was added to an outage.
+    GapNote,
     /// Records left as a file.
     Export,
     /// A request from another origin.
@@ -59,7 +63,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -69,7 +73,9 @@ impl Action {
         Self::SocketOpen,
         Self::SocketEnd,
         Self::ConfigRefresh,
+        Self::ConnectionRetry,
         Self::GapAcknowledge,
+        Self::GapNote,
         Self::Export,
         Self::CrossOrigin,
         Self::AccountAdd,
@@ -94,7 +100,9 @@ impl Action {
             Self::SocketOpen => "socket_open",
             Self::SocketEnd => "socket_end",
             Self::ConfigRefresh => "config_refresh",
+            Self::ConnectionRetry => "connection_retry",
             Self::GapAcknowledge => "gap_acknowledge",
+            Self::GapNote => "gap_note",
             Self::Export => "export",
             Self::CrossOrigin => "cross_origin",
             Self::AccountAdd => "account_add",

@@ -83,6 +83,9 @@ impl Monitor {
             }
             let has_rates = inference::has_rates(&live.metrics);
             inference::fill_in(live, &observed, has_rates);
+            if self.feed == Feed::Redis {
+                inference::contradict(live, &observed, now);
+            }
             slots.entry(connection.live.id).or_insert(connection);
         }
         for plan in &self.plans {

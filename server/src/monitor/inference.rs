@@ -143,7 +143,7 @@ impl Monitor {
         let source = self.note_source(now);
         let silence = self.silence(source, now);
         let market = self.board.report.head.market;
-        let reported = self.reported.as_ref().map(Arc::clone);
+        let (reported, reported_at) = (self.reported.as_ref().map(Arc::clone), self.reported_at);
         for connection in self.board.report.connections.iter_mut().filter(|connection| connection.live.enabled) {
             let live = &mut connection.live;
             let observed = self.observed.entry(live.id).or_default();
@@ -165,9 +165,13 @@ impl Monitor {
                         (live.state_since, live.health) = (said.state_since, Health::default());
                         live.last_loss = said.last_loss.clone();
                         complete(live, observed, now, &market, Some(&before));
+                        if let Some(at) = reported_at.filter(|_| is_stale) {
+                            date(live, at);
+                        }
                     }
                 }
                 fill_in(live, observed, has_rates);
+                contradict(live, observed, now);
                 if let Some(silence) = silence.as_ref().filter(|_| live.state != ConnectionState::Disabled) {
                     take_down(live, silence, now, &before);
                 }
@@ -257,6 +261,27 @@ pub(super) fn complete(
         let since = before.filter(|before| before.state == live.state).and_then(|before| before.state_since);
         live.state_since = Some(since.unwrap_or(now));
     }
+}
+
+/// What is reported down while its ticks arrive here: neither is hidden.
+pub(super) fn contradict(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis) {
+    const YET: &str = "yet its ticks are arriving";
+    let is_down = matches!(live.state, ConnectionState::Reconnecting | ConnectionState::Failed);
+    if !is_down || observed.last_tick.is_none_or(|last| now.millis_since(last) > FRESH_MS) {
+        return;
+    }
+    let reason = live.reason.take().unwrap_or_else(|| format!("Reported {}", live.state.label()));
+    live.reason = Some(if reason.contains(YET) { reason } else { format!("{reason}; {YET}") });
+    live.health.data = Layer::because(LayerState::Good, format!("Reported {}, {YET}", live.state.label()));
+}
+
+/// Says of when an old state is.
+fn date(live: &mut ConnectionLive, reported_at: UnixMillis) {
+    let of_when = format!("last reported at {} UTC", reported_at.clock());
+    live.reason = Some(match live.reason.take() {
+        Some(reason) => format!("{reason}; {of_when}"),
+        None => format!("State as {of_when}"),
+    });
 }
 
 /// Does a status tell how quickly ticks come?

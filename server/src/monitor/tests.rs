@@ -472,3 +472,48 @@ fn a_symbol_that_is_removed_and_put_back_has_its_total_again() {
     monitor.take(&ticks(vec![tick(Some(1), "MSFT", 3.0); 79]), NOW);
     assert_eq!(show(&mut monitor), Some(1_215));
 }
+
+#[test]
+fn a_stale_status_says_of_when_it_is() {
+    let mut monitor = monitor(Feed::Redis);
+    let mut report = monitor.report().clone();
+    (report.connections[0].live.state, report.connections[0].live.reason) = (ConnectionState::Connected, None);
+    report.connections[1].live.state = ConnectionState::Reconnecting;
+    report.connections[1].live.reason = Some("Connection dropped".into());
+    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    let reason = |monitor: &Monitor, place: usize| monitor.report().connections[place].live.reason.clone();
+    monitor.beat(later(5_000), 1.0);
+    assert_eq!(reason(&monitor, 1).as_deref(), Some("Connection dropped"));
+    // Ticks go on, so nobody takes the collector for dead.
+    for seconds in [11, 12] {
+        monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), later(seconds * 1_000));
+        monitor.beat(later(seconds * 1_000), 1.0);
+        assert_eq!(reason(&monitor, 0).as_deref(), Some("State as last reported at 12:34:56 UTC"));
+        let second = reason(&monitor, 1);
+        assert_eq!(second.as_deref(), Some("Connection dropped; last reported at 12:34:56 UTC"), "and once only");
+    }
+}
+
+#[test]
+fn a_connection_that_is_reported_failed_while_its_ticks_arrive_says_both() {
+    let mut monitor = monitor(Feed::Redis);
+    let mut report = tickstock_status();
+    report.connections[0].live.state = ConnectionState::Failed;
+    let mut hear = |monitor: &mut Monitor, now| {
+        report.head.generated_at = now;
+        monitor.take(&Delivery { status: Some(Arc::new(report.clone())), ..Delivery::default() }, now);
+        monitor.beat(now, 1.0);
+        monitor.report().connections[0].live.clone()
+    };
+    assert_eq!(hear(&mut monitor, NOW).health.data.state, LayerState::Off);
+    for seconds in [1, 2] {
+        let now = later(seconds * 1_000);
+        monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0); 80]), now);
+        let live = hear(&mut monitor, now);
+        assert_eq!((live.state, live.metrics.ticks_per_second), (ConnectionState::Failed, 80.0));
+        assert_eq!(live.reason.as_deref(), Some("Reported failed; yet its ticks are arriving"));
+        assert_eq!(live.health.data.state, LayerState::Good);
+    }
+    let live = hear(&mut monitor, later(20_000));
+    assert_eq!((live.reason, live.health.data.state), (None, LayerState::Off), "and no more when they stop");
+}

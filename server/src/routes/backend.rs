@@ -85,7 +85,7 @@ impl Backend for Behind {
         })
     }
 
-    fn acknowledge_gap(&self, id: i64, note: String) -> Answer<'_, Result<(), ApiError>> {
+    fn note_gap(&self, id: i64, note: String, further: bool) -> Answer<'_, Result<(), ApiError>> {
         // Asked for here, as the context is gone once the answer is on its way.
         let parts = use_context::<Parts>();
         Box::pin(async move {
@@ -93,7 +93,7 @@ impl Backend for Behind {
             let admin = extensions.and_then(|extensions| extensions.get::<Admin>());
             let actor = extensions.and_then(|extensions| extensions.get::<Actor>());
             let (Some(admin), Some(actor)) = (admin, actor) else { return Err(ApiError::NotAllowed) };
-            let done = history::acknowledge_gap(&self.state, &admin.email, actor, id, &note).await;
+            let done = history::note_gap(&self.state, &admin.email, actor, id, &note, further).await;
             done.map(drop).map_err(ApiError::from)
         })
     }

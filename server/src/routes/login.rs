@@ -8,16 +8,19 @@ use super::{
 };
 use crate::{
     audit::Action,
-    auth::{AuthError, AuthSession, Credentials, LOGOUT, start_session},
+    auth::{AuthError, AuthSession, Credentials, Email, LOGOUT, start_session},
     database::Attempted,
     limits::Wait,
     network::network,
 };
-use app::model::time::{UnixMillis, format_seconds};
+use app::{
+    model::time::{UnixMillis, format_seconds},
+    pages::login::{TYPED_EMAIL, is_plain_in_cookies},
+};
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::SET_COOKIE},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -49,6 +52,15 @@ struct LoginForm {
     next: Option<String>,
 }
 
+/// Brings the email that was typed back into the form: for a minute, to this page alone, whether there is such an account or
+/// not. Nothing that is no email is kept: a password may have been typed in its place.
+fn typed_email(email: &str, secure: bool) -> Option<HeaderValue> {
+    let email: Email = email.parse().ok()?;
+    let secure = if secure { "; Secure" } else { "" };
+    let cookie = format!("{TYPED_EMAIL}={email}; HttpOnly; SameSite=Strict{secure}; Path={LOGIN}; Max-Age=60");
+    email.as_str().chars().all(is_plain_in_cookies).then(|| HeaderValue::try_from(cookie).ok()).flatten()
+}
+
 /// Any enabled account may sign in; what it may see is for the guards to say.
 async fn sign_in(
     State(access): State<Access>,
@@ -76,13 +88,18 @@ async fn sign_in(
             return too_many_attempts(wait);
         }
     };
-    let credentials = Credentials { email, password: password.into(), from_known_network };
+    let credentials = Credentials { email: email.clone(), password: password.into(), from_known_network };
     // Not through the session, which writes every error to the log, as often as strangers want.
     let account = match auth.backend.authenticate(credentials).await {
         Ok(Some(account)) => account,
         Ok(None) => {
             access.audit.record_refusal(refused("unknown or disabled account, or wrong password")).await;
-            return Redirect::to(&login_page(Some("credentials"), destination)).into_response();
+            let mut response = Redirect::to(&login_page(Some("credentials"), destination)).into_response();
+            // So that only the password has to be typed again.
+            if let Some(cookie) = typed_email(&email, access.sessions.secure) {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            return response;
         }
         Err(error) => {
             access.limits.take_back(attempt).await;

@@ -5,6 +5,7 @@ mod admin_ws;
 mod audit;
 mod backend;
 mod config;
+mod connections;
 pub(crate) mod csv;
 pub(crate) mod destination;
 mod failure;
@@ -26,6 +27,7 @@ use crate::{
     hub::Hub,
     limits::Wait,
     refresh::Refresher,
+    upstream::Manager,
 };
 use app::{App, api::Backend};
 use axum::{
@@ -63,6 +65,8 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
+    /// `None` where others collect.
+    pub(crate) manager: Option<Manager>,
     pub(crate) refresher: Refresher,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
@@ -119,6 +123,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
         .route("/api/admin/config/refresh", post(config::refresh))
+        .route("/api/admin/connections/{id}/retry", post(connections::retry))
         .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())

@@ -1,20 +1,15 @@
 //! What a connection does between a loss and the next attempt.
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Orders},
     loss::Loss,
     quota::{Closed, Verdict},
     state::{Action, Event},
 };
 use app::model::{health::LossKind, time::UnixMillis};
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use futures_util::FutureExt;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 /// Connections that wait for the same moment come back over this part of the wait, and over no more than so long.
@@ -40,14 +35,19 @@ impl Connection {
         }
         self.parts.telemetry.counters.reconnects.fetch_add(1, Relaxed);
         if let Some(Action::Wait(loss)) = self.link.next(Event::Lost { loss, lived }) {
-            let retry = Arc::clone(&self.parts.orders.retry);
+            let orders = self.parts.orders.clone();
+            // What was wished before this loss has been done.
+            let _ = orders.hurry.notified().now_or_never();
             let (connection, attempt, why) = (self.id, self.link.attempt(), &loss.reason);
             if verdict == Verdict::StandBack {
                 self.show_lost(&loss, None, UnixMillis::now());
                 warn!(parent: &self.span, attempt, "Connection {connection} stands back: {why}");
-                retry.notified().await;
+                tokio::select! {
+                    () = orders.retry.notified() => {}
+                    () = orders.hurry.notified() => {}
+                }
             } else {
-                self.wait(&loss, &retry).await;
+                self.wait(&loss, &orders).await;
             }
         }
         self.link.next(Event::WaitOver);
@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// Waits as long as this loss asks for, and as long as the provider asks of the whole account.
-    async fn wait(&mut self, loss: &Loss, retry: &Notify) {
+    async fn wait(&mut self, loss: &Loss, orders: &Orders) {
         let backoff = self.parts.policy.backoff.wait(loss.kind, self.link.step(), rand::random());
         let own = Instant::now() + backoff;
         let mut is_told = false;
@@ -92,7 +92,11 @@ impl Connection {
             tokio::select! {
                 () = sleep_until(until) => {}
                 // Only a refusal is worth another try before its time: somebody may have changed something.
-                () = retry.notified(), if loss.is_refusal() && closed.is_none() => return,
+                () = orders.retry.notified(), if loss.is_refusal() && closed.is_none() => return,
+                () = orders.hurry.notified(), if closed.is_none() => {
+                    info!(parent: &self.span, "Connection {connection} is tried now, as asked for");
+                    return;
+                }
             }
         }
     }

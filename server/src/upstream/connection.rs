@@ -45,8 +45,10 @@ const OVERDUE: u32 = 5;
 pub(super) struct Orders {
     /// End, with a goodbye.
     pub(super) stop: CancellationToken,
-    /// Do not wait any longer, try again now.
+    /// What kept it out may have changed: one that was refused does not wait any longer.
     pub(super) retry: Arc<Notify>,
+    /// Somebody wants it tried now, whatever it waits for.
+    pub(super) hurry: Arc<Notify>,
 }
 
 /// What a connection is made of besides its plan.

@@ -33,7 +33,11 @@ pub use backoff::Backoff;
 pub use policy::Policy;
 
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
-use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};
+use app::model::{
+    connection::{ConnectionId, ConnectionState},
+    status::Feed,
+    time::{UnixMillis, format_seconds},
+};
 use connection::{Connection, Orders, Parts};
 use quota::Quota;
 use report::Slot;
@@ -135,6 +139,30 @@ impl Manager {
         manager
     }
 
+    /// Whether a connection can be tried at once instead of when its wait is over. What the provider asked of the whole
+    /// account is respected.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn retry(&self, id: ConnectionId) -> Result<RetryOrder, CannotRetry> {
+        let slots = self.0.lock_slots();
+        let slot = slots.iter().find(|slot| slot.plan.id == id).ok_or(CannotRetry::Unknown(id))?;
+        let running = self.0.lock_running();
+        let waits = |state| matches!(state, ConnectionState::Reconnecting | ConnectionState::Failed);
+        let (state, now) = (slot.telemetry.face().state, Instant::now());
+        match running.connections.get(&id) {
+            None => Err(CannotRetry::Idle(id)),
+            Some(_) if !waits(state) => Err(CannotRetry::NotWaiting(id, state)),
+            Some((orders, _)) => match self.0.quota.closed(now) {
+                Some(closed) => {
+                    let wait = closed.until.saturating_duration_since(now);
+                    Err(CannotRetry::AskedToWait { seconds: wait.as_secs() + 1 })
+                }
+                None => Ok(RetryOrder(Arc::clone(&orders.hurry))),
+            },
+        }
+    }
+
     /// Makes the connections anew whose plan changed in what they do, starts and stops those that were switched on or off,
     /// and lets the others run on untouched; one that waits because it was refused tries again at once. The caller sees to
     /// it that nobody else does the same meanwhile.
@@ -155,6 +183,37 @@ impl Manager {
         inner.start_missing();
         inner.changed.notify_one();
     }
+}
+
+/// A connection that waits and can be tried at once.
+#[derive(Debug)]
+pub struct RetryOrder(Arc<Notify>);
+
+impl RetryOrder {
+    /// It does not wait any longer.
+    pub fn give(self) {
+        self.0.notify_one();
+    }
+}
+
+/// Why a connection cannot be tried now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotRetry {
+    /// There is no such connection.
+    #[error("there is no connection {0}")]
+    Unknown(ConnectionId),
+    /// It is disabled, or has no symbols.
+    #[error("connection {0} does not run: it is disabled or has no symbols")]
+    Idle(ConnectionId),
+    /// It waits for nothing.
+    #[error("connection {0} is {state} and waits for no attempt", state = .1.label())]
+    NotWaiting(ConnectionId, ConnectionState),
+    /// The provider told the account how long to stay away.
+    #[error("the provider asked this account to wait; connections come back in {}", format_seconds(u64::clone(.seconds)))]
+    AskedToWait {
+        /// For so long.
+        seconds: u64,
+    },
 }
 
 /// Does it do the same: the same symbols over the same channels, or nothing?

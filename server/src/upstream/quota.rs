@@ -95,6 +95,11 @@ impl Quota {
         self.lock().closed = None;
     }
 
+    /// How long nobody may dial, when that is not over.
+    pub(super) fn closed(&self, now: Instant) -> Option<Closed> {
+        self.lock().closed.clone().filter(|closed| now < closed.until)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,7 +171,7 @@ impl Place {
 
     /// How long nobody may dial, when that is not over.
     pub(super) fn closed(&self, now: Instant) -> Option<Closed> {
-        self.quota.lock().closed.clone().filter(|closed| now < closed.until)
+        self.quota.closed(now)
     }
 
     /// Resolves when this connection has to make room for one that comes before it.

@@ -84,6 +84,8 @@ pub(super) struct Link {
     has_ticked: bool,
     /// What the provider announced before the end.
     last_words: Option<(LossKind, String)>,
+    /// Why it was lost, until it is live again: an attempt that is under way has mended nothing yet.
+    cause: Option<Loss>,
     flow: Flow,
 }
 
@@ -106,6 +108,7 @@ impl Link {
             is_overdue: false,
             has_ticked: false,
             last_words: None,
+            cause: None,
             flow: Flow::Unknown,
         };
         link.forget_socket();
@@ -154,6 +157,7 @@ impl Link {
         self.step = if goes_on { self.step.saturating_add(1) } else { 1 };
         self.last_was_limit = is_limit;
         self.phase = Phase::Waiting(loss.clone());
+        self.cause = Some(loss.clone());
         self.forget_socket();
         loss
     }
@@ -170,6 +174,7 @@ impl Link {
     /// The account has to wait, whatever this connection was lost for: that is why it is not back.
     pub(super) fn stays_away(&mut self, because: Loss) {
         if matches!(self.phase, Phase::Waiting(_)) {
+            self.cause = Some(because.clone());
             self.phase = Phase::Waiting(because);
         }
     }
@@ -224,6 +229,7 @@ impl Link {
             return Some(Action::HangUp(Loss::nothing_subscribed(self.params.len(), self.refusal.clone())));
         }
         self.phase = Phase::Live;
+        self.cause = None;
         self.list_missing();
         None
     }
@@ -273,7 +279,7 @@ impl Link {
         }
     }
 
-    /// Why it is not well; `None` when it is, or on its first way there.
+    /// Why it is not well; `None` when it is, or on its first way there. On its way back it is still why it was lost.
     #[must_use]
     pub(super) fn reason(&self) -> Option<String> {
         match (&self.phase, &self.flow) {
@@ -288,7 +294,7 @@ impl Link {
                 (None, Flow::Late(why)) => Some(why.clone()),
                 (None, _) => None,
             },
-            _ => None,
+            _ => self.cause.as_ref().map(|loss| loss.reason.clone()),
         }
     }
 
@@ -307,9 +313,13 @@ impl Link {
     /// it is nothing to speak of.
     #[must_use]
     pub(super) fn health(&self, silence: Duration, patience: Duration) -> Health {
-        let transport = match &self.phase {
-            Phase::Dialling => Layer::because(LayerState::Unknown, "The socket is being opened"),
-            Phase::Waiting(loss) => Layer::because(LayerState::Bad, loss.reason.clone()),
+        let transport = match (&self.phase, &self.cause) {
+            (Phase::Waiting(loss), _)
+            // An open socket proves nothing: one that dies in silence opens again and again.
+            | (Phase::Dialling | Phase::Greeting | Phase::Authenticating, Some(loss)) => {
+                Layer::because(LayerState::Bad, loss.reason.clone())
+            }
+            (Phase::Dialling, None) => Layer::because(LayerState::Unknown, "The socket is being opened"),
             _ if silence > patience => {
                 Layer::because(LayerState::Warn, format!("Not even a pong for {} s", silence.as_secs()))
             }

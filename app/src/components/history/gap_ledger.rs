@@ -88,34 +88,53 @@ fn Card(
         newest.or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
     });
     let symbols = Memo::new(move |_| gap.with(|gap| (gap.symbols_count, gap.symbols.clone())));
-    let said = Memo::new(move |_| gap.with(|gap| gap.acknowledged.clone()));
-    keep_focus(card_id.clone(), id, said, acknowledge);
-    let seen = move || {
-        match said.get() {
-        Some(said) => view! {
-            <span>{said.by} " " <span class="unit number">{scale::moment(said.at)}</span> <span class="gap-note">{said.note}</span></span>
+    let said =
+        Memo::new(move |_| gap.with(|gap| gap.acknowledged.iter().chain(&gap.notes).cloned().collect::<Vec<_>>()));
+    // Not with the notes: one that somebody else adds must not take along the one that is being written here.
+    let is_seen = Memo::new(move |_| gap.with(|gap| gap.acknowledged.is_some()));
+    let written = keep_focus(card_id.clone(), id, said, acknowledge);
+    let notes = move || said.get().into_iter().map(note_view).collect_view();
+    let first_name = StoredValue::new(name.clone());
+    let form = move || match is_seen.get() {
+        false => view! { <Acknowledge id name=first_name.get_value() further=false action=acknowledge/> }.into_any(),
+        true => {
+            // Empty again, and folded, once it is written.
+            written.track();
+            view! {
+                <details class="gap-further">
+                    <summary>"Add a note"</summary>
+                    <Acknowledge id name=first_name.get_value() further=true action=acknowledge/>
+                </details>
+            }
+            .into_any()
         }
-        .into_any(),
-        None => view! { <Acknowledge id name=name.clone() action=acknowledge/> }.into_any(),
-    }
     };
     view! {
         // Takes the focus when the form that had it goes.
         <li class="gap" id=card_id tabindex="-1" data-identity=whose data-testid=test_id>
             {move || facts(gap.get(), context)}
             {move || symbols.with(|(count, named)| symbol_list(*count, named))}
-            <div class="gap-seen">{seen}</div>
+            <div class="gap-seen">{notes}{form}</div>
         </li>
     }
 }
 
-/// Once a gap is acknowledged from its own card, the focus stays at that card: the form that had it is gone.
+/// Who said what of a gap, and when.
+fn note_view(said: Acknowledgement) -> impl IntoView {
+    view! {
+        <p>{said.by} " " <span class="unit number">{scale::moment(said.at)}</span> " " <span class="gap-note">{said.note}</span></p>
+    }
+}
+
+/// Once a gap is acknowledged from its own card, or a note added there, the focus stays at that card: the form that had it is
+/// gone. The signal is written to then.
 fn keep_focus(
     card_id: String,
     id: i64,
-    said: Memo<Option<Acknowledgement>>,
+    said: Memo<Vec<Acknowledgement>>,
     acknowledge: ServerAction<AcknowledgeGap>,
-) {
+) -> RwSignal<u32> {
+    let written = RwSignal::new(0);
     #[cfg(feature = "hydrate")]
     {
         use wasm_bindgen::JsCast;
@@ -127,10 +146,11 @@ fn keep_focus(
             }
         });
         Effect::new(move |_| {
-            if said.with(Option::is_none) || !asked.get_value() {
+            if said.with(Vec::is_empty) || !asked.get_value() {
                 return;
             }
             asked.set_value(false);
+            written.update(|times| *times += 1);
             let card =
                 document().get_element_by_id(&card_id).and_then(|card| card.dyn_into::<web_sys::HtmlElement>().ok());
             // Somebody who has gone on elsewhere stays there.
@@ -142,6 +162,7 @@ fn keep_focus(
     }
     #[cfg(not(feature = "hydrate"))]
     let _ = (card_id, id, said, acknowledge);
+    written
 }
 
 /// How many symbols, and behind that their names. Nothing of a gap that concerns none in particular.
@@ -214,14 +235,15 @@ fn duration_text(ms: u64) -> String {
     if ms < 60_000 { format::fixed(ms as f64 / 1000.0, 1) + " s" } else { format_seconds(ms / 1000) }
 }
 
-/// A note, and who writes it has seen the gap. Works as a plain form too.
+/// A note, and who writes it has seen the gap; or a further one. Works as a plain form too.
 #[component]
-fn Acknowledge(id: i64, name: String, action: ServerAction<AcknowledgeGap>) -> impl IntoView {
+fn Acknowledge(id: i64, name: String, further: bool, action: ServerAction<AcknowledgeGap>) -> impl IntoView {
     view! {
         <ActionForm action attr:class="acknowledge">
             <input type="hidden" name="id" value=id.to_string()/>
+            <input type="hidden" name="further" value=further.to_string()/>
             <input type="text" name="note" required maxlength=NOTE_LENGTH_MAX.to_string() placeholder="What was done about it" aria-label=["Note on gap ", &name].concat()/>
-            <button type="submit" class="button">"Acknowledge"</button>
+            <button type="submit" class="button">{if further { "Add" } else { "Acknowledge" }}</button>
         </ActionForm>
     }
 }

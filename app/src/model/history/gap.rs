@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub const GAP_SYMBOLS_MAX: usize = 50;
 /// The longest note of an acknowledgement, in characters.
 pub const NOTE_LENGTH_MAX: usize = 1_000;
+/// The most notes that are added to an acknowledged gap.
+pub const NOTES_MAX: usize = 50;
 /// The longest words of a cause, in characters: a provider's may be long.
 pub const WORDS_LENGTH_MAX: usize = 500;
 /// The number under which the bus has its gaps; connections count from 1.
@@ -187,6 +189,8 @@ pub struct Gap {
     pub unpublished_ticks: Option<u64>,
     /// Who has seen it.
     pub acknowledged: Option<Acknowledgement>,
+    /// What was said of it afterwards, oldest first: notes are added, never changed.
+    pub notes: Vec<Acknowledgement>,
 }
 
 impl Gap {
@@ -215,6 +219,7 @@ impl Gap {
             attempts: 0,
             unpublished_ticks: None,
             acknowledged: None,
+            notes: Vec::new(),
         }
     }
 

@@ -93,6 +93,7 @@ fn charts_tables_gaps_and_events_are_all_in_the_markup() {
 fn trouble_and_what_was_acknowledged_are_said() {
     let mut view = view();
     view.trouble = Some(HistoryTrouble { since: AT, reason: "database or disk is full".into() });
+    view.gaps[0].notes = vec![Acknowledgement { at: AT, by: "bob@example.com".into(), note: "half of it".into() }];
     view.gaps[0].acknowledged =
         Some(Acknowledgement { at: AT, by: "ann@example.com".into(), note: "filled from flat files".into() });
     let html = render(view, Selection::default());
@@ -100,7 +101,9 @@ fn trouble_and_what_was_acknowledged_are_said() {
         html.contains("History has not been recorded since") && html.contains("database or disk is full"),
         "{html}"
     );
-    assert!(html.contains("filled from flat files") && !html.contains("name=\"note\""));
+    assert!(html.contains("filled from flat files") && !html.contains(">Acknowledge<"));
+    assert!(html.contains("bob@example.com") && html.contains("half of it"));
+    assert!(html.contains("Add a note") && html.contains("name=\"further\" value=\"true\""), "more may be said");
 }
 
 #[test]

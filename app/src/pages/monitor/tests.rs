@@ -9,7 +9,7 @@ use crate::model::{
     protocol::{Frame, Row, Snapshot, TickEntry, Ticks},
     status::{
         BusStatus, ConnectionConfig, ConnectionLive, ConnectionMetrics, ConnectionStatus, LastError, LatencyMs,
-        Reconnect, StatusReport, Subscription, Summary, SymbolSource,
+        Reconnect, StatusReport, StatusSource, Subscription, Summary, SymbolSource,
     },
     symbol::Symbol,
 };

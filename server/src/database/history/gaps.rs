@@ -9,7 +9,7 @@ use app::model::{
     connection::{ConnectionId, ConnectionSet},
     history::{
         LastOutage,
-        gap::{Acknowledgement, Gap, GapCause},
+        gap::{Acknowledgement, Gap, GapCause, NOTES_MAX},
     },
     market::Calendar,
     time::UnixMillis,
@@ -99,6 +99,7 @@ fn gap(row: &SqliteRow) -> sqlx::Result<Gap> {
         session_rates: of_json("session_rates", row.try_get("session_rates")?)?,
         unpublished_ticks: row.try_get::<Option<_>, _>("unpublished_ticks")?.map(count),
         acknowledged,
+        notes: of_json("notes", row.try_get("notes")?)?,
     })
 }
 
@@ -176,6 +177,34 @@ impl Database {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
+        change.record(act).await?;
+        change.commit().await?;
+        Ok(true)
+    }
+
+    /// Adds a note to a gap that is acknowledged, together with the record of the act. Answers false, and leaves no record, when
+    /// there is no such gap, or it has [`NOTES_MAX`].
+    ///
+    /// # Errors
+    /// When the database does not answer; then nothing happened.
+    pub async fn add_gap_note(&self, id: i64, said: &Acknowledgement, act: &AuditAct) -> Result<bool, QueryError> {
+        let mut change = self.change().await?;
+        let kept: Option<String> =
+            sqlx::query_scalar("SELECT notes FROM history_gaps WHERE id = $1 AND acknowledged_at_ms IS NOT NULL")
+                .bind(id)
+                .fetch_optional(&mut *change.transaction)
+                .await?;
+        let Some(kept) = kept else { return Ok(false) };
+        let mut notes: Vec<Acknowledgement> = of_json("notes", &kept)?;
+        if notes.len() >= NOTES_MAX {
+            return Ok(false);
+        }
+        notes.push(said.clone());
+        sqlx::query("UPDATE history_gaps SET notes = $1 WHERE id = $2")
+            .bind(json_of(&notes)?)
+            .bind(id)
+            .execute(&mut *change.transaction)
+            .await?;
         change.record(act).await?;
         change.commit().await?;
         Ok(true)

@@ -67,6 +67,7 @@ fn gap(connection_id: ConnectionId, number: u32, started: i64, ended: Option<i64
             CauseStep { cause: GapCause::Mute, at: UnixMillis(started), close_code: None, words: String::new() },
         ],
         acknowledged: None,
+        notes: Vec::new(),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 use app::{
     api::ApiError,
     model::{
-        history::gap::{Acknowledgement, NOTE_LENGTH_MAX},
+        history::gap::{Acknowledgement, NOTE_LENGTH_MAX, NOTES_MAX},
         time::UnixMillis,
     },
 };
@@ -43,6 +43,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/admin/history/events", get(export::<Events>))
         .route("/api/admin/history/gaps", get(export::<Gaps>))
         .route("/api/admin/history/gaps/{id}/acknowledge", post(acknowledge))
+        .route("/api/admin/history/gaps/{id}/notes", post(add_note))
 }
 
 /// A stretch of one kind of record. That it left is on record first.
@@ -73,33 +74,63 @@ async fn acknowledge(
     Path(id): Path<String>,
     body: Result<Json<Note>, JsonRejection>,
 ) -> Result<Response, Refused> {
+    write_note(&state, &admin, &actor, &id, body, false).await
+}
+
+/// Somebody has more to say of a gap that is acknowledged.
+async fn add_note(
+    State(state): State<AppState>,
+    Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+    body: Result<Json<Note>, JsonRejection>,
+) -> Result<Response, Refused> {
+    write_note(&state, &admin, &actor, &id, body, true).await
+}
+
+async fn write_note(
+    state: &AppState,
+    admin: &Admin,
+    actor: &Actor,
+    id: &str,
+    body: Result<Json<Note>, JsonRejection>,
+    further: bool,
+) -> Result<Response, Refused> {
     let Json(Note { note }) = body.map_err(|_| Refused::Bad(r#"expected a JSON body {"note":"…"}"#.to_owned()))?;
     let id: i64 = id.parse().map_err(|_| Refused::NotFound)?;
-    let gap = acknowledge_gap(&state, &admin.email, &actor, id, &note).await?;
+    let gap = note_gap(state, &admin.email, actor, id, &note, further).await?;
     Ok(Json(records::gap_object(&gap, UnixMillis::now())).into_response())
 }
 
-/// What API and page do alike. Answers the gap as it is then.
-pub(super) async fn acknowledge_gap(
+/// What API and page do alike: acknowledges a gap with a note, or adds a further one. Answers the gap as it is then.
+pub(super) async fn note_gap(
     state: &AppState,
     email: &str,
     actor: &Actor,
     id: i64,
     note: &str,
+    further: bool,
 ) -> Result<app::model::history::gap::Gap, Refused> {
     let note = &*tidy(note.trim(), usize::MAX);
     if note.is_empty() || note.chars().count() > NOTE_LENGTH_MAX {
         return Err(Refused::Bad(format!("note: expected 1 to {NOTE_LENGTH_MAX} characters")));
     }
     let gap = state.database.history_gap(id).await?.ok_or(Refused::NotFound)?;
-    if gap.acknowledged.is_some() {
-        return Err(Refused::Conflict);
+    let conflict = if further { Refused::NoFurther } else { Refused::Conflict };
+    if gap.acknowledged.is_some() != further {
+        return Err(conflict);
     }
-    let act = actor.does(Action::GapAcknowledge).to(gap.name()).because(note);
     let said = Acknowledgement { at: UnixMillis::now(), by: email.to_owned(), note: note.to_owned() };
-    match state.database.acknowledge_gap(id, &said, &act).await {
+    let done = if further {
+        let act = actor.does(Action::GapNote).to(gap.name()).because(note);
+        state.database.add_gap_note(id, &said, &act).await
+    } else {
+        let act = actor.does(Action::GapAcknowledge).to(gap.name()).because(note);
+        state.database.acknowledge_gap(id, &said, &act).await
+    };
+    match done {
         Ok(true) => Ok(state.database.history_gap(id).await?.ok_or(Refused::NotFound)?),
-        Ok(false) => Err(Refused::Conflict),
+        Ok(false) => Err(conflict),
         // The act and its record are one: neither is written.
         Err(_) => Err(NotRecorded.into()),
     }
@@ -117,6 +148,9 @@ pub(super) enum Refused {
     /// 409: somebody was first.
     #[error("this gap has already been acknowledged")]
     Conflict,
+    /// 409.
+    #[error("only an acknowledged gap takes further notes, {NOTES_MAX} at most")]
+    NoFurther,
     /// 503: what cannot be put on record is not done.
     #[error(transparent)]
     NotRecorded(#[from] NotRecorded),
@@ -129,7 +163,7 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let text = refused.to_string();
         match refused {
-            Refused::Bad(_) | Refused::NotFound | Refused::Conflict => Self::Refused(text),
+            Refused::Bad(_) | Refused::NotFound | Refused::Conflict | Refused::NoFurther => Self::Refused(text),
             Refused::NotRecorded(_) | Refused::NoDatabase(_) => Self::NotNow(text),
         }
     }
@@ -141,7 +175,7 @@ impl IntoResponse for Refused {
         match self {
             Self::Bad(_) => api_error(StatusCode::BAD_REQUEST, "bad_request", &text),
             Self::NotFound => api_error(StatusCode::NOT_FOUND, "not_found", &text),
-            Self::Conflict => api_error(StatusCode::CONFLICT, "conflict", &text),
+            Self::Conflict | Self::NoFurther => api_error(StatusCode::CONFLICT, "conflict", &text),
             Self::NotRecorded(refused) => refused.into_response(),
             Self::NoDatabase(error) => {
                 tracing::warn!(%error, "History could not be read");

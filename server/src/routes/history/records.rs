@@ -242,6 +242,7 @@ fn gap_fields(gap: &Gap, now: UnixMillis) -> Fields {
         ("acknowledged_at", json!(said.map(|said| said.at))),
         ("acknowledged_by", json!(said.map(|said| &said.by))),
         ("note", json!(said.map(|said| &said.note))),
+        ("further_notes", json!(gap.notes)),
     ]
 }
 

@@ -121,7 +121,7 @@ fn cell(value: Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text,
-        Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        Value::Array(words) => words.into_iter().map(cell).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
 }

@@ -46,7 +46,11 @@ async fn wrong_password_unknown_and_disabled_account_are_one_answer() {
     {
         let answer = browser.sign_in(email, password).await;
         assert_eq!(location(&answer), "/login?error=credentials", "{email}");
-        assert!(answer.headers().get(SET_COOKIE).is_none(), "{email}");
+        // No session, and the email alone is kept, whether there is such an account or not.
+        let kept = answer.headers().get(SET_COOKIE).map(|cookie| cookie.to_str().unwrap().to_owned());
+        let flags = "HttpOnly; SameSite=Strict; Path=/login; Max-Age=60";
+        let expected = email.contains('@').then(|| format!("tickstock_email={email}; {flags}"));
+        assert_eq!(kept, expected, "{email}");
         assert!(!text(answer).await.contains(PASSWORD));
     }
 }

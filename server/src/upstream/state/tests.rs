@@ -302,3 +302,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn why_it_was_lost_stays_until_it_is_live_again() {
+    let mut link = live();
+    link.next(lost(60));
+    let gone = |link: &Link| (link.reason().unwrap_or_default(), health(link).transport.state);
+    assert_eq!(gone(&link), ("gone".into(), LayerState::Bad));
+    link.next(Event::WaitOver);
+    assert_eq!((link.state(), gone(&link)), (ConnectionState::Connecting, ("gone".into(), LayerState::Bad)));
+    link.next(Event::Opened);
+    assert_eq!((link.state(), gone(&link)), (ConnectionState::Authenticating, ("gone".into(), LayerState::Bad)));
+    link.next(Event::Said(Notice::Hello));
+    link.next(Event::Said(Notice::KeyTaken));
+    assert_eq!(gone(&link), ("gone".into(), LayerState::Good), "the key was taken: the socket carries frames");
+    link.next(acknowledged("A.AAPL"));
+    link.next(acknowledged("A.MSFT"));
+    assert_eq!((link.state(), link.reason()), (ConnectionState::Connected, None));
+}

@@ -41,6 +41,7 @@ async fn only_admins_read_history_or_acknowledge_a_gap() {
             client.get(&list(what, ""), status).await;
         }
         client.post(&list("gaps", "/1/acknowledge"), r#"{"note":"x"}"#, status).await;
+        client.post(&list("gaps", "/1/notes"), r#"{"note":"x"}"#, status).await;
         client.post("/api/admin/fn/history", "query=&since=", status).await;
         client.post("/api/admin/fn/acknowledge_gap", "id=1&note=x", status).await;
     }
@@ -165,6 +166,21 @@ async fn every_fault_is_a_gap_with_its_cause_and_an_admin_can_acknowledge_it() {
     );
     assert!(admin.post(&path, r#"{"note":"me too"}"#, 409).await.contains("already been acknowledged"));
     assert_eq!(gap_of(1).await.unwrap()["note"], "filled from flat files");
+
+    let further = list("gaps", &format!("/{}/notes", closed["id"]));
+    admin.post(&list("gaps", &format!("/{}/notes", evicted["id"])), r#"{"note":"x"}"#, 409).await;
+    for note in ["half of it, in fact", "now all of it"] {
+        admin.post(&further, &json!({"note": note}).to_string(), 200).await;
+    }
+    let gap = gap_of(1).await.unwrap();
+    assert_eq!(gap["note"], "filled from flat files", "the first one stays");
+    let said: Vec<_> =
+        gap["further_notes"].as_array().unwrap().iter().map(|said| (&said["by"], &said["note"])).collect();
+    let by = &json!("admin@example.com");
+    assert_eq!(said, [(by, &json!("half of it, in fact")), (by, &json!("now all of it"))]);
+    assert!(gap["further_notes"][1]["at"].is_string(), "{gap}");
+    let log = admin.get("/api/admin/audit?action=gap_note&format=csv", 200).await;
+    assert!(log.contains("half of it, in fact") && log.contains("now all of it"), "{log}");
 
     let states = rows(&admin, "events", "?connection=1&kind=state").await;
     assert!(

@@ -1,0 +1,67 @@
+//! `POST /api/admin/connections/{id}/retry`: a connection that waits is tried at once.
+
+use super::{AppState, api_error, too_many_requests, with_retry};
+use crate::{
+    audit::{Action, Actor, NotRecorded},
+    limits::{self, Wait},
+    upstream::CannotRetry,
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+pub(super) async fn retry(
+    State(state): State<AppState>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let manager = state.manager.as_ref().ok_or(Refused::Elsewhere)?;
+    let id = id.parse().map_err(|_| Refused::NoNumber)?;
+    let order = manager.retry(id)?;
+    // Whoever asks: it is the provider that is called.
+    state.access.limits.take(limits::RETRIES, &id.to_string()).await?;
+    state.access.audit.record(actor.does(Action::ConnectionRetry).to(format!("connection {id}"))).await?;
+    order.give();
+    Ok(Json(json!({"retried": id})).into_response())
+}
+
+/// Why nothing is tried.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// 404.
+    #[error("there is no such connection")]
+    NoNumber,
+    /// 409.
+    #[error("another process manages the connections (MARKET_FEED=redis); retry there")]
+    Elsewhere,
+    /// 404 or 409.
+    #[error(transparent)]
+    Impossible(#[from] CannotRetry),
+    /// 429.
+    #[error(transparent)]
+    TooOften(#[from] Wait),
+    /// 503: what cannot be put on record is not done.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let text = self.to_string();
+        match self {
+            Self::NoNumber | Self::Impossible(CannotRetry::Unknown(_)) => {
+                api_error(StatusCode::NOT_FOUND, "not_found", &text)
+            }
+            Self::Impossible(CannotRetry::AskedToWait { seconds }) => {
+                with_retry(seconds, api_error(StatusCode::CONFLICT, "asked_to_wait", &text))
+            }
+            Self::Elsewhere | Self::Impossible(_) => api_error(StatusCode::CONFLICT, "conflict", &text),
+            Self::TooOften(wait) => too_many_requests(wait),
+            Self::NotRecorded(refused) => refused.into_response(),
+        }
+    }
+}
