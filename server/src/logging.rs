@@ -57,16 +57,17 @@ pub fn start() -> io::Result<()> {
     lines.write_to(io::stderr())?;
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     // The WebSocket library writes whole frames into its trace, and one of them carries the provider's key: whatever
-    // RUST_LOG says, that stays out.
-    let no_frames = filter_fn(|line| {
-        line.target() != AUDIT && (!line.target().starts_with("tungstenite") || *line.level() <= tracing::Level::WARN)
+    // RUST_LOG says, that stays out. So do spans of others: the session layer's would stand in the lines of every request.
+    let ours = filter_fn(|line| {
+        let is_frame = line.target().starts_with("tungstenite") && *line.level() > tracing::Level::WARN;
+        line.target() != AUDIT && !is_frame && (line.is_event() || line.target().starts_with("server"))
     });
     let (text_lines, record_lines) = (lines.clone(), lines);
     let text = fmt::layer()
         .fmt_fields(OneLine)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(move || text_lines.clone())
-        .with_filter(no_frames)
+        .with_filter(ours)
         .with_filter(chosen);
     let records = fmt::layer()
         .json()

@@ -22,7 +22,7 @@ impl Connection {
         for notice in std::mem::take(&mut self.reading.notices) {
             match &notice {
                 Notice::Problem(words) | Notice::Refused(words) | Notice::Leaving(_, words) => {
-                    self.complain(words, now)
+                    self.complain(words, now);
                 }
                 Notice::Remark(words) => debug!(parent: &self.span, "The provider says: {words}"),
                 _ => {}

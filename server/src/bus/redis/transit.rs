@@ -46,6 +46,8 @@ struct State {
     /// What was sent together: the number after its last tick, and when its first one was published.
     batches: VecDeque<(u64, Instant)>,
     subscription: Subscription,
+    /// While it is being made: what was sent before this number may have been taken before it, and is then missed.
+    joins_at: Option<u64>,
     /// Pings sent.
     pings: u64,
     missed_total: u64,
@@ -70,6 +72,8 @@ enum Subscription {
 pub(super) struct Ping {
     number: u64,
     confirmed: u64,
+    /// The number after the last tick that was sent.
+    end: u64,
     sent: Instant,
 }
 
@@ -134,7 +138,7 @@ impl Transit {
     pub(super) fn join(&self, now: Instant) {
         let mut state = self.lock();
         state.leave(now, &self.outbox);
-        state.subscription = Subscription::Joining;
+        (state.subscription, state.joins_at) = (Subscription::Joining, None);
     }
 
     /// The subscription is over: what is confirmed from now on reaches the inbox without it.
@@ -156,16 +160,16 @@ impl Transit {
     pub(super) fn ping(&self, now: Instant) -> Ping {
         let mut state = self.lock();
         state.pings += 1;
-        Ping { number: state.pings, confirmed: state.confirmed, sent: now }
+        Ping { number: state.pings, confirmed: state.confirmed, end: state.end(), sent: now }
     }
 
     /// The ping was answered, and all that came before the answer was delivered.
     pub(super) fn pong(&self, ping: &Ping, now: Instant) {
         let mut state = self.lock();
         state.hand_over(ping.confirmed, now, &self.outbox);
-        if state.subscription == Subscription::Joining {
-            state.subscription = Subscription::Joined;
-        }
+        // It was made before the ping was sent.
+        state.joins_at.get_or_insert(ping.end);
+        state.settle();
         state.round_trip = Some(now.saturating_duration_since(ping.sent));
         drop(state);
         self.answered.send_replace(ping.number);
@@ -241,6 +245,15 @@ impl State {
         self.first += count as u64;
         while self.batches.front().is_some_and(|(end, _)| *end <= self.first) {
             self.batches.pop_front();
+        }
+        self.settle();
+    }
+
+    /// Once all that may have been missed while the subscription was made is done with, what comes back is in front.
+    fn settle(&mut self) {
+        let is_made = self.joins_at.is_some_and(|number| self.first >= number);
+        if is_made && self.subscription == Subscription::Joining {
+            self.subscription = Subscription::Joined;
         }
     }
 
@@ -342,6 +355,23 @@ mod tests {
         transit.confirm(3, now);
         transit.pong(&ping, now);
         assert_eq!(came(&mut inbox), [0, 1], "the third may still come");
+    }
+
+    #[test]
+    fn what_redis_took_before_the_subscription_and_confirmed_after_it_is_told_once() {
+        let now = Instant::now();
+        let (transit, mut inbox) = joined(now);
+        transit.leave(now);
+        transit.send(&ticks(0..100), now, now);
+        transit.join(now);
+        let ping = transit.ping(now);
+        transit.send(&ticks(100..140), now, now);
+        transit.pong(&ping, now);
+        transit.deliver(&ticks(100..140), now);
+        transit.confirm(140, now);
+        transit.pong(&transit.ping(now), now);
+        assert_eq!(came(&mut inbox), (0..140).collect::<Vec<_>>());
+        assert_eq!(transit.missed_total(), 100);
     }
 
     #[test]
