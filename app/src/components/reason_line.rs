@@ -63,17 +63,17 @@ pub fn ReasonLine(
                 <div class="reason" data-tone=move || tone.get() data-testid=format!("reason-{id}")>
                     <span class="reason-text">{reason}</span>
                     <span class="reason-next number">{next}</span>
-                    <p class="reason-advice">
-                        {move || advised.get()}
+                    <span class="reason-acts">
                         {move || retryable.get().then(|| view! {
                             <button type="button" class="button button-small" data-testid=format!("retry-{id}") on:click=retry>"Retry now"</button>
                         })}
                         {move || has_gap.get().then(|| view! { <a href=gaps.get_value() rel="external" data-testid=format!("gaps-{id}")>"Show gaps"</a> })}
                         <button type="button" class="button-link" data-testid=format!("explain-{id}") on:click=move |_| on_explain.run(state.get_untracked())>
-                            "What does this mean?"
+                            "Explain"
                         </button>
                         <span role="status" data-testid=format!("retried-{id}")>{move || answer.get()}</span>
-                    </p>
+                    </span>
+                    <span class="reason-advice">{move || advised.get()}</span>
                 </div>
             </Show>
             <ul class="health-notes" data-testid=format!("health-notes-{id}") hidden=move || missing.with(Vec::is_empty)>
