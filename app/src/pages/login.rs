@@ -1,24 +1,27 @@
-//! Signing in: a plain form that works without JavaScript.
+//! Signing in: a plain form that works without JavaScript; rendered on the server alone.
 
-use crate::components::icon::{Icon, WARNING};
+use crate::{
+    address,
+    components::{
+        icon::{Icon, WARNING},
+        tab_title::keep_tab_title,
+    },
+};
 use leptos::prelude::*;
-use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 /// The form, and why the last attempt failed (`?error=`).
-#[component]
-pub fn LoginPage() -> impl IntoView {
-    let query = use_query_map();
-    let error = move || query.with(|query| query.get_str("error").map(error_text));
+pub(crate) fn page() -> AnyView {
+    let query = address::query();
+    let error = query.get("error").map(error_text);
     // Where the sign-in leads back to; the server takes nothing for it but a page of ours.
-    let next = move || query.with(|query| query.get("next"));
+    let next = query.get("next").map(str::to_owned);
+    keep_tab_title(|| "Sign in".to_owned());
     view! {
-        <Title text="Sign in"/>
         <main class="login">
             <form class="login-card" method="post" action="/login" data-testid="login">
                 <h1 class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></h1>
                 <p class="login-lead">"Sign in with an administrator account."</p>
-                {move || error().map(|text| view! {
+                {error.map(|text| view! {
                     <p class="banner" data-tone="bad" role="alert" data-testid="login-error"><Icon path=WARNING/> <span>{text}</span></p>
                 })}
                 <label class="field">
@@ -29,7 +32,7 @@ pub fn LoginPage() -> impl IntoView {
                     <span>"Password"</span>
                     <input type="password" name="password" autocomplete="current-password" required/>
                 </label>
-                {move || next().map(|next| view! { <input type="hidden" name="next" value=next/> })}
+                {next.map(|next| view! { <input type="hidden" name="next" value=next/> })}
                 <button type="submit" class="button button-primary">"Sign in"</button>
             </form>
         </main>

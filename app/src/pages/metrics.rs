@@ -8,6 +8,7 @@
 //! ```
 
 use crate::{
+    address::METRICS,
     api::{
         ApiError,
         history::{AcknowledgeGap, HistoryAnswer, load_history},
@@ -17,51 +18,33 @@ use crate::{
         history::{
             charts::{ChartContext, Charts},
             gap_ledger::GapLedger,
-            range_bar::{PATH, RangeBar},
+            range_bar::RangeBar,
             timeline::Timeline,
         },
         icon::{Icon, WARNING},
         office::OfficeBar,
+        tab_title::keep_tab_title,
     },
     model::history::{selection::Selection, view::HistoryView},
     store::link::Ended,
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
-#[cfg(not(split_pages))]
-use leptos_router::ChooseView;
-use leptos_router::hooks::use_query_map;
-#[cfg(split_pages)]
-use leptos_router::{Lazy, LazyRoute, lazy_route};
+use leptos_router::{
+    components::{FlatRoutes, Route, Router},
+    hooks::use_query_map,
+    path,
+};
 
-/// The route's view. Releases put the page's code into a file of its own, so that the dashboard does not download it; they
-/// are compiled with `split_pages`, as plain builds lack the step that takes the file apart (`scripts/env.sh`).
-#[cfg(split_pages)]
-pub fn route() -> Lazy<HistoryPage> {
-    Lazy::new()
-}
-
-/// The route's view.
-#[cfg(not(split_pages))]
-pub fn route() -> impl ChooseView {
-    MetricsPage
-}
-
-/// The page as a file of its own, which is called after this type: content blockers cut what has "metrics" in its name.
-#[cfg(split_pages)]
-#[derive(Debug)]
-pub struct HistoryPage;
-
-#[cfg(split_pages)]
-#[lazy_route]
-impl LazyRoute for HistoryPage {
-    fn data() -> Self {
-        Self
+/// The page, with a router for the links to other ranges of it.
+pub(crate) fn page() -> AnyView {
+    view! {
+        <Router>
+            <FlatRoutes fallback=|| ()>
+                <Route path=path!("/admin/metrics") view=MetricsPage/>
+            </FlatRoutes>
+        </Router>
     }
-
-    fn view(_this: Self) -> AnyView {
-        view! { <MetricsPage/> }.into_any()
-    }
+    .into_any()
 }
 
 /// The page at `/admin/metrics`.
@@ -70,8 +53,8 @@ pub fn MetricsPage() -> impl IntoView {
     let query = use_query_map();
     let selection = Memo::new(move |_| query.with(|query| Selection::read(|name| query.get(name))));
     let history = Resource::new_blocking(move || selection.get(), |selection| load_history(selection.query(), None));
+    keep_tab_title(|| "Full metrics".to_owned());
     view! {
-        <Title text="Full metrics"/>
         <Transition fallback=|| view! { <p class="notice" aria-busy="true">"Loading history…"</p> }>
             {move || Suspend::new(async move {
                 match history.await {
@@ -103,7 +86,7 @@ pub fn Metrics(
     view! {
         <div class="history" class:is-stale=move || failed.get().is_some()>
             <a class="skip-link" href="#charts" rel="external">"Skip to the charts"</a>
-            <OfficeBar email here=PATH/>
+            <OfficeBar email here=METRICS/>
             <main class="page" tabindex="-1">
                 <h1 class="visually-hidden">"Full metrics"</h1>
                 <StillPage at=rendered_at/>

@@ -5,10 +5,9 @@
 
 mod policy;
 
-use crate::{ROOT, components::theme_toggle::STORAGE_KEY, pages::App};
+use crate::{address, components::theme_toggle::STORAGE_KEY, pages};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
-use leptos_router::location::RequestUrl;
 
 /// Applies the kept theme before the first paint.
 const THEME_SCRIPT: &str =
@@ -18,7 +17,7 @@ const THEME_SCRIPT: &str =
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
     let style = ["/", &options.site_pkg_dir, "/", &options.output_name, ".css"].concat();
-    let is_live = needs_browser_side();
+    let path = address::path();
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>
@@ -33,27 +32,12 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link id="leptos" rel="stylesheet" href=style/>
                 <script nonce=use_nonce()>{theme_script}</script>
                 <AutoReload options=options.clone()/>
-                {is_live.then(|| hydration_head(&options))}
+                {pages::is_live(&path).then(|| hydration_head(&options))}
                 <MetaTags/>
             </head>
-            <body>
-                // An element of its own: extensions put theirs into the body, and hydration takes every node for granted.
-                // A translator would put elements of its own around every text, and what is written there next is not seen.
-                <div id=ROOT translate=is_live.then_some("no")><App/></div>
-            </body>
+            <body>{pages::page_at(&path)}</body>
         </html>
     }
-}
-
-/// Signing in, the account and the audit log are plain forms and tables: they load no WASM.
-fn needs_browser_side() -> bool {
-    let url = use_context::<RequestUrl>();
-    url.is_none_or(|url| {
-        let url = url.as_ref();
-        let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(url, |(_, path)| path);
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        !matches!(path.trim_matches('/'), "login" | "admin/account" | "admin/audit")
-    })
 }
 
 /// What the server rendered passes for the present for so long.

@@ -30,9 +30,9 @@ impl Refresh {
 
     /// What the server's answer means.
     #[must_use]
-    pub fn of_answer(status: u16, body: &str) -> Self {
+    pub fn of_answer(status: u16, body: &[u8]) -> Self {
         match status {
-            200 => match serde_json::from_str(body) {
+            200 => match postcard::from_bytes(body) {
                 Ok(outcome) => Self::Done(outcome),
                 Err(_) => Self::Failed("The response could not be read.".to_owned()),
             },
@@ -48,9 +48,14 @@ impl Refresh {
 /// Asks, and answers with what came of it. In the browser only.
 #[cfg(feature = "hydrate")]
 pub async fn ask() -> Refresh {
+    use crate::api::packed::Postcard;
+    use leptos::server_fn::ContentType;
+
     let answer = async {
-        let response = gloo_net::http::Request::post("/api/admin/config/refresh").send().await?;
-        Ok::<_, gloo_net::Error>((response.status(), response.text().await?))
+        let request =
+            gloo_net::http::Request::post("/api/admin/config/refresh").header("accept", Postcard::CONTENT_TYPE);
+        let response = request.send().await?;
+        Ok::<_, gloo_net::Error>((response.status(), response.binary().await?))
     };
     match answer.await {
         Ok((status, body)) => Refresh::of_answer(status, &body),
@@ -64,10 +69,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_shown_as_what_it_means() {
-        let body = r#"{"changed":[],"unchanged":[1,2,3],"refused":[],"needs_restart":[]}"#;
-        let done = Refresh::of_answer(200, body);
-        assert!(matches!(&done, Refresh::Done(outcome) if outcome.unchanged == [1, 2, 3]), "{done:?}");
-        assert_eq!((done.tone(), Refresh::of_answer(200, "<html>").tone()), ("info", "bad"));
-        assert!(matches!(Refresh::of_answer(500, ""), Refresh::Failed(reason) if reason.contains("500")));
+        let outcome = RefreshOutcome { unchanged: vec![1, 2, 3], ..RefreshOutcome::default() };
+        let done = Refresh::of_answer(200, &postcard::to_stdvec(&outcome).expect("serialises"));
+        assert_eq!(done, Refresh::Done(outcome));
+        assert_eq!((done.tone(), Refresh::of_answer(200, b"<html>").tone()), ("info", "bad"));
+        assert!(matches!(Refresh::of_answer(500, b""), Refresh::Failed(reason) if reason.contains("500")));
     }
 }

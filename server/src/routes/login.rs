@@ -14,6 +14,7 @@ use crate::{
     database::Attempted,
     limits::{self, Wait},
 };
+pub(crate) use app::address::{DASHBOARD, LOGIN};
 use app::model::time::format_seconds;
 use axum::{
     Extension, Form, Router,
@@ -26,10 +27,6 @@ use axum_login::AuthnBackend;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-/// Where an administrator works.
-pub(crate) const DASHBOARD: &str = "/admin/websockets";
-/// Where one signs in.
-pub(crate) const LOGIN: &str = "/login";
 /// The longest address that a sign-in leads back to, in bytes.
 const ADDRESS_BYTES_MAX: usize = 2_048;
 

@@ -2,6 +2,7 @@
 //! every choice has an address.
 
 use crate::{
+    address::METRICS,
     components::{column::identity, format},
     model::{
         connection::ConnectionId,
@@ -14,13 +15,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Where the page is.
-pub const PATH: &str = "/admin/metrics";
-
 /// The address of a selection.
 #[must_use]
 pub fn href(selection: &Selection) -> String {
-    [PATH, &selection.query()].concat()
+    [METRICS, &selection.query()].concat()
 }
 
 /// The bar above the charts.
@@ -57,7 +55,7 @@ fn Absolute(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
         value.map(|value| view! { <input type="hidden" name=name value=value/> })
     };
     view! {
-        <form class="absolute" method="get" action=PATH aria-label="Range from and to, in UTC">
+        <form class="absolute" method="get" action=METRICS aria-label="Range from and to, in UTC">
             <input type="datetime-local" name="from" aria-label="From (UTC)" value=field(|view| view.from) required/>
             <span aria-hidden="true">"–"</span>
             <input type="datetime-local" name="to" aria-label="To (UTC)" value=field(|view| view.to) required/>
