@@ -119,6 +119,7 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
         let (title, sign_in) = match failure {
             Failure::Ended(Ended::SignedOut) => ("Signed out.", true),
             Failure::Ended(Ended::Forbidden) => ("Not allowed.", true),
+            Failure::Ended(Ended::Unreadable) => ("Page out of date.", false),
             Failure::Silent => ("The monitor is not responding.", false),
         };
         view! {
