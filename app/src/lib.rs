@@ -5,6 +5,7 @@
 // Views nest types inside types; the limit only guards against endless ones.
 #![recursion_limit = "256"]
 
+pub mod address;
 pub mod api;
 pub mod components;
 pub mod model;
@@ -16,6 +17,7 @@ pub mod store;
 /// The id of the element that holds the page: what the server renders into, and the browser hydrates.
 pub const ROOT: &str = "page";
 
-pub use pages::App;
+#[cfg(feature = "hydrate")]
+pub use pages::take_over;
 #[cfg(feature = "ssr")]
 pub use shell::shell;

@@ -84,3 +84,15 @@ test('files that are answered whole do not offer ranges', async ({ page, openMon
   expect(file.status()).toBe(200);
   expect(file.headers()).not.toHaveProperty('accept-ranges');
 });
+
+test('a page that cannot read what the server sends loads itself anew once, and then says so', async ({ page, complaints, openMonitor }) => {
+  const monitor = await openMonitor();
+  complaints.expect(/could not be read/);
+  let loads = 0;
+  page.on('load', () => (loads += 1));
+  await page.routeWebSocket(/\/admin-ws/, (socket) => socket.send(Buffer.from([250, 1, 2])));
+  await page.reload();
+  await expect(monitor.banner).toContainText('Page out of date.');
+  await expect(monitor.banner.getByRole('link', { name: 'Reload' })).toBeVisible();
+  expect(loads, 'once by hand and once by itself').toBe(2);
+});

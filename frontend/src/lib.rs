@@ -1,6 +1,6 @@
 //! The browser's entry point: takes over the page that the server rendered.
 
-use leptos::{leptos_dom::helpers::document, mount::hydrate_from_async};
+use leptos::leptos_dom::helpers::document;
 use wasm_bindgen::{JsCast, prelude::wasm_bindgen};
 use wasm_bindgen_futures::spawn_local;
 
@@ -11,7 +11,9 @@ use wasm_bindgen_futures::spawn_local;
 pub fn hydrate() {
     let Some(root) = document().get_element_by_id(app::ROOT) else { return };
     spawn_local(async move {
-        hydrate_from_async(root.unchecked_into(), app::App).await.forget();
+        if !app::take_over(root.unchecked_into()).await {
+            return;
+        }
         if let Some(body) =
             document().body().filter(|body| body.get_attribute("data-hydration").as_deref() != Some("failed"))
         {

@@ -1,6 +1,9 @@
 //! Server functions of the history: a stretch of it, and who has seen a gap.
 
-use super::{ApiError, packed};
+use super::{
+    ApiError,
+    packed::{self, Packed},
+};
 use crate::model::history::{Reliability, view::HistoryView};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,14 +16,6 @@ pub struct HistoryAnswer {
     pub view: HistoryView,
     /// Who is signed in.
     pub email: String,
-}
-
-/// What each column of the dashboard asks for now and then.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ReliabilityAnswer {
-    /// One a connection.
-    #[serde(with = "packed")]
-    pub connections: Vec<Reliability>,
 }
 
 /// History as the parameters of an address ask for it. With `since`, in Unix milliseconds, buckets from then on alone.
@@ -53,14 +48,14 @@ pub async fn load_history(
 ///
 /// # Errors
 /// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] without a backend.
-#[server(prefix = "/api/admin/fn", endpoint = "reliability")]
-pub async fn load_reliability() -> Result<ReliabilityAnswer, ApiError> {
+#[server(prefix = "/api/admin/fn", endpoint = "reliability", output = Packed)]
+pub async fn load_reliability() -> Result<Vec<Reliability>, ApiError> {
     use super::{Backend, CurrentAdmin};
     use std::sync::Arc;
 
     use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
-    Ok(ReliabilityAnswer { connections: backend.reliability().await })
+    Ok(backend.reliability().await)
 }
 
 /// Notes that the administrator has seen a gap, and what became of it; or what is to be added to that. On record in the

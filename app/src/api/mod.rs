@@ -1,7 +1,8 @@
-//! Server functions: what a page asks for when it is rendered. Live data never comes this way, it comes by socket.
+//! What a page starts from, and the server functions, which it asks for more later. Live data never comes this way, it comes
+//! by socket.
 
 pub mod history;
-mod packed;
+pub mod packed;
 
 #[cfg(feature = "ssr")]
 use crate::model::{
@@ -11,7 +12,8 @@ use crate::model::{
     time::UnixMillis,
 };
 use crate::model::{history::Reliability, protocol::Snapshot};
-use leptos::{prelude::*, server_fn::codec::JsonEncoding};
+use leptos::prelude::*;
+use packed::Postcard;
 use serde::{Deserialize, Serialize};
 
 /// The most rows of a connection that are rendered on the server; the socket's snapshot brings the rest.
@@ -24,10 +26,8 @@ pub const STATUS_UNASKED: &str = "/api/admin/websocket-status?unasked";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FirstView {
     /// The status that the server knows, and the first [`FIRST_ROWS_MAX`] rows of each connection.
-    #[serde(with = "packed")]
     pub snapshot: Snapshot,
     /// How reliable each connection was so far.
-    #[serde(with = "packed")]
     pub reliability: Vec<Reliability>,
     /// Who is signed in.
     pub email: String,
@@ -56,7 +56,7 @@ pub enum ApiError {
 }
 
 impl FromServerFnError for ApiError {
-    type Encoder = JsonEncoding;
+    type Encoder = Postcard;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         Self::Transport(error)
@@ -105,12 +105,12 @@ pub struct CurrentAdmin {
     pub role: &'static str,
 }
 
-/// The dashboard's first view. The route is for admins only; the function checks again for itself.
+/// The dashboard's first view. The route is for admins only; this checks again for itself.
 ///
 /// # Errors
 /// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] without a backend.
-#[server(prefix = "/api/admin/fn", endpoint = "first_view")]
-pub async fn load_first_view() -> Result<FirstView, ApiError> {
+#[cfg(feature = "ssr")]
+pub(crate) async fn first_view() -> Result<FirstView, ApiError> {
     use std::sync::Arc;
 
     let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;

@@ -1,25 +1,27 @@
 //! The frame of the pages that are forms and tables: product, the way to the other pages, who is signed in.
 //!
-//! All but the full metrics are rendered on the server alone, and all work without JavaScript. Whoever comes to one inside
-//! the browser's router would find nothing: links to them are `rel="external"`.
+//! All but the full metrics are rendered on the server alone, and all work without JavaScript. To the router of the full
+//! metrics they are nothing: links to them are `rel="external"`.
 
-use crate::model::time::UnixMillis;
+use crate::{
+    address::{ACCOUNT, AUDIT, DASHBOARD, METRICS},
+    model::time::UnixMillis,
+};
 #[cfg(feature = "ssr")]
 use crate::{
     api::{Backend, CurrentAdmin},
-    components::icon::{Icon, WARNING},
+    components::{
+        icon::{Icon, WARNING},
+        tab_title::keep_tab_title,
+    },
 };
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use std::sync::Arc;
 
 /// The pages that bars lead to: address and name, in their order.
-pub const PAGES: [(&str, &str); 4] = [
-    ("/admin/websockets", "Connections"),
-    ("/admin/metrics", "Full metrics"),
-    ("/admin/audit", "Audit log"),
-    ("/admin/account", "Account"),
-];
+pub const PAGES: [(&str, &str); 4] =
+    [(DASHBOARD, "Connections"), (METRICS, "Full metrics"), (AUDIT, "Audit log"), (ACCOUNT, "Account")];
 
 /// A point in time to the second, `2026-01-21 12:34:56`; the heading says that it is UTC.
 #[must_use]
@@ -39,7 +41,7 @@ pub fn Pages(
 ) -> impl IntoView {
     let links = PAGES.map(|(address, name)| {
         let current = (address == here).then_some("page");
-        // Loaded afresh: most are rendered on the server alone, and the router would find nothing there.
+        // Past the router of the full metrics, which would find nothing there.
         view! { <a href=address rel="external" aria-current=current>{name}</a> }
     });
     view! { <nav class="admin-nav" aria-label="Pages">{links}</nav> }
@@ -83,8 +85,8 @@ pub(crate) fn admin_page(
         return ().into_any();
     };
     let email = admin.email.clone();
+    keep_tab_title(move || title.to_owned());
     view! {
-        <leptos_meta::Title text=title/>
         <div class="admin">
             <AdminBar email here/>
             <main class=class>

@@ -27,6 +27,7 @@ struct Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offer {
     SignIn,
+    Reload,
     Retry,
     Resume,
 }
@@ -90,6 +91,7 @@ fn Line(trouble: Memo<Trouble>, on_retry: Callback<()>, on_resume: Callback<()>)
         None => ().into_any(),
         // This page's own address: who asks for it without a session is led to sign in, and back.
         Some(Offer::SignIn) => view! { <a class="button" href="" rel="external">"Sign in"</a> }.into_any(),
+        Some(Offer::Reload) => view! { <a class="button" href="" rel="external">"Reload"</a> }.into_any(),
         Some(Offer::Retry) => view! {
             <button type="button" class="button" data-testid="retry-link" on:click=move |_| on_retry.run(())>"Retry now"</button>
         }
@@ -156,6 +158,7 @@ fn link_trouble(
     let (title, offer) = match link {
         LinkState::Ended(Ended::SignedOut) => ("Signed out.", Offer::SignIn),
         LinkState::Ended(Ended::Forbidden) => ("Not allowed.", Offer::SignIn),
+        LinkState::Ended(Ended::Unreadable) => ("Page out of date.", Offer::Reload),
         _ => ("Connection to the monitor lost.", Offer::Retry),
     };
     Some(Trouble { tone: "bad", title, detail: detail + &as_of, offer: Some(offer) })
@@ -277,6 +280,9 @@ mod tests {
         assert_eq!(trouble.offer, Some(Offer::Retry));
         let ended = link_trouble(LinkState::Ended(Ended::SignedOut), || None, || None).expect("a trouble");
         assert_eq!(ended.offer, Some(Offer::SignIn));
+        let old =
+            link_trouble(LinkState::Ended(Ended::Unreadable), || None, || Some(UnixMillis(0))).expect("a trouble");
+        assert_eq!((old.title, old.offer), ("Page out of date.", Some(Offer::Reload)));
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub mod section;
 pub mod sparkline;
 pub mod status_pill;
 pub mod summary_strip;
+pub mod tab_title;
 pub mod tape_list;
 pub mod theme_toggle;
 pub mod top_bar;

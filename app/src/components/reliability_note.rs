@@ -92,7 +92,7 @@ pub fn keep_reliability(
             leptos::task::spawn_local(async move {
                 // A server that does not answer now will be asked again; the page says so elsewhere.
                 if let Ok(answer) = crate::api::history::load_reliability().await {
-                    kept.try_set(answer.connections);
+                    kept.try_set(answer);
                 }
             });
         };

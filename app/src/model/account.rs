@@ -3,9 +3,6 @@
 use super::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-/// Where an administrator looks after the own account.
-pub const ACCOUNT: &str = "/admin/account";
-
 /// A session: a browser that is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSession {

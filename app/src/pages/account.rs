@@ -1,41 +1,33 @@
 //! The own account: another password, and the sessions with an end to each. Plain forms that work without JavaScript; rendered on
 //! the server alone.
 
-use leptos::prelude::*;
-
-/// The page at `/admin/account`.
-#[component]
-pub fn AccountPage() -> impl IntoView {
-    #[cfg(feature = "ssr")]
-    {
-        rendered::page()
-    }
-}
+#[cfg(feature = "ssr")]
+pub(crate) use rendered::page;
 
 #[cfg(feature = "ssr")]
 mod rendered {
     use crate::{
+        address::{self, ACCOUNT},
         api::{Backend, CurrentAdmin},
-        components::admin_pages::{admin_page, browser, problem, second},
-        model::account::{ACCOUNT, AccountSession},
+        components::admin_pages::{browser, admin_page, problem, second},
+        model::account::AccountSession,
     };
     use leptos::prelude::*;
-    use leptos_router::hooks::use_query_map;
     use std::sync::Arc;
 
-    pub(super) fn page() -> AnyView {
+    /// The page.
+    pub(crate) fn page() -> AnyView {
         admin_page("Account", ACCOUNT, "admin-page", body)
     }
 
     fn body(admin: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
-        let query = use_query_map();
-        let (done, error) = query.with_untracked(|query| (query.get("done"), query.get("error")));
+        let query = address::query();
         view! {
             <p class="admin-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
-            {done.map(|done| view! {
-                <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(&done)}</span></p>
+            {query.get("done").map(|done| view! {
+                <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(done)}</span></p>
             })}
-            {error.map(|error| problem(error_text(&error), "error"))}
+            {query.get("error").map(|error| problem(error_text(error), "error"))}
             <PasswordForm email=admin.email/>
             <section class="admin-card" aria-labelledby="sessions">
                 <h2 id="sessions">"Sessions"</h2>

@@ -1,44 +1,37 @@
 //! The audit log: filters, a table, pages, and the same as a file. A plain form that works without JavaScript; rendered on the
 //! server alone.
 
-use leptos::prelude::*;
-
-/// The page at `/admin/audit`.
-#[component]
-pub fn AuditLogPage() -> impl IntoView {
-    #[cfg(feature = "ssr")]
-    {
-        rendered::page()
-    }
-}
+#[cfg(feature = "ssr")]
+pub(crate) use rendered::page;
 
 #[cfg(feature = "ssr")]
 mod rendered {
     use crate::{
+        address::{self, AUDIT, Query},
         api::{Backend, CurrentAdmin},
         components::admin_pages::{admin_page, browser, problem, second},
         model::audit::{AuditForm, AuditPage, AuditRecord},
     };
     use leptos::prelude::*;
-    use leptos_router::{hooks::use_query_map, location::Url};
     use std::sync::Arc;
 
-    const HERE: &str = "/admin/audit";
-
-    pub(super) fn page() -> AnyView {
-        admin_page("Audit log", HERE, "admin-page admin-page-wide", body)
+    /// The page.
+    pub(crate) fn page() -> AnyView {
+        admin_page("Audit log", AUDIT, "admin-page admin-page-wide", body)
     }
 
     fn body(_: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
-        let form = use_query_map().with_untracked(|query| AuditForm {
-            from: query.get("from"),
-            to: query.get("to"),
-            actor: query.get("actor"),
-            action: query.get("action"),
-            outcome: query.get("outcome"),
-            address: query.get("address"),
-            cursor: query.get("cursor"),
-        });
+        let query = address::query();
+        let asked = |name| query.get(name).map(str::to_owned);
+        let form = AuditForm {
+            from: asked("from"),
+            to: asked("to"),
+            actor: asked("actor"),
+            action: asked("action"),
+            outcome: asked("outcome"),
+            address: asked("address"),
+            cursor: asked("cursor"),
+        };
         view! {
             <p class="admin-lead">"What administrators did and what was refused, newest first. Records cannot be changed or removed unnoticed: check with " <code>"tickstock-monitor audit verify"</code> "."</p>
             <Suspense>
@@ -93,14 +86,16 @@ mod rendered {
         /// Every action there is.
         actions: Vec<&'static str>,
     ) -> impl IntoView {
-        let file = ["/api/admin/audit?format=csv", &query(&AuditForm { cursor: None, ..form.clone() })].concat();
+        let mut as_csv = Query::default();
+        as_csv.push("format".to_owned(), "csv".to_owned());
+        let file = "/api/admin/audit".to_owned() + &fields(&AuditForm { cursor: None, ..form.clone() }, as_csv).write();
         let spans = [("-1h", "Last hour"), ("-24h", "Last day"), ("-7d", "Last week")].map(|(span, name)| {
             let address = link(&AuditForm { from: Some(span.to_owned()), to: None, cursor: None, ..form.clone() });
             view! { <a class="button" href=address>{name}</a> }
         });
         let AuditForm { from, to, actor, action, outcome, address, .. } = form;
         view! {
-            <form class="admin-filters" method="get" action=HERE role="search" data-testid="filters">
+            <form class="admin-filters" method="get" action=AUDIT role="search" data-testid="filters">
                 <label class="field"><span>"From"</span><input name="from" value=from placeholder="-24h, 2026-01-21T12:00:00Z" spellcheck="false"/></label>
                 <label class="field"><span>"To"</span><input name="to" value=to placeholder="now" spellcheck="false"/></label>
                 <label class="field"><span>"Actor"</span><input name="actor" value=actor placeholder="name@example.com" spellcheck="false"/></label>
@@ -109,7 +104,7 @@ mod rendered {
                 <label class="field"><span>"Address"</span><input name="address" value=address placeholder="192.0.2.7" spellcheck="false"/></label>
                 <div class="admin-actions">
                     <button type="submit" class="button button-primary">"Show"</button>
-                    <a class="button" href=HERE>"Clear"</a>
+                    <a class="button" href=AUDIT>"Clear"</a>
                     {spans}
                     <a class="button" href=file download="audit.csv" data-testid="csv">"Save as CSV"</a>
                 </div>
@@ -171,12 +166,13 @@ mod rendered {
     }
 
     fn link(form: &AuditForm) -> String {
-        [HERE, "?", query(form).trim_start_matches('&')].concat()
+        AUDIT.to_owned() + &fields(form, Query::default()).write()
     }
 
-    fn query(form: &AuditForm) -> String {
+    /// What is asked for, behind what `query` holds already.
+    fn fields(form: &AuditForm, mut query: Query) -> Query {
         let AuditForm { from, to, actor, action, outcome, address, cursor } = form;
-        let fields = [
+        for (name, value) in [
             ("from", from),
             ("to", to),
             ("actor", actor),
@@ -184,9 +180,11 @@ mod rendered {
             ("outcome", outcome),
             ("address", address),
             ("cursor", cursor),
-        ];
-        let given =
-            fields.into_iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|v| !v.is_empty())?)));
-        given.map(|(name, value)| ["&", name, "=", &Url::escape(value)].concat()).collect()
+        ] {
+            if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+                query.push(name.to_owned(), value.clone());
+            }
+        }
+        query
     }
 }

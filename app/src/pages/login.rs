@@ -1,9 +1,16 @@
-//! Signing in: a plain form that works without JavaScript.
+//! Signing in: a plain form that works without JavaScript; rendered on the server alone.
 
-use crate::components::icon::{Icon, WARNING};
-use leptos::prelude::*;
-use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use crate::{
+    address,
+    components::{
+        icon::{Icon, WARNING},
+        tab_title::keep_tab_title,
+    },
+};
+use leptos::{
+    prelude::*,
+    server_fn::axum_export::http::{header::COOKIE, request::Parts},
+};
 
 /// The cookie that brings the email back into the form after a wrong password.
 pub const TYPED_EMAIL: &str = "tickstock_email";
@@ -14,40 +21,32 @@ pub fn is_plain_in_cookies(c: char) -> bool {
     c.is_ascii_graphic() && !"\",;\\".contains(c)
 }
 
-/// What was typed as the email a moment ago. Known to the server alone, which renders this page whole.
+/// What was typed as the email a moment ago.
 fn typed_email() -> Option<String> {
-    #[cfg(feature = "ssr")]
-    {
-        use leptos::server_fn::axum_export::http::{header::COOKIE, request::Parts};
-
-        let parts = use_context::<Parts>()?;
-        let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let typed = cookies
-            .flat_map(|cookies| cookies.split(';'))
-            .find_map(|cookie| cookie.trim().strip_prefix(TYPED_EMAIL)?.strip_prefix('=').map(str::to_owned));
-        typed.filter(|email| email.contains('@') && email.chars().all(is_plain_in_cookies))
-    }
-    #[cfg(not(feature = "ssr"))]
-    None
+    let parts = use_context::<Parts>()?;
+    let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let typed = cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .find_map(|cookie| cookie.trim().strip_prefix(TYPED_EMAIL)?.strip_prefix('=').map(str::to_owned));
+    typed.filter(|email| email.contains('@') && email.chars().all(is_plain_in_cookies))
 }
 
 /// The form, and why the last attempt failed (`?error=`).
-#[component]
-pub fn LoginPage() -> impl IntoView {
-    let query = use_query_map();
-    let error = move || query.with(|query| query.get_str("error").map(error_text));
+pub(crate) fn page() -> AnyView {
+    let query = address::query();
+    let error = query.get("error").map(error_text);
     // Where the sign-in leads back to; the server takes nothing for it but a page of ours.
-    let next = move || query.with(|query| query.get("next"));
+    let next = query.get("next").map(str::to_owned);
+    keep_tab_title(|| "Sign in".to_owned());
     // The field that is left to fill in has the focus.
     let email = typed_email();
     let is_known = email.is_some();
     view! {
-        <Title text="Sign in"/>
         <main class="login">
             <form class="login-card" method="post" action="/login" data-testid="login">
                 <h1 class="product"><span class="product-mark" aria-hidden="true"></span>"TickStock" <span class="product-part">"Monitor"</span></h1>
                 <p class="login-lead">"Sign in with an administrator account."</p>
-                {move || error().map(|text| view! {
+                {error.map(|text| view! {
                     <p class="banner" data-tone="bad" role="alert" data-testid="login-error"><Icon path=WARNING/> <span>{text}</span></p>
                 })}
                 <label class="field">
@@ -58,7 +57,7 @@ pub fn LoginPage() -> impl IntoView {
                     <span>"Password"</span>
                     <input type="password" name="password" autocomplete="current-password" required autofocus=is_known/>
                 </label>
-                {move || next().map(|next| view! { <input type="hidden" name="next" value=next/> })}
+                {next.map(|next| view! { <input type="hidden" name="next" value=next/> })}
                 <button type="submit" class="button button-primary">"Sign in"</button>
             </form>
         </main>

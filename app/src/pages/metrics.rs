@@ -8,6 +8,7 @@
 //! ```
 
 use crate::{
+    address::METRICS,
     api::{
         ApiError,
         history::{AcknowledgeGap, HistoryAnswer, load_history},
@@ -19,50 +20,32 @@ use crate::{
             context::ChartContext,
             gap_ledger::GapLedger,
             history_bar::HistoryBar,
-            range_bar::{PATH, RangeBar},
+            range_bar::RangeBar,
             timeline::Timeline,
         },
         icon::{Icon, WARNING},
+        tab_title::keep_tab_title,
     },
     model::history::{selection::Selection, view::HistoryView},
     store::link::{Ended, LinkState},
 };
 use leptos::{ev, prelude::*};
-use leptos_meta::Title;
-#[cfg(not(split_pages))]
-use leptos_router::ChooseView;
-use leptos_router::hooks::use_query_map;
-#[cfg(split_pages)]
-use leptos_router::{Lazy, LazyRoute, lazy_route};
+use leptos_router::{
+    components::{FlatRoutes, Route, Router},
+    hooks::use_query_map,
+    path,
+};
 
-/// The route's view. Releases put the page's code into a file of its own, so that the dashboard does not download it; they
-/// are compiled with `split_pages`, as plain builds lack the step that takes the file apart (`scripts/env.sh`).
-#[cfg(split_pages)]
-pub fn route() -> Lazy<HistoryPage> {
-    Lazy::new()
-}
-
-/// The route's view.
-#[cfg(not(split_pages))]
-pub fn route() -> impl ChooseView {
-    MetricsPage
-}
-
-/// The page as a file of its own, which is called after this type: content blockers cut what has "metrics" in its name.
-#[cfg(split_pages)]
-#[derive(Debug)]
-pub struct HistoryPage;
-
-#[cfg(split_pages)]
-#[lazy_route]
-impl LazyRoute for HistoryPage {
-    fn data() -> Self {
-        Self
+/// The page, with a router for the links to other ranges of it.
+pub(crate) fn page() -> AnyView {
+    view! {
+        <Router>
+            <FlatRoutes fallback=|| ()>
+                <Route path=path!("/admin/metrics") view=MetricsPage/>
+            </FlatRoutes>
+        </Router>
     }
-
-    fn view(_this: Self) -> AnyView {
-        view! { <MetricsPage/> }.into_any()
-    }
+    .into_any()
 }
 
 /// The page at `/admin/metrics`.
@@ -79,8 +62,8 @@ pub fn MetricsPage() -> impl IntoView {
             None => load_history(selection.query(), None).await,
         }
     });
+    keep_tab_title(|| "Full metrics".to_owned());
     view! {
-        <Title text="Full metrics"/>
         <Transition fallback=|| view! { <p class="notice" aria-busy="true">"Loading history…"</p> }>
             {move || Suspend::new(async move {
                 match history.await {
@@ -185,6 +168,7 @@ fn Notes(selection: Selection, view: Signal<HistoryView>, failed: Signal<Option<
         let (title, sign_in) = match failure {
             Failure::Ended(Ended::SignedOut) => ("Signed out.", true),
             Failure::Ended(Ended::Forbidden) => ("Not allowed.", true),
+            Failure::Ended(Ended::Unreadable) => ("Page out of date.", false),
             Failure::Silent => ("The monitor is not responding.", false),
         };
         view! {
@@ -310,7 +294,7 @@ async fn why_not() -> Failure {
 #[component]
 fn Unavailable(error: ApiError) -> impl IntoView {
     let (title, text, there, name) = match error {
-        ApiError::Refused(why) => ("No such range", why, PATH, "Show recent history"),
+        ApiError::Refused(why) => ("No such range", why, METRICS, "Show recent history"),
         error => {
             let text = match error {
                 ApiError::NotAllowed => "Only administrators see this page.",
@@ -320,7 +304,7 @@ fn Unavailable(error: ApiError) -> impl IntoView {
         }
     };
     #[cfg(feature = "ssr")]
-    if let (PATH, Some(response)) = (there, use_context::<leptos_axum::ResponseOptions>()) {
+    if let (METRICS, Some(response)) = (there, use_context::<leptos_axum::ResponseOptions>()) {
         response.set_status(leptos::server_fn::axum_export::http::StatusCode::BAD_REQUEST);
     }
     view! {

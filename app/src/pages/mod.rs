@@ -1,35 +1,76 @@
-//! One file a page: reads the route and the server's answer, builds the state, hands signals to components.
+//! One file a page: reads the address and the server's answer, builds the state, hands signals to components.
+//!
+//! ```text
+//!  server                                        browser
+//!  path ──▶ page_at ──▶ <div id=page> … </div>   path ──▶ take_over ──▶ hydrates what is in it
+//! ```
+//!
+//! Every page is loaded afresh, so the browser has no use for a router; only the full metrics bring one of their own, for the
+//! ranges and filters in their address. Signing in, the account, the audit log and what is not found are the server's alone.
 
-pub mod account;
-pub mod audit;
+#[cfg(feature = "ssr")]
+mod account;
+#[cfg(feature = "ssr")]
+mod audit;
+#[cfg(feature = "ssr")]
 pub mod login;
 pub mod metrics;
 pub mod monitor;
-pub mod not_found;
+#[cfg(feature = "ssr")]
+mod not_found;
 
+#[cfg(feature = "ssr")]
+use crate::ROOT;
+use crate::address;
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
-use leptos_router::{
-    SsrMode,
-    components::{Route, Router, Routes},
-    path,
-};
 
-/// The application: the same on the server and in the browser.
-#[component]
-pub fn App() -> impl IntoView {
-    provide_meta_context();
-    view! {
-        <Title formatter=|title: String| if title.is_empty() { "TickStock Monitor".into() } else { title + " · TickStock Monitor" }/>
-        <Router>
-            <Routes fallback=not_found::NotFoundPage>
-                // Async: all of the page is in the HTML, so that it reads without JavaScript.
-                <Route path=path!("/admin/websockets") view=monitor::MonitorPage ssr=SsrMode::Async/>
-                <Route path=path!("/admin/audit") view=audit::AuditLogPage ssr=SsrMode::Async/>
-                <Route path=path!("/admin/account") view=account::AccountPage ssr=SsrMode::Async/>
-                <Route path=path!("/admin/metrics") view=metrics::route() ssr=SsrMode::Async/>
-                <Route path=path!("/login") view=login::LoginPage ssr=SsrMode::Async/>
-            </Routes>
-        </Router>
+/// Is the page at `path` taken over by the browser?
+#[cfg(feature = "ssr")]
+pub(crate) fn is_live(path: &str) -> bool {
+    matches!(path, address::DASHBOARD | address::METRICS)
+}
+
+/// The page at `path`, as the server writes it: in an element of its own, as extensions put theirs into the body, and what
+/// is taken over takes every node for granted.
+#[cfg(feature = "ssr")]
+pub(crate) fn page_at(path: &str) -> AnyView {
+    let page = match path {
+        address::DASHBOARD => return monitor::rendered(),
+        // A translator would put elements of its own around every text, and what is written there next is not seen.
+        address::METRICS => return view! { <div id=ROOT translate="no">{metrics::page()}</div> }.into_any(),
+        address::AUDIT => audit::page(),
+        address::ACCOUNT => account::page(),
+        address::LOGIN => login::page(),
+        _ => not_found::page(),
+    };
+    view! { <div id=ROOT>{page}</div> }.into_any()
+}
+
+/// Takes over what the server rendered into `root`. False where there is nothing to start from.
+#[cfg(feature = "hydrate")]
+pub async fn take_over(root: leptos::web_sys::HtmlElement) -> bool {
+    use leptos::mount::hydrate_from;
+
+    if address::path() == address::METRICS {
+        hydrate_from(root, history_page().await).forget();
+        return true;
     }
+    let Some(first) = monitor::start_of(&root) else { return false };
+    hydrate_from(root, move || monitor::page(first)).forget();
+    true
+}
+
+/// The full metrics, which releases put into a file of their own, so that the dashboard does not download them; they are
+/// compiled with `split_pages`, as plain builds lack the step that takes the file apart (`scripts/env.sh`). Not called after the
+/// page: content blockers cut what has "metrics" in its name.
+#[cfg(all(feature = "hydrate", split_pages))]
+#[lazy]
+fn history_page() -> fn() -> AnyView {
+    metrics::page
+}
+
+/// The full metrics.
+#[cfg(all(feature = "hydrate", not(split_pages)))]
+async fn history_page() -> fn() -> AnyView {
+    metrics::page
 }

@@ -2,8 +2,14 @@
 
 mod shortcuts;
 
+#[cfg(feature = "ssr")]
 use crate::{
-    api::{ApiError, FirstView, load_first_view},
+    ROOT,
+    address::{self, DASHBOARD, LOGIN},
+    api::{ApiError, first_view, packed},
+};
+use crate::{
+    api::FirstView,
     components::{
         banners::{Banners, StillPage, Warnings},
         column::{Common, ConnectionColumn},
@@ -12,6 +18,7 @@ use crate::{
         refresh_panel::RefreshPanel,
         reliability_note::{keep_reliability, open_gaps},
         summary_strip::SummaryStrip,
+        tab_title::keep_tab_title,
         top_bar::TopBar,
     },
     model::{
@@ -30,31 +37,47 @@ use crate::{
     },
 };
 use leptos::{html, prelude::*};
-use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 use shortcuts::Shortcut;
 
-/// The page at `/admin/websockets`.
-#[component]
-pub fn MonitorPage() -> impl IntoView {
-    let first_view = Resource::new_blocking(|| (), |()| load_first_view());
-    // Both sides read the same address, so both render the same.
-    let opening = use_query_map().with_untracked(PageArrangement::read);
+/// The page at `/admin/websockets`, as the server writes it, with what it was made from: the browser starts from the same, so
+/// that both render the same.
+#[cfg(feature = "ssr")]
+pub(crate) fn rendered() -> AnyView {
+    let opening = PageArrangement::read(&address::query());
     view! {
-        // Nothing to fall back on: the page is loaded afresh wherever one comes from, and the server waits for the first view.
         <Suspense>
-            {move || {
-                let opening = opening.clone();
-                Suspend::new(async move {
-                    match first_view.await {
-                        Ok(first) => view! { <Monitor first opening/> }.into_any(),
-                        Err(error) => view! { <Unavailable error/> }.into_any(),
+            {Suspend::new(async move {
+                let first = first_view().await;
+                let start = first.as_ref().ok().and_then(|first| packed::to_text(first).ok());
+                match first {
+                    Ok(first) => {
+                        // A translator would put elements of its own around every text, and what is written there next is
+                        // not seen.
+                        view! { <div id=ROOT translate="no" data-start=start><Monitor first opening/></div> }.into_any()
                     }
-                })
-            }}
+                    Err(error) => view! { <div id=ROOT><Unavailable error/></div> }.into_any(),
+                }
+            })}
         </Suspense>
     }
     .into_any()
+}
+
+/// What the server made the page from.
+#[cfg(feature = "hydrate")]
+pub(crate) fn start_of(root: &leptos::web_sys::Element) -> Option<FirstView> {
+    const START: &str = "data-start";
+
+    let start = crate::api::packed::of_text(&root.get_attribute(START)?)?;
+    // Of no use to anybody any more.
+    let _ = root.remove_attribute(START);
+    Some(start)
+}
+
+/// The dashboard as the browser makes it, arranged as its address asks.
+#[cfg(feature = "hydrate")]
+pub(crate) fn page(first: FirstView) -> AnyView {
+    view! { <Monitor first opening=PageArrangement::read(&crate::address::query())/> }.into_any()
 }
 
 /// The dashboard, once there is something to start from.
@@ -99,11 +122,10 @@ pub fn Monitor(
         if bus_up.get() { None } else { known.or_else(|| now.get_untracked()) }
     });
     let still_since = Signal::derive(move || frozen_at.get().or_else(|| bus_lost_at.get()));
-    // Written into the head when all else is rendered and disposed of: by counted references alone.
-    let tab_title = {
+    keep_tab_title({
         let (head, totals, link) = (signals.head.clone(), signals.totals.clone(), signals.link.clone());
         move || head.with(|head| title(head, totals.get(), link.get()))
-    };
+    });
 
     let on_pause = Callback::new({
         let store = store.clone();
@@ -185,10 +207,8 @@ pub fn Monitor(
         Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
     };
     view! {
-        <Title text=tab_title/>
         <div class="monitor" class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
-            // Links within the page are the browser's own: the router would scroll and leave the focus behind.
-            <a class="skip-link" href="#connections" rel="external">"Skip to the connections"</a>
+            <a class="skip-link" href="#connections">"Skip to the connections"</a>
             <TopBar view=signals email=first.email refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
@@ -280,31 +300,31 @@ fn show_address(arrangement: &PageArrangement) {
 }
 
 /// Why there is no dashboard.
+#[cfg(feature = "ssr")]
 #[component]
 fn Unavailable(
     /// What the server function said.
     error: ApiError,
 ) -> impl IntoView {
     let (text, there, name) = match error {
-        ApiError::NotAllowed => ("Only administrators see this page.", "/login", "Sign in"),
+        ApiError::NotAllowed => ("Only administrators see this page.", LOGIN, "Sign in"),
         ApiError::Unavailable | ApiError::Refused(_) | ApiError::NotNow(_) | ApiError::Transport(_) => {
-            ("The monitor is not responding. Try again in a moment.", "/admin/websockets", "Try again")
+            ("The monitor is not responding. Try again in a moment.", DASHBOARD, "Try again")
         }
     };
     // Not for who is not allowed: the guard answers them. Where the dashboard is switched off this page is what "not found"
     // looks like, and keeps that status.
-    #[cfg(feature = "ssr")]
     if let (false, Some(response)) =
         (matches!(error, ApiError::NotAllowed), use_context::<leptos_axum::ResponseOptions>())
     {
         response.set_status(leptos::server_fn::axum_export::http::StatusCode::SERVICE_UNAVAILABLE);
     }
+    keep_tab_title(|| "Not available".to_owned());
     view! {
-        <Title text="Not available"/>
         <main class="notice">
             <h1>"Dashboard unavailable"</h1>
             <p role="alert">{text}</p>
-            <p><a class="button button-primary" href=there rel="external">{name}</a></p>
+            <p><a class="button button-primary" href=there>{name}</a></p>
         </main>
     }
 }

@@ -5,10 +5,9 @@
 
 mod policy;
 
-use crate::{ROOT, components::theme_toggle::STORAGE_KEY, pages::App};
+use crate::{address, components::theme_toggle::STORAGE_KEY, pages};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
-use leptos_router::location::RequestUrl;
 
 /// Applies the kept theme before the first paint.
 const THEME_SCRIPT: &str =
@@ -18,11 +17,9 @@ const THEME_SCRIPT: &str =
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
     let style = ["/", &options.site_pkg_dir, "/", &options.output_name, ".css"].concat();
-    let path = path();
-    // Signing in, the account and the audit log are plain forms and tables: they load no WASM.
-    let is_live = !matches!(path.as_str(), "login" | "admin/account" | "admin/audit");
+    let path = address::path();
     // Charts and ledger have sheets of their own: the dashboard does not wait for what it does not show.
-    let sheets: &[&'static str] = if path == "admin/metrics" { &["/history.css", "/charts.css"] } else { &[] };
+    let sheets: &[&'static str] = if path == address::METRICS { &["/history.css", "/charts.css"] } else { &[] };
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>
@@ -38,27 +35,12 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 {sheets.iter().map(|sheet| view! { <link rel="stylesheet" href=*sheet/> }).collect_view()}
                 <script nonce=use_nonce()>{theme_script}</script>
                 <AutoReload options=options.clone()/>
-                {is_live.then(|| hydration_head(&options))}
+                {pages::is_live(&path).then(|| hydration_head(&options))}
                 <MetaTags/>
             </head>
-            <body>
-                // An element of its own: extensions put theirs into the body, and hydration takes every node for granted.
-                // A translator would put elements of its own around every text, and what is written there next is not seen.
-                <div id=ROOT translate=is_live.then_some("no")><App/></div>
-            </body>
+            <body>{pages::page_at(&path)}</body>
         </html>
     }
-}
-
-/// The path that is asked for, without slashes at its ends; empty where nothing is.
-fn path() -> String {
-    let url = use_context::<RequestUrl>();
-    url.map_or_else(String::new, |url| {
-        let url = url.as_ref();
-        let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(url, |(_, path)| path);
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        path.trim_matches('/').to_owned()
-    })
 }
 
 /// What the server rendered passes for the present for so long.

@@ -4,11 +4,13 @@
 //! the start is left out.
 
 use super::filter::Filter;
-use crate::model::{
-    connection::{CONNECTIONS_MAX, ConnectionId},
-    symbol::Symbol,
+use crate::{
+    address::Query,
+    model::{
+        connection::{CONNECTIONS_MAX, ConnectionId},
+        symbol::Symbol,
+    },
 };
-use leptos_router::params::ParamsMap;
 
 /// The most pinned rows a column: more than a screenful is a list of its own.
 pub const PINNED_MAX: usize = 50;
@@ -132,8 +134,8 @@ pub struct PageArrangement {
 impl PageArrangement {
     /// Reads an address. What it cannot read is as at the start: a link may be mistyped, or older than the page.
     #[must_use]
-    pub fn read(params: &ParamsMap) -> Self {
-        let get = |name: &str, id: ConnectionId| params.get_str(&(name.to_owned() + &id.to_string()));
+    pub fn read(query: &Query) -> Self {
+        let get = |name: &str, id: ConnectionId| query.get(&(name.to_owned() + &id.to_string()));
         let columns = (1..=CONNECTIONS_MAX).map(|id| {
             let mut arrangement = Arrangement {
                 sort: get("sort", id).and_then(Sort::read).unwrap_or_default(),
@@ -150,7 +152,7 @@ impl PageArrangement {
             (id, arrangement)
         });
         let columns = columns.filter(|(_, arrangement)| *arrangement != Arrangement::default()).collect();
-        Self { paused: params.get_str("paused") == Some("1"), columns }
+        Self { paused: query.get("paused") == Some("1"), columns }
     }
 
     /// A column's arrangement.
@@ -162,12 +164,12 @@ impl PageArrangement {
     /// The query that reads as this; empty at the start.
     #[must_use]
     pub fn query(&self) -> String {
-        let mut params = ParamsMap::new();
+        let mut query = Query::default();
         if self.paused {
-            params.insert("paused", "1".to_owned());
+            query.push("paused".to_owned(), "1".to_owned());
         }
         for (id, arrangement) in &self.columns {
-            let mut put = |name: &str, value: String| params.insert(name.to_owned() + &id.to_string(), value);
+            let mut put = |name: &str, value: String| query.push(name.to_owned() + &id.to_string(), value);
             if !arrangement.filter.text().is_empty() {
                 put("q", arrangement.filter.text().to_owned());
             }
@@ -181,7 +183,7 @@ impl PageArrangement {
                 put("view", "tape".to_owned());
             }
         }
-        params.to_query_string()
+        query.write()
     }
 }
 
@@ -202,28 +204,14 @@ mod tests {
         let third = Arrangement { view: DataView::Tape, ..Arrangement::default() };
         let page = PageArrangement { paused: true, columns: vec![(1, first), (3, third)] };
         let query = page.query();
-        let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
-        let params: ParamsMap = pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect();
-        assert_eq!(PageArrangement::read(&params), page, "{query}");
+        assert_eq!(PageArrangement::read(&Query::read(&query)), page, "{query}");
         assert_eq!(PageArrangement::default().query(), "");
-    }
-
-    fn decode(text: &str) -> String {
-        let mut bytes = Vec::new();
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).expect("a digit") as u8;
-            bytes.push(if byte == b'%' { digit() * 16 + digit() } else { byte });
-        }
-        String::from_utf8(bytes).expect("UTF-8")
     }
 
     #[test]
     fn nonsense_in_an_address_is_as_if_it_were_not_there() {
-        let nonsense =
-            [("sort1", "-colour"), ("view1", "hologram"), ("pin1", "A B,,"), ("paused", "maybe"), ("q17", "A")];
-        let params: ParamsMap = nonsense.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
-        assert_eq!(PageArrangement::read(&params), PageArrangement::default());
+        let nonsense = Query::read("?sort1=-colour&view1=hologram&pin1=A+B,,&paused=maybe&q17=A");
+        assert_eq!(PageArrangement::read(&nonsense), PageArrangement::default());
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub enum Ended {
     SignedOut,
     /// The account's role does not allow it.
     Forbidden,
+    /// Frames cannot be read, not even by a page that was loaded anew.
+    Unreadable,
 }
 
 impl Ended {
@@ -34,6 +36,7 @@ impl Ended {
         match self {
             Self::SignedOut => "Your session has ended.",
             Self::Forbidden => "Your account no longer has access to this page.",
+            Self::Unreadable => "This page cannot read what the server sends: they are of different versions.",
         }
     }
 }
@@ -95,6 +98,43 @@ impl LinkState {
             Self::Lost { .. } => "link lost",
             Self::Ended(Ended::SignedOut) => "signed out",
             Self::Ended(Ended::Forbidden) => "not allowed",
+            Self::Ended(Ended::Unreadable) => "out of date",
+        }
+    }
+}
+
+/// Metrics come every second; a link that says nothing for so long is lost, whatever the socket thinks.
+const SILENCE_MS_MAX: i64 = 5_000;
+/// A snapshot may take as long as this: of 50,000 rows it takes six seconds at 2 Mbit/s, and a browser tells of nothing before it is
+/// whole.
+const CATCHING_UP_MS_MAX: i64 = 60_000;
+
+/// How long the link may say nothing, while the first snapshot is on its way (`None`) and after one that took so long: on a slow
+/// line the next one takes as long, and comes unannounced when the page falls behind.
+#[must_use]
+pub fn silence_ms_max(snapshot_ms: Option<i64>) -> i64 {
+    snapshot_ms.map_or(CATCHING_UP_MS_MAX, |took| took.saturating_mul(2).clamp(SILENCE_MS_MAX, CATCHING_UP_MS_MAX))
+}
+
+/// What a page does about a frame that it cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Opens the socket again: the snapshot may be one that it can read.
+    Reconnect,
+    /// Loads itself anew: it is older than the server.
+    Reload,
+    /// Says so.
+    GiveUp,
+}
+
+impl Remedy {
+    /// After so many frames of late. `reloaded` when that was tried already.
+    #[must_use]
+    pub fn after(unreadable: u32, reloaded: bool) -> Self {
+        match (unreadable, reloaded) {
+            (0 | 1, _) => Self::Reconnect,
+            (_, false) => Self::Reload,
+            (_, true) => Self::GiveUp,
         }
     }
 }
@@ -113,5 +153,19 @@ mod tests {
         assert_eq!((lost.name(), ended.label()), ("lost", "signed out"));
         assert_eq!(Ended::of_close(4003), Ended::Forbidden);
         assert_eq!((Ended::of_http(401), Ended::of_http(502)), (Some(Ended::SignedOut), None));
+    }
+
+    #[test]
+    fn a_slow_line_is_not_a_silent_one() {
+        assert_eq!(silence_ms_max(None), 60_000, "the snapshot is on its way");
+        assert_eq!([20, 2_500, 6_000, 90_000].map(Some).map(silence_ms_max), [5_000, 5_000, 12_000, 60_000]);
+    }
+
+    #[test]
+    fn a_page_that_reads_nothing_loads_itself_anew_once_and_then_says_so() {
+        let steps = [(1, false), (2, false), (1, true), (2, true), (3, true)];
+        use Remedy::{GiveUp, Reconnect, Reload};
+        let expected = [Reconnect, Reload, Reconnect, GiveUp, GiveUp];
+        assert_eq!(steps.map(|(unreadable, reloaded)| Remedy::after(unreadable, reloaded)), expected);
     }
 }

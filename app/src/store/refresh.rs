@@ -1,7 +1,11 @@
 //! What the page asks the server to do: read its configuration again, try a connection now. One request each, whose answer
 //! the page shows.
 
+#[cfg(feature = "hydrate")]
+use crate::api::packed::Postcard;
 use crate::model::refresh::RefreshOutcome;
+#[cfg(feature = "hydrate")]
+use leptos::server_fn::ContentType;
 
 /// How far a refresh is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,9 +35,9 @@ impl Refresh {
 
     /// What the server's answer means.
     #[must_use]
-    pub fn of_answer(status: u16, body: &str) -> Self {
+    pub fn of_answer(status: u16, body: &[u8]) -> Self {
         match status {
-            200 => match serde_json::from_str(body) {
+            200 => match postcard::from_bytes(body) {
                 Ok(outcome) => Self::Done(outcome),
                 Err(_) => Self::Failed("The response could not be read.".to_owned()),
             },
@@ -48,7 +52,8 @@ impl Refresh {
 
 /// Why the server did not do it: in its own words where it has any that the page does not say better.
 #[must_use]
-pub fn refusal(status: u16, body: &str) -> String {
+pub fn refusal(status: u16, body: &[u8]) -> String {
+    let body = str::from_utf8(body).unwrap_or_default();
     let said = || body.split_once(r#""message":""#)?.1.split_once('"').map(|(message, _)| message);
     match (status, said()) {
         (401, _) => "Your session has ended. Sign in again.".to_owned(),
@@ -62,7 +67,7 @@ pub fn refusal(status: u16, body: &str) -> String {
 /// Asks for a refresh, and answers with what came of it. In the browser only.
 #[cfg(feature = "hydrate")]
 pub async fn ask() -> Refresh {
-    match post("/api/admin/config/refresh").await {
+    match post("/api/admin/config/refresh", Postcard::CONTENT_TYPE).await {
         Ok((status, body)) => Refresh::of_answer(status, &body),
         Err(silence) => Refresh::Failed(silence),
     }
@@ -71,7 +76,7 @@ pub async fn ask() -> Refresh {
 /// Asks for another attempt of a connection now, and answers why there is none. In the browser only.
 #[cfg(feature = "hydrate")]
 pub async fn retry(id: crate::model::connection::ConnectionId) -> Option<String> {
-    match post(&["/api/admin/connections/", &id.to_string(), "/retry"].concat()).await {
+    match post(&["/api/admin/connections/", &id.to_string(), "/retry"].concat(), "application/json").await {
         Ok((200, _)) => None,
         Ok((status, body)) => Some(refusal(status, &body)),
         Err(silence) => Some(silence),
@@ -79,10 +84,10 @@ pub async fn retry(id: crate::model::connection::ConnectionId) -> Option<String>
 }
 
 #[cfg(feature = "hydrate")]
-async fn post(path: &str) -> Result<(u16, String), String> {
+async fn post(path: &str, accepted: &str) -> Result<(u16, Vec<u8>), String> {
     let answer = async {
-        let response = gloo_net::http::Request::post(path).send().await?;
-        Ok::<_, gloo_net::Error>((response.status(), response.text().await?))
+        let response = gloo_net::http::Request::post(path).header("accept", accepted).send().await?;
+        Ok::<_, gloo_net::Error>((response.status(), response.binary().await?))
     };
     answer.await.map_err(|_| "The monitor is not responding.".to_owned())
 }
@@ -93,20 +98,20 @@ mod tests {
 
     #[test]
     fn an_answer_is_shown_as_what_it_means() {
-        let body = r#"{"changed":[],"unchanged":[1,2,3],"refused":[],"needs_restart":[]}"#;
-        let done = Refresh::of_answer(200, body);
-        assert!(matches!(&done, Refresh::Done(outcome) if outcome.unchanged == [1, 2, 3]), "{done:?}");
-        assert_eq!((done.tone(), Refresh::of_answer(200, "<html>").tone()), ("info", "bad"));
-        assert!(matches!(Refresh::of_answer(502, ""), Refresh::Failed(reason) if reason.contains("502")));
+        let outcome = RefreshOutcome { unchanged: vec![1, 2, 3], ..RefreshOutcome::default() };
+        let done = Refresh::of_answer(200, &postcard::to_stdvec(&outcome).expect("serialises"));
+        assert_eq!(done, Refresh::Done(outcome));
+        assert_eq!((done.tone(), Refresh::of_answer(200, b"<html>").tone()), ("info", "bad"));
+        assert!(matches!(Refresh::of_answer(502, b""), Refresh::Failed(reason) if reason.contains("502")));
         assert!(
-            matches!(Refresh::of_answer(500, ""), Refresh::Failed(reason) if reason.starts_with("Reloading failed"))
+            matches!(Refresh::of_answer(500, b""), Refresh::Failed(reason) if reason.starts_with("Reloading failed"))
         );
     }
 
     #[test]
     fn a_refusal_is_told_in_the_servers_words() {
-        let body = r#"{"error":{"code":"asked_to_wait","message":"the provider asked this account to wait"}}"#;
+        let body = br#"{"error":{"code":"asked_to_wait","message":"the provider asked this account to wait"}}"#;
         assert_eq!(refusal(409, body), "Not done: the provider asked this account to wait.");
-        assert_eq!(refusal(429, ""), "Too many requests. Wait a minute, then try again.");
+        assert_eq!(refusal(429, b""), "Too many requests. Wait a minute, then try again.");
     }
 }

@@ -5,6 +5,9 @@
 //!  Connecting ──▶ CatchingUp ──────▶ Live
 //!      ▲                              │ close, silence of 5 s, a frame that cannot be read
 //!      └──── pause (backoff) ◀── Lost ┘            4001, 4003, HTTP 401, 403 ──▶ Ended
+//!
+//! Two frames that cannot be read, and nothing between them that can: the page is older than the server and loads itself anew,
+//! once. Where that does not help it ends, too.
 //! ```
 
 #[cfg(not(feature = "hydrate"))]
@@ -48,7 +51,8 @@ mod browser {
         },
         store::{
             Store, backoff,
-            link::{Ended, LinkState},
+            link::{Ended, LinkState, Remedy, silence_ms_max},
+            storage,
             view::set_if_changed,
         },
     };
@@ -60,9 +64,8 @@ mod browser {
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket, Window};
 
-    /// Metrics come every second; a link that says nothing for so long is lost, whatever the socket thinks.
-    const SILENCE_MS_MAX: i64 = 5_000;
     const BEAT_MS: i32 = 1_000;
+    const UNREADABLE_MS: i64 = 60_000;
     const PATH: &str = "/admin-ws";
     /// How often a page that cannot come back asks whether it may: at the second failure, then at every sixth.
     const STATUS_EVERY_ATTEMPTS: u32 = 6;
@@ -110,13 +113,15 @@ mod browser {
         /// The server answered a plain request while no socket could be opened.
         http_works: Cell<bool>,
         last_frame: Cell<UnixMillis>,
+        /// How long the last snapshot took to come; `None` while the socket's first one is on its way.
+        snapshot_ms: Cell<Option<i64>>,
         retry_timer: Cell<Option<i32>>,
         beat_timer: Cell<Option<i32>>,
         frame: Cell<Option<i32>>,
         /// The tapes that the server knows to be open; none on a new socket.
         told: Cell<TapeSet>,
-        /// Frames that could not be read.
-        unreadable: Cell<u32>,
+        /// Frames that could not be read, each within [`UNREADABLE_MS`] of the one before, and when the last one came.
+        unreadable: Cell<(u32, UnixMillis)>,
         /// Did the document differ from what was written a second ago?
         differed: Cell<bool>,
     }
@@ -144,11 +149,12 @@ mod browser {
             attempt: Cell::new(0),
             http_works: Cell::new(false),
             last_frame: Cell::new(now()),
+            snapshot_ms: Cell::new(Some(0)),
             retry_timer: Cell::new(None),
             beat_timer: Cell::new(None),
             frame: Cell::new(None),
             told: Cell::default(),
-            unreadable: Cell::new(0),
+            unreadable: Cell::default(),
             differed: Cell::new(false),
         });
         *link.callbacks.borrow_mut() = Some(Callbacks::new(&Rc::downgrade(&link)));
@@ -189,6 +195,8 @@ mod browser {
             Self {
                 open: guarded(link, |link| {
                     link.http_works.set(false);
+                    link.last_frame.set(now());
+                    link.snapshot_ms.set(None);
                     link.store.set_link(link.state_while_opening(LinkState::CatchingUp));
                 }),
                 message: guarded_with(link, |link, event: MessageEvent| link.take(&event)),
@@ -272,6 +280,7 @@ mod browser {
             self.told.set(TapeSet::default());
             self.store.set_link(self.state_while_opening(LinkState::Connecting));
             self.last_frame.set(now());
+            self.snapshot_ms.set(Some(0));
             let location = self.window.location();
             let scheme =
                 if location.protocol().is_ok_and(|protocol| protocol == "https:") { "wss://" } else { "ws://" };
@@ -305,19 +314,36 @@ mod browser {
             // Text is the server's answer to a command it did not understand; this page sends none such.
             let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() else { return };
             let arrived = now();
-            self.last_frame.set(arrived);
+            let waited_ms = arrived.millis_since(self.last_frame.replace(arrived));
             let bytes = js_sys::Uint8Array::new(&buffer).to_vec();
             let Ok(frame) = Frame::decode(&bytes) else {
-                self.unreadable.set(self.unreadable.get() + 1);
-                leptos::logging::warn!("frame {} that could not be read; a snapshot follows", self.unreadable.get());
-                return self.lost(1006);
+                return self.take_unreadable();
             };
             if self.store.receive(frame, arrived) {
+                self.snapshot_ms.set(Some(waited_ms));
                 self.attempt.set(0);
                 self.store.go_live(arrived);
                 self.tell_tapes();
             }
             self.ask_for_frame();
+        }
+
+        fn take_unreadable(&self) {
+            let (before, at) = self.unreadable.get();
+            let count = if now().millis_since(at) < UNREADABLE_MS { before + 1 } else { 1 };
+            self.unreadable.set((count, now()));
+            leptos::logging::warn!("a frame could not be read, {count} of late");
+            match Remedy::after(count, count > 1 && storage::reloaded_of_late(now())) {
+                Remedy::Reconnect => self.lost(1006),
+                Remedy::Reload => {
+                    self.drop_socket();
+                    let _ = self.window.location().reload();
+                }
+                Remedy::GiveUp => {
+                    self.drop_socket();
+                    self.store.set_link(LinkState::Ended(Ended::Unreadable));
+                }
+            }
         }
 
         fn ask_for_frame(&self) {
@@ -411,7 +437,7 @@ mod browser {
             let now = now();
             self.store.beat(now);
             self.ask_for_frame();
-            let silent = now.millis_since(self.last_frame.get()) > SILENCE_MS_MAX;
+            let silent = now.millis_since(self.last_frame.get()) > silence_ms_max(self.snapshot_ms.get());
             if silent && self.socket.borrow().is_some() {
                 self.lost(1006);
             }

@@ -15,7 +15,7 @@ use crate::{
     database::{Database, SessionsToEnd},
     limits::Wait,
 };
-use app::model::account::ACCOUNT;
+use app::address::ACCOUNT;
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},

@@ -3,13 +3,10 @@
 //! Who was led to it from a page goes back to that page. Nothing but a path of ours is taken for one, so no link can lead a
 //! fresh sign-in elsewhere.
 
+pub(crate) use app::address::{DASHBOARD, LOGIN};
 use axum::http::uri::PathAndQuery;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Where an administrator works.
-pub(crate) const DASHBOARD: &str = "/admin/websockets";
-/// Where one signs in.
-pub(super) const LOGIN: &str = "/login";
 /// The longest address that a sign-in leads back to, in bytes.
 const ADDRESS_BYTES_MAX: usize = 2_048;
 

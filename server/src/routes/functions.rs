@@ -5,7 +5,7 @@
 
 use super::api_error;
 use crate::text::{self, tidy};
-use app::api::ApiError;
+use app::api::{ApiError, packed::Postcard};
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
@@ -15,7 +15,7 @@ use axum::{
     },
     response::{IntoResponse, Redirect, Response},
 };
-use leptos::server_fn::{axum::server_fn_paths, error::ServerFnErrorErr};
+use leptos::server_fn::{Decodes, axum::server_fn_paths, error::ServerFnErrorErr};
 
 /// Where a form leads that was sent without JavaScript: the one that there is notes a gap.
 const AFTER_FORM: &str = "/admin/metrics";
@@ -44,7 +44,8 @@ pub(super) async fn call(context: impl Fn() + Clone + Send + 'static, mut reques
 async fn in_words(answer: Response, is_form: bool) -> Response {
     let (mut parts, body) = answer.into_parts();
     let bytes = to_bytes(body, ERROR_BYTES_MAX).await.unwrap_or_default();
-    if let Ok(error) = serde_json::from_slice::<ApiError>(&bytes) {
+    let error: Result<ApiError, _> = Postcard::decode(bytes.clone());
+    if let Ok(error) = error {
         parts.status = status_of(&error);
         if is_form {
             return (parts.status, tidy(&error.to_string(), text::BYTES_MAX)).into_response();

@@ -29,7 +29,7 @@ use crate::{
     refresh::Refresher,
     upstream::Manager,
 };
-use app::{App, api::Backend};
+use app::{address, api::Backend};
 use axum::{
     Extension, Json, Router,
     extract::{FromRef, Request, State},
@@ -43,11 +43,10 @@ use guard::{Access, api_for_admins, pages_for_admins, provide_current_admin};
 use leptos::{
     config::LeptosOptions,
     prelude::{AnyView, IntoAny, provide_context},
-    server_fn::axum::server_fn_paths,
 };
-use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list_with_exclusions};
+use leptos_axum::render_app_async_with_context;
 use serde_json::json;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::compression::CompressionLayer;
@@ -81,6 +80,8 @@ impl FromRef<AppState> for LeptosOptions {
 
 /// Every route.
 pub(crate) fn router(state: AppState) -> Router {
+    // Already set where this is not the process's first router, as in tests.
+    let _ = any_spawner::Executor::init_tokio();
     let accounts = Accounts::new(state.database.clone());
     let access = state.access.clone();
     let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
@@ -96,10 +97,7 @@ pub(crate) fn router(state: AppState) -> Router {
 
 /// Signing in and out.
 fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
-    let pages = pages(|path| !path.starts_with("/admin"));
-    login::routes(access)
-        .leptos_routes_with_context(state, pages, || {}, shell_of(state))
-        .layer(CompressionLayer::new())
+    login::routes(access).merge(pages(state, |path| !path.starts_with("/admin"), || {})).layer(CompressionLayer::new())
 }
 
 /// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false`.
@@ -115,7 +113,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         // The fallback would render the page outside its guard, where nobody is an administrator.
         .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
         .merge(account::routes())
-        .leptos_routes_with_context(state, pages(|path| path.starts_with("/admin")), context.clone(), shell_of(state))
+        .merge(pages(state, |path| path.starts_with("/admin"), context.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
         .layer(CompressionLayer::new());
@@ -175,17 +173,16 @@ fn shell_of(state: &AppState) -> impl Fn() -> AnyView + Clone + Send + Sync + 's
     move || app::shell(options.clone()).into_any()
 }
 
-/// The app's pages. Listed once a process: listing sets a flag of leptos's that is global, and a page that is rendered
-/// meanwhile hangs (leptos #4773). Server functions are listed as excluded, or leptos would put them on every router
-/// that has pages, outside the guard too.
-fn pages(wanted: impl Fn(&str) -> bool) -> Vec<AxumRouteListing> {
-    static PAGES: OnceLock<Vec<AxumRouteListing>> = OnceLock::new();
-    let is_function = |path: &str| server_fn_paths().any(|(function, _)| function == path);
-    let pages = PAGES.get_or_init(|| {
-        let functions = server_fn_paths().map(|(path, _)| path.to_owned()).collect();
-        generate_route_list_with_exclusions(App, Some(functions))
-    });
-    pages.iter().filter(|page| is_function(page.path()) || wanted(page.path())).cloned().collect()
+/// Routes to those of the app's pages whose path is `wanted`: all of one is in the HTML, so that it reads without JavaScript. Not
+/// `leptos_routes`, which puts every server function on every router that has pages, outside the guard too.
+fn pages(
+    state: &AppState,
+    wanted: impl Fn(&str) -> bool,
+    context: impl Fn() + Clone + Send + Sync + 'static,
+) -> Router<AppState> {
+    address::PATHS.into_iter().filter(|path| wanted(path)).fold(Router::new(), |router, path| {
+        router.route(path, get(render_app_async_with_context(context.clone(), shell_of(state))))
+    })
 }
 
 /// Is it answered in the API's form?

@@ -1,7 +1,7 @@
 //! The bar of the full metrics: what the other pages' bar has, and the market's hours, the link and the theme.
 
-use super::range_bar::PATH;
 use crate::{
+    address::METRICS,
     components::{admin_pages::AdminBar, link_badge::LinkBadge, market_clock::MarketClock, theme_toggle::ThemeToggle},
     model::{history::view::HistoryView, time::UnixMillis},
     store::link::LinkState,
@@ -21,7 +21,7 @@ pub fn HistoryBar(
     let market = Memo::new(move |_| view.with(|view| view.market));
     let clock = keep_clock(view);
     view! {
-        <AdminBar email here=PATH>
+        <AdminBar email here=METRICS>
             <MarketClock clock market=market.into()/>
             <LinkBadge link lag_ms=Signal::stored(None)/>
             <ThemeToggle/>

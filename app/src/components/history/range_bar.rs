@@ -2,6 +2,7 @@
 //! every choice has an address.
 
 use crate::{
+    address::METRICS,
     components::format::{self, identity},
     model::{
         connection::{ConnectionId, ConnectionSet},
@@ -15,13 +16,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Where the page is.
-pub const PATH: &str = "/admin/metrics";
-
 /// The address of a selection.
 #[must_use]
 pub fn href(selection: &Selection) -> String {
-    [PATH, &selection.query()].concat()
+    [METRICS, &selection.query()].concat()
 }
 
 /// The bar above the charts.
@@ -108,7 +106,7 @@ fn Absolute(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
     };
     let Selection { connections, percentile, kind, .. } = selection;
     view! {
-        <form class="absolute" method="get" action=PATH aria-label="Range from and to, in UTC">
+        <form class="absolute" method="get" action=METRICS aria-label="Range from and to, in UTC">
             {field("from", "From (UTC)", |view| view.from)}
             <span aria-hidden="true">"–"</span>
             {field("to", "To (UTC)", |view| view.to)}

@@ -18,7 +18,7 @@ async fn a_stranger_is_led_to_sign_in_and_the_api_and_the_socket_answer_401() {
         let error = stranger.get_json(path, 401).await;
         assert_eq!(error["error"]["code"], "unauthorized", "{path}");
     }
-    stranger.post("/api/admin/fn/first_view", "{}", 401).await;
+    stranger.post("/api/admin/fn/reliability", "{}", 401).await;
     assert_eq!(stranger.try_socket(None, &server.url("")).await.err(), Some(401));
     assert!(stranger.get("/login", 200).await.contains(r#"action="/login""#));
 }
@@ -30,7 +30,7 @@ async fn accounts_without_the_role_get_403_everywhere() {
         let client = server.sign_in(role).await;
         assert!(client.get("/admin/websockets", 403).await.contains("administrators only"));
         assert_eq!(client.get_json(API[0], 403).await["error"]["code"], "forbidden");
-        client.post("/api/admin/fn/first_view", "{}", 403).await;
+        client.post("/api/admin/fn/reliability", "{}", 403).await;
         assert_eq!(client.try_socket(None, &server.url("")).await.err(), Some(403));
     }
 }
@@ -49,7 +49,7 @@ async fn admins_get_in_and_signing_out_ends_it() {
         }
         let wrong = client.get_json("/api/admin/config/refresh", 405).await;
         assert_eq!(wrong["error"]["code"], "method_not_allowed");
-        let huge = client.post("/api/admin/fn/first_view", &"x".repeat(100_000), 413).await;
+        let huge = client.post("/api/admin/fn/reliability", &"x".repeat(100_000), 413).await;
         assert!(huge.contains("payload_too_large"), "{huge}");
         client.socket(None).await;
         client.post("/logout", "", 303).await;

@@ -78,7 +78,7 @@ async fn no_spelling_of_a_path_leads_around_the_guards() {
             "/.git/config",
             "/monitor.db",
             "/data/monitor.db",
-            "/api/admin/fn/first_view",
+            "/api/admin/fn/reliability",
             "/api/admin/fn/../websocket-status",
             "/api/admin/",
             "/api/admin",
@@ -107,7 +107,7 @@ async fn no_other_method_does_what_its_own_does() {
         ("DELETE", "/api/admin/audit"),
         ("GET", "/logout"),
         ("GET", "/admin/account/password"),
-        ("GET", "/api/admin/fn/first_view"),
+        ("GET", "/api/admin/fn/reliability"),
         ("TRACE", "/login"),
         ("CONNECT", "/admin-ws"),
     ] {
@@ -139,7 +139,7 @@ async fn too_much_of_anything_is_refused_and_the_server_lives() {
         assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
     }
     let body = "x".repeat(20 << 20);
-    for path in ["/login", "/admin/account/password", "/api/admin/fn/first_view", "/logout"] {
+    for path in ["/login", "/admin/account/password", "/api/admin/fn/reliability", "/logout"] {
         let request = admin.http.post(server.url(path)).header("content-type", "application/x-www-form-urlencoded");
         // Refused, or hung up on while still sending.
         if let Ok(answer) = request.body(body.clone()).send().await {
@@ -227,7 +227,7 @@ async fn another_origin_changes_nothing_with_an_administrators_cookie() {
     ];
     for origin in &neighbours {
         assert_eq!(admin.try_socket(None, origin).await.err(), Some(403), "{origin}");
-        for path in ["/logout", "/admin/account/password", "/admin/account/sessions", "/api/admin/fn/first_view"] {
+        for path in ["/logout", "/admin/account/password", "/admin/account/sessions", "/api/admin/fn/reliability"] {
             let answer = admin.form(path, "session=others", &[("origin", origin)]).await;
             assert_eq!(answer.status().as_u16(), 403, "{origin} {path}");
         }
@@ -252,7 +252,7 @@ async fn a_server_function_follows_no_referer_and_a_mistake_is_the_clients() {
         ("/api/admin/fn/acknowledge_gap", "id=999999&note=y", 400),
         ("/api/admin/fn/history", "", 400),
         ("/api/admin/fn/nonesuch", "", 404),
-        ("/api/admin/fn/first_view", "", 200),
+        ("/api/admin/fn/reliability", "", 200),
     ] {
         let answer = admin.form(path, form, &[referer]).await;
         assert_eq!(answer.status().as_u16(), status, "{path} {form}");

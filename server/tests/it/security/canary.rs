@@ -149,7 +149,7 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
         (format!("email=a&password={PASSWORD}{}", "x".repeat(9_000)), "/login"),
         (format!("current={PASSWORD}&new={PASSWORD}&again={PASSWORD}"), "/admin/account/password"),
         (format!("current={PASSWORD}"), "/admin/account/password"),
-        (format!("{{\"{PASSWORD}\":1}}"), "/api/admin/fn/first_view"),
+        (format!("{{\"{PASSWORD}\":1}}"), "/api/admin/fn/reliability"),
     ] {
         let answer = ask(connect(address, &trusted).await, &form(&fields, path, &cookie)).await;
         seen.push((format!("POST {path}"), answer));

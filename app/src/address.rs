@@ -1,0 +1,89 @@
+//! Where the pages are, and the address of the one that is shown: of the request on the server, of the window in the browser.
+
+/// The dashboard.
+pub const DASHBOARD: &str = "/admin/websockets";
+/// The full metrics.
+pub const METRICS: &str = "/admin/metrics";
+/// The audit log.
+pub const AUDIT: &str = "/admin/audit";
+/// Where an administrator looks after the own account.
+pub const ACCOUNT: &str = "/admin/account";
+/// Where everybody signs in.
+pub const LOGIN: &str = "/login";
+/// All of them.
+pub const PATHS: [&str; 5] = [DASHBOARD, METRICS, AUDIT, ACCOUNT, LOGIN];
+
+/// The path, such as `/admin/websockets`.
+#[must_use]
+pub fn path() -> String {
+    #[cfg(feature = "ssr")]
+    return of_request(|uri| uri.path().to_owned());
+    #[cfg(not(feature = "ssr"))]
+    leptos::prelude::window().location().pathname().unwrap_or_default()
+}
+
+/// The parameters.
+#[must_use]
+pub fn query() -> Query {
+    #[cfg(feature = "ssr")]
+    return Query::read(&of_request(|uri| uri.query().unwrap_or_default().to_owned()));
+    #[cfg(not(feature = "ssr"))]
+    Query::read(&leptos::prelude::window().location().search().unwrap_or_default())
+}
+
+/// Empty outside a request, as in tests.
+#[cfg(feature = "ssr")]
+fn of_request(part: impl FnOnce(&leptos::server_fn::axum_export::http::Uri) -> String) -> String {
+    use leptos::{prelude::use_context, server_fn::axum_export::http::request::Parts};
+
+    use_context::<Parts>().map(|request| part(&request.uri)).unwrap_or_default()
+}
+
+/// The parameters of an address, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads what stands behind the question mark, with it or without.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.trim_start_matches('?').as_bytes()).into_owned().collect())
+    }
+
+    /// The value of a parameter; of several the last.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Adds a parameter.
+    pub fn push(&mut self, name: String, value: String) {
+        self.0.push((name, value));
+    }
+
+    /// The text that reads as this, with the question mark; empty where there is no parameter.
+    #[must_use]
+    pub fn write(&self) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        form_urlencoded::Serializer::for_suffix("?".to_owned(), 1).extend_pairs(&self.0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_was_written() {
+        let mut query = Query::default();
+        assert_eq!((query.write(), Query::read("?")), (String::new(), Query::default()));
+        query.push("q1".to_owned(), "nv, a&b=é+".to_owned());
+        query.push("paused".to_owned(), "1".to_owned());
+        assert_eq!(query.write(), "?q1=nv%2C+a%26b%3D%C3%A9%2B&paused=1");
+        assert_eq!(Query::read(&query.write()), query);
+        assert_eq!(Query::read("?q1=nv%2C%20a").get("q1"), Some("nv, a"), "as browsers write it");
+        assert_eq!((Query::read("a=1&a=2").get("a"), Query::read("%zz=&&=").get("b")), (Some("2"), None));
+    }
+}
