@@ -119,7 +119,7 @@ pub async fn run(
     };
 
     let refresher =
-        Refresher::new(config.clone(), (plans, &universes), (manager, simulator), hub.clone(), access.audit.clone());
+        Refresher::new(config.clone(), (plans, &universes), (manager.clone(), simulator), hub.clone(), access.audit.clone());
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
@@ -130,6 +130,7 @@ pub async fn run(
         config: Arc::new(config),
         database: database.clone(),
         hub: hub.clone(),
+        manager,
         refresher,
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),

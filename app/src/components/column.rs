@@ -78,7 +78,7 @@ pub fn ConnectionColumn(
                     <Configuration id config/>
                 }
             >
-                <HealthSection live priority=priority.into() now/>
+                <HealthSection live priority=priority.into() now on_act/>
                 <Configuration id config/>
                 <LiveData column=column.clone() live still_since on_act/>
                 <MetricsPanel live rates screen_delay now/>

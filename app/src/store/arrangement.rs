@@ -1,10 +1,10 @@
 //! How a reader arranged the page: what the address carries, so that a link shows a colleague the same.
 //!
-//! `?paused=1&q1=nv&sort1=-rate&pin1=AAPL,MSFT&view2=tape`: the number is the connection's; what is as it always is at
-//! the start is left out.
+//! `?paused=1&symbol=AAPL&q1=nv&sort1=-rate&pin1=AAPL,MSFT&view2=tape`: the number is the connection's; what is as it always
+//! is at the start is left out.
 
 use super::filter::Filter;
-use crate::model::{connection::ConnectionId, symbol::Symbol, tape::TapeSet};
+use crate::model::{connection::ConnectionId, symbol::Symbol, symbol_detail::SymbolName, tape::TapeSet};
 use leptos_router::params::ParamsMap;
 
 /// The most pinned rows a column: more than a screenful is a list of its own.
@@ -122,6 +122,8 @@ impl Arrangement {
 pub struct PageArrangement {
     /// Is the view frozen?
     pub paused: bool,
+    /// The symbol whose panel is open.
+    pub symbol: Option<SymbolName>,
     /// Columns, by their connection's number.
     pub columns: Vec<(ConnectionId, Arrangement)>,
 }
@@ -147,7 +149,8 @@ impl PageArrangement {
             (id, arrangement)
         });
         let columns = columns.filter(|(_, arrangement)| *arrangement != Arrangement::default()).collect();
-        Self { paused: params.get_str("paused") == Some("1"), columns }
+        let symbol = params.get_str("symbol").and_then(SymbolName::read);
+        Self { paused: params.get_str("paused") == Some("1"), symbol, columns }
     }
 
     /// A column's arrangement.
@@ -162,6 +165,9 @@ impl PageArrangement {
         let mut params = ParamsMap::new();
         if self.paused {
             params.insert("paused", "1".to_owned());
+        }
+        if let Some(symbol) = self.symbol {
+            params.insert("symbol", symbol.write());
         }
         for (id, arrangement) in &self.columns {
             let mut put = |name: &str, value: String| params.insert(name.to_owned() + &id.to_string(), value);
@@ -197,7 +203,8 @@ mod tests {
         first.toggle_pin(symbol("BRK.B"));
         first.toggle_pin(symbol("AAPL"));
         let third = Arrangement { view: DataView::Tape, ..Arrangement::default() };
-        let page = PageArrangement { paused: true, columns: vec![(1, first), (3, third)] };
+        let name = SymbolName::read("O:SPY251219C00650000@3");
+        let page = PageArrangement { paused: true, symbol: name, columns: vec![(1, first), (3, third)] };
         let query = page.query();
         let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
         let params: ParamsMap = pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect();
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn nonsense_in_an_address_is_as_if_it_were_not_there() {
         let nonsense =
-            [("sort1", "-colour"), ("view1", "hologram"), ("pin1", "A B,,"), ("paused", "maybe"), ("q17", "A")];
+            [("sort1", "-colour"), ("view1", "hologram"), ("pin1", "A B,,"), ("paused", "maybe"), ("q17", "A"), ("symbol", "A B")];
         let params: ParamsMap = nonsense.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
         assert_eq!(PageArrangement::read(&params), PageArrangement::default());
     }

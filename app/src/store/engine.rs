@@ -1,6 +1,9 @@
 //! Folds frames into the board and writes the signals whose value changed.
 
+mod find;
 mod paint;
+
+pub use find::Found;
 
 use super::{
     announcer::Announcer,
@@ -26,6 +29,8 @@ use leptos::prelude::*;
 pub const BUFFER_FRAMES_MAX: usize = 512;
 /// The most rows in the document a column, however tall the screen.
 pub const SLOTS_MAX: usize = 200;
+/// For so long tables stand still for a selection of text: one that was left lying on a wall's screen holds nothing for ever.
+const SELECTION_SECONDS: u32 = 60;
 
 /// The state behind the view.
 #[derive(Default)]
@@ -53,6 +58,8 @@ pub struct Engine {
     counted_until: UnixMillis,
     clock: ServerClock,
     announcer: Announcer,
+    /// For so many more seconds nothing is painted into the tables, as text is selected there.
+    selected_seconds: u32,
 }
 
 /// The rows of the moment of a pause.
@@ -227,11 +234,42 @@ impl Engine {
         }
     }
 
+    /// Text is selected, or no more. Ticks would end the selection: while it lasts the tables stand still.
+    pub fn select(&mut self, view: &View, selected: bool) {
+        self.selected_seconds = if selected { SELECTION_SECONDS } else { 0 };
+        self.hold_tables(view);
+    }
+
+    fn hold_tables(&mut self, view: &View) {
+        let selected = self.selected_seconds > 0;
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            if std::mem::replace(&mut table.selected, selected) != selected {
+                table.paint(column);
+                table.paint_rows(column, rows);
+                table.paint_tape(column);
+            }
+        }
+    }
+
+    /// Puts all rows into the document, for the printer, or takes them out again.
+    pub fn print(&mut self, view: &View, printing: bool) {
+        self.select(view, false);
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            table.print(column, rows, printing);
+        }
+    }
+
     /// One second went by.
     pub fn beat(&mut self, view: &View, local: UnixMillis) {
         self.fold();
         let clock = self.clock.server_time(local);
         view.clock.set(Some(clock));
+        if self.selected_seconds > 0 {
+            self.selected_seconds -= 1;
+            self.hold_tables(view);
+        }
         if !self.linked {
             return;
         }
@@ -313,7 +351,7 @@ impl Engine {
         // What a link asked for still holds until the first snapshot has come.
         let paused = self.paused || self.opening.paused;
         let columns = self.tables.iter().map(|table| (table.id, table.arrangement.clone()));
-        PageArrangement { paused, columns: columns.collect() }
+        PageArrangement { paused, symbol: None, columns: columns.collect() }
     }
 
     /// A local time in the server's clock.

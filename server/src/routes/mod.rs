@@ -16,6 +16,7 @@ mod machines;
 mod plain_page;
 pub(crate) mod query;
 mod status;
+mod symbol;
 
 use crate::{
     auth::{Accounts, with_sessions},
@@ -24,6 +25,7 @@ use crate::{
     hub::Hub,
     limits::Wait,
     refresh::Refresher,
+    upstream::Manager,
 };
 use app::{App, api::Backend};
 use axum::{
@@ -58,6 +60,8 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
+    /// `None` where others collect.
+    pub(crate) manager: Option<Manager>,
     pub(crate) refresher: Refresher,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
@@ -113,6 +117,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let server_functions = move |request| functions::call(context.clone(), request);
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
+        .route("/api/admin/symbol", get(symbol::symbol))
         .route("/api/admin/config/refresh", post(config::refresh))
         .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))

@@ -27,13 +27,16 @@ mod record;
 pub(crate) mod report;
 mod state;
 mod wakefulness;
+mod watch;
 
 pub use backoff::Backoff;
 pub use policy::{Policy, PulsePolicy};
 pub(crate) use pulse::Rhythm;
 
 use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
-use app::model::{connection::ConnectionId, status::Feed, time::UnixMillis};
+use app::model::{
+    connection::ConnectionId, status::Feed, symbol::Symbol, symbol_detail::SymbolIngest, time::UnixMillis,
+};
 use connection::{Connection, Orders, Parts};
 use limit::Limit;
 use record::Record;
@@ -154,6 +157,13 @@ impl Manager {
         inner.lock_running().connections.values().for_each(|(orders, _)| orders.retry.notify_waiters());
         inner.start_missing();
         inner.changed.notify_one();
+    }
+
+    /// What a connection knows of a symbol, which it watches from now on; `None` where there is no such connection.
+    #[must_use]
+    pub fn symbol(&self, id: ConnectionId, symbol: Symbol, now: UnixMillis) -> Option<SymbolIngest> {
+        let slots = self.0.lock_slots();
+        slots.iter().find(|slot| slot.plan.id == id).map(|slot| slot.record.watches.ask(symbol, now))
     }
 }
 

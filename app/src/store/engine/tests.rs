@@ -12,7 +12,7 @@ use crate::{
         filter::Filter,
         screen_delay::ScreenDelay,
         tape::TapeEvent,
-        view::{Flash, RowView},
+        view::{Flash, Hold, RowView},
     },
 };
 
@@ -201,7 +201,7 @@ fn a_live_order_is_made_anew_once_a_second_and_stands_still_while_it_is_read() {
     engine.beat(&view, UnixMillis(1_000));
     assert_eq!(tick(&mut engine, 1.0, 2.0), ["B", "A"]);
     engine.act(&view, 1, Act::Touch);
-    assert!(view.columns.get_untracked()[0].held.get_untracked());
+    assert_eq!(view.columns.get_untracked()[0].held.get_untracked(), Hold::Order);
     tick(&mut engine, 3.0, 2.0);
     engine.beat(&view, UnixMillis(2_000));
     assert_eq!(tick(&mut engine, 3.0, 2.0), ["B", "A"], "somebody points at it");
@@ -239,7 +239,7 @@ fn ticks_behind_a_drawn_price_are_told() {
 #[test]
 fn the_page_opens_as_its_address_asks() {
     let arrangement = Arrangement { view: DataView::Tape, filter: Filter::new("ms"), ..Arrangement::default() };
-    let opening = PageArrangement { paused: true, columns: vec![(1, arrangement)] };
+    let opening = PageArrangement { paused: true, columns: vec![(1, arrangement)], ..PageArrangement::default() };
     let (mut engine, view) =
         (Engine::new(snapshot(&[row(1, "AAPL"), row(1, "MSFT")]), opening.clone()), View::default());
     engine.paint(&view, LOCAL);
