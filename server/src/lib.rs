@@ -118,8 +118,13 @@ pub async fn run(
         }
     };
 
-    let refresher =
-        Refresher::new(config.clone(), (plans, &universes), (manager.clone(), simulator), hub.clone(), access.audit.clone());
+    let refresher = Refresher::new(
+        config.clone(),
+        (plans, &universes),
+        (manager.clone(), simulator),
+        hub.clone(),
+        access.audit.clone(),
+    );
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 

@@ -8,7 +8,7 @@ use crate::model::connection::ConnectionState;
 use leptos::{html, prelude::*};
 
 /// Keys and what they do.
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 13] = [
     ("Space", "Pause or resume the view"),
     ("1 – 16", "Go to that connection"),
     ("/", "Find a symbol on any connection"),
@@ -19,6 +19,7 @@ const KEYS: [(&str, &str); 12] = [
     ("Page ↑ ↓", "In a table: move a page up or down"),
     ("Home End", "In a table: go to the first or last row"),
     ("p", "In a table: pin or unpin the row"),
+    ("Enter", "In a table: open the symbol's panel"),
     ("Esc", "Clear a field, leave the row, close a panel or this help"),
     ("Tab", "Go to the next control"),
 ];

@@ -8,15 +8,12 @@ use super::{
     icon::{CLOSE, Icon, state_path},
     symbol_search::{FIELD, SymbolSearch},
 };
-#[cfg(feature = "hydrate")]
-use crate::api::symbol::{SymbolAnswer, load_symbol};
 use crate::{
     model::{
         status::ConnectionLive,
         symbol_detail::{SymbolDetail, SymbolName},
-        time::UnixMillis,
     },
-    store::{Store, link::LinkState, view::View},
+    store::{Store, view::View},
 };
 use detail::content;
 use leptos::{ev, prelude::*};
@@ -181,6 +178,10 @@ fn Connection(live: ConnectionLive) -> impl IntoView {
 fn keep_asking(search: SymbolSearch, store: &Store, known: RwSignal<Option<SymbolDetail>>, failed: RwSignal<bool>) {
     #[cfg(feature = "hydrate")]
     {
+        use crate::{
+            api::symbol::{SymbolAnswer, load_symbol},
+            store::link::LinkState,
+        };
         use std::time::Duration;
 
         let store = store.clone();
@@ -219,7 +220,7 @@ fn keep_asking(search: SymbolSearch, store: &Store, known: RwSignal<Option<Symbo
         });
     }
     #[cfg(not(feature = "hydrate"))]
-    let _ = (search, store, known, failed, LinkState::Live, UnixMillis::default());
+    let _ = (search, store, known, failed);
 }
 
 /// Moves the focus to what a selector finds among the matches, else to an element by its id.

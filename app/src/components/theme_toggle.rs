@@ -116,7 +116,8 @@ mod tests {
                 luminance(value.get(..7).expect("a colour"))
             };
             let identities = (1..=8).map(|n| format!("identity-{n}"));
-            let states = ["ok", "busy", "warn", "bad", "bad-strong", "off", "info", "focus", "text-3"].map(str::to_owned);
+            let states =
+                ["ok", "busy", "warn", "bad", "bad-strong", "off", "info", "focus", "text-3"].map(str::to_owned);
             for name in identities.chain(states) {
                 for ground in ["ground", "surface", "surface-2", "hover"] {
                     let (a, b) = (colour(&name), colour(ground));

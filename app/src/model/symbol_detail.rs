@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn a_name_is_a_symbol_and_sometimes_a_connection() {
-        for (text, connection) in [("AAPL", None), ("BRK.B@12", Some(12)), ("A@B", None), ("O:SPY251219C00650000@2", Some(2))] {
+        for (text, connection) in
+            [("AAPL", None), ("BRK.B@12", Some(12)), ("A@B", None), ("O:SPY251219C00650000@2", Some(2))]
+        {
             let name = SymbolName::read(text).expect("a name");
             assert_eq!((name.connection, name.write().as_str()), (connection, text));
         }

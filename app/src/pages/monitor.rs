@@ -125,7 +125,9 @@ pub fn Monitor(
         move |(id, act): (ConnectionId, Act)| {
             if let Act::Open(symbol) = act {
                 // Whoever selects text ends with a click.
-                return if !page_events::is_text_selected() { search.open.set(Some(store.name_of(id, symbol))) };
+                return if !page_events::is_text_selected() {
+                    search.open.set(Some(store.name_of(id, symbol)))
+                };
             }
             let changes_the_address = act.arranges();
             store.act(id, act);
@@ -154,7 +156,8 @@ pub fn Monitor(
     search.keep(&store, on_show);
     // The connections whose silence is as it should be count none as stale.
     let on_stale = Callback::new(move |()| {
-        let is_counted = |column: &&Column| column.live.with_untracked(|live| live.health.data.state != LayerState::Quiet);
+        let is_counted =
+            |column: &&Column| column.live.with_untracked(|live| live.health.data.state != LayerState::Quiet);
         let ids: Vec<_> = columns.with_untracked(|all| all.iter().filter(is_counted).map(|column| column.id).collect());
         ids.into_iter().for_each(|id| act.run((id, Act::Filter(RowState::Stale.word().to_owned()))));
     });

@@ -224,8 +224,14 @@ mod tests {
 
     #[test]
     fn nonsense_in_an_address_is_as_if_it_were_not_there() {
-        let nonsense =
-            [("sort1", "-colour"), ("view1", "hologram"), ("pin1", "A B,,"), ("paused", "maybe"), ("q17", "A"), ("symbol", "A B")];
+        let nonsense = [
+            ("sort1", "-colour"),
+            ("view1", "hologram"),
+            ("pin1", "A B,,"),
+            ("paused", "maybe"),
+            ("q17", "A"),
+            ("symbol", "A B"),
+        ];
         let params: ParamsMap = nonsense.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
         assert_eq!(PageArrangement::read(&params), PageArrangement::default());
     }

@@ -58,8 +58,8 @@ pub struct Engine {
     counted_until: UnixMillis,
     clock: ServerClock,
     announcer: Announcer,
-    /// For so many more seconds nothing is painted into the tables, as text is selected there.
-    selected_seconds: u32,
+    /// The columns in which text is selected: for so many more seconds nothing is painted into their tables.
+    selected: (TapeSet, u32),
 }
 
 /// The rows of the moment of a pause.
@@ -234,16 +234,18 @@ impl Engine {
         }
     }
 
-    /// Text is selected, or no more. Ticks would end the selection: while it lasts the tables stand still.
-    pub fn select(&mut self, view: &View, selected: bool) {
-        self.selected_seconds = if selected { SELECTION_SECONDS } else { 0 };
+    /// Text is selected in these columns, and in no others. Ticks would end the selection: while it lasts their tables stand
+    /// still.
+    pub fn select(&mut self, view: &View, selected: TapeSet) {
+        self.selected = (selected, SELECTION_SECONDS);
         self.hold_tables(view);
     }
 
     fn hold_tables(&mut self, view: &View) {
-        let selected = self.selected_seconds > 0;
+        let (columns, seconds) = self.selected;
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            let selected = seconds > 0 && columns.contains(table.id);
             if std::mem::replace(&mut table.selected, selected) != selected {
                 table.paint(column);
                 table.paint_rows(column, rows);
@@ -254,7 +256,7 @@ impl Engine {
 
     /// Puts all rows into the document, for the printer, or takes them out again.
     pub fn print(&mut self, view: &View, printing: bool) {
-        self.select(view, false);
+        self.select(view, TapeSet::default());
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
             table.print(column, rows, printing);
@@ -266,8 +268,8 @@ impl Engine {
         self.fold();
         let clock = self.clock.server_time(local);
         view.clock.set(Some(clock));
-        if self.selected_seconds > 0 {
-            self.selected_seconds -= 1;
+        if !self.selected.0.is_empty() {
+            self.selected.1 = self.selected.1.saturating_sub(1);
             self.hold_tables(view);
         }
         if !self.linked {

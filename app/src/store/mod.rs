@@ -105,8 +105,8 @@ impl Store {
         self.engine().act(&self.view, id, act);
     }
 
-    /// Text on the page is selected, or no more.
-    pub fn select(&self, selected: bool) {
+    /// Text is selected in these columns, and in no others.
+    pub fn select(&self, selected: TapeSet) {
         self.engine().select(&self.view, selected);
     }
 

@@ -436,8 +436,14 @@ mod tests {
     #[test]
     fn a_state_in_the_filter_shows_the_rows_that_are_counted() {
         let filtered = |text: &str| order(|arrangement| arrangement.filter = Filter::new(text));
-        assert_eq!((filtered("is:stale"), filtered("is:never"), filtered("is:halted")), ("CD".into(), "B".into(), "C".into()));
-        assert_eq!((filtered("is:never is:halted"), filtered("is:stale d"), filtered("is:silent")), ("BC".into(), "D".into(), String::new()));
+        assert_eq!(
+            (filtered("is:stale"), filtered("is:never"), filtered("is:halted")),
+            ("CD".into(), "B".into(), "C".into())
+        );
+        assert_eq!(
+            (filtered("is:never is:halted"), filtered("is:stale d"), filtered("is:silent")),
+            ("BC".into(), "D".into(), String::new())
+        );
     }
 
     #[test]

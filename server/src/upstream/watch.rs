@@ -110,7 +110,10 @@ mod tests {
         let frame = r#"[{"ev":"T","sym":"AAPL","p":1.5},{"ev":"T","sym":"AAPLX","p":2},{"ev":"Q", "sym":"AAPL","bp":-1},{"ev":"T","sym":"MSFT","i":"AAPL"}]"#;
         watches.take(frame, UnixMillis(1_500));
         let event = watches.ask(symbol("AAPL"), now).event.unwrap();
-        assert_eq!((event.received_at, event.text.as_str()), (UnixMillis(1_500), r#"{"ev":"Q", "sym":"AAPL","bp":-1}"#));
+        assert_eq!(
+            (event.received_at, event.text.as_str()),
+            (UnixMillis(1_500), r#"{"ev":"Q", "sym":"AAPL","bp":-1}"#)
+        );
         watches.take(r#"[{"ev":"LULD","T":"AAPL","i":[17]}]"#, UnixMillis(1_600));
         assert_eq!(watches.ask(symbol("AAPL"), now).event.unwrap().text, r#"{"ev":"LULD","T":"AAPL","i":[17]}"#);
         for broken in ["", "[", r#"[{"sym":"AAPL""#, r#"{"sym":"AAPL"}"#, r#"["AAPL",7]"#] {

@@ -19,7 +19,8 @@ pub(super) fn content(detail: &SymbolDetail) -> impl IntoView + use<> {
     } else {
         "never".to_owned()
     };
-    let received = arrived.map(|arrived| [&arrived.clock_millis(), " UTC, ", &format::age(Some(arrived), now)].concat());
+    let received =
+        arrived.map(|arrived| [&arrived.clock_millis(), " UTC, ", &format::age(Some(arrived), now)].concat());
     let usual = rhythm.map(|rhythm| match rhythm.usual_gap_ms {
         Some(usual_ms) => "up to ".to_owned() + &gap_text(usual_ms),
         None => "not known yet".to_owned(),
@@ -136,7 +137,8 @@ mod tests {
             ticks_total: 12_345,
             ..Row::empty(2, Symbol::parse("AAPL").expect("a symbol"))
         };
-        let second = |ago_ms: i64, price, gap_ms| SymbolSecond { at: UnixMillis(AT.0 - ago_ms), price, ticks: 1, gap_ms };
+        let second =
+            |ago_ms: i64, price, gap_ms| SymbolSecond { at: UnixMillis(AT.0 - ago_ms), price, ticks: 1, gap_ms };
         SymbolDetail {
             at: AT,
             row,
@@ -178,7 +180,9 @@ mod tests {
         let rhythm = SymbolRhythm { usual_gap_ms: Some(1_250), gaps, halted: true, ..SymbolRhythm::default() };
         let ingest = SymbolIngest { watched_since: AT, event: Some(event), rhythm: Some(rhythm) };
         let html = render(SymbolDetail { ingest: Some(ingest.clone()), ..detail() });
-        for text in ["&lt;AAPL&gt;", "12:34:51.789 UTC, 5 s ago", "up to 1.3 s", "Trading is halted", "≤ 0.2 s", "73<!> %"] {
+        for text in
+            ["&lt;AAPL&gt;", "12:34:51.789 UTC, 5 s ago", "up to 1.3 s", "Trading is halted", "≤ 0.2 s", "73<!> %"]
+        {
             assert!(html.contains(text), "{text}: {html}");
         }
         let silent = SymbolIngest { event: None, ..ingest };

@@ -54,7 +54,8 @@ pub(super) fn gap_bars(detail: &SymbolDetail, scale_ms: u64) -> (String, String)
     let bar = |x: i64, ms: u64| {
         // Each is seen.
         let height = (ms.min(scale_ms) * GAP_HEIGHT / scale_ms).max(8);
-        ["M", &x.to_string(), " ", &GAP_HEIGHT.to_string(), "v-", &height.to_string(), "h12v", &height.to_string(), "z"].concat()
+        ["M", &x.to_string(), " ", &GAP_HEIGHT.to_string(), "v-", &height.to_string(), "h12v", &height.to_string(), "z"]
+            .concat()
     };
     let bars = detail.seconds.iter().filter(|second| second.gap_ms > 0);
     let bars = bars.map(|second| bar(x(detail, second.at), second.gap_ms.into())).collect();
@@ -79,7 +80,9 @@ pub(super) fn gap_shares(gaps: &[u16]) -> Vec<(String, u32)> {
         bins.push((end, count));
     }
     let used = |(_, count): &(String, u32)| *count > 0;
-    let (Some(first), Some(last)) = (bins.iter().position(used), bins.iter().rposition(used)) else { return Vec::new() };
+    let (Some(first), Some(last)) = (bins.iter().position(used), bins.iter().rposition(used)) else {
+        return Vec::new();
+    };
     bins.drain(first..=last).map(|(end, count)| (end, (count * 100 + total / 2) / total)).collect()
 }
 
@@ -100,6 +103,9 @@ mod tests {
 
     #[test]
     fn a_gap_is_said_as_exactly_as_it_matters() {
-        assert_eq!([0, 40, 1_250, 9_949, 12_400, 130_000].map(gap_text), ["0.0 s", "0.0 s", "1.3 s", "9.9 s", "12 s", "2 m 10 s"]);
+        assert_eq!(
+            [0, 40, 1_250, 9_949, 12_400, 130_000].map(gap_text),
+            ["0.0 s", "0.0 s", "1.3 s", "9.9 s", "12 s", "2 m 10 s"]
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! What happens to the page as a whole: text is selected, or all of it is printed.
 
+#[cfg(feature = "hydrate")]
+use crate::model::tape::TapeSet;
 use crate::store::Store;
 use leptos::prelude::*;
 
@@ -14,22 +16,33 @@ pub(super) fn is_text_selected() -> bool {
     false
 }
 
+/// The columns in which the selection begins and ends.
+#[cfg(feature = "hydrate")]
+fn columns_with_selection() -> TapeSet {
+    let selection = window().get_selection().ok().flatten().filter(|selection| !selection.is_collapsed());
+    let ends = selection.iter().flat_map(|selection| [selection.anchor_node(), selection.focus_node()]);
+    let column = |end: Option<web_sys::Node>| {
+        let column = end?.parent_element()?.closest("[data-column]").ok()??;
+        column.get_attribute("data-column")?.parse().ok()
+    };
+    ends.filter_map(column).collect()
+}
+
 /// Holds the tables while text is selected, and puts all rows into the document while it is printed. The signal says what was
 /// printed and when.
 pub(super) fn listen(store: &Store) -> RwSignal<String> {
     let printed = RwSignal::new(String::new());
     #[cfg(feature = "hydrate")]
     {
-        use leptos::ev;
         use wasm_bindgen::{JsCast, closure::Closure};
 
-        let was_selected = StoredValue::new(false);
+        let was_selected = StoredValue::new(TapeSet::default());
         let on_select = {
             let store = store.clone();
             move || {
-                let selected = is_text_selected();
+                let selected = columns_with_selection();
                 // It is told with every move of the pointer.
-                if was_selected.try_get_value() == Some(!selected) {
+                if was_selected.try_get_value().is_some_and(|before| before != selected) {
                     was_selected.set_value(selected);
                     store.select(selected);
                 }
@@ -37,8 +50,7 @@ pub(super) fn listen(store: &Store) -> RwSignal<String> {
         };
         // Told to the document alone; whoever leaves the page leaves its document too.
         let callback = Closure::<dyn FnMut()>::new(on_select);
-        let _ = document()
-            .add_event_listener_with_callback("selectionchange", callback.as_ref().unchecked_ref());
+        let _ = document().add_event_listener_with_callback("selectionchange", callback.as_ref().unchecked_ref());
         callback.forget();
         let before = {
             let store = store.clone();
@@ -52,8 +64,8 @@ pub(super) fn listen(store: &Store) -> RwSignal<String> {
         };
         let store = store.clone();
         let listeners = [
-            window_event_listener(ev::beforeprint, before),
-            window_event_listener(ev::afterprint, move |_| store.print(false)),
+            window_event_listener_untyped("beforeprint", before),
+            window_event_listener_untyped("afterprint", move |_| store.print(false)),
         ];
         on_cleanup(move || listeners.into_iter().for_each(|listener| listener.remove()));
     }

@@ -47,7 +47,8 @@ impl Engine {
 }
 
 fn found_row(row: &Row, now: Option<UnixMillis>) -> Found {
-    let age = now.filter(|_| row.price.is_some()).map(|now| now.millis_since(row.timestamp).max(0).unsigned_abs() / 1_000);
+    let age =
+        now.filter(|_| row.price.is_some()).map(|now| now.millis_since(row.timestamp).max(0).unsigned_abs() / 1_000);
     Found { connection_id: row.connection_id, symbol: row.symbol, price: row.price, age_seconds: age }
 }
 

@@ -1,11 +1,7 @@
 //! What is known of one symbol, for whoever looks at it.
 
 use super::Pulse;
-use app::model::{
-    symbol::Symbol,
-    symbol_detail::SymbolRhythm,
-    time::UnixMillis,
-};
+use app::model::{symbol::Symbol, symbol_detail::SymbolRhythm, time::UnixMillis};
 
 impl Pulse {
     /// How a symbol ticks; `None` when it is not configured and never came.
