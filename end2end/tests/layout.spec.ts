@@ -59,3 +59,63 @@ test('every page fits a phone, with the link’s figures open', async ({ page, o
     expect((panel?.x ?? 0) + (panel?.width ?? Infinity), 'the figures are in view').toBeLessThanOrEqual(320);
   }
 });
+
+const LONG = 'O:SPY251219C00650000XYZW';
+
+test('long symbols and prices of six digits fit, targets can be hit, and the bar leaves a phone its columns', async ({ page, startRedis, openMonitor }) => {
+  const redis = await startRedis();
+  const monitor = await openMonitor({
+    MARKET_FEED: 'redis',
+    REDIS_URL: redis.url,
+    WEBSOCKET_CONNECTION_1_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_1_SYMBOLS: `${LONG},MSFT`,
+  });
+  const client = redis.connect();
+  await redis.waitForSubscriber(client);
+  await client.publish({ symbol: LONG, price: 712_345.67 });
+  await client.publish({ symbol: LONG, price: 888_888.88 });
+  await expect(monitor.price(LONG)).toHaveText('888,888.88');
+  await expect(monitor.row(LONG).locator('.symbol')).toHaveAttribute('title', LONG);
+  for (const width of [1920, 1024, 768, 390, 320]) {
+    await page.setViewportSize({ width, height: 640 });
+    const apart = await monitor.row(LONG).evaluate((row) => {
+      const cells = [...row.children].map((cell) => cell.getBoundingClientRect()).filter(({ width }) => width > 0);
+      const { left, right } = row.getBoundingClientRect();
+      return cells.every((cell, place) => cell.left >= (cells[place - 1]?.right ?? left) - 1 && cell.right <= right + 1);
+    });
+    expect(apart, `no cell lies over another at ${width}`).toBe(true);
+    const small = await page.locator('button, select, input, summary, nav a, .trouble, .tile').evaluateAll((targets) =>
+      targets
+        .map((target) => ({ target, box: (target.closest('label') ?? target).getBoundingClientRect() }))
+        .filter(({ box }) => box.width > 1 && (box.width < 24 || box.height < 24))
+        .map(({ target, box }) => `${target.outerHTML.slice(0, 120)} ${box.width}x${box.height}`),
+    );
+    expect(small, `targets of 24 pixels at ${width}`).toEqual([]);
+  }
+  const bar = await page.getByRole('banner').boundingBox();
+  expect(bar?.height, 'a fifth of the screen').toBeLessThanOrEqual(128);
+  await monitor.pause.click();
+  expect((await page.getByRole('banner').boundingBox())?.height, 'paused too').toBeLessThanOrEqual(128);
+  expect(await overflow(page)).toBe(0);
+  client.close();
+});
+
+test('paper shows all rows of all connections in light colours, with address and time', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await page.getByTestId('fold-data-3').click();
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+  const { connections } = await monitor.status();
+  for (const { id, config } of connections) {
+    await expect(monitor.rows(id), `all rows of ${id}`).toHaveCount(config.ticker_count);
+    await expect(monitor.rows(id).last()).toBeVisible();
+  }
+  await expect(page.locator('.print-head')).toHaveText(/^http.*\/admin\/websockets · printed \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+  await expect(page.locator('.print-head')).toBeVisible();
+  await expect(page.locator('html')).toHaveCSS('color-scheme', 'light');
+  await expect(page.getByRole('banner')).toBeHidden();
+  await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+  await page.emulateMedia({ media: 'screen', colorScheme: null });
+  await expect.poll(() => monitor.rows(1).count(), 'and only those in view after that').toBeLessThan(60);
+});

@@ -98,7 +98,7 @@ test('everything is done from the keyboard, where no field is in the way', async
 
   await page.keyboard.press('2');
   await expect(monitor.column(2)).toBeFocused();
-  await page.keyboard.press('/');
+  await page.keyboard.press('f');
   await expect(monitor.filter(2)).toBeFocused();
   await page.keyboard.type('t 2?');
   await expect(monitor.filter(2), 'in a field keys are text').toHaveValue('t 2?');
@@ -144,7 +144,7 @@ test('everything is done from the keyboard, where no field is in the way', async
   await expect(monitor.tape(2)).toBeVisible();
   await page.getByTestId('fold-data-2').click();
   await expect(monitor.tape(2)).toBeHidden();
-  await page.keyboard.press('/');
+  await page.keyboard.press('f');
   await expect(monitor.filter(2), 'it comes back to be filtered').toBeFocused();
   await expect(monitor.tape(2)).toBeVisible();
   await page.getByTestId('table-view-2').click();
@@ -211,4 +211,89 @@ test('the theme goes from system to light to dark and back, and the browser keep
   await expectTheme('dark', 'dark');
   await button.click();
   await expectTheme('system', 'light');
+});
+
+test('a symbol is found on any connection and opens its panel, whose address can be shared', async ({ page, context, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(2, 15_000);
+  await page.keyboard.press('/');
+  await expect(monitor.search).toBeFocused();
+  await page.keyboard.type('axp');
+  await expect(monitor.matches.getByRole('button').first()).toHaveText(/^AXP\s*2 secondary$/);
+  await page.keyboard.press('ArrowDown');
+  await expect(monitor.matches.getByRole('button').first()).toBeFocused();
+  await page.keyboard.press('Escape');
+  await expect(monitor.search).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(monitor.panel.getByRole('heading', { name: 'AXP' })).toBeVisible();
+  await expect(monitor.panel).toBeFocused();
+  await expect(page).toHaveURL(/\?symbol=AXP$/);
+  await expect(page.getByTestId('symbol-event'), 'as the provider sent it').toHaveText(/^\{"ev":"\w+","sym":"AXP",.*\}$/);
+  await expect(page.getByTestId('symbol-past')).toContainText(/Gaps between ticks: longest [\d.]+ s, now silent for/);
+  await expect(page.getByTestId('symbol-facts')).toContainText(/Received.*UTC, (now|\d+ s ago)/);
+  await expect(page.getByTestId('symbol-as-of')).toHaveText(/^As of \d\d:\d\d:\d\d UTC$/);
+
+  const colleague = new MonitorPage(await context.newPage(), monitor.server);
+  await colleague.page.goto(page.url());
+  await expect(colleague.panel.getByRole('heading', { name: 'AXP' })).toBeVisible();
+  await expect(colleague.page.getByTestId('symbol-event')).toHaveText(/"sym":"AXP"/);
+  await colleague.page.close();
+
+  await monitor.panel.getByRole('button', { name: 'Show in table' }).click();
+  await expect(monitor.row('AXP')).toHaveAttribute('aria-selected', 'true');
+  await expect(monitor.row('AXP')).toBeInViewport();
+  await monitor.panel.getByRole('button', { name: 'Close' }).click();
+  await expect(monitor.panel).toBeHidden();
+  await expect(page).not.toHaveURL(/symbol/);
+  await monitor.row('AAPL').getByText('AAPL').click();
+  await expect(monitor.panel.getByRole('heading', { name: 'AAPL' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await monitor.search.fill('no such symbol');
+  await expect(monitor.matches).toHaveText('No connection has such a symbol.');
+});
+
+test('selected rows stay selected while ticks come in, and are copied as cells', async ({ page, context, openMonitor }) => {
+  const monitor = await openMonitor();
+  await monitor.expectTicking(1, 15_000);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  const selection = () => page.evaluate(() => getSelection()?.toString() ?? '');
+  const boxes = await Promise.all(['AAPL', 'ADBE'].map((symbol) => monitor.row(symbol).boundingBox()));
+  await page.mouse.move((boxes[0]?.x ?? 0) + 30, (boxes[0]?.y ?? 0) + 13);
+  await page.mouse.down();
+  await page.mouse.move((boxes[1]?.x ?? 0) + (boxes[1]?.width ?? 0) - 20, (boxes[1]?.y ?? 0) + 13, { steps: 5 });
+  await page.mouse.up();
+  await expect(monitor.column(1).getByText('paused: text selected')).toBeVisible();
+  await expect(monitor.panel, 'the end of a selection is no click').toBeHidden();
+  const before = await selection();
+  // The others go on.
+  await monitor.expectTicking(2, 15_000);
+  await page.waitForTimeout(1_200);
+  expect(await selection()).toBe(before);
+
+  await page.keyboard.press('ControlOrMeta+c');
+  const lines = (await page.evaluate(() => navigator.clipboard.readText())).split('\n').map((line) => line.split('\t'));
+  expect(lines.length).toBeGreaterThanOrEqual(2);
+  for (const cells of lines) {
+    expect(cells[0]).toMatch(/^[A-Z.]+$/);
+    expect(cells[1]).toMatch(/^[\d,]+\.\d+$/);
+    expect(cells.join(' '), 'no word that is not seen').not.toMatch(/up|down|unchanged|Pin/);
+  }
+  await page.mouse.click(5, 300);
+  await expect(monitor.column(1).getByText('paused: text selected')).toBeHidden();
+  await monitor.expectTicking(1);
+});
+
+test('a count of what does not tick shows the rows that it counts', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor({
+    USE_MULTI_CONNECTION: 'true',
+    WEBSOCKET_CONNECTION_1_ENABLED: 'true',
+    WEBSOCKET_CONNECTION_1_SYMBOLS: 'AAPL,MSFT,NVDA',
+  });
+  await monitor.expectTicking(1, 15_000);
+  await monitor.filter(1).fill('is:never');
+  await expect(page.getByTestId('empty-1')).toContainText('No symbol matches');
+  await expect(page.getByTestId('count-1')).toHaveText('0 of 3');
+  await monitor.filter(1).fill('is:stale');
+  await expect(page.getByTestId('count-1')).toHaveText('0 of 3');
+  await expect(page.getByRole('button', { name: 'stale tickers' }), 'nothing to show').toBeDisabled();
 });

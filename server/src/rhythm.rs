@@ -106,6 +106,11 @@ impl Rhythm {
         end_of(usual.unwrap_or_default()).min(f64::from(self.longest_ms))
     }
 
+    /// The pauses that still count, by length; see [`app::model::symbol_detail::gap_end_ms`].
+    pub(crate) fn pauses(&self) -> &[u16] {
+        &self.pauses
+    }
+
     /// Is there enough to go by?
     pub(crate) fn is_known(&self) -> bool {
         self.is_known_over(SPAN_MIN_MS)

@@ -3,12 +3,16 @@
 
 pub mod history;
 pub mod packed;
+pub mod symbol;
 
 #[cfg(feature = "ssr")]
 use crate::model::{
     account::AccountSession,
     audit::{AuditForm, AuditPage},
+    connection::ConnectionId,
     history::{selection::Selection, view::HistoryView},
+    symbol::Symbol,
+    symbol_detail::SymbolDetail,
     time::UnixMillis,
 };
 use crate::model::{history::Reliability, protocol::Snapshot};
@@ -83,6 +87,10 @@ pub trait Backend: Send + Sync {
 
     /// How reliable each connection was; nothing when that cannot be read.
     fn reliability(&self) -> Answer<'_, Vec<Reliability>>;
+
+    /// What is known of a symbol of a connection, which is recorded from now on for some minutes; `None` when the connection
+    /// has no such symbol.
+    fn symbol(&self, connection_id: ConnectionId, symbol: Symbol) -> Answer<'_, Option<SymbolDetail>>;
 
     /// Notes that the administrator of the current request has seen a gap, or has `further` to say of it.
     ///

@@ -156,7 +156,7 @@ pub fn ConnectionColumn(
         >
             <ColumnHeader live tone inferred=Signal::derive(move || common.get().source == StatusSource::Inferred)/>
             <Show when=move || !disabled.get() fallback=move || view! { <Disabled id live config/> }>
-                <ReasonLine live tone common now on_explain/>
+                <ReasonLine live tone common now on_explain on_act/>
                 <HealthSection live priority=priority.into() down now/>
                 <Configuration id config/>
                 <LiveData column=column.clone() live still_since on_act/>

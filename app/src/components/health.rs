@@ -6,12 +6,15 @@ use super::{
     icon::{Icon, layer_path},
     section::Section,
 };
-use crate::model::{
-    connection::{ConnectionState, Priority},
-    health::{Layer, LayerState},
-    status::ConnectionLive,
-    symbol::Symbol,
-    time::{UnixMillis, format_seconds},
+use crate::{
+    model::{
+        connection::{ConnectionState, Priority},
+        health::{Layer, LayerState},
+        status::ConnectionLive,
+        symbol::Symbol,
+        time::{UnixMillis, format_seconds},
+    },
+    store::filter::RowState,
 };
 use leptos::prelude::*;
 
@@ -171,44 +174,46 @@ fn layer_word(state: LayerState) -> &'static str {
     }
 }
 
+/// A line, and the state of the rows that it counts.
+pub type Note = (String, Option<RowState>);
+
 /// What the three numbers do not tell, a line each; nothing that the reason says already.
-#[must_use]
-pub fn notes(live: &ConnectionLive) -> Vec<String> {
+pub fn notes(live: &ConnectionLive) -> Vec<Note> {
     let is_news = |text: &str| !live.reason.as_ref().is_some_and(|reason| reason.contains(text));
     let layers = [&live.health.transport, &live.health.subscription, &live.health.data];
     let reasons = layers.into_iter().filter_map(|layer| layer.reason.clone());
-    let mut notes: Vec<String> = Vec::new();
+    let mut notes: Vec<Note> = Vec::new();
     for reason in reasons.filter(|reason| is_news(reason)) {
-        if !notes.contains(&reason) {
-            notes.push(reason);
+        if !notes.iter().any(|(note, _)| *note == reason) {
+            notes.push((reason, None));
         }
     }
     let subscription = &live.subscription;
     if subscription.refused > 0 {
         let words = subscription.refusal.as_deref().unwrap_or("no reason given");
-        notes.push([&format::count(subscription.refused.into()), " refused: ", words].concat());
+        notes.push(([&format::count(subscription.refused.into()), " refused: ", words].concat(), None));
     }
     if !subscription.missing.is_empty() {
         let missing = subscription.requested.saturating_sub(subscription.acknowledged);
-        notes.push(named(missing, "not acknowledged", subscription.missing.iter().map(String::as_str)));
+        notes.push((named(missing, "not acknowledged", subscription.missing.iter().map(String::as_str)), None));
     }
     let coverage = &live.coverage;
-    for (count, what, symbols) in [
-        (coverage.never_ticked, "never ticked", &coverage.never_ticked_symbols),
-        (coverage.silent, "silent longer than usual", &coverage.silent_symbols),
-        (coverage.halted, "halted", &coverage.halted_symbols),
+    for (count, what, symbols, state) in [
+        (coverage.never_ticked, "never ticked", &coverage.never_ticked_symbols, RowState::Never),
+        (coverage.silent, "silent longer than usual", &coverage.silent_symbols, RowState::Silent),
+        (coverage.halted, "halted", &coverage.halted_symbols, RowState::Halted),
     ] {
         if count > 0 {
-            notes.push(named(count, what, symbols.iter().map(|symbol: &Symbol| &**symbol)));
+            notes.push((named(count, what, symbols.iter().map(|symbol: &Symbol| &**symbol)), Some(state)));
         }
-        if count > 0 && what == "never ticked" {
-            notes.push("Check these symbols, then press Refresh config.".to_owned());
+        if count > 0 && state == RowState::Never {
+            notes.push(("Check these symbols, then press Refresh config.".to_owned(), None));
         }
     }
     if let Some(loss) = live.last_loss.as_ref().filter(|loss| loss.reason.is_empty() || is_news(&loss.reason)) {
         // The reason says how by itself; the kind alone only where there is none.
         let how = if loss.reason.is_empty() { loss.kind.label() } else { &loss.reason };
-        notes.push(["Last lost at ", &loss.at.clock(), " UTC: ", how].concat());
+        notes.push((["Last lost at ", &loss.at.clock(), " UTC: ", how].concat(), None));
     }
     notes
 }
@@ -261,8 +266,9 @@ mod tests {
         live.coverage = Coverage { silent: 1, silent_symbols, ..Coverage::default() };
         let reason = "Slow consumer: the provider closed the connection".to_owned();
         live.last_loss = Some(LastLoss { kind: LossKind::SlowConsumer, reason, ..LastLoss::default() });
+        let texts = |live: &ConnectionLive| notes(live).into_iter().map(|(text, _)| text).collect::<Vec<_>>();
         assert_eq!(
-            notes(&live),
+            texts(&live),
             [
                 "The market is closed",
                 "1 refused: not authorized",
@@ -272,9 +278,10 @@ mod tests {
             ]
         );
         live.last_loss = Some(LastLoss { kind: LossKind::SlowConsumer, ..LastLoss::default() });
-        assert_eq!(notes(&live).last().map(String::as_str), Some("Last lost at 00:00:00 UTC: slow consumer"));
+        assert_eq!(notes(&live)[3].1, Some(RowState::Silent), "and shown by a click");
+        assert_eq!(texts(&live).last().map(String::as_str), Some("Last lost at 00:00:00 UTC: slow consumer"));
         live.health.transport = Layer::because(LayerState::Quiet, "The market is closed");
-        assert_eq!(notes(&live).iter().filter(|note| *note == "The market is closed").count(), 1, "said once");
+        assert_eq!(texts(&live).iter().filter(|note| *note == "The market is closed").count(), 1, "said once");
     }
 
     #[test]

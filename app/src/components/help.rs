@@ -8,17 +8,19 @@ use crate::model::connection::ConnectionState;
 use leptos::{html, prelude::*};
 
 /// Keys and what they do.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 13] = [
     ("Space", "Pause or resume the view"),
     ("1 – 16", "Go to that connection"),
-    ("/", "Filter the symbols of the current connection"),
+    ("/", "Find a symbol on any connection"),
+    ("f", "Filter the symbols of the current connection"),
     ("t", "Switch it between table and tape"),
     ("?", "Open this help"),
     ("↑ ↓", "In a table: move between rows"),
     ("Page ↑ ↓", "In a table: move a page up or down"),
     ("Home End", "In a table: go to the first or last row"),
     ("p", "In a table: pin or unpin the row"),
-    ("Esc", "Clear the filter, leave the row, close this help"),
+    ("Enter", "In a table: open the symbol's panel"),
+    ("Esc", "Clear a field, leave the row, close a panel or this help"),
     ("Tab", "Go to the next control"),
 ];
 
@@ -47,11 +49,12 @@ const SIGNS: [(ConnectionState, &str); 6] = [
 ];
 
 /// Words on the page that do not say by themselves what they mean.
-const TERMS: [(&str, &str); 5] = [
+const TERMS: [(&str, &str); 6] = [
     ("Chg %", "Change in percent since this page was opened"),
     ("Rate", "Ticks per second, averaged over ten seconds"),
     ("1 of 38 drawn", "38 ticks arrived per price drawn: faster than the screen; counts are exact"),
     ("last frame", "Time since anything arrived on the connection, replies to pings included"),
+    ("is:stale", "In a filter: only stale rows; also is:never, is:silent and is:halted"),
     ("stale tickers", "Symbols silent far longer than is usual for them"),
 ];
 

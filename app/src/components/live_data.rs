@@ -13,7 +13,7 @@ use crate::{
         arrangement::{Arrangement, DataView},
         filter::FILTER_LENGTH_MAX,
         table::Act,
-        view::{Column, RowView, Slot},
+        view::{Column, Hold, RowView, Slot},
     },
 };
 use leptos::prelude::*;
@@ -111,7 +111,7 @@ fn Bar(
 ) -> impl IntoView {
     let id = column.id;
     let one_of: Signal<u64> = RwSignal::from(column.one_of).into();
-    let held: Signal<bool> = RwSignal::from(column.held).into();
+    let held: Signal<Hold> = RwSignal::from(column.held).into();
     let following: Signal<bool> = RwSignal::from(column.tape.following).into();
     let filter = Memo::new(move |_| arrangement.with(|arrangement| arrangement.filter.text().to_owned()));
     let count = move || {
@@ -154,7 +154,9 @@ fn Bar(
                 />
             </label>
             <span class="bar-fact bar-count number" hidden=is_tape data-testid=format!("count-{id}")>{count}</span>
-            <span class="bar-fact bar-held" hidden=move || is_tape() || !held.get() title="Sorting is paused while you point at the table">"sorting paused"</span>
+            <span class="bar-fact bar-held" hidden=move || held.get() == Hold::None || is_tape() && held.get() == Hold::Order title="For as long as you point at the table, or for a minute while text is selected">
+                {move || if held.get() == Hold::All { "paused: text selected" } else { "sorting paused" }}
+            </span>
             <span class="bar-fact bar-conflated number" hidden=move || is_tape() || one_of.get() < 2 data-testid=format!("conflated-{id}") title="Ticks arrive faster than the screen is drawn; counts are exact">
                 "1 of " {move || format::count(one_of.get())} " drawn"
             </span>

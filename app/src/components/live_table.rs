@@ -1,5 +1,5 @@
 //! The symbols of a connection with their latest prices: a grid of any length in a document of a screenful. The arrow
-//! keys go from row to row, `p` pins one; see [`super::viewport`] for how the rows are held.
+//! keys go from row to row, `p` pins one, Enter opens its panel; see [`super::viewport`] for how the rows are held.
 
 use super::{
     format,
@@ -10,7 +10,7 @@ use crate::{
     model::{connection::ConnectionId, tick::Direction},
     store::{
         arrangement::{Sort, SortKey},
-        table::Act,
+        table::{Act, PRINTED_MAX},
         view::{Flash, RowView, Slot},
     },
 };
@@ -65,6 +65,11 @@ pub fn LiveTable(
             if let Some(place) = at {
                 on_act.run(Act::Pin(place));
             }
+        } else if event.key() == "Enter" && event.target() == event.current_target() {
+            let is_there = |slot: &Slot<RowView>| slot.row.get_untracked().filter(|row| Some(row.place) == at);
+            if let Some(row) = slots.with_untracked(|slots| slots.iter().find_map(is_there)) {
+                on_act.run(Act::Open(row.symbol));
+            }
         } else if event.key() == "Escape" {
             on_act.run(Act::Cursor(None));
         } else {
@@ -82,6 +87,7 @@ pub fn LiveTable(
     view! {
         <div
             class="table-scroller"
+            id=["table-", &id.to_string()].concat()
             role="grid"
             tabindex="0"
             aria-label=format!("Live prices of connection {id}")
@@ -108,6 +114,7 @@ pub fn LiveTable(
                     </For>
                 </div>
             </div>
+            <p class="print-note" hidden=move || row_count.get() <= PRINTED_MAX>{["Only the first ", &format::count(PRINTED_MAX as u64), " rows are printed."].concat()}</p>
             <Show when=move || row_count.get() == 0>
                 <p class="table-empty" data-testid=format!("empty-{id}")>{move || empty.get()}</p>
             </Show>
@@ -188,6 +195,11 @@ fn TableRow(
             on_act.run(Act::Pin(row.place));
         }
     };
+    let open = move |_| {
+        if let Some(symbol) = symbol.get_untracked() {
+            on_act.run(Act::Open(symbol));
+        }
+    };
     view! {
         <div
             class="table-row"
@@ -215,7 +227,7 @@ fn TableRow(
                 >
                     <Icon path=PIN/>
                 </button>
-                <span class="symbol" title=symbol_text>{symbol_text}</span>
+                <span class="symbol" title=symbol_text on:click=open>{symbol_text}</span>
             </span>
             <span
                 role="gridcell"

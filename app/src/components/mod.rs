@@ -1,7 +1,7 @@
 //! What the page is made of: one component a file. Signals and values come in as props, nothing is read from context.
 //!
 //! ```text
-//!  TopBar ── LinkBadge, ThemeToggle
+//!  TopBar ── LinkBadge, SearchField, ThemeToggle
 //!  Banners, RefreshPanel
 //!  SummaryStrip ── MarketClock
 //!  Column ── ColumnHeader ── StatusPill
@@ -10,6 +10,7 @@
 //!         ├─ Configuration     │ each a Section, which folds
 //!         ├─ LiveData ─────────┤── LiveTable or TapeList, each in a viewport
 //!         └─ MetricsPanel      ┘── Sparkline, LatencyTable
+//!  SymbolPanel (loaded when it is opened)
 //!  Help
 //! ```
 //!
@@ -40,6 +41,8 @@ pub mod section;
 pub mod sparkline;
 pub mod status_pill;
 pub mod summary_strip;
+pub mod symbol_panel;
+pub mod symbol_search;
 pub mod tab_title;
 pub mod tape_list;
 pub mod theme_toggle;

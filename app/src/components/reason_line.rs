@@ -1,12 +1,15 @@
 //! What is wrong with a connection, in the provider's words, what happens next, and what can be done about it.
 
-use super::{column::Common, format::needs_reason, health::notes, history::range_bar};
-use crate::model::{
-    connection::ConnectionState,
-    health::{LayerState, LossKind},
-    history::selection::Selection,
-    status::ConnectionLive,
-    time::{UnixMillis, format_seconds},
+use super::{column::Common, format::needs_reason, health::{Note, notes}, history::range_bar};
+use crate::{
+    model::{
+        connection::ConnectionState,
+        health::{LayerState, LossKind},
+        history::selection::Selection,
+        status::ConnectionLive,
+        time::{UnixMillis, format_seconds},
+    },
+    store::table::Act,
 };
 use leptos::prelude::*;
 
@@ -24,6 +27,8 @@ pub fn ReasonLine(
     now: Signal<Option<UnixMillis>>,
     /// The reader wants to know what a state means.
     on_explain: Callback<ConnectionState>,
+    /// What the reader does.
+    on_act: Callback<Act>,
 ) -> impl IntoView {
     let id = live.with_untracked(|live| live.id);
     let state = Memo::new(move |_| live.with(|live| live.state));
@@ -56,6 +61,14 @@ pub fn ReasonLine(
         #[cfg(not(feature = "hydrate"))]
         let _ = (id, answer);
     };
+    let note = move |(text, state): Note| match state {
+        // The rows that the note counts are a click away.
+        Some(state) => {
+            let show = move |_| on_act.run(Act::Filter(state.word().to_owned()));
+            view! { <li><button type="button" class="text-button" title="Show only these" on:click=show>{text}</button></li> }.into_any()
+        }
+        None => view! { <li>{text}</li> }.into_any(),
+    };
     let missing = Memo::new(move |_| live.with(notes));
     view! {
         <div class="reason-slot" role="group" tabindex="0" aria-label=format!("Problems of connection {id}")>
@@ -77,7 +90,7 @@ pub fn ReasonLine(
                 </div>
             </Show>
             <ul class="health-notes" data-testid=format!("health-notes-{id}") hidden=move || missing.with(Vec::is_empty)>
-                {move || missing.get().into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}
+                {move || missing.get().into_iter().map(note).collect_view()}
             </ul>
             <p class="reason-none" hidden=move || shown.get() || !missing.with(Vec::is_empty)>"No problems."</p>
         </div>

@@ -24,6 +24,8 @@ pub fn SummaryStrip(
     down: Signal<Vec<(ConnectionId, &'static str)>>,
     /// The server's present.
     clock: Signal<Option<UnixMillis>>,
+    /// Show the stale tickers, and no others.
+    on_stale: Callback<()>,
 ) -> impl IntoView {
     let summary = Memo::new(move |_| head.with(|head| head.summary.clone()));
     let market = Memo::new(move |_| head.with(|head| head.market));
@@ -61,7 +63,7 @@ pub fn SummaryStrip(
                 <Item label="errors" value=errors tone="warn" toned=fresh_errors/>
                 <Item label="open gaps" value=gaps tone="bad" toned=any_gap hidden=no_history/>
                 <Count label="unassigned ticks" count=count(|summary| summary.unassigned_ticks_total) tone="warn" only_some=true/>
-                <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn"/>
+                <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn" on_click=on_stale/>
                 <Item label="Redis lag" value=bus_lag unit=Signal::stored(" ms".to_owned()) tone="warn" toned=bus_late hidden=no_bus_lag/>
                 <Count label="ticks not published" count=unpublished tone="warn" only_some=true/>
             </dl>
@@ -101,10 +103,14 @@ fn Count(
     /// Is it shown only then?
     #[prop(default = false)]
     only_some: bool,
+    /// What a click on it does, while there are any.
+    #[prop(optional)]
+    on_click: Option<Callback<()>>,
 ) -> impl IntoView {
     let any = Signal::derive(move || count.get() > 0);
     let hidden = Signal::derive(move || only_some && !any.get());
-    view! { <Item label value=Signal::derive(move || format::count(count.get())) tone toned=any hidden/> }
+    let value = Signal::derive(move || format::count(count.get()));
+    view! { <Item label value tone toned=any hidden on_click/> }
 }
 
 /// A number and what it is.
@@ -125,10 +131,21 @@ fn Item(
     /// Is it not there now?
     #[prop(default = Signal::stored(false))]
     hidden: Signal<bool>,
+    /// What a click on it does, while it has its colour.
+    #[prop(default = None)]
+    on_click: Option<Callback<()>>,
 ) -> impl IntoView {
+    let name = match on_click {
+        Some(on_click) => {
+            let click = move |_| on_click.run(());
+            view! { <button type="button" class="text-button" title="Show only these" disabled=move || !toned.get() on:click=click>{label}</button> }
+                .into_any()
+        }
+        None => label.into_any(),
+    };
     view! {
         <div class="summary-item" data-tone=move || if toned.get() { tone.get() } else { "ok" } hidden=move || hidden.get()>
-            <dt>{label}</dt>
+            <dt>{name}</dt>
             <dd class="number">{move || value.get()} <span class="unit">{move || unit.map(|unit| unit.get())}</span></dd>
         </div>
     }

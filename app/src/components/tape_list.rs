@@ -169,7 +169,7 @@ fn TapeRow(
     view! {
         <div class="table-row tape-row" role="row" aria-rowindex=move || index.get().to_string() class:is-note=is_note hidden=move || line.with(Option::is_none)>
             <span role="cell" class="cell-time number">{move || line.with(|line| line.as_ref().map(|line| line.at.clock_millis()))}</span>
-            <span role="cell" class="tape-what" data-cell="what">{tick(what)}</span>
+            <span role="cell" class="tape-what" data-cell="what" title=tick(what)>{tick(what)}</span>
             <span role="cell" class="cell-price number" data-cell="price">{tick(price)}</span>
             <span role="cell" class="cell-arrow" data-direction=move || direction_name(direction.get().unwrap_or_default())>
                 <Icon path=Signal::derive(move || direction.get().map_or("", direction_path))/>

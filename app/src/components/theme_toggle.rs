@@ -96,6 +96,38 @@ mod tests {
         assert_eq!(block(":root:not([data-theme=\"light\"]) {"), block(":root[data-theme=\"dark\"] {"));
     }
 
+    /// Of WCAG 2.2.
+    fn luminance(colour: &str) -> f64 {
+        let part = |place: usize| {
+            let digits = colour.get(place..place + 2).expect("two digits");
+            let part = f64::from(u8::from_str_radix(digits, 16).expect("a number")) / 255.0;
+            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    #[test]
+    fn bands_and_marks_stand_out_three_to_one_in_both_themes() {
+        let tokens = include_str!("../../../style/tokens.css");
+        for theme in [":root {", ":root[data-theme=\"dark\"] {"] {
+            let (_, rest) = tokens.split_once(theme).expect("the theme");
+            let colour = |name: &str| {
+                let (_, value) = rest.split_once(&["--", name, ": "].concat()).expect("the colour");
+                luminance(value.get(..7).expect("a colour"))
+            };
+            let identities = (1..=8).map(|n| format!("identity-{n}"));
+            let states =
+                ["ok", "busy", "warn", "bad", "bad-strong", "off", "info", "focus", "text-3"].map(str::to_owned);
+            for name in identities.chain(states) {
+                for ground in ["ground", "surface", "surface-2", "hover"] {
+                    let (a, b) = (colour(&name), colour(ground));
+                    let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                    assert!(contrast >= 3.0, "{theme} {name} on {ground}: {contrast:.2}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn three_clicks_lead_back() {
         assert_eq!(Theme::System.next().next().next(), Theme::System);

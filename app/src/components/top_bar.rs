@@ -4,6 +4,7 @@ use super::{
     admin_pages::{PAGES, Pages},
     icon::{HELP, Icon, PAUSE, REFRESH, RESUME},
     link_badge::LinkBadge,
+    symbol_search::{SearchField, SymbolSearch},
     theme_toggle::ThemeToggle,
 };
 use crate::{
@@ -19,6 +20,8 @@ pub fn TopBar(
     view: View,
     /// Who is signed in.
     email: String,
+    /// What is searched for.
+    search: SymbolSearch,
     /// Is a refresh of the configuration under way?
     refreshing: Signal<bool>,
     /// Freeze the view or let it go.
@@ -45,6 +48,7 @@ pub fn TopBar(
                 link
                 lag_ms=RwSignal::from(view.lag_ms).into()
             />
+            <SearchField search/>
             <div class="actions">
                 // What comes and goes stands left of the buttons, which then never move.
                 <span class="paused-at number" hidden=move || !paused.get()>

@@ -20,6 +20,7 @@ pub mod protocol;
 pub mod refresh;
 pub mod status;
 pub mod symbol;
+pub mod symbol_detail;
 pub mod tape;
 pub mod tick;
 pub mod time;

@@ -1,5 +1,6 @@
 //! The dashboard: loads the first view, keeps the state, opens the socket.
 
+mod page_events;
 mod shortcuts;
 
 #[cfg(feature = "ssr")]
@@ -18,17 +19,20 @@ use crate::{
         refresh_panel::RefreshPanel,
         reliability_note::{keep_reliability, open_gaps},
         summary_strip::SummaryStrip,
+        symbol_search::{FIELD, PanelPlace, SymbolSearch},
         tab_title::keep_tab_title,
         top_bar::TopBar,
     },
     model::{
         connection::{ConnectionId, ConnectionState},
+        health::LayerState,
         status::{ConnectionLive, StatusHead},
         time::UnixMillis,
     },
     store::{
         Store,
         arrangement::{DataView, PageArrangement},
+        filter::RowState,
         link::LinkState,
         refresh::Refresh,
         socket,
@@ -89,6 +93,7 @@ pub fn Monitor(
     opening: PageArrangement,
 ) -> impl IntoView {
     let rendered_at = first.snapshot.report.live.head.generated_at;
+    let search = SymbolSearch::new(opening.symbol);
     let store = Store::new(first.snapshot, opening);
     let signals = store.view.clone();
     let kept_link = socket::keep(&store);
@@ -127,21 +132,59 @@ pub fn Monitor(
         move || head.with(|head| title(head, totals.get(), link.get()))
     });
 
-    let on_pause = Callback::new({
+    let tell_address = {
         let store = store.clone();
+        move || show_address(&PageArrangement { symbol: search.open.get_untracked(), ..store.arrangement() })
+    };
+    let on_pause = Callback::new({
+        let (store, tell_address) = (store.clone(), tell_address.clone());
         move |()| {
             store.toggle_pause(local_now());
-            show_address(&store.arrangement());
+            tell_address();
         }
     });
-    let act = Callback::new(move |(id, act): (ConnectionId, Act)| {
-        let changes_the_address = act.arranges();
-        store.act(id, act);
-        if changes_the_address {
-            kept_link.tell_tapes();
-            show_address(&store.arrangement());
+    let act = Callback::new({
+        let (store, tell_address) = (store.clone(), tell_address.clone());
+        move |(id, act): (ConnectionId, Act)| {
+            if let Act::Open(symbol) = act {
+                // Whoever selects text ends with a click.
+                return if !page_events::is_text_selected() {
+                    search.open.set(Some(store.name_of(id, symbol)))
+                };
+            }
+            let changes_the_address = act.arranges();
+            store.act(id, act);
+            if changes_the_address {
+                kept_link.tell_tapes();
+                tell_address();
+            }
         }
     });
+    Effect::new(move |before: Option<_>| {
+        let open = search.open.get();
+        if before.is_some_and(|before| before != open) {
+            tell_address();
+        }
+        open
+    });
+    let on_show = Callback::new({
+        let store = store.clone();
+        move |name| {
+            let Some(found) = store.named(name) else { return };
+            let id = found.connection_id;
+            act.run((id, Act::Find(found.symbol)));
+            shortcuts::unfold_and_focus(&format!("fold-data-{id}"), format!("table-{id}"));
+        }
+    });
+    search.keep(&store, on_show);
+    // The connections whose silence is as it should be count none as stale.
+    let on_stale = Callback::new(move |()| {
+        let is_counted =
+            |column: &&Column| column.live.with_untracked(|live| live.health.data.state != LayerState::Quiet);
+        let ids: Vec<_> = columns.with_untracked(|all| all.iter().filter(is_counted).map(|column| column.id).collect());
+        ids.into_iter().for_each(|id| act.run((id, Act::Filter(RowState::Stale.word().to_owned()))));
+    });
+    let printed = page_events::listen(&store);
     let refresh = RwSignal::new(Refresh::None);
     let refreshing = Signal::derive(move || refresh.with(|refresh| *refresh == Refresh::Asked));
     let on_read = Callback::new(move |()| {
@@ -175,6 +218,7 @@ pub fn Monitor(
                 }
                 typed_number.set_value(typed);
             }
+            (Shortcut::Find, _) => shortcuts::focus(FIELD),
             (Shortcut::Filter, Some(id)) => {
                 shortcuts::unfold_and_focus(&format!("fold-data-{id}"), format!("filter-{id}"));
             }
@@ -209,13 +253,14 @@ pub fn Monitor(
     view! {
         <div class="monitor" class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
             <a class="skip-link" href="#connections">"Skip to the connections"</a>
-            <TopBar view=signals email=first.email refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
+            <TopBar view=signals email=first.email search refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
+            <p class="print-head">{move || printed.get()}</p>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
                 <div class="page-top">
                     <Banners head link now clock altered opened_paused=paused_by_link on_retry on_resume/>
                     <Warnings texts=first.warnings/>
-                    <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock/>
+                    <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock on_stale/>
                 </div>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
                 <Overview columns=columns.into() common=common.into() reliability now/>
@@ -228,6 +273,7 @@ pub fn Monitor(
                 </div>
             </main>
             <p class="visually-hidden" role="status" aria-live="polite" data-testid="announcer">{move || announcement.get()}</p>
+            <PanelPlace/>
             <Help dialog keys_on=keys_on.into() on_keys/>
         </div>
     }

@@ -13,6 +13,18 @@ use leptos_meta::MetaTags;
 const THEME_SCRIPT: &str =
     "try{const t=localStorage.getItem('KEY');if(t)document.documentElement.dataset.theme=t}catch{}";
 
+/// Rows of a table are copied as a line each, their cells set apart by tabs: their texts stand in elements that know nothing of
+/// each other. What is within one cell, and what reaches beyond a table, is copied as the browser does it.
+const COPY_SCRIPT: &str = "addEventListener('copy',e=>{\
+    const s=getSelection();if(!s.rangeCount)return;\
+    let n=s.getRangeAt(0).commonAncestorContainer;n=n.closest?n:n.parentElement;\
+    const t=n.closest('.table-scroller');if(!t||n.closest('[role$=cell],[role$=header]'))return;\
+    const cells='.symbol,.tape-what,.cell-price,.cell-change,.cell-rate,.cell-time,.cell-age,.cell-size,\
+[role=columnheader]:not(:has(.visually-hidden))';\
+    e.clipboardData.setData('text/plain',[...t.querySelectorAll('.table-row:not([hidden])')].filter(r=>s.containsNode(r,true))\
+        .map(r=>[...r.querySelectorAll(cells)].filter(c=>c.offsetParent).map(c=>c.innerText.trim()).join('\\t')).join('\\n'));\
+    e.preventDefault()})";
+
 /// The document that `leptos_axum` renders for every page. Sends the Content-Security-Policy that fits it.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
@@ -65,6 +77,7 @@ fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
         <link rel="modulepreload" href=script/>
         <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin=""/>
         <script type="module" nonce=use_nonce()>{start}</script>
+        <script nonce=use_nonce()>{COPY_SCRIPT}</script>
         // Hidden while the script can still start the page; without scripts the note shows.
         <noscript><link rel="stylesheet" href="/noscript.css"/></noscript>
     }

@@ -1,7 +1,7 @@
 //! How a reader arranged the page: what the address carries, so that a link shows a colleague the same.
 //!
-//! `?paused=1&q1=nv&sort1=-rate&pin1=AAPL,MSFT&view2=tape`: the number is the connection's; what is as it always is at
-//! the start is left out.
+//! `?paused=1&symbol=AAPL&q1=nv&sort1=-rate&pin1=AAPL,MSFT&view2=tape`: the number is the connection's; what is as it always
+//! is at the start is left out.
 
 use super::filter::Filter;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     model::{
         connection::{CONNECTIONS_MAX, ConnectionId},
         symbol::Symbol,
+        symbol_detail::SymbolName,
     },
 };
 
@@ -127,6 +128,8 @@ impl Arrangement {
 pub struct PageArrangement {
     /// Is the view frozen?
     pub paused: bool,
+    /// The symbol whose panel is open.
+    pub symbol: Option<SymbolName>,
     /// Columns, by their connection's number.
     pub columns: Vec<(ConnectionId, Arrangement)>,
 }
@@ -152,7 +155,8 @@ impl PageArrangement {
             (id, arrangement)
         });
         let columns = columns.filter(|(_, arrangement)| *arrangement != Arrangement::default()).collect();
-        Self { paused: query.get("paused") == Some("1"), columns }
+        let symbol = query.get("symbol").and_then(SymbolName::read);
+        Self { paused: query.get("paused") == Some("1"), symbol, columns }
     }
 
     /// A column's arrangement.
@@ -167,6 +171,9 @@ impl PageArrangement {
         let mut query = Query::default();
         if self.paused {
             query.push("paused".to_owned(), "1".to_owned());
+        }
+        if let Some(symbol) = self.symbol {
+            query.push("symbol".to_owned(), symbol.write());
         }
         for (id, arrangement) in &self.columns {
             let mut put = |name: &str, value: String| query.push(name.to_owned() + &id.to_string(), value);
@@ -202,7 +209,8 @@ mod tests {
         first.toggle_pin(symbol("BRK.B"));
         first.toggle_pin(symbol("AAPL"));
         let third = Arrangement { view: DataView::Tape, ..Arrangement::default() };
-        let page = PageArrangement { paused: true, columns: vec![(1, first), (3, third)] };
+        let name = SymbolName::read("O:SPY251219C00650000@3");
+        let page = PageArrangement { paused: true, symbol: name, columns: vec![(1, first), (3, third)] };
         let query = page.query();
         assert_eq!(PageArrangement::read(&Query::read(&query)), page, "{query}");
         assert_eq!(PageArrangement::default().query(), "");
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn nonsense_in_an_address_is_as_if_it_were_not_there() {
-        let nonsense = Query::read("?sort1=-colour&view1=hologram&pin1=A+B,,&paused=maybe&q17=A");
+        let nonsense = Query::read("?sort1=-colour&view1=hologram&pin1=A+B,,&paused=maybe&q17=A&symbol=A+B");
         assert_eq!(PageArrangement::read(&nonsense), PageArrangement::default());
     }
 

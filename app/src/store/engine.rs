@@ -1,6 +1,9 @@
 //! Folds frames into the board and writes the signals whose value changed.
 
+mod find;
 mod paint;
+
+pub use find::Found;
 
 use super::{
     announcer::Announcer,
@@ -24,6 +27,8 @@ use leptos::prelude::*;
 /// The most frames that wait for an animation frame. Past it they are folded without painting, so that a tab in the
 /// background, which gets no animation frames, holds no more than this.
 pub const BUFFER_FRAMES_MAX: usize = 512;
+/// For so long tables stand still for a selection of text: one that was left lying on a wall's screen holds nothing for ever.
+const SELECTION_SECONDS: u32 = 60;
 
 /// The state behind the view.
 #[derive(Default)]
@@ -52,6 +57,8 @@ pub struct Engine {
     clock: ServerClock,
     announcer: Announcer,
     ledger_changed_at: UnixMillis,
+    /// The columns in which text is selected: for so many more seconds nothing is painted into their tables.
+    selected: (TapeSet, u32),
 }
 
 /// The rows of the moment of a pause.
@@ -233,11 +240,44 @@ impl Engine {
         }
     }
 
+    /// Text is selected in these columns, and in no others. Ticks would end the selection: while it lasts their tables stand
+    /// still.
+    pub fn select(&mut self, view: &View, selected: TapeSet) {
+        self.selected = (selected, SELECTION_SECONDS);
+        self.hold_tables(view);
+    }
+
+    fn hold_tables(&mut self, view: &View) {
+        let (columns, seconds) = self.selected;
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            let selected = seconds > 0 && columns.contains(table.id);
+            if std::mem::replace(&mut table.selected, selected) != selected {
+                table.paint(column);
+                table.paint_rows(column, rows);
+                table.paint_tape(column);
+            }
+        }
+    }
+
+    /// Puts all rows into the document, for the printer, or takes them out again.
+    pub fn print(&mut self, view: &View, printing: bool) {
+        self.select(view, TapeSet::default());
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            table.print(column, rows, printing);
+        }
+    }
+
     /// One second went by.
     pub fn beat(&mut self, view: &View, local: UnixMillis) {
         self.fold();
         let clock = self.clock.server_time(local);
         view.clock.set(Some(clock));
+        if !self.selected.0.is_empty() {
+            self.selected.1 = self.selected.1.saturating_sub(1);
+            self.hold_tables(view);
+        }
         if !self.linked {
             return;
         }
@@ -324,7 +364,7 @@ impl Engine {
         // What a link asked for still holds until the first snapshot has come.
         let paused = self.paused || self.opening.paused;
         let columns = self.tables.iter().map(|table| (table.id, table.arrangement.clone()));
-        PageArrangement { paused, columns: columns.collect() }
+        PageArrangement { paused, symbol: None, columns: columns.collect() }
     }
 
     /// A local time in the server's clock.

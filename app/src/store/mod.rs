@@ -33,11 +33,13 @@ pub mod view;
 use crate::model::{
     connection::ConnectionId,
     protocol::{Frame, Snapshot},
+    symbol::Symbol,
+    symbol_detail::SymbolName,
     tape::TapeSet,
     time::UnixMillis,
 };
 use arrangement::PageArrangement;
-use engine::Engine;
+use engine::{Engine, Found};
 use leptos::prelude::*;
 use link::LinkState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,6 +103,36 @@ impl Store {
     /// The reader does something to a column.
     pub fn act(&self, id: ConnectionId, act: Act) {
         self.engine().act(&self.view, id, act);
+    }
+
+    /// Text is selected in these columns, and in no others.
+    pub fn select(&self, selected: TapeSet) {
+        self.engine().select(&self.view, selected);
+    }
+
+    /// Puts all rows into the document for the printer, or takes them out again.
+    pub fn print(&self, printing: bool) {
+        self.engine().print(&self.view, printing);
+    }
+
+    /// The symbols of all columns that have a text in them, the best matches first, and how many there are.
+    #[must_use]
+    pub fn find(&self, text: &str, max: usize) -> (Vec<Found>, usize) {
+        self.engine().find(text, max)
+    }
+
+    /// The symbol that an address names.
+    #[must_use]
+    pub fn named(&self, name: SymbolName) -> Option<Found> {
+        self.engine().named(name)
+    }
+
+    /// What an address calls the row of a symbol: the first connection that has it needs no number.
+    #[must_use]
+    pub fn name_of(&self, id: ConnectionId, symbol: Symbol) -> SymbolName {
+        let plain = SymbolName { symbol, connection: None };
+        let is_first = self.named(plain).is_none_or(|first| first.connection_id == id);
+        SymbolName { connection: (!is_first).then_some(id), ..plain }
     }
 
     /// The columns whose tape is open.

@@ -2,15 +2,17 @@
 
 use super::{
     arrangement::{Arrangement, DataView, Sort, SortKey},
-    filter::Filter,
+    filter::{Filter, RowState},
     screen_delay::ScreenDelays,
     side::Rows,
     tape::TapeLog,
-    view::{Column, RowView, Slot, set_if_changed},
+    view::{Column, Hold, RowView, Slot, set_if_changed},
 };
 use crate::model::{
     connection::ConnectionId,
+    health::Coverage,
     protocol::{Row, RowId, RowSpan},
+    symbol::Symbol,
 };
 use leptos::prelude::*;
 
@@ -19,6 +21,8 @@ const SLOTS_MAX: usize = 200;
 /// For how many seconds after a reader last moved over a table its order stands still. A pointer that was left lying on
 /// a wall's screen holds nothing for longer.
 const HOLD_SECONDS: u32 = 10;
+/// The most rows and lines of a column that are printed.
+pub const PRINTED_MAX: usize = 2_000;
 
 /// What a reader does to a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,10 @@ pub enum Act {
     Leave,
     /// Go to the row at this place, or to none.
     Cursor(Option<usize>),
+    /// Open the panel of this symbol: the page's own matter.
+    Open(Symbol),
+    /// Go to the row of this symbol, whatever is shown now.
+    Find(Symbol),
     /// The tape was scrolled to this line; `true` when the newest is in sight.
     TapeRows(usize, usize, bool),
     /// Follow the tape's newest line, or stop.
@@ -49,7 +57,7 @@ impl Act {
     /// Does it change what the page's address says?
     #[must_use]
     pub fn arranges(&self) -> bool {
-        matches!(self, Self::Sort(_) | Self::Filter(_) | Self::Pin(_) | Self::View(_))
+        matches!(self, Self::Sort(_) | Self::Filter(_) | Self::Pin(_) | Self::View(_) | Self::Find(_))
     }
 }
 
@@ -65,11 +73,23 @@ pub struct Table {
     pub conflation: Conflation,
     /// How long ticks take to the screen.
     pub screen_delays: ScreenDelays,
+    /// Which symbols do not tick, by name.
+    pub coverage: Coverage,
+    /// Is text selected? Then nothing is painted, or the selection would be lost.
+    pub selected: bool,
+    /// What was in the document before all rows were put into it, to be printed.
+    before_print: Option<InView>,
     members: Vec<RowId>,
     shown: Vec<RowId>,
     first: usize,
     cursor: Option<usize>,
     held_seconds: u32,
+}
+
+/// The first row and the first line in the document, and how many.
+struct InView {
+    rows: (usize, usize),
+    lines: (usize, usize),
 }
 
 /// How many ticks came in a second, and how many prices were drawn of them.
@@ -100,6 +120,9 @@ impl Table {
             arrangement,
             conflation: Conflation::default(),
             screen_delays: ScreenDelays::default(),
+            coverage: Coverage::default(),
+            selected: false,
+            before_print: None,
             members: Vec::new(),
             shown: Vec::new(),
             first: 0,
@@ -115,18 +138,48 @@ impl Table {
 
     /// Puts the rows in order.
     pub fn arrange(&mut self, rows: Rows<'_>) {
-        self.shown = arrange(rows, &self.members, &self.arrangement);
+        self.shown = arrange(rows, &self.members, &self.arrangement, &self.coverage);
         self.cursor = self.cursor.filter(|place| *place < self.shown.len());
     }
 
     /// A second went by; true when the order is to be made anew.
     pub fn beat(&mut self) -> bool {
         self.held_seconds = self.held_seconds.saturating_sub(1);
-        self.arrangement.sort.key.is_live() && self.held_seconds == 0
+        let is_live = self.arrangement.sort.key.is_live() || self.arrangement.filter.names_state();
+        is_live && self.held_seconds == 0
+    }
+
+    /// Puts all rows and lines into the document, as many as are printed, or takes them out again.
+    pub fn print(&mut self, column: &Column, rows: Rows<'_>, printing: bool) {
+        let tape = &column.tape;
+        match (printing, self.before_print.take()) {
+            (true, None) => {
+                self.before_print = Some(InView {
+                    rows: (self.first, column.slots.with_untracked(Vec::len)),
+                    lines: (tape.first.get_untracked(), tape.slots.with_untracked(Vec::len)),
+                });
+                resize(&column.slots, self.shown.len().min(PRINTED_MAX));
+                resize(&tape.slots, tape.length.get_untracked().min(PRINTED_MAX));
+            }
+            (false, Some(InView { rows: (first, count), lines: (first_line, lines) })) => {
+                resize(&column.slots, count);
+                resize(&tape.slots, lines);
+                self.first = first;
+                self.tape.scroll(first_line, tape.following.get_untracked());
+            }
+            (_, before) => self.before_print = before,
+        }
+        self.paint(column);
+        self.paint_rows(column, rows);
+        self.paint_tape(column);
     }
 
     /// The reader does something; shown at once.
     pub fn act(&mut self, column: &Column, rows: Rows<'_>, act: Act) {
+        // The layout of the printed page is none of the screen's.
+        if self.before_print.is_some() && matches!(act, Act::Rows(..) | Act::TapeRows(..)) {
+            return;
+        }
         let is_pin = matches!(act, Act::Pin(_));
         let in_other_order = is_pin || matches!(act, Act::Sort(_) | Act::Filter(_));
         match act {
@@ -154,6 +207,18 @@ impl Table {
                 self.held_seconds = HOLD_SECONDS;
                 self.cursor = place.map(|place| place.min(self.shown.len().saturating_sub(1)));
             }
+            Act::Open(_) => return,
+            Act::Find(symbol) => {
+                let is = |id: &RowId| rows.rows.get(*id as usize).is_some_and(|row| row.symbol == symbol);
+                self.arrangement.view = DataView::Table;
+                if !self.shown.iter().any(is) {
+                    self.arrangement.filter = Filter::default();
+                    self.tape.filter(Filter::default());
+                    self.arrange(rows);
+                }
+                self.held_seconds = HOLD_SECONDS;
+                self.cursor = self.shown.iter().position(is);
+            }
             Act::TapeRows(first, count, at_end) => {
                 resize(&column.tape.slots, count.clamp(1, SLOTS_MAX));
                 self.tape.scroll(first, at_end);
@@ -179,27 +244,41 @@ impl Table {
 
     /// Writes the lines of the tape that are in the document and changed.
     pub fn paint_tape(&mut self, column: &Column) {
-        if self.has_tape_open() {
+        if self.has_tape_open() && !self.selected {
             self.tape.paint(&column.tape);
         }
     }
 
     /// Writes everything but the rows.
     pub fn paint(&mut self, column: &Column) {
+        set_if_changed(&column.held, self.hold());
+        if self.selected {
+            return;
+        }
         set_if_changed(&column.row_count, self.shown.len());
         set_if_changed(&column.member_count, self.members.len());
         let slots = column.slots.with_untracked(Vec::len);
         self.first = self.first.min(self.shown.len().saturating_sub(slots));
         set_if_changed(&column.first, self.first);
         set_if_changed(&column.cursor, self.cursor);
-        set_if_changed(&column.held, self.arrangement.sort.key.is_live() && self.held_seconds > 0);
         if column.arrangement.with_untracked(|old| *old != self.arrangement) {
             column.arrangement.set(self.arrangement.clone());
         }
     }
 
+    fn hold(&self) -> Hold {
+        match self.selected {
+            true => Hold::All,
+            false if self.arrangement.sort.key.is_live() && self.held_seconds > 0 => Hold::Order,
+            false => Hold::None,
+        }
+    }
+
     /// Writes the rows that are in the document and changed.
     pub fn paint_rows(&self, column: &Column, rows: Rows<'_>) {
+        if self.selected {
+            return;
+        }
         column.slots.with_untracked(|slots| {
             for slot in slots {
                 let at = self.first + slot.place;
@@ -249,11 +328,14 @@ fn resize<T: Send + Sync + 'static>(slots: &ArcRwSignal<Vec<Slot<T>>>, count: us
 
 /// The rows that pass the filter, pinned ones first, then by the key; what has no value comes last, whichever end is
 /// first, and equals stay in alphabetical order.
-fn arrange(rows: Rows<'_>, members: &[RowId], arrangement: &Arrangement) -> Vec<RowId> {
+fn arrange(rows: Rows<'_>, members: &[RowId], arrangement: &Arrangement, coverage: &Coverage) -> Vec<RowId> {
     let Sort { key, descending } = arrangement.sort;
     let row = |id: RowId| rows.rows.get(id as usize);
-    let admitted =
-        members.iter().copied().filter(|id| row(*id).is_some_and(|row| arrangement.filter.admits(&row.symbol)));
+    let admits = |(id, row): (RowId, &Row)| {
+        let filter = &arrangement.filter;
+        filter.admits(&row.symbol) && filter.admits_state(|state| has_state(id, row, rows, coverage, state))
+    };
+    let admitted = members.iter().copied().filter(|id| row(*id).is_some_and(|row| admits((*id, row))));
     let mut shown: Vec<RowId> = admitted.collect();
     if key.is_live() {
         let keyed = shown.iter().map(|id| (value_of(rows, *id as usize, key), *id));
@@ -275,6 +357,16 @@ fn arrange(rows: Rows<'_>, members: &[RowId], arrangement: &Arrangement) -> Vec<
         return pinned;
     }
     shown
+}
+
+/// Is a row in such a state? Of those that are named the report lists the first by the alphabet.
+fn has_state(id: RowId, row: &Row, rows: Rows<'_>, coverage: &Coverage, state: RowState) -> bool {
+    match state {
+        RowState::Stale => RowSpan::hold(rows.stale, id),
+        RowState::Never => row.price.is_none() || coverage.never_ticked_symbols.contains(&row.symbol),
+        RowState::Silent => coverage.silent_symbols.contains(&row.symbol),
+        RowState::Halted => coverage.halted_symbols.contains(&row.symbol),
+    }
 }
 
 fn value_of(rows: Rows<'_>, id: usize, key: SortKey) -> Option<f64> {
@@ -315,7 +407,11 @@ mod tests {
         let (rows, sides) = book();
         let mut arrangement = Arrangement::default();
         edit(&mut arrangement);
-        let shown = arrange(Rows { rows: &rows, sides: &sides, stale: &[], now: None }, &[0, 1, 2, 3], &arrangement);
+        let halted_symbols = vec![Symbol::parse("C").expect("a symbol")];
+        let coverage = Coverage { halted: 1, halted_symbols, ..Coverage::default() };
+        let stale = [RowSpan { first: 2, last: 3 }];
+        let rows_now = Rows { rows: &rows, sides: &sides, stale: &stale, now: None };
+        let shown = arrange(rows_now, &[0, 1, 2, 3], &arrangement, &coverage);
         shown.into_iter().map(|id| rows[id as usize].symbol.to_string()).collect()
     }
 
@@ -339,6 +435,19 @@ mod tests {
             arrangement.filter = Filter::new("b,c");
         });
         assert_eq!(filtered, "BC");
+    }
+
+    #[test]
+    fn a_state_in_the_filter_shows_the_rows_that_are_counted() {
+        let filtered = |text: &str| order(|arrangement| arrangement.filter = Filter::new(text));
+        assert_eq!(
+            (filtered("is:stale"), filtered("is:never"), filtered("is:halted")),
+            ("CD".into(), "B".into(), "C".into())
+        );
+        assert_eq!(
+            (filtered("is:never is:halted"), filtered("is:stale d"), filtered("is:silent")),
+            ("BC".into(), "D".into(), String::new())
+        );
     }
 
     #[test]

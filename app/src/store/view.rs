@@ -87,8 +87,8 @@ pub struct Column {
     pub slots: ArcRwSignal<Vec<Slot<RowView>>>,
     /// The place of the row that the keyboard is at.
     pub cursor: ArcRwSignal<Option<usize>>,
-    /// Does a live order stand still, because somebody reads it?
-    pub held: ArcRwSignal<bool>,
+    /// What stands still in the table, because somebody reads it.
+    pub held: ArcRwSignal<Hold>,
     /// One price was drawn of so many ticks, over the last second.
     pub one_of: ArcRwSignal<u64>,
     /// How long ticks take from the server to the screen.
@@ -118,6 +118,18 @@ impl Column {
             tape: TapeColumn::new(0),
         }
     }
+}
+
+/// What stands still in a table while somebody reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing.
+    #[default]
+    None,
+    /// The order of the rows.
+    Order,
+    /// All of it: text is selected.
+    All,
 }
 
 /// The signals of a column's tape.

@@ -118,7 +118,8 @@ pub async fn start_session(auth: &mut AuthSession, account: &Account, actor: &Ac
 }
 
 /// What an open page does by itself, such as coming back after a lost link: that is nobody's use of a session.
-const UNASKED: [&str; 4] = ["/admin-ws", "/api/admin/fn/reliability", "/api/admin/fn/history", STATUS_UNASKED];
+const UNASKED: [&str; 5] =
+    ["/admin-ws", "/api/admin/fn/reliability", "/api/admin/fn/history", "/api/admin/fn/symbol", STATUS_UNASKED];
 
 /// Moves the end of a session that is in use, after the request, which may have been the one to end it.
 async fn renew_session(State(rules): State<SessionRules>, request: Request, next: Next) -> Response {

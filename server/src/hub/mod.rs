@@ -31,9 +31,12 @@ use crate::{
 use app::{
     api::FIRST_ROWS_MAX,
     model::{
+        connection::ConnectionId,
         history::{HistoryNews, HistoryTrouble},
         protocol::{Frame, Snapshot},
         status::StatusReport,
+        symbol::Symbol,
+        symbol_detail::SymbolDetail,
         time::UnixMillis,
     },
 };
@@ -91,6 +94,7 @@ enum Request {
     Join { encoding: Encoding, answer: oneshot::Sender<Joined> },
     Status { encoding: Encoding, answer: oneshot::Sender<Batch> },
     FirstView { answer: oneshot::Sender<Snapshot> },
+    Symbol { id: ConnectionId, symbol: Symbol, answer: oneshot::Sender<Option<SymbolDetail>> },
     Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
 }
 
@@ -123,6 +127,11 @@ impl Hub {
     /// The present with the first rows of each connection; `None` when the hub is gone.
     pub async fn first_view(&self) -> Option<Snapshot> {
         self.ask(|answer| Request::FirstView { answer }).await
+    }
+
+    /// What is known of a symbol of a connection; it is recorded from now on.
+    pub async fn symbol(&self, id: ConnectionId, symbol: Symbol) -> Option<SymbolDetail> {
+        self.ask(|answer| Request::Symbol { id, symbol, answer }).await.flatten()
     }
 
     /// Tells the monitor of another configuration; resolves when it knows.
@@ -313,6 +322,9 @@ impl Task {
             Request::Replan { plans, answer } => {
                 self.monitor.replan(plans, now);
                 let _ = answer.send(());
+            }
+            Request::Symbol { id, symbol, answer } => {
+                let _ = answer.send(self.monitor.symbol(id, symbol, now));
             }
             Request::FirstView { answer } => {
                 let _ = answer.send(self.monitor.first_view(FIRST_ROWS_MAX));

@@ -14,6 +14,7 @@ mod silence;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use crate::{
     bus::Delivery,
@@ -27,6 +28,7 @@ use app::model::{
     protocol::{Frame, Metrics, Row, RowId, Snapshot, TickEntry, Ticks},
     status::{ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
     symbol::Symbol,
+    symbol_detail::SymbolDetail,
     tape::TapeSet,
     tick::{Direction, Tick},
     time::UnixMillis,
@@ -37,6 +39,7 @@ use producers::{Producers, Verdict};
 use silence::{Beat, Beats};
 use std::{ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
+use watched::WatchedSymbols;
 
 /// The numbers that a connection may have, configured here or reported by others.
 const SLOTS: RangeInclusive<ConnectionId> = 1..=CONNECTIONS_MAX;
@@ -60,6 +63,7 @@ pub struct Monitor {
     /// When the first of those ticks was received.
     received: Option<UnixMillis>,
     tapes: Tapes,
+    watched: WatchedSymbols,
     rows_flushed: usize,
     reconfigured: bool,
     changed: bool,
@@ -106,6 +110,7 @@ impl Monitor {
             dirty: Vec::new(),
             received: None,
             tapes: Tapes::default(),
+            watched: WatchedSymbols::default(),
             rows_flushed: 0,
             reconfigured: false,
             changed: false,
@@ -205,6 +210,7 @@ impl Monitor {
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
+        self.watched.forget(now);
         self.look_for_rivals(now);
         self.infer(now, Some(seconds));
         self.look_for_stale_rows(now);
@@ -228,6 +234,20 @@ impl Monitor {
     #[must_use]
     pub fn rows(&self) -> &[Row] {
         &self.board.rows
+    }
+
+    /// What is known of a symbol of a connection, which is recorded from now on; `None` when there is no such row.
+    pub fn symbol(&mut self, id: ConnectionId, symbol: Symbol, now: UnixMillis) -> Option<SymbolDetail> {
+        let row = self.board.rows[*self.places.get(&(id, symbol))? as usize];
+        let watched = self.watched.ask((id, symbol), now);
+        Some(SymbolDetail {
+            at: now,
+            row,
+            recorded_since: watched.since,
+            seconds: watched.seconds.iter().copied().collect(),
+            last_arrival: watched.last_arrival,
+            ingest: None,
+        })
     }
 
     /// The whole truth. Flush first, or what is not flushed yet is told twice.
@@ -297,6 +317,7 @@ impl Monitor {
         row.direction = Direction::of(fresh.price_before, tick.price);
         fresh.ticks = fresh.ticks.saturating_add(count);
         self.tapes.record(connection_id, place, tick, count);
+        self.watched.record(connection_id, tick, count, now);
     }
 
     /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never

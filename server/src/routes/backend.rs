@@ -1,6 +1,6 @@
 //! What the pages' questions are answered from.
 
-use super::{AppState, audit, history};
+use super::{AppState, audit, history, symbol};
 use crate::{
     audit::{Action, Actor},
     auth::{Admin, AuthSession},
@@ -11,8 +11,11 @@ use app::{
     model::{
         account::AccountSession,
         audit::{AuditForm, AuditPage},
+        connection::ConnectionId,
         history::{Reliability, selection::Selection, view::HistoryView},
         protocol::Snapshot,
+        symbol::Symbol,
+        symbol_detail::SymbolDetail,
         time::UnixMillis,
     },
 };
@@ -83,6 +86,10 @@ impl Backend for Behind {
             // The dashboard is not held up by a database that is slow or gone: then it says nothing of the past.
             timeout(RELIABILITY_WITHIN, known).await.ok().and_then(Result::ok).unwrap_or_default()
         })
+    }
+
+    fn symbol(&self, connection_id: ConnectionId, symbol: Symbol) -> Answer<'_, Option<SymbolDetail>> {
+        Box::pin(symbol::detail(&self.state, connection_id, symbol))
     }
 
     fn note_gap(&self, id: i64, note: String, further: bool) -> Answer<'_, Result<(), ApiError>> {

@@ -19,6 +19,7 @@ mod plain_page;
 pub(crate) mod query;
 mod request;
 mod status;
+mod symbol;
 
 use crate::{
     auth::{Accounts, with_sessions},
@@ -120,6 +121,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let server_functions = move |request| functions::call(context.clone(), request);
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
+        .route("/api/admin/symbol", get(symbol::symbol))
         .route("/api/admin/config/refresh", post(config::refresh))
         .route("/api/admin/connections/{id}/retry", post(connections::retry))
         .route("/api/admin/audit", get(audit::audit))

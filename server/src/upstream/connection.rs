@@ -303,6 +303,9 @@ impl Connection {
         if self.link.is_live() {
             self.parts.telemetry.cover(coverage, self.latency.view(now));
         }
+        if !self.parts.telemetry.watches.is_empty() {
+            self.parts.telemetry.watches.feel(now, |symbol| self.pulse.rhythm_of(symbol));
+        }
     }
 
     async fn take(
@@ -325,6 +328,9 @@ impl Connection {
         counters.messages.fetch_add(1, Relaxed);
         counters.bytes.fetch_add(text.len() as u64, Relaxed);
         counters.drop(&self.reading);
+        if !self.parts.telemetry.watches.is_empty() {
+            self.parts.telemetry.watches.take(&text, came_in);
+        }
         self.reading.leave_out(&self.carried_elsewhere);
         self.take_ticks(came_in);
         if let Some(why) = self.reading.rejection.take() {

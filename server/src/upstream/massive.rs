@@ -269,6 +269,31 @@ fn each<'a, T: Deserialize<'a>>(text: &'a str, take: impl FnMut(T)) -> serde_jso
     deserializer.end()
 }
 
+/// The last event of a symbol in a frame, as it came: also one that came to no tick.
+#[must_use]
+pub fn last_event_of<'a>(text: &'a str, symbol: &Symbol) -> Option<&'a str> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        sym: Option<Cow<'a, str>>,
+        #[serde(rename = "T", borrow)]
+        limit_symbol: Option<&'a RawValue>,
+    }
+    let is_of = |raw: &str| {
+        raw.contains(&**symbol)
+            && serde_json::from_str::<Named<'_>>(raw).is_ok_and(|named| {
+                let limit = named.limit_symbol.map(|raw| raw.get().trim_matches('"'));
+                named.sym.as_deref().or(limit) == Some(&**symbol)
+            })
+    };
+    let mut last = None;
+    // Most frames are of other symbols.
+    if text.contains(&**symbol) {
+        let _ = each(text, |raw: &'a RawValue| last = Some(raw.get()).filter(|raw| is_of(raw)).or(last));
+    }
+    last
+}
+
 fn read_singly(raw: &RawValue, connection_id: ConnectionId, now: UnixMillis, reading: &mut Reading) {
     #[derive(Deserialize)]
     struct Name<'a> {

@@ -27,6 +27,7 @@ mod report;
 mod state;
 mod telemetry;
 mod wakefulness;
+mod watch;
 
 pub use crate::rhythm::PulsePolicy;
 pub use backoff::Backoff;
@@ -36,6 +37,8 @@ use crate::{bus::TickBus, tasks::Tasks, universe::ConnectionPlan};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     status::Feed,
+    symbol::Symbol,
+    symbol_detail::SymbolIngest,
     time::{UnixMillis, format_seconds},
 };
 use connection::{Connection, Orders, Parts};
@@ -182,6 +185,13 @@ impl Manager {
         inner.lock_running().connections.values().for_each(|(orders, _)| orders.retry.notify_waiters());
         inner.start_missing();
         inner.changed.notify_one();
+    }
+
+    /// What a connection knows of a symbol, which it watches from now on; `None` where there is no such connection.
+    #[must_use]
+    pub fn symbol(&self, id: ConnectionId, symbol: Symbol, now: UnixMillis) -> Option<SymbolIngest> {
+        let slots = self.0.lock_slots();
+        slots.iter().find(|slot| slot.plan.id == id).map(|slot| slot.telemetry.watches.ask(symbol, now))
     }
 }
 

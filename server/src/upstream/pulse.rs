@@ -10,6 +10,7 @@
 //! came yet, while every symbol that ticks is halted, and within the pauses that are usual. Time in which this server itself
 //! stood still is no silence of anybody.
 
+mod detail;
 mod lag;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::{
     loss::Loss,
     massive::{DropReason, Reading},
     state::Link,
+    watch::Watches,
 };
 use app::model::{
     connection::ConnectionState,
@@ -78,6 +79,8 @@ pub(super) struct Face {
 #[derive(Debug)]
 pub(super) struct Telemetry {
     pub(super) counters: Counters,
+    /// The symbols that somebody looks at.
+    pub(super) watches: Watches,
     face: Mutex<Face>,
     /// Wakes the reporter when a face changes.
     changed: Arc<Notify>,
@@ -85,7 +88,7 @@ pub(super) struct Telemetry {
 
 impl Telemetry {
     pub(super) fn new(changed: Arc<Notify>) -> Self {
-        Self { counters: Counters::default(), face: Mutex::default(), changed }
+        Self { counters: Counters::default(), watches: Watches::default(), face: Mutex::default(), changed }
     }
 
     pub(super) fn face(&self) -> Face {

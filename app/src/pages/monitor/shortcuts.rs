@@ -14,6 +14,8 @@ pub(super) enum Shortcut {
     Pause,
     /// A digit of the number of a connection to go to.
     Digit(u8),
+    /// Into the field that finds a symbol.
+    Find,
     /// Into the filter of the column one is at.
     Filter,
     /// Table or tape of the column one is at.
@@ -26,7 +28,8 @@ impl Shortcut {
     fn of(key: &str) -> Option<Self> {
         Some(match key {
             " " => Self::Pause,
-            "/" => Self::Filter,
+            "/" => Self::Find,
+            "f" => Self::Filter,
             "t" => Self::Tape,
             "?" => Self::Help,
             _ => Self::Digit(key.parse().ok().filter(|digit| *digit <= 9)?),
@@ -162,8 +165,9 @@ mod tests {
 
     #[test]
     fn keys_ask_for_what_the_help_says() {
-        let asked = [" ", "3", "0", "10", "/", "x", "?"].map(Shortcut::of);
-        use Shortcut::{Digit, Filter, Help, Pause};
-        assert_eq!(asked, [Some(Pause), Some(Digit(3)), Some(Digit(0)), None, Some(Filter), None, Some(Help)]);
+        let asked = [" ", "3", "0", "10", "/", "f", "x", "?"].map(Shortcut::of);
+        use Shortcut::{Digit, Filter, Find, Help, Pause};
+        let expected = [Some(Pause), Some(Digit(3)), Some(Digit(0)), None, Some(Find), Some(Filter), None, Some(Help)];
+        assert_eq!(asked, expected);
     }
 }

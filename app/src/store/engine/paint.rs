@@ -49,6 +49,11 @@ impl Engine {
             // By number: while the view is paused its columns may be older than the report.
             let Some(column) = columns.iter().find(|column| column.id == connection.live.id) else { continue };
             set_if_changed(&column.live, connection.live.clone());
+            if let Some(table) = self.tables.iter_mut().find(|table| table.id == connection.live.id)
+                && table.coverage != connection.live.coverage
+            {
+                table.coverage = connection.live.coverage.clone();
+            }
             let rates = self.board.rates.get(place).map(|rates| rates.iter().copied().collect()).unwrap_or_default();
             set_if_changed(&column.rates, rates);
         }

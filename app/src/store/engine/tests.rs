@@ -6,12 +6,13 @@ use crate::{
         protocol::{RowId, TickEntry},
         status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,
+        symbol_detail::SymbolName,
     },
     store::{
         arrangement::{Arrangement, DataView, SortKey},
         filter::Filter,
         screen_delay::ScreenDelay,
-        view::{Flash, RowView, TapeEvent},
+        view::{Flash, Hold, RowView, TapeEvent},
     },
 };
 
@@ -206,7 +207,7 @@ fn a_live_order_is_made_anew_once_a_second_and_stands_still_while_it_is_read() {
     engine.beat(&view, UnixMillis(1_000));
     assert_eq!(tick(&mut engine, 1.0, 2.0), ["B", "A"]);
     engine.act(&view, 1, Act::Touch);
-    assert!(view.columns.get_untracked()[0].held.get_untracked());
+    assert_eq!(view.columns.get_untracked()[0].held.get_untracked(), Hold::Order);
     tick(&mut engine, 3.0, 2.0);
     engine.beat(&view, UnixMillis(2_000));
     assert_eq!(tick(&mut engine, 3.0, 2.0), ["B", "A"], "somebody points at it");
@@ -244,7 +245,7 @@ fn ticks_behind_a_drawn_price_are_told() {
 #[test]
 fn the_page_opens_as_its_address_asks() {
     let arrangement = Arrangement { view: DataView::Tape, filter: Filter::new("ms"), ..Arrangement::default() };
-    let opening = PageArrangement { paused: true, columns: vec![(1, arrangement)] };
+    let opening = PageArrangement { paused: true, columns: vec![(1, arrangement)], ..PageArrangement::default() };
     let (mut engine, view) =
         (Engine::new(snapshot(&[row(1, "AAPL"), row(1, "MSFT")]), opening.clone()), View::default());
     engine.paint(&view, LOCAL);
@@ -299,4 +300,75 @@ fn each_connection_has_its_own_delay_from_received_to_drawn() {
 fn delays(view: &View) -> [Option<ScreenDelay>; 2] {
     let columns = view.columns.get_untracked();
     [0, 1].map(|place: usize| columns[place].screen_delay.get_untracked())
+}
+
+#[test]
+fn rows_stand_still_while_text_is_selected_but_not_for_ever() {
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
+    let price_after = |engine: &mut Engine, price: f64| {
+        engine.receive(ticks(10, &[(0, price)]), UnixMillis(10));
+        engine.paint(&view, LOCAL);
+        shown(&view, 0)[0].price
+    };
+    assert_eq!(price_after(&mut engine, 1.0), Some(1.0));
+    engine.select(&view, TapeSet::from_iter([1]));
+    assert_eq!(price_after(&mut engine, 2.0), Some(1.0));
+    assert_eq!(view.columns.get_untracked()[1].held.get_untracked(), Hold::None, "the others go on");
+    let held = || view.columns.get_untracked()[0].held.get_untracked();
+    assert_eq!(held(), Hold::All, "and that is said");
+    engine.select(&view, TapeSet::default());
+    assert_eq!((shown(&view, 0)[0].price, held()), (Some(2.0), Hold::None), "the present at once");
+
+    engine.select(&view, TapeSet::from_iter([1]));
+    let beats = (0..1_000).take_while(|second| {
+        engine.beat(&view, UnixMillis(second * 1_000));
+        held() == Hold::All
+    });
+    assert_eq!(beats.count(), SELECTION_SECONDS as usize - 1, "a selection that was left behind holds nothing");
+}
+
+#[test]
+fn all_rows_are_in_the_document_to_be_printed_and_no_longer() {
+    let rows: Vec<_> = (0..900).map(|n| row(1, &format!("S{n:03}"))).collect();
+    let (mut engine, view) = (new_engine(snapshot(&rows)), View::default());
+    engine.paint(&view, LOCAL);
+    engine.act(&view, 1, Act::Rows(500, 20));
+    let before = shown(&view, 0);
+    engine.print(&view, true);
+    engine.act(&view, 1, Act::Rows(0, 7));
+    assert_eq!((shown(&view, 0).len(), shown(&view, 0)[0].place), (900, 0), "the paper's layout is not the screen's");
+    engine.print(&view, true);
+    engine.print(&view, false);
+    assert_eq!(shown(&view, 0), before);
+    assert_eq!(shown(&view, 0)[0].place, 500);
+}
+
+#[test]
+fn a_symbol_is_found_in_all_columns_the_best_match_first() {
+    let rows = [row(1, "XA"), row(1, "AAPL"), row(2, "AA"), row(2, "AAPL"), row(2, "MSFT"), row(1, "BAAA")];
+    let mut engine = new_engine(snapshot(&rows));
+    engine.beat(&View::default(), LOCAL);
+    let found = |text: &str, max| {
+        let (found, count) = engine.find(text, max);
+        (
+            found.iter().map(|found| [&*found.symbol, &found.connection_id.to_string()].concat()).collect::<Vec<_>>(),
+            count,
+        )
+    };
+    assert_eq!(found(" aa ", 3), (vec!["AA2".into(), "AAPL1".into(), "AAPL2".into()], 4));
+    assert_eq!((found("aaplx", 3).1, found("", 3).1, found("é", 3).1), (0, 0, 0));
+    let name = |text: &str| engine.named(SymbolName::read(text).expect("a name")).map(|found| found.connection_id);
+    assert_eq!((name("AAPL"), name("AAPL@2"), name("AAPL@3"), name("NONE")), (Some(1), Some(2), None, None));
+}
+
+#[test]
+fn going_to_a_symbol_opens_what_hides_it() {
+    let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL"), row(1, "MSFT")])), View::default());
+    engine.paint(&view, LOCAL);
+    engine.act(&view, 1, Act::Filter("aapl".into()));
+    engine.act(&view, 1, Act::View(DataView::Tape));
+    engine.act(&view, 1, Act::Find(Symbol::parse("MSFT").expect("a symbol")));
+    let column = &view.columns.get_untracked()[0];
+    assert_eq!((column.cursor.get_untracked(), symbols(&view, 0).len()), (Some(1), 2));
+    assert_eq!(column.arrangement.get_untracked(), Arrangement::default());
 }

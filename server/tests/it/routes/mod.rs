@@ -2,4 +2,5 @@ mod access;
 mod admin_ws;
 mod history;
 mod machines;
+mod symbol;
 mod websocket_status;
