@@ -21,6 +21,7 @@ pub mod admin_pages;
 pub mod banners;
 pub mod column;
 pub mod column_header;
+pub mod common;
 pub mod configuration;
 pub mod format;
 pub mod health;

@@ -1,7 +1,8 @@
 //! Every connection in one look, worst first: for when there are more columns than stand side by side on a screen.
 
 use super::{
-    column::{Common, down, tone_now},
+    column::{down, tone_now},
+    common::Common,
     format::{self, identity},
     icon::{Icon, state_path},
 };

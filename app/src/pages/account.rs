@@ -9,7 +9,7 @@ mod rendered {
     use crate::{
         address::{self, ACCOUNT},
         api::{Backend, CurrentAdmin},
-        components::admin_pages::{browser, admin_page, problem, second},
+        components::admin_pages::{admin_page, browser, problem, second},
         model::account::AccountSession,
     };
     use leptos::prelude::*;

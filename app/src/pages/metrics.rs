@@ -16,11 +16,7 @@ use crate::{
     components::{
         banners::StillPage,
         history::{
-            charts::Charts,
-            context::ChartContext,
-            gap_ledger::GapLedger,
-            history_bar::HistoryBar,
-            range_bar::RangeBar,
+            charts::Charts, context::ChartContext, gap_ledger::GapLedger, history_bar::HistoryBar, range_bar::RangeBar,
             timeline::Timeline,
         },
         icon::{Icon, WARNING},

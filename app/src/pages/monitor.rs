@@ -13,7 +13,8 @@ use crate::{
     api::FirstView,
     components::{
         banners::{Banners, StillPage, Warnings},
-        column::{Common, ConnectionColumn},
+        column::ConnectionColumn,
+        common::Common,
         help::{self, Help},
         overview::Overview,
         refresh_panel::RefreshPanel,
