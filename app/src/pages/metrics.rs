@@ -161,7 +161,9 @@ fn keep_focus(focused: Option<StoredValue<String>>) -> impl Fn(ev::FocusEvent) +
         }
     }
     #[cfg(not(feature = "hydrate"))]
-    move |_| drop(focused)
+    move |_| {
+        let _ = focused;
+    }
 }
 
 /// What to know before believing a chart: how fresh it is, and whether history is being kept.
