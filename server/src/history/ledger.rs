@@ -263,8 +263,10 @@ impl Watch {
         let news = self.news_of_loss(live);
         let (cause, alive_at, loss) = match live.state {
             S::Mute => (GapCause::Mute, live.metrics.last_update.max(self.quiet_at), None),
-            // Nobody can say what it is to carry.
-            S::Failed if config.ticker_count == 0 => (GapCause::Configuration, self.sign_of_life(live), None),
+            // Nobody dials for what has nothing to carry.
+            S::Failed if config.ticker_count == 0 && live.health.transport.state == LayerState::Off => {
+                (GapCause::Configuration, self.sign_of_life(live), None)
+            }
             S::Reconnecting | S::Failed => {
                 (news.map_or(GapCause::Reported, |loss| loss.kind.into()), self.sign_of_life(live), news)
             }

@@ -308,6 +308,7 @@ fn a_connection_without_symbols_is_an_outage_once_they_should_have_come() {
     (starved.live.metrics, starved.live.state_since) = (ConnectionMetrics::default(), None);
     starved.config.ticker_count = 0;
     starved.live.reason = Some("No symbols are configured for it".into());
+    starved.live.health.transport = Layer::of(LayerState::Off);
     for second in 0..=30 {
         assert_eq!(ledger.see([&starved], UnixMillis(START + second * 1_000)), [], "{second} s: they may come late");
     }
