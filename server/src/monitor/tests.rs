@@ -180,7 +180,7 @@ fn a_status_that_does_not_say_how_long_gets_the_time_that_was_seen_from_here() {
         (report.connections[0].live.state, report.connections[0].live.connected) = (state, state.is_up());
         report.connections[0].live.metrics.messages_total = seconds.unsigned_abs();
         monitor.take(&ticks(vec![tick(Some(1), "AAPL", 1.0)]), at(seconds));
-        monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, at(seconds));
+        monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, at(seconds));
         monitor.beat(at(seconds), 1.0);
         monitor.report().connections[0].live.uptime_seconds
     };
@@ -480,7 +480,7 @@ fn a_stale_status_says_of_when_it_is() {
     (report.connections[0].live.state, report.connections[0].live.reason) = (ConnectionState::Connected, None);
     report.connections[1].live.state = ConnectionState::Reconnecting;
     report.connections[1].live.reason = Some("Connection dropped".into());
-    monitor.take(&Delivery { status: Some(Arc::new(report)), ..Delivery::default() }, NOW);
+    monitor.take(&Delivery { statuses: vec![Arc::new(report)], ..Delivery::default() }, NOW);
     let reason = |monitor: &Monitor, place: usize| monitor.report().connections[place].live.reason.clone();
     monitor.beat(later(5_000), 1.0);
     assert_eq!(reason(&monitor, 1).as_deref(), Some("Connection dropped"));
@@ -501,7 +501,7 @@ fn a_connection_that_is_reported_failed_while_its_ticks_arrive_says_both() {
     report.connections[0].live.state = ConnectionState::Failed;
     let mut hear = |monitor: &mut Monitor, now| {
         report.head.generated_at = now;
-        monitor.take(&Delivery { status: Some(Arc::new(report.clone())), ..Delivery::default() }, now);
+        monitor.take(&Delivery { statuses: vec![Arc::new(report.clone())], ..Delivery::default() }, now);
         monitor.beat(now, 1.0);
         monitor.report().connections[0].live.clone()
     };

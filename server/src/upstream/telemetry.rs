@@ -215,7 +215,7 @@ mod tests {
 
         let loss = Loss::dropped("cut");
         link.next(Event::Lost { loss: loss.clone(), lived: PATIENCE });
-        telemetry.show_lost(&loss, &link, Some(UnixMillis(22_000)), PATIENCE, UnixMillis(20_000));
+        telemetry.show_lost(&loss, true, &link, (Some(UnixMillis(22_000)), PATIENCE), UnixMillis(20_000));
         let face = telemetry.face();
         assert_eq!((face.state_since, face.up_since), (Some(UnixMillis(20_000)), None));
         assert_eq!(face.last_loss.map(|loss| loss.at), Some(UnixMillis(20_000)));

@@ -1,6 +1,6 @@
 //! The program as a process: its outputs, its signals, its database on a disk that is full.
 
-use crate::util::{Monitor, PATIENCE, Socket, eventually};
+use crate::util::{Monitor, Socket, eventually};
 use app::model::time::UnixMillis;
 use server::{audit::Action, database::AuditFilter};
 use std::{

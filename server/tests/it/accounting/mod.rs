@@ -11,6 +11,7 @@ mod tickstock;
 
 use crate::util::{Client, Clock, Monitor, Proxy, RedisServer, TestServer, eventually};
 use app::model::{
+    connection::ConnectionSet,
     history::{
         EventKind,
         gap::{BUS, Gap},
@@ -207,7 +208,7 @@ impl<P: Numbers> Books<P> {
 
     /// Waits for an event of this kind with these words.
     async fn event(&self, kind: EventKind, words: &str) {
-        let filter = EventFilter { range: all(), connection_id: None, kind: Some(kind) };
+        let filter = EventFilter { range: all(), connections: ConnectionSet::default(), kind: Some(kind) };
         eventually(&format!("an event says {words:?}"), || async {
             let events = self.database.history_events(&filter, None, 100).await.unwrap();
             events.iter().any(|event| event.text.contains(words)).then_some(())
