@@ -1,6 +1,11 @@
 //! What is wrong with a connection, in the provider's words, what happens next, and what can be done about it.
 
-use super::{common::Common, format::needs_reason, health::{Note, notes}, history::range_bar};
+use super::{
+    common::Common,
+    format::needs_reason,
+    health::{Note, notes},
+    history::range_bar,
+};
 use crate::{
     model::{
         connection::ConnectionState,
