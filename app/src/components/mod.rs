@@ -38,6 +38,7 @@ pub mod overview;
 pub mod reason_line;
 pub mod refresh_panel;
 pub mod reliability_note;
+pub mod search_state;
 pub mod section;
 pub mod sparkline;
 pub mod status_pill;

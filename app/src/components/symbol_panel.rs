@@ -6,7 +6,7 @@ mod drawing;
 use super::{
     format::tone,
     icon::{CLOSE, Icon, state_path},
-    symbol_search::{FIELD, SymbolSearch},
+    search_state::{FIELD, SymbolSearch},
 };
 use crate::{
     model::{

@@ -1,7 +1,10 @@
 //! One field that finds a symbol on any connection. The list of matches and the panel of a symbol are a file of their own,
 //! which the browser loads when somebody types, or opens an address that names a symbol.
 
-use super::icon::{Icon, SEARCH};
+use super::{
+    icon::{Icon, SEARCH},
+    search_state::{FIELD, SymbolSearch},
+};
 use crate::{
     model::{symbol::SYMBOL_LENGTH_MAX, symbol_detail::SymbolName},
     store::Store,
@@ -11,27 +14,8 @@ use leptos::prelude::*;
 /// The ids of the elements that the list and the panel are put into.
 const MATCHES: &str = "matches";
 const PANEL: &str = "symbol";
-/// The field's id.
-pub const FIELD: &str = "find";
-
-/// What is searched for, and the symbol whose panel is open.
-#[derive(Clone, Copy)]
-pub struct SymbolSearch {
-    /// What was typed.
-    pub query: RwSignal<String>,
-    /// The symbol whose panel is open.
-    pub open: RwSignal<Option<SymbolName>>,
-    /// The list and the panel could not be loaded.
-    failed: RwSignal<bool>,
-}
 
 impl SymbolSearch {
-    /// Nothing is searched for; the panel of `open` opens.
-    #[must_use]
-    pub fn new(open: Option<SymbolName>) -> Self {
-        Self { query: RwSignal::default(), open: RwSignal::new(open), failed: RwSignal::new(false) }
-    }
-
     /// Loads the list and the panel when they are first needed. `on_show` goes to a symbol's row.
     pub fn keep(self, store: &Store, on_show: Callback<SymbolName>) {
         #[cfg(feature = "hydrate")]

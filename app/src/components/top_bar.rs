@@ -4,7 +4,8 @@ use super::{
     admin_pages::{PAGES, Pages},
     icon::{HELP, Icon, PAUSE, REFRESH, RESUME},
     link_badge::LinkBadge,
-    symbol_search::{SearchField, SymbolSearch},
+    search_state::SymbolSearch,
+    symbol_search::SearchField,
     theme_toggle::ThemeToggle,
 };
 use crate::{
