@@ -2,6 +2,7 @@ use super::*;
 use crate::database::history::{Quarter, Run};
 use app::model::{
     health::{LastLoss, Layer, LossKind},
+    market::MarketSession,
     status::{ConnectionConfig, ConnectionMetrics, Standstill},
 };
 use proptest::prelude::*;
