@@ -117,21 +117,20 @@ async fn a_program_behind_the_office_s_address_keeps_no_known_administrator_wait
     let server = TestServer::start(BEHIND_A_PROXY).await;
     let office = "198.51.100.7";
     assert!(is_in(sign_in(&server, Role::Admin, office).await));
-    let mut refused = false;
-    for n in 0..60 {
+    for n in 0.. {
+        assert!(n < 60, "it may go on for ever");
         let email = format!("someone{n}@example.com");
         let answer = server.stranger().try_sign_in(&email, "guess", &[("x-forwarded-for", office)]).await;
-        refused |= answer.status().as_u16() == 429;
+        if answer.status().as_u16() == 429 {
+            break;
+        }
     }
-    assert!(refused);
+    // At once: the first wait is a second.
+    let newcomer = sign_in(&server, Role::Super, office).await.0;
+    assert_eq!(newcomer, 429, "who never signed in there shares the program's wait");
     for _ in 0..3 {
         assert!(is_in(sign_in(&server, Role::Admin, office).await), "known there");
     }
-    assert_eq!(
-        sign_in(&server, Role::Super, office).await.0,
-        429,
-        "who never signed in there shares the program's wait"
-    );
     // What the program tries at the account itself is counted there, and nowhere else.
     guess(&server, &email_of(Role::Admin), office).await;
     assert_eq!(sign_in(&server, Role::Admin, office).await.0, 429);
