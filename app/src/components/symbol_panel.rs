@@ -122,7 +122,7 @@ pub fn SymbolPanel(
         Some(["As of ", &at, " UTC", why].concat())
     };
     let connection = {
-        let (store, clock) = (store.clone(), RwSignal::from(clock));
+        let (store, clock) = (store, RwSignal::from(clock));
         move || {
             // Once a second: which connection has it may change with the configuration.
             let _ = clock.get();
@@ -155,7 +155,7 @@ pub fn SymbolPanel(
                 </header>
                 {connection.clone()}
                 {move || known.with(|known| known.as_ref().map(content))}
-                <p class="unit number" data-testid="symbol-as-of">{as_of.clone()}</p>
+                <p class="unit number" data-testid="symbol-as-of">{as_of}</p>
             </section>
         </Show>
     }

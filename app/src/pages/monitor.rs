@@ -150,9 +150,10 @@ pub fn Monitor(
         move |(id, act): (ConnectionId, Act)| {
             if let Act::Open(symbol) = act {
                 // Whoever selects text ends with a click.
-                return if !page_events::is_text_selected() {
-                    search.open.set(Some(store.name_of(id, symbol)))
-                };
+                if !page_events::is_text_selected() {
+                    search.open.set(Some(store.name_of(id, symbol)));
+                }
+                return;
             }
             let changes_the_address = act.arranges();
             store.act(id, act);

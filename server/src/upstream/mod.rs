@@ -219,7 +219,7 @@ pub enum CannotRetry {
     #[error("connection {0} is {state} and waits for no attempt", state = .1.label())]
     NotWaiting(ConnectionId, ConnectionState),
     /// The provider told the account how long to stay away.
-    #[error("the provider asked this account to wait; connections come back in {}", format_seconds(u64::clone(.seconds)))]
+    #[error("the provider asked this account to wait; connections come back in {}", format_seconds(*.seconds))]
     AskedToWait {
         /// For so long.
         seconds: u64,

@@ -94,7 +94,7 @@ fn Card(
     let is_seen = Memo::new(move |_| gap.with(|gap| gap.acknowledged.is_some()));
     let written = keep_focus(card_id.clone(), id, said, acknowledge);
     let notes = move || said.get().into_iter().map(note_view).collect_view();
-    let first_name = StoredValue::new(name.clone());
+    let first_name = StoredValue::new(name);
     let form = move || match is_seen.get() {
         false => view! { <Acknowledge id name=first_name.get_value() further=false action=acknowledge/> }.into_any(),
         true => {
