@@ -81,7 +81,8 @@ test('nothing moves when a reason comes, and the foot of the columns stays above
   await expect(page.getByTestId('reliability-2')).toContainText('ongoing', { timeout: 15_000 });
   for (const [width, height] of sizes) {
     await page.setViewportSize({ width, height });
-    expect(await places(), `${width} wide`).toEqual(before.get(width));
+    const moved = (await places()).map((top, place) => Math.abs(top - (before.get(width)?.[place] ?? Infinity)));
+    expect(Math.max(...moved), `${width} wide: but for the rounding of a line's height`).toBeLessThanOrEqual(1);
     const foot = await page.getByTestId('reliability-2').boundingBox();
     expect((foot?.y ?? Infinity) + (foot?.height ?? 0), `${width} × ${height}`).toBeLessThanOrEqual(height);
   }
