@@ -60,7 +60,9 @@ pub fn start() -> io::Result<()> {
     // RUST_LOG says, that stays out. So do spans of others: the session layer's would stand in the lines of every request.
     let ours = filter_fn(|line| {
         let is_frame = line.target().starts_with("tungstenite") && *line.level() > tracing::Level::WARN;
-        line.target() != AUDIT && !is_frame && (line.is_event() || ["server", "simulator"].iter().any(|ours| line.target().starts_with(ours)))
+        line.target() != AUDIT
+            && !is_frame
+            && (line.is_event() || ["server", "simulator"].iter().any(|ours| line.target().starts_with(ours)))
     });
     let (text_lines, record_lines) = (lines.clone(), lines);
     let text = fmt::layer()

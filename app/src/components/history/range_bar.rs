@@ -76,8 +76,8 @@ fn Jumps(view: Signal<HistoryView>) -> impl IntoView {
     // The browser's own: the router would scroll and leave the focus behind.
     view! {
         <nav class="choices jumps number" aria-label="On this page">
-            <a class="choice" href="#ledger-title" rel="external">{move || count(|view| view.gaps_total)} " gaps"</a>
-            <a class="choice" href="#timeline-title" rel="external">{move || count(|view| view.events_total)} " events"</a>
+            <a class="choice" href="#ledger-title" rel="external">"Gaps " {move || count(|view| view.gaps_total)}</a>
+            <a class="choice" href="#timeline-title" rel="external">"Events " {move || count(|view| view.events_total)}</a>
         </nav>
     }
 }
