@@ -3,10 +3,10 @@
 //! ```text
 //!            open            snapshot
 //!  Connecting ──▶ CatchingUp ──────▶ Live
-//!      ▲                              │ close, silence of 5 s, a frame that cannot be read
+//!      ▲                              │ close, silence of 5 s or more, a frame that cannot be read
 //!      └──── pause (backoff) ◀── Lost ┘            4001, 4003, HTTP 401, 403 ──▶ Ended
 //!
-//! Two frames that cannot be read, and nothing between them that can: the page is older than the server and loads itself anew,
+//! Two frames that cannot be read within a minute, whatever came between them: the page is older than the server and loads itself anew,
 //! once. Where that does not help it ends, too.
 //! ```
 

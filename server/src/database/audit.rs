@@ -31,7 +31,7 @@ pub struct AuditFilter {
     pub outcome: Option<Outcome>,
     /// From this address.
     pub address: Option<String>,
-    /// On a gap of this connection: so far the only thing of one connection alone that anybody acts on.
+    /// On a gap of this connection. Attempts that somebody asked for (`connection_retry`) are not among them.
     pub connection_id: Option<ConnectionId>,
     /// Older than this record, to go on where a page ended.
     pub before: Option<i64>,

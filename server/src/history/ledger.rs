@@ -1,7 +1,7 @@
 //! The gap ledger: which connection missed ticks, from when to when, and why.
 //!
 //! ```text
-//!            lost, mute                        first tick after, silence became normal, switched off
+//!     lost, mute, never up                     first tick after, silence became normal, switched off
 //!  ticking ─────────────▶ Gap (open, written) ──────────────────────────────────────────────────────▶ Gap (ended)
 //! ```
 //!

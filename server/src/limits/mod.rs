@@ -1,4 +1,4 @@
-//! How often somebody may do something: sign-in attempts, calls of the API, sockets.
+//! How often somebody may do something: sign-in attempts, calls of the API, sockets, attempts of a connection.
 //!
 //! ```text
 //!  guard, sign-in, socket ──▶ Limits ──▶ redis    several servers count together
