@@ -108,9 +108,9 @@ fn is_on_its_way_back(live: &ConnectionLive) -> bool {
     matches!(live.state, S::Connecting | S::Authenticating | S::Subscribing) && live.reconnect.attempt > 0
 }
 
-/// Does it wait for an attempt that could be made now? One without symbols has none.
+/// Does it wait for an attempt that could be made now? One without symbols has none, nor one that stands back for others.
 fn waits(live: &ConnectionLive) -> bool {
-    matches!(live.state, ConnectionState::Reconnecting | ConnectionState::Failed) && live.reconnect.attempt > 0
+    matches!(live.state, ConnectionState::Reconnecting | ConnectionState::Failed) && live.reconnect.next_at.is_some()
 }
 
 /// Why it is not well: as reported, else what can be told from here.
@@ -244,10 +244,16 @@ mod tests {
 
     #[test]
     fn only_what_waits_can_be_tried_now() {
-        let reconnect = Reconnect { attempt: 1, next_at: None };
+        let reconnect = Reconnect { attempt: 1, next_at: Some(UnixMillis(1)) };
         let live = ConnectionLive { state: ConnectionState::Failed, reconnect, ..ConnectionLive::default() };
-        assert!(waits(&live), "one that stands back has no next attempt of its own");
-        assert!(!waits(&ConnectionLive { reconnect: Reconnect::default(), ..live.clone() }), "without symbols");
+        assert!(waits(&live));
+        let stands_back = Reconnect { attempt: 1, next_at: None };
+        for reconnect in [stands_back, Reconnect::default()] {
+            assert!(
+                !waits(&ConnectionLive { reconnect, ..live.clone() }),
+                "no next attempt: for others, or without symbols"
+            );
+        }
         assert!(!waits(&ConnectionLive { state: ConnectionState::Authenticating, ..live }));
     }
 }

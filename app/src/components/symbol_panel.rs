@@ -110,11 +110,12 @@ pub fn SymbolPanel(
             on_show.run(name);
         }
     };
-    let View { clock, paused, .. } = store.view.clone();
-    let paused = RwSignal::from(paused);
+    let View { clock, paused, link, .. } = store.view.clone();
+    let (paused, link) = (RwSignal::from(paused), RwSignal::from(link));
+    let is_silent = move || failed.get() || link.get().is_stale();
     let as_of = move || {
         let at = known.with(|detail: &Option<SymbolDetail>| detail.as_ref().map(|detail| detail.at.clock()))?;
-        let why = match (failed.get(), paused.get()) {
+        let why = match (is_silent(), paused.get()) {
             (true, _) => ". The monitor is not responding.",
             (_, true) => ", paused",
             _ => "",
@@ -143,7 +144,7 @@ pub fn SymbolPanel(
                 tabindex="-1"
                 aria-labelledby="symbol-title"
                 data-testid="symbol-panel"
-                class:is-stale=move || failed.get() || paused.get()
+                class:is-stale=move || is_silent() || paused.get()
                 on:keydown=on_key
             >
                 <header class="help-head">

@@ -23,8 +23,13 @@ pub(super) async fn retry(
     let id = id.parse().map_err(|_| Refused::NoNumber)?;
     let order = manager.retry(id)?;
     // Whoever asks: it is the provider that is called.
-    state.access.limits.take(limits::RETRIES, &id.to_string()).await?;
-    state.access.audit.record(actor.does(Action::ConnectionRetry).to(format!("connection {id}"))).await?;
+    let target = format!("connection {id}");
+    if let Err(wait) = state.access.limits.take(limits::RETRIES, &id.to_string()).await {
+        let refused = actor.is_refused(Action::ConnectionRetry, "too many requests").to(target);
+        state.access.audit.record_refusal(refused).await;
+        return Err(wait.into());
+    }
+    state.access.audit.record(actor.does(Action::ConnectionRetry).to(target)).await?;
     order.give();
     Ok(Json(json!({"retried": id})).into_response())
 }

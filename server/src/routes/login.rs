@@ -53,9 +53,14 @@ struct LoginForm {
 }
 
 /// Brings the email that was typed back into the form: for a minute, to this page alone, whether there is such an account or
-/// not. Nothing that is no email is kept: a password may have been typed in its place.
+/// not. What does not end in the name of a host is not kept: a password may have been typed in its place.
 fn typed_email(email: &str, secure: bool) -> Option<HeaderValue> {
     let email: Email = email.parse().ok()?;
+    let (_, host) = email.as_str().split_once('@')?;
+    let is_name = host.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+    if !is_name || (!host.contains('.') && host != "localhost") {
+        return None;
+    }
     let secure = if secure { "; Secure" } else { "" };
     let cookie = format!("{TYPED_EMAIL}={email}; HttpOnly; SameSite=Strict{secure}; Path={LOGIN}; Max-Age=60");
     email.as_str().chars().all(is_plain_in_cookies).then(|| HeaderValue::try_from(cookie).ok()).flatten()

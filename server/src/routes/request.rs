@@ -3,6 +3,7 @@
 //! Our own instead of tower-http's `request-id` and `trace`: those keep an id that the client sent, and log queries.
 
 use crate::text::tidy;
+use app::address::LOGIN;
 use axum::{
     extract::Request,
     http::{HeaderName, HeaderValue, Method, StatusCode},
@@ -79,8 +80,8 @@ pub(super) async fn traced(mut request: Request, next: Next) -> Response {
 fn log(status: StatusCode, elapsed_ms: u128, path: &str) {
     match status.as_u16() {
         500 => error!("Answered {status} after {elapsed_ms} ms"),
-        // Machines ask it every few seconds, and what it says is in the log when it changes.
-        503 if path == super::READINESS => debug!("Answered {status} after {elapsed_ms} ms"),
+        // Machines ask the one every few seconds, strangers the other as often as they like; why is in the log once it changes.
+        503 if path == super::READINESS || path == LOGIN => debug!("Answered {status} after {elapsed_ms} ms"),
         501.. => warn!("Answered {status} after {elapsed_ms} ms"),
         _ => debug!("Answered {status} after {elapsed_ms} ms"),
     }

@@ -42,10 +42,7 @@ impl Connection {
             if verdict == Verdict::StandBack {
                 self.show_lost(&loss, None, UnixMillis::now());
                 warn!(parent: &self.span, attempt, "Connection {connection} stands back: {why}");
-                tokio::select! {
-                    () = orders.retry.notified() => {}
-                    () = orders.hurry.notified() => {}
-                }
+                orders.retry.notified().await;
             } else {
                 self.wait(&loss, &orders).await;
             }
@@ -93,7 +90,8 @@ impl Connection {
                 () = sleep_until(until) => {}
                 // Only a refusal is worth another try before its time: somebody may have changed something.
                 () = orders.retry.notified(), if loss.is_refusal() && closed.is_none() => return,
-                () = orders.hurry.notified(), if closed.is_none() => {
+                // What the provider asks of the account may have ended, or begun, since this wait began.
+                () = orders.hurry.notified() => if self.parts.place.closed(Instant::now()).is_none() {
                     info!(parent: &self.span, "Connection {connection} is tried now, as asked for");
                     return;
                 }

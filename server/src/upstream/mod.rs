@@ -152,10 +152,12 @@ impl Manager {
         let slot = slots.iter().find(|slot| slot.plan.id == id).ok_or(CannotRetry::Unknown(id))?;
         let running = self.0.lock_running();
         let waits = |state| matches!(state, ConnectionState::Reconnecting | ConnectionState::Failed);
-        let (state, now) = (slot.telemetry.face().state, Instant::now());
+        let (face, now) = (slot.telemetry.face(), Instant::now());
         match running.connections.get(&id) {
             None => Err(CannotRetry::Idle(id)),
-            Some(_) if !waits(state) => Err(CannotRetry::NotWaiting(id, state)),
+            Some(_) if !waits(face.state) => Err(CannotRetry::NotWaiting(id, face.state)),
+            // Its key would put out one that streams.
+            Some(_) if face.reconnect.next_at.is_none() => Err(CannotRetry::StandsBack(id)),
             Some((orders, _)) => match self.0.quota.closed(now) {
                 Some(closed) => {
                     let wait = closed.until.saturating_duration_since(now);
@@ -218,6 +220,9 @@ pub enum CannotRetry {
     /// It waits for nothing.
     #[error("connection {0} is {state} and waits for no attempt", state = .1.label())]
     NotWaiting(ConnectionId, ConnectionState),
+    /// The account has no place for it beside those that come before it.
+    #[error("connection {0} stands back: other connections of this account come first")]
+    StandsBack(ConnectionId),
     /// The provider told the account how long to stay away.
     #[error("the provider asked this account to wait; connections come back in {}", format_seconds(*.seconds))]
     AskedToWait {

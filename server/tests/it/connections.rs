@@ -143,6 +143,11 @@ async fn retries_are_few_and_an_ordinary_wait_ends_too() {
     };
     assert_eq!((refused.status().as_u16(), given), (429, 3));
     assert!(refused.headers().contains_key("retry-after"));
+    eventually("the refusal is on record", || async {
+        let log = admin.get("/api/admin/audit?action=connection_retry&outcome=refused", 200).await;
+        log.contains("too many requests").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

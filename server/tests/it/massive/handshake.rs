@@ -6,7 +6,7 @@ use app::model::{
     health::{LayerState, LossKind},
 };
 use serde_json::json;
-use server::upstream::{Endpoint, Policy};
+use server::upstream::{CannotRetry, Endpoint, Policy};
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, time::Duration};
 
@@ -161,6 +161,8 @@ async fn an_account_for_two_carries_the_first_two_and_nobody_is_put_out_again() 
     let live =
         rig.until(3, "standing back", |live| live.reason.as_ref().is_some_and(|r| r.contains("come first"))).await;
     assert_eq!((live.state.label(), live.reconnect.next_at), ("failed", None));
+    let refused = rig.manager.retry(3).map(drop).unwrap_err();
+    assert_eq!(refused, CannotRetry::StandsBack(3), "its key would put another one out");
     rig.until_state(1, "connected").await;
     let lost: Vec<u64> = (1..=3).map(|id| rig.live(id).metrics.reconnects_total).collect();
     let ticked = rig.count(1);

@@ -216,7 +216,8 @@ async fn an_unknown_account_and_a_wrong_password_take_the_same_time_and_get_the_
     let (mut known, mut unknown) = (f64::MAX, f64::MAX);
     for round in 0..12 {
         let from = format!("203.0.113.{round}");
-        for (email, best) in [(email_of(Role::Admin), &mut known), (format!("nobody{round}@x"), &mut unknown)] {
+        for (email, best) in [(email_of(Role::Admin), &mut known), (format!("nobody{round}@example.com"), &mut unknown)]
+        {
             let since = Instant::now();
             let answer = server.stranger().try_sign_in(&email, "not the password", &[("x-forwarded-for", &from)]).await;
             // The first one makes what unknown accounts are compared with.
@@ -398,8 +399,12 @@ async fn a_connection_to_redis_that_dies_without_a_word_is_made_anew() {
     let proxy = Proxy::start(port).await;
     let (near, far) = (redis_limits(&redis), limits_at(&format!("redis://127.0.0.1:{}", proxy.port)));
     let spend = async || while near.take(API_CALLS, "session").await.is_ok() {};
-    spend().await;
-    assert!(far.take(API_CALLS, "session").await.is_err(), "they count together");
+    // Again and again: one more is allowed every 20 ms, and a busy machine may take longer than a limit waits for Redis.
+    eventually("they count together", || async {
+        spend().await;
+        far.take(API_CALLS, "session").await.err()
+    })
+    .await;
     proxy.forget_connections();
     spend().await;
     assert!(far.take(API_CALLS, "session").await.is_ok(), "it counts alone while nothing is answered");
