@@ -269,9 +269,8 @@ fn each<'a, T: Deserialize<'a>>(text: &'a str, take: impl FnMut(T)) -> serde_jso
     deserializer.end()
 }
 
-/// The last event of a symbol in a frame, as it came: also one that came to no tick.
-#[must_use]
-pub fn last_event_of<'a>(text: &'a str, symbol: &Symbol) -> Option<&'a str> {
+/// The events of a frame with their symbols, as they came: also those that came to no tick.
+pub fn each_named<'a>(text: &'a str, mut take: impl FnMut(&str, &'a str)) {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]
@@ -279,19 +278,14 @@ pub fn last_event_of<'a>(text: &'a str, symbol: &Symbol) -> Option<&'a str> {
         #[serde(rename = "T", borrow)]
         limit_symbol: Option<&'a RawValue>,
     }
-    let is_of = |raw: &str| {
-        raw.contains(&**symbol)
-            && serde_json::from_str::<Named<'_>>(raw).is_ok_and(|named| {
-                let limit = named.limit_symbol.map(|raw| raw.get().trim_matches('"'));
-                named.sym.as_deref().or(limit) == Some(&**symbol)
-            })
-    };
-    let mut last = None;
-    // Most frames are of other symbols.
-    if text.contains(&**symbol) {
-        let _ = each(text, |raw: &'a RawValue| last = Some(raw.get()).filter(|raw| is_of(raw)).or(last));
-    }
-    last
+    // What follows a broken place is not read.
+    let _ = each(text, |raw: &'a RawValue| {
+        let Ok(named) = serde_json::from_str::<Named<'_>>(raw.get()) else { return };
+        let limit = named.limit_symbol.map(|raw| raw.get().trim_matches('"'));
+        if let Some(symbol) = named.sym.as_deref().or(limit) {
+            take(symbol, raw.get());
+        }
+    });
 }
 
 fn read_singly(raw: &RawValue, connection_id: ConnectionId, now: UnixMillis, reading: &mut Reading) {

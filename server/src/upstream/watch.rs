@@ -2,7 +2,7 @@
 //!
 //! While nobody looks, a frame costs one atomic read. A symbol is kept for as long as it is asked for.
 
-use super::massive::last_event_of;
+use super::massive::each_named;
 use crate::text::tidy;
 use app::model::{
     symbol::Symbol,
@@ -71,13 +71,15 @@ impl Watches {
 
     /// Keeps the events of a frame that are looked at.
     pub(super) fn take(&self, frame: &str, received_at: UnixMillis) {
-        for watched in self.lock().iter_mut() {
-            if let Some(event) = last_event_of(frame, &watched.symbol) {
+        let mut all = self.lock();
+        // The frame is read once, however many are looked at.
+        each_named(frame, |symbol, event| {
+            if let Some(watched) = all.iter_mut().find(|watched| *watched.symbol == *symbol) {
                 watched.event.clear();
                 watched.event.push_str(&event[..event.floor_char_boundary(EVENT_BYTES_MAX)]);
                 watched.received_at = Some(received_at);
             }
-        }
+        });
     }
 
     /// Notes how the symbols tick, and lets go of those that nobody asks for any more.
