@@ -123,8 +123,8 @@ fn settings_bus_and_source_that_change_are_events() {
     assert_eq!(
         texts(&drain(&mut recorder)),
         [
-            (EventKind::Bus, "The bus carries no ticks: connection refused"),
-            (EventKind::Status, "No connection manager reports: states are read off the ticks"),
+            (EventKind::Bus, "No ticks are arriving over Redis: connection refused"),
+            (EventKind::Status, "No connection manager reports: states are estimated from tick flow"),
             (EventKind::Configuration, "universe: none → dow30; symbols: 0 → 1 (1 added, 0 removed)"),
         ]
     );
