@@ -431,7 +431,8 @@ fn by_seconds(whole: &Sample) -> impl Iterator<Item = Sample> + '_ {
 fn state_text(live: &ConnectionLive) -> String {
     match live.reason_of_state() {
         Some(reason) => reason.clone(),
-        None if live.state.is_up() => {
+        // Another process' status may say nothing of subscriptions.
+        None if live.state.is_up() && live.subscription.requested > 0 => {
             let subscription = &live.subscription;
             format!("{} of {} subscriptions acknowledged", subscription.acknowledged, subscription.requested)
         }
