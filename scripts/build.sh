@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
-sources=(.cargo Cargo.toml Cargo.lock app bench frontend public scripts server simulator site-builder style)
+sources=(.cargo Cargo.toml Cargo.lock app bench frontend public server simulator site-builder style scripts/{build,env}.sh scripts/site.mjs)
 program=target/release/tickstock-monitor
 site=target/site
 started=target/build-started
