@@ -26,6 +26,7 @@ pub mod problem;
 pub mod refresh;
 mod rhythm;
 pub mod routes;
+mod service;
 pub mod signals;
 pub mod site;
 pub mod tasks;
@@ -145,6 +146,8 @@ pub async fn run(
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
+    let parts = vec![ingest_thread.runtime().clone(), hub_thread.runtime().clone()];
+    tasks.tracker().spawn(service::tell(parts, shutdown.clone()));
     serve(state, listener, tls, places, shutdown).await;
     end.cancel();
     // Not before: without anybody who knows it the hub ends, and would be taken for broken.

@@ -187,3 +187,28 @@ fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
     }
     assert!(Config::read(&[("DATABASE_URL", "sqlite://data/monitor@home.db")].into()).is_ok());
 }
+
+#[test]
+fn a_credential_is_the_variable_of_its_name_and_the_environment_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (name, value) in [("MASSIVE_API_KEY", "from a credential\n"), ("METRICS_TOKEN", "unused"), ("tls.key", "PEM")] {
+        std::fs::write(path(name), value).unwrap();
+    }
+    std::fs::create_dir(path("FOLDER")).unwrap();
+    std::fs::write(path(".env"), "MASSIVE_API_KEY=from a file\nADMIN_EMAIL=ann@example.com\n").unwrap();
+    let environment = |folder: &str| {
+        [("CREDENTIALS_DIRECTORY", folder), ("METRICS_TOKEN", "from the environment")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let variables = Variables::over(environment(folder.path().to_str().unwrap()), &path(".env")).unwrap();
+    let names = ["MASSIVE_API_KEY", "METRICS_TOKEN", "ADMIN_EMAIL", "tls.key", "FOLDER"];
+    let expected = [Some("from a credential"), Some("from the environment"), Some("ann@example.com"), None, None];
+    assert_eq!(names.map(|name| variables.get(name)), expected);
+
+    let without = Variables::over(environment("/nonexistent"), &path(".env")).unwrap();
+    assert_eq!(without.get("MASSIVE_API_KEY"), Some("from a file"), "a container without secrets");
+    std::fs::write(path("ADMIN_PASSWORD"), [0xff, 0xfe]).unwrap();
+    let problems = Variables::over(environment(folder.path().to_str().unwrap()), &path(".env")).unwrap_err();
+    assert_eq!(problems.iter().map(|problem| problem.variable.as_str()).collect::<Vec<_>>(), ["ADMIN_PASSWORD"]);
+}

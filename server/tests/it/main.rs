@@ -9,6 +9,7 @@ mod budgets;
 mod bus;
 mod bus_faults;
 mod connections;
+mod deploy;
 mod history;
 mod massive;
 mod modules;
