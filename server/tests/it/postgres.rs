@@ -138,7 +138,7 @@ async fn a_server_starts_without_postgresql_and_takes_it_when_it_comes() {
 async fn writes_until_it_is_killed() {
     let Ok(url) = std::env::var("TEST_WRITES_TO") else { return };
     let database = Database::open(&url).await.unwrap();
-    for number in 0.. {
+    for number in 0..u64::MAX {
         let target = format!("{} {number}", std::process::id());
         let mut change = database.change().await.unwrap();
         change.record(&Actor::server().does(Action::PageView).to(target.clone())).await.unwrap();
