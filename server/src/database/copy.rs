@@ -140,10 +140,7 @@ impl Database {
             copied.push((table.name.clone(), written));
         }
         for trigger in triggers {
-            match to.connection() {
-                Either::Sqlite(db) => drop(sqlx::raw_sql(AssertSqlSafe(trigger)).execute(db).await?),
-                Either::Postgres(db) => drop(sqlx::raw_sql(AssertSqlSafe(trigger)).execute(db).await?),
-            }
+            run!(to.connection(), sqlx::raw_sql(AssertSqlSafe(trigger)))?;
         }
         to.commit().await?;
         Ok(copied)

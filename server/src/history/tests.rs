@@ -10,6 +10,7 @@ use app::model::{
     connection::ConnectionState,
     status::{ConnectionConfig, ConnectionLive, ConnectionStatus},
 };
+use futures_util::future::join_all;
 use std::{path::PathBuf, time::Instant};
 use tokio::time::sleep;
 
@@ -112,7 +113,7 @@ impl Bench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_is_told_and_caught_up_with() {
-    for home in testing::homes().await {
+    join_all(testing::homes().await.map(|home| async move {
         let bench = start(home).await;
         bench.until("samples are written", async || bench.samples().await > 1_000).await;
         let before = bench.samples().await;
@@ -126,12 +127,13 @@ async fn a_locked_database_is_told_and_caught_up_with() {
         other.release().await;
         bench.until_settled(broken, before, &trouble.reason).await;
         bench.end().await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_database_is_told_and_caught_up_with() {
-    for home in testing::homes().await {
+    join_all(testing::homes().await.map(|home| async move {
         let bench = start(home).await;
         bench.until("samples are written", async || bench.samples().await > 1_000).await;
         let before = bench.samples().await;
@@ -156,7 +158,8 @@ async fn a_full_database_is_told_and_caught_up_with() {
         bench.database.limit_pages(1_000_000).await;
         bench.until_settled(broken, before, reason).await;
         bench.end().await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +184,7 @@ async fn a_database_file_that_is_gone_is_told_and_caught_up_with_when_it_is_put_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_good_order_and_a_crash_are_told_apart() {
-    for home in testing::homes().await {
+    join_all(testing::homes().await.map(|home| async move {
         let bench = start(home).await;
         bench.until("samples are written", async || bench.samples().await > 1_000).await;
         let again = start(bench.end().await).await;
@@ -209,44 +212,44 @@ async fn a_stop_in_good_order_and_a_crash_are_told_apart() {
         third.until("the crash is in the ledger", async || gaps().await.len() == 2).await;
         assert_eq!(gaps().await[0].cause.label(), "monitor not running");
         third.end().await;
-    }
+    }))
+    .await;
 }
 
-/// One after the other on one server of PostgreSQL's, each with a keeper of its own.
+/// All at once, as each takes its time: those that a whole server has are on one of their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_postgresql_is_told_and_caught_up_with() {
-    let mut server = Postgres::start();
-    for fault in ["stopped", "cut off", "hanging", "without rights"] {
-        let bench = start(Home::Postgres(server.database("monitor_as_made").await)).await;
-        bench.until("samples are written", async || bench.samples().await > 1_000).await;
-        let before = bench.samples().await;
-        let broken = Instant::now();
-        let name = bench.home.name();
-        match fault {
-            "stopped" => server.shut_down(),
-            "cut off" => {
-                let query = "UPDATE pg_database SET datallowconn = FALSE WHERE datname = '{name}'; \
-                             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'";
-                server.sql(&query.replace("{name}", &name)).await;
-            }
-            "hanging" => server.signal_all("-STOP"),
-            _ => server.sql_in(&name, "REVOKE INSERT ON history_runs, audit FROM monitor").await,
+    let (stopped, hanging, shared) = (Postgres::start(), Postgres::start(), Postgres::shared());
+    let faults = [(&stopped, "stopped"), (&hanging, "hanging"), (shared, "cut off"), (shared, "without rights")];
+    join_all(faults.map(|(server, fault)| survive(server, fault))).await;
+}
+
+async fn survive(server: &Postgres, fault: &str) {
+    let bench = start(Home::Postgres(server.database("monitor_as_made").await)).await;
+    bench.until("samples are written", async || bench.samples().await > 1_000).await;
+    let (before, broken, name) = (bench.samples().await, Instant::now(), bench.home.name());
+    let connections =
+        |are_allowed: bool| format!("UPDATE pg_database SET datallowconn = {are_allowed} WHERE datname = '{name}'");
+    match fault {
+        "stopped" => server.shut_down(),
+        "hanging" => server.signal_all("-STOP"),
+        "cut off" => {
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+            server.sql(&format!("{}; {end} = '{name}'", connections(false))).await;
         }
-        let trouble = bench.until_trouble().await;
-        println!("{fault}: {} after {:?}", trouble.reason, broken.elapsed());
-        assert!(!trouble.reason.is_empty());
-        let entry = Entry { act: Actor::server().does(Action::Export), at: UnixMillis(1), occurrences: 1 };
-        let recorded = bench.database.append_audit(&[entry]).await;
-        assert!(recorded.is_err(), "{fault}: nobody can be put on record");
-        match fault {
-            "stopped" => server.start_again(),
-            "cut off" => {
-                server.sql(&format!("UPDATE pg_database SET datallowconn = TRUE WHERE datname = '{name}'")).await
-            }
-            "hanging" => server.signal_all("-CONT"),
-            _ => server.sql_in(&name, "GRANT INSERT ON history_runs, audit TO monitor").await,
-        }
-        bench.until_settled(broken, before, "Not written from").await;
-        bench.end().await;
+        _ => server.sql_in(&name, "REVOKE INSERT ON history_runs, audit FROM monitor").await,
     }
+    let trouble = bench.until_trouble().await;
+    println!("{fault}: {} after {:?}", trouble.reason, broken.elapsed());
+    let entry = Entry { act: Actor::server().does(Action::Export), at: UnixMillis(1), occurrences: 1 };
+    let recorded = bench.database.append_audit(&[entry]).await;
+    assert!(recorded.is_err() && !trouble.reason.is_empty(), "{fault}: nobody can be put on record");
+    match fault {
+        "stopped" => server.start_again(),
+        "hanging" => server.signal_all("-CONT"),
+        "cut off" => server.sql(&connections(true)).await,
+        _ => server.sql_in(&name, "GRANT INSERT ON history_runs, audit TO monitor").await,
+    }
+    bench.until_settled(broken, before, "Not written from").await;
+    bench.end().await;
 }

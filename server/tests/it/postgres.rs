@@ -61,7 +61,7 @@ async fn who_signs_in_or_out_on_one_server_has_done_so_on_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_postgresql_is_away_nobody_signs_in_and_all_else_goes_on() {
-    let mut postgres = Postgres::start();
+    let postgres = Postgres::start();
     let database = postgres.database("monitor_with_accounts").await;
     let proxy = Proxy::start(postgres.port).await;
     let url = database.url.replace(&format!(":{}", postgres.port), &format!(":{}", proxy.port));
@@ -117,7 +117,7 @@ async fn while_postgresql_is_away_nobody_signs_in_and_all_else_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_without_postgresql_and_takes_it_when_it_comes() {
-    let mut postgres = Postgres::start();
+    let postgres = Postgres::start();
     let url = postgres.empty_database().await.url;
     postgres.shut_down();
     let monitor = Monitor::start(&[("DATABASE_URL", url.as_str())]);
@@ -138,7 +138,7 @@ async fn a_server_starts_without_postgresql_and_takes_it_when_it_comes() {
 async fn writes_until_it_is_killed() {
     let Ok(url) = std::env::var("TEST_WRITES_TO") else { return };
     let database = Database::open(&url).await.unwrap();
-    for number in 0.. {
+    for number in 0..u64::MAX {
         let target = format!("{} {number}", std::process::id());
         let mut change = database.change().await.unwrap();
         change.record(&Actor::server().does(Action::PageView).to(target.clone())).await.unwrap();

@@ -176,8 +176,8 @@ impl Postgres {
     }
 
     /// Starts it again, on the same port.
-    pub(crate) fn start_again(&mut self) {
-        std::io::Write::write_all(self.lifeline.as_mut().unwrap(), b"again\n").unwrap();
+    pub(crate) fn start_again(&self) {
+        std::io::Write::write_all(&mut self.lifeline.as_ref().unwrap(), b"again\n").unwrap();
         self.wait();
     }
 
