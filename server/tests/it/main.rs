@@ -22,4 +22,5 @@ mod redis_feed;
 mod refresh;
 mod routes;
 mod security;
+mod several;
 mod util;
