@@ -10,10 +10,10 @@
 //!
 //! An epoch is the time of Redis in milliseconds, or one more than the last: it rises even over a Redis that lost its data.
 
-use super::{answered, client, words};
+use super::{address::RedisAddress, answered, words};
 use crate::bus::{BusError, RedisConfig};
 use app::model::{status::Collector, time::UnixMillis};
-use redis::{Client, RedisResult, aio::MultiplexedConnection};
+use redis::{RedisResult, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -136,7 +136,7 @@ pub enum LeaseAnswer {
 
 /// The way to the lease on Redis. It connects by itself.
 pub struct LeaseOnRedis {
-    client: Client,
+    address: RedisAddress,
     names: LeaseNames,
     asker: Asker,
     /// Tells this run of the server from every other.
@@ -153,11 +153,10 @@ impl LeaseOnRedis {
     /// # Errors
     /// When the address cannot be understood.
     pub fn new(config: &RedisConfig, asker: Asker) -> Result<Self, BusError> {
-        let client =
-            client(config.url.expose_secret()).map_err(|error| BusError::Address(error.category().to_owned()))?;
+        let address = RedisAddress::parse(config.url.expose_secret()).map_err(BusError::Address)?;
         let holder = format!("{} {:016x}", asker.server, rand::random::<u64>());
         let names = LeaseNames::new(&config.key_prefix);
-        Ok(Self { client, names, asker, holder, connection: None, clock: (0, Instant::now()), is_checked: false })
+        Ok(Self { address, names, asker, holder, connection: None, clock: (0, Instant::now()), is_checked: false })
     }
 
     /// Asks for the lease.
@@ -235,7 +234,8 @@ impl LeaseOnRedis {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let mut connection = answered(self.client.get_multiplexed_async_connection()).await?;
+        let connect = async { self.address.client().await?.get_multiplexed_async_connection().await };
+        let mut connection = answered(connect).await?;
         let at = Instant::now();
         let (seconds, micros): (i64, i64) = answered(redis::cmd("TIME").query_async(&mut connection)).await?;
         // As of when it was asked: what is late for that is late.

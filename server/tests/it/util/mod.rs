@@ -6,6 +6,7 @@ mod nginx;
 mod postgres;
 mod proxy;
 mod redis;
+mod sentinel;
 mod server;
 mod socket;
 
@@ -15,6 +16,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use postgres::Postgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Listener, RedisServer};
+pub(crate) use sentinel::Watched;
 use server::make_accounts;
 pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;
