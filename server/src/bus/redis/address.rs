@@ -37,9 +37,14 @@ impl RedisAddress {
         }
     }
 
+    /// May another server be the one that counts, from one moment to the next?
+    pub(super) fn moves(&self) -> bool {
+        matches!(self, Self::Sentinels(_))
+    }
+
     /// Was it refused because its server is the master no more?
     pub(super) fn is_demoted(&self, error: &ServerError) -> bool {
-        matches!(self, Self::Sentinels(_)) && error.code() == "READONLY"
+        self.moves() && error.code() == "READONLY"
     }
 
     /// A future that resolves when another server is known to be the master than at this call.

@@ -2,8 +2,7 @@
 
 use super::{ANSWER_TIMEOUT, Retry, address::RedisAddress, answered, fence::Call};
 use redis::{
-    AsyncConnectionConfig, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value, aio::MultiplexedConnection,
 };
 use std::time::Duration;
 use tokio::time::{sleep, timeout};

@@ -29,7 +29,8 @@ const STANDBY: Duration = Duration::from_secs(2);
 const VALID: Duration = Duration::from_millis(500);
 
 /// What Redis does on a question. It writes the epoch first: whatever fails then, no epoch is given twice. A Redis that refuses
-/// to write gives the lease to nobody else either, so its holder keeps it.
+/// to write gives the lease to nobody else either, so its holder keeps it; but where Sentinels name the master, one that refuses
+/// because it is none, or cut off, proves nothing.
 const ASK: &str = "local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function number(n) return string.format('%.0f', n) end
@@ -57,7 +58,8 @@ if not failed(done) then
 end
 if not failed(done) then done = redis.pcall('PEXPIRE', KEYS[1], ARGV[8]) end
 if failed(done) then
-  if kind == 'kept' then return {'kept', number(mine), '', '0', others} end
+  local moved = ARGV[12] == '1' and (string.find(done.err, 'READONLY') or string.find(done.err, 'NOREPLICAS'))
+  if kind == 'kept' and not moved then return {'kept', number(mine), '', '0', others} end
   return redis.error_reply(done.err)
 end
 return {kind, number(epoch), '', '0', others}";
@@ -172,12 +174,13 @@ impl LeaseOnRedis {
         command.arg(&self.asker.host).arg(&self.asker.build).arg(since.0);
         command.arg(LEASE.as_millis() as u64).arg(STANDBY.as_millis() as u64);
         let (redis_ms, at) = self.clock;
-        command.arg(redis_ms + (at.elapsed() + VALID).as_millis() as i64).arg(seen);
+        command.arg(redis_ms + (at.elapsed() + VALID).as_millis() as i64).arg(seen).arg(u8::from(self.address.moves()));
         let answer = timeout(LEASE_ANSWER_TIMEOUT, command.query_async(&mut connection)).await;
         let (kind, epoch, server, since, others): (String, u64, String, i64, String) = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                if error.code().is_none() {
+                // One that refuses to write may be the master no more.
+                if error.code().is_none() || self.address.moves() {
                     self.connection = None;
                 }
                 return Err(words(&error));

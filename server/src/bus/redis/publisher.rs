@@ -303,7 +303,7 @@ impl Publisher {
             return None;
         }
         let mut request = match self.epoch {
-            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch)),
+            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch, self.address.moves())),
             None => Request::Pipeline(Pipeline::with_capacity(ticks.len())),
         };
         for tick in ticks {
