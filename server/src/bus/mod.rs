@@ -20,6 +20,8 @@ mod wire;
 
 pub use mailbox::{Delivery, Inbox};
 pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
+pub use redis::orders::{Notice, OrdersOnRedis};
+pub use redis::presence::{PresenceOnRedis, Said};
 pub(crate) use redis::{RedisAddress, words};
 pub use right::Right;
 pub use universes::UniversesOnRedis;

@@ -22,6 +22,8 @@ mod connection;
 mod fence;
 mod health;
 pub(super) mod lease;
+pub(super) mod orders;
+pub(super) mod presence;
 mod publisher;
 mod sentinel;
 mod subscriber;

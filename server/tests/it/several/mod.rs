@@ -3,6 +3,9 @@
 
 mod faults;
 mod market;
+mod orders;
+mod presence;
+mod shared;
 mod takeover;
 mod times;
 
