@@ -5,6 +5,7 @@ mod faults;
 mod market;
 mod orders;
 mod presence;
+mod proxies;
 mod shared;
 mod takeover;
 mod times;

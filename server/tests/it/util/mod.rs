@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 mod clock;
+mod front;
 mod monitor;
 mod nginx;
 mod postgres;
@@ -11,6 +12,7 @@ mod server;
 mod socket;
 
 pub(crate) use clock::Clock;
+pub(crate) use front::Front;
 pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
 pub(crate) use postgres::Postgres;
