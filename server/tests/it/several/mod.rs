@@ -6,6 +6,7 @@ mod market;
 mod orders;
 mod presence;
 mod proxies;
+mod schedules;
 mod shared;
 mod takeover;
 mod times;
