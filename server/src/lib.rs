@@ -27,6 +27,7 @@ pub mod problem;
 pub mod refresh;
 mod rhythm;
 pub mod routes;
+pub mod servers;
 mod service;
 mod several;
 pub mod signals;
@@ -51,6 +52,7 @@ use leptos::config::LeptosOptions;
 use limits::Limits;
 use refresh::Refresher;
 use routes::{AppState, Collecting, guard::Access};
+use servers::Servers;
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
@@ -148,6 +150,15 @@ pub async fn run(
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
+    let orders = match &config.redis {
+        Some(redis) if several.is_some() => Some(bus::OrdersOnRedis::new(redis)?),
+        _ => None,
+    };
+    let name = several::server_name(&config, listener.local_addr()?.port());
+    let presence = config.redis.as_ref().map(|redis| bus::PresenceOnRedis::new(redis, &name)).transpose()?;
+    let (servers, presence) = Servers::new(name, refresher.fingerprint(), hub.clone(), presence, end.clone());
+    tasks.tracker().spawn(presence);
+
     let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {
         access,
@@ -155,8 +166,13 @@ pub async fn run(
         config: Arc::new(config),
         database: database.clone(),
         hub: hub.clone(),
-        collecting: Collecting { connections, keeper: several.as_ref().map(|several| several.keeper().clone()) },
+        collecting: Collecting {
+            connections,
+            keeper: several.as_ref().map(|several| several.keeper().clone()),
+            orders,
+        },
         refresher,
+        servers,
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
@@ -165,6 +181,7 @@ pub async fn run(
     if let Some(several) = &several {
         tasks.tracker().spawn(several.clone().hand_over_early(shutdown.clone()));
     }
+    tasks.tracker().spawn(routes::orders::serve_others(state.clone(), end.clone()));
     serve(state, listener, tls, places, shutdown).await;
     if let Some(several) = several {
         several.hand_over().await;

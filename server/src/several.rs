@@ -26,7 +26,7 @@ pub(crate) struct Several {
 impl Several {
     /// `None` for a server that runs alone, or only watches others.
     pub(crate) fn of(config: &Config, port: u16) -> Option<Self> {
-        let server = config.server_name.clone().unwrap_or_else(|| format!("{}:{port}", host()));
+        let server = server_name(config, port);
         let competes = config.role == MonitorRole::Auto;
         config.is_among_several().then(|| Self { server, right: Right::default(), competes })
     }
@@ -158,6 +158,11 @@ impl Tenures {
             self.news.send_modify(|news| news.trouble = None);
         }
     }
+}
+
+/// How this server is called.
+pub(crate) fn server_name(config: &Config, port: u16) -> String {
+    config.server_name.clone().unwrap_or_else(|| format!("{}:{port}", host()))
 }
 
 /// The machine's name.

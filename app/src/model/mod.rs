@@ -18,6 +18,7 @@ pub mod history;
 pub mod market;
 pub mod protocol;
 pub mod refresh;
+pub mod servers;
 pub mod status;
 pub mod symbol;
 pub mod symbol_detail;

@@ -5,6 +5,7 @@
 
 mod connections;
 mod env_file;
+mod fingerprint;
 mod reader;
 #[cfg(test)]
 mod tests;

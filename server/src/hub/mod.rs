@@ -34,6 +34,7 @@ use app::{
         connection::ConnectionId,
         history::{HistoryNews, HistoryTrouble},
         protocol::{Frame, Snapshot},
+        servers::ServerEntry,
         status::{Standing, StatusReport},
         symbol::Symbol,
         symbol_detail::SymbolDetail,
@@ -98,6 +99,7 @@ enum Request {
     Symbol { id: ConnectionId, symbol: Symbol, answer: oneshot::Sender<Option<SymbolDetail>> },
     Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
     Stand { standing: Standing, answer: oneshot::Sender<LastTicks> },
+    Servers { servers: Vec<ServerEntry>, answer: oneshot::Sender<()> },
 }
 
 /// When each connection last ticked, as far as was seen from here.
@@ -148,6 +150,11 @@ impl Hub {
     /// Tells the monitor where this server stands among several; resolves when it knows, with the last ticks so far.
     pub async fn stand(&self, standing: Standing) -> LastTicks {
         self.ask(|answer| Request::Stand { standing, answer }).await.unwrap_or_default()
+    }
+
+    /// Tells the monitor of the servers that run beside each other; resolves when it knows.
+    pub async fn tell_servers(&self, servers: Vec<ServerEntry>) {
+        let _ = self.ask(|answer| Request::Servers { servers, answer }).await;
     }
 
     async fn join(&self, encoding: Encoding) -> Option<Joined> {
@@ -341,6 +348,10 @@ impl Task {
                 }
                 self.monitor.stand(standing, now);
                 let _ = answer.send(self.monitor.last_ticks());
+            }
+            Request::Servers { servers, answer } => {
+                self.monitor.tell_servers(servers);
+                let _ = answer.send(());
             }
             Request::Symbol { id, symbol, answer } => {
                 let _ = answer.send(self.monitor.symbol(id, symbol, now));

@@ -26,6 +26,7 @@ use app::model::{
     history::HistoryNews,
     market::Calendar,
     protocol::{Frame, Metrics, Row, RowId, Snapshot, TickEntry, Ticks},
+    servers::ServerEntry,
     status::{ConnectionStatus, Feed, ServerRole, Standing, StatusHead, StatusReport, Summary},
     symbol::Symbol,
     symbol_detail::SymbolDetail,
@@ -183,6 +184,16 @@ impl Monitor {
         self.changed |= before != (head.role, head.collector.clone());
         self.standing = Some(standing);
         self.infer(now, None);
+    }
+
+    /// The servers that run beside each other.
+    pub fn tell_servers(&mut self, servers: Vec<ServerEntry>) {
+        let known = &mut self.board.report.head.servers;
+        let is_same = known.len() == servers.len()
+            && known.iter().zip(&servers).all(|(old, new)| (&old.name, old.role) == (&new.name, new.role));
+        // When they were last heard of is told with the next metrics.
+        self.changed |= !is_same;
+        *known = servers;
     }
 
     /// When each connection last ticked, as far as was seen from here.

@@ -8,6 +8,7 @@ mod config;
 mod connections;
 pub(crate) mod csv;
 pub(crate) mod destination;
+mod elsewhere;
 mod failure;
 mod files;
 mod functions;
@@ -15,20 +16,24 @@ pub mod guard;
 mod history;
 pub(crate) mod login;
 mod machines;
+pub(crate) mod orders;
 mod plain_page;
 pub(crate) mod query;
 mod request;
+mod servers;
 mod status;
 mod symbol;
 
 use crate::{
     auth::{Accounts, with_sessions},
+    bus::OrdersOnRedis,
     collector::{Connections, Keeper},
     config::Config,
     database::Database,
     hub::Hub,
     limits::Wait,
     refresh::Refresher,
+    servers::Servers,
     upstream::Manager,
 };
 use app::{address, api::Backend};
@@ -68,6 +73,7 @@ pub(crate) struct AppState {
     pub(crate) hub: Hub,
     pub(crate) collecting: Collecting,
     pub(crate) refresher: Refresher,
+    pub(crate) servers: Servers,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -80,6 +86,8 @@ pub(crate) struct Collecting {
     pub(crate) connections: Option<Connections>,
     /// Among several servers.
     pub(crate) keeper: Option<Keeper>,
+    /// The way to the others.
+    pub(crate) orders: Option<OrdersOnRedis>,
 }
 
 impl AppState {
@@ -137,6 +145,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
     let server_functions = move |request| functions::call(context.clone(), request);
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
+        .route("/api/admin/servers", get(servers::servers))
         .route("/api/admin/symbol", get(symbol::symbol))
         .route("/api/admin/config/refresh", post(config::refresh))
         .route("/api/admin/connections/{id}/retry", post(connections::retry))

@@ -14,13 +14,18 @@
 //! epoch (`fence.rs`). The others have the same three tasks, and take ticks and status from Redis as a watcher does.
 //!
 //! The bus carries ticks when Redis takes `PUBLISH`, and nothing else is asked of it: one that cannot write to its disk, is out
-//! of memory or is a replica refuses the status key, which is a trouble of its own, and passes ticks on.
+//! of memory or is a replica refuses the status key, which is a trouble of its own, and passes ticks on. Where Sentinels say which
+//! server is the master, a replica was one: then both connections move.
 
+mod address;
 mod connection;
 mod fence;
 mod health;
 pub(super) mod lease;
+pub(super) mod orders;
+pub(super) mod presence;
 mod publisher;
+mod sentinel;
 mod subscriber;
 mod transit;
 mod waiting;
@@ -30,12 +35,13 @@ use super::{
     mailbox::{Inbox, Outbox, mailbox},
 };
 use crate::{backoff::doubling, tasks::Tasks, text::tidy};
+pub(crate) use address::RedisAddress;
 use app::model::{status::StatusReport, tick::Tick};
 use futures_util::future::BoxFuture;
 use health::Health;
 use lease::LeaseNames;
 use publisher::Publisher;
-use redis::{Client, IntoConnectionInfo, RedisError, RedisResult, ServerError, io::tcp::TcpSettings};
+use redis::{RedisError, RedisResult, ServerError};
 use secrecy::ExposeSecret;
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -52,14 +58,6 @@ use transit::Transit;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// What Redis says is cut off here.
 const WORDS_BYTES_MAX: usize = 200;
-
-pub(super) fn client(url: &str) -> RedisResult<Client> {
-    let info = url.into_connection_info()?;
-    // What is small goes at once. A firewall that forgets silent connections is reminded.
-    let keepalive = redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(15));
-    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    Client::open(info.set_tcp_settings(tcp))
-}
 
 /// Keys and channels.
 struct Names {
@@ -82,7 +80,7 @@ impl Names {
 }
 
 pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(Arc<dyn TickBus>, Inbox), BusError> {
-    let client = client(config.url.expose_secret()).map_err(|error| BusError::Address(error.category().to_owned()))?;
+    let address = RedisAddress::parse(config.url.expose_secret()).map_err(BusError::Address)?;
     let names = Arc::new(Names::new(&config.key_prefix));
     let (outbox, inbox) = mailbox();
     let (to_redis, from_us) = mailbox();
@@ -90,7 +88,7 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
     let health = Arc::new(Health::new(outbox.clone(), Arc::clone(&transit), role.clone()));
 
     let subscriber = Subscriber {
-        client: client.clone(),
+        address: address.clone(),
         names: Arc::clone(&names),
         role: role.clone(),
         outbox: outbox.clone(),
@@ -105,7 +103,7 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
         Role::Candidate { right, .. } => Some(right.clone()),
         Role::Collector { .. } | Role::Watcher => None,
     };
-    if let Some(publisher) = Publisher::new(client, names, &role, from_us, health, transit) {
+    if let Some(publisher) = Publisher::new(address, names, &role, from_us, health, transit) {
         tasks.spawn_vital("publisher of the bus", publisher.run(flush));
     }
     Ok((Arc::new(RedisBus { to_redis, to_us: outbox, right, flushes }), inbox))
@@ -175,7 +173,7 @@ pub(super) async fn answered<T>(answer: impl Future<Output = RedisResult<T>>) ->
 }
 
 /// What went wrong, in a line; never an address, which may hold a password.
-pub(super) fn words(error: &RedisError) -> String {
+pub(crate) fn words(error: &RedisError) -> String {
     if error.is_timeout() {
         return "it did not answer within 2 s".to_owned();
     }

@@ -8,7 +8,9 @@
 //! ticks wait as with a Redis that takes none; while it does not collect there are none, and the connection is kept ready.
 
 use super::{
-    ANSWER_TIMEOUT, Names, Retry, answered,
+    ANSWER_TIMEOUT, Names, Retry,
+    address::RedisAddress,
+    answered,
     connection::{Answer, Connection, Request, What, ask, connect, error_of, probe},
     fence::{self, Call},
     health::{Health, Part},
@@ -27,7 +29,7 @@ use app::model::{
     time::UnixMillis,
 };
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerError, Value};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -49,7 +51,7 @@ const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
 const LAST_CHANCE: Duration = Duration::from_millis(100);
 
 pub(super) struct Publisher {
-    client: Client,
+    address: RedisAddress,
     names: Arc<Names>,
     source: &'static str,
     collector: Collector,
@@ -102,7 +104,7 @@ fn this_collector() -> Collector {
 
 impl Publisher {
     pub(super) fn new(
-        client: Client,
+        address: RedisAddress,
         names: Arc<Names>,
         role: &Role,
         inbox: Inbox,
@@ -117,7 +119,7 @@ impl Publisher {
             Role::Watcher => return None,
         };
         Some(Self {
-            client,
+            address,
             names,
             source,
             collector,
@@ -149,7 +151,7 @@ impl Publisher {
         loop {
             let connection = match next.take() {
                 Some(connection) => Ok(connection),
-                None => connect(&self.client).await,
+                None => connect(&self.address).await,
             };
             let why = match connection {
                 Ok(connection) => {
@@ -230,6 +232,10 @@ impl Publisher {
                 Ok(values) => values,
                 Err(error) => return Ended::Failed(error),
             };
+            if values.iter().any(|value| error_of(Some(value)).is_some_and(|error| self.address.is_demoted(error))) {
+                let demoted = "the master is another server now".to_owned();
+                return Ended::Failed(RedisError::from((ErrorKind::InvalidClientConfig, "demoted", demoted)));
+            }
             if let Err(refused_from) = self.take_answer(what, &values)
                 && let Err(error) = self.take_refusal(refused_from, &values, &mut answers).await
             {
@@ -297,7 +303,7 @@ impl Publisher {
             return None;
         }
         let mut request = match self.epoch {
-            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch)),
+            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch, self.address.moves())),
             None => Request::Pipeline(Pipeline::with_capacity(ticks.len())),
         };
         for tick in ticks {
@@ -522,7 +528,7 @@ impl Publisher {
         self.trouble("Redis does not take ticks: it did not answer within 2 s".to_owned());
         let mut absorb = interval(ABSORB_INTERVAL);
         loop {
-            let probe = probe(self.client.clone(), self.names.probe.clone());
+            let probe = probe(self.address.clone(), self.names.probe.clone());
             tokio::pin!(probe);
             let new = loop {
                 tokio::select! {

@@ -1,7 +1,9 @@
 //! Reads what is published, and reconnects by itself.
 
 use super::{
-    ANSWER_TIMEOUT, Names, Retry, answered,
+    ANSWER_TIMEOUT, Names, Retry,
+    address::RedisAddress,
+    answered,
     health::{Health, Part},
     transit::{Ping, Transit},
     words, words_when_connecting,
@@ -10,7 +12,7 @@ use crate::bus::{Role, mailbox::Outbox, wire};
 use app::model::{tick::Tick, time::UnixMillis};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use redis::{
-    Client, RedisError, RedisResult,
+    Client, ErrorKind, RedisError, RedisResult,
     aio::{PubSubSink, PubSubStream},
 };
 use std::{
@@ -28,7 +30,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const TICKS_PER_DELIVERY: usize = 256;
 
 pub(super) struct Subscriber {
-    pub(super) client: Client,
+    pub(super) address: RedisAddress,
     pub(super) names: Arc<Names>,
     pub(super) role: Role,
     pub(super) outbox: Outbox,
@@ -57,12 +59,13 @@ impl Subscriber {
     }
 
     async fn subscribe(&self) -> RedisResult<(PubSubSink, PubSubStream)> {
-        let (mut sink, messages) = answered(self.client.get_async_pubsub()).await?.split();
+        let client = self.address.client().await?;
+        let (mut sink, messages) = answered(client.get_async_pubsub()).await?.split();
         self.transit.join(Instant::now());
         answered(sink.subscribe(&self.names.ticks)).await?;
         if !matches!(self.role, Role::Collector { .. }) {
             answered(sink.subscribe(&self.names.status)).await?;
-            self.read_last_status().await?;
+            self.read_last_status(&client).await?;
         }
         if matches!(self.role, Role::Candidate { .. }) {
             match answered(sink.subscribe(&self.names.lease.released)).await {
@@ -83,6 +86,8 @@ impl Subscriber {
         let mut heard = Instant::now();
         let mut ticks = Vec::with_capacity(TICKS_PER_DELIVERY);
         let ended = || RedisError::from(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+        let moved = self.address.moved();
+        tokio::pin!(moved);
         loop {
             let is_pinged = ping.is_some();
             let answer = async {
@@ -126,6 +131,10 @@ impl Subscriber {
                     ping = Some(self.ping(&sink));
                     heard = Instant::now();
                 }
+                () = &mut moved => {
+                    let moved = "the master is another server now".to_owned();
+                    return RedisError::from((ErrorKind::InvalidClientConfig, "moved", moved));
+                }
                 () = sleep_until(heard + ANSWER_TIMEOUT), if is_pinged => {
                     return RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
                 }
@@ -151,8 +160,8 @@ impl Subscriber {
     }
 
     /// A collector that said how it is before we came need not say it again.
-    async fn read_last_status(&self) -> RedisResult<()> {
-        let mut connection = answered(self.client.get_multiplexed_async_connection()).await?;
+    async fn read_last_status(&self, client: &Client) -> RedisResult<()> {
+        let mut connection = answered(client.get_multiplexed_async_connection()).await?;
         let status: Option<Vec<u8>> =
             answered(redis::cmd("GET").arg(&self.names.status).query_async(&mut connection)).await?;
         if let Some(status) = status {

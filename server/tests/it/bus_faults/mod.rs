@@ -3,6 +3,7 @@
 
 mod away;
 mod refused;
+mod sentinel;
 
 use crate::util::{Listener, PATIENCE};
 use app::model::{
