@@ -77,7 +77,7 @@ async fn start(
     let ingest_tasks = tasks.on(ingest_thread.runtime());
     let redis = source_address
         .filter(|_| scenario.source == Source::Redis)
-        .map(|address| RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into() });
+        .map(|address| RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into(), publish_ticks: true });
     let (role, feed) = match scenario.source {
         Source::Redis => (Role::Watcher, Feed::Redis),
         Source::Bus | Source::Provider => (Role::Collector { source: "bench" }, Feed::Simulator),

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod inference;
+mod mirror;
 mod producers;
 mod silence;
 mod tape;
@@ -35,6 +36,7 @@ use app::model::{
 };
 use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
+use mirror::Mirror;
 use producers::{Producers, Verdict};
 use silence::{Beat, Beats};
 use std::{ops::RangeInclusive, sync::Arc};
@@ -64,6 +66,8 @@ pub struct Monitor {
     received: Option<UnixMillis>,
     tapes: Tapes,
     watched: WatchedSymbols,
+    /// `None` where nobody elsewhere can watch.
+    mirror: Option<Mirror>,
     rows_flushed: usize,
     reconfigured: bool,
     changed: bool,
@@ -111,6 +115,7 @@ impl Monitor {
             received: None,
             tapes: Tapes::default(),
             watched: WatchedSymbols::default(),
+            mirror: None,
             rows_flushed: 0,
             reconfigured: false,
             changed: false,
@@ -144,9 +149,15 @@ impl Monitor {
         // Our own connection manager's newest says it all; of those that come over Redis each is judged.
         let passed_over = if self.feed == Feed::Redis { 0 } else { delivery.statuses.len().saturating_sub(1) };
         delivery.statuses[passed_over..].iter().for_each(|report| self.hear(report, now));
+        if let Some(board) = &delivery.board {
+            self.take_board(board);
+        }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.note_received(delivery.since);
+        }
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
-        self.unassigned_ticks_total += delivery.lost;
+        self.leave_unassigned(delivery.lost);
         if !self.dirty.is_empty() {
             self.received = self.received.or(delivery.since);
         }
@@ -175,6 +186,7 @@ impl Monitor {
         if std::mem::take(&mut self.reconfigured) {
             self.forget_news();
             frames.push(Frame::Snapshot(Box::new(self.snapshot(now))));
+            frames.extend(self.tapes.drain(now).map(Frame::Tape));
             return frames;
         }
         if self.rows_flushed < self.board.rows.len() {
@@ -298,13 +310,11 @@ impl Monitor {
 
     fn fold(&mut self, tick: &Tick, count: u32, now: UnixMillis) {
         let Some(connection_id) = self.carrier_of(tick) else {
-            self.unassigned_ticks_total += u64::from(count);
-            return;
+            return self.leave_unassigned(count.into());
         };
         self.observed.entry(connection_id).or_default().ticked(count, now);
         let Some(place) = self.place_of(connection_id, tick.symbol) else {
-            self.unassigned_ticks_total += u64::from(count);
-            return;
+            return self.leave_unassigned(count.into());
         };
         self.beats[place as usize].rhythm.beat(now);
         let row = &mut self.board.rows[place as usize];
@@ -318,6 +328,16 @@ impl Monitor {
         fresh.ticks = fresh.ticks.saturating_add(count);
         self.tapes.record(connection_id, place, tick, count);
         self.watched.record(connection_id, tick, count, now);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.record(connection_id, place, tick, count, now);
+        }
+    }
+
+    fn leave_unassigned(&mut self, count: u64) {
+        self.unassigned_ticks_total += count;
+        if let Some(mirror) = &mut self.mirror {
+            mirror.record_unassigned(count);
+        }
     }
 
     /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never
@@ -378,14 +398,22 @@ impl Monitor {
         }
         let names = self.board.rows.iter().map(|row| (row.connection_id, row.symbol));
         self.beats = names.map(|name| beats.remove(&name).unwrap_or_default()).collect();
+        self.number_rows();
+        self.board.rates.resize_with(self.board.report.connections.len(), Default::default);
+        self.tapes.renumber();
+        self.reconfigured = true;
+    }
+
+    /// Rows are others, or stand elsewhere: what is known by their numbers is forgotten.
+    fn number_rows(&mut self) {
         self.board.stale = self.stale_among(0..self.beats.len());
         let rows = self.board.rows.iter().enumerate();
         self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();
         self.fresh = vec![Fresh::default(); self.board.rows.len()];
-        self.board.rates.resize_with(self.board.report.connections.len(), Default::default);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.renumber();
+        }
         self.forget_news();
-        self.tapes.renumber();
-        self.reconfigured = true;
     }
 
     fn sum_up(&mut self) {

@@ -19,7 +19,14 @@ pub(super) struct Connection {
 pub(super) enum What {
     Probe,
     Status,
-    Ticks { first: u64, count: usize },
+    Ticks {
+        first: u64,
+        count: usize,
+    },
+    /// Frames with so many ticks in them.
+    Frames {
+        ticks: u64,
+    },
 }
 
 pub(super) type Answer = (What, RedisResult<Vec<Value>>);

@@ -39,12 +39,18 @@ pub(super) enum Part {
     Subscription,
     /// Redis keeps the status.
     Status,
+    /// Redis takes frames for our own dashboards, where it takes ticks.
+    Frames,
+    /// Redis passes on what a dashboard asks of the collector.
+    Asking,
 }
 
 struct Known {
     publishing: Trouble,
     subscription: Trouble,
     status: Trouble,
+    frames: Trouble,
+    asking: Trouble,
     /// When Redis last took anything.
     confirmed_at: UnixMillis,
     lag: Option<Duration>,
@@ -52,9 +58,11 @@ struct Known {
     conflated_ticks_total: u64,
     unpublished_ticks_total: u64,
     missed_ticks_total: u64,
+    /// Those of them that were missed in frames.
+    missed_in_frames: u64,
     rejected_total: u64,
     last_rejection: Option<String>,
-    /// By reason; there are eight.
+    /// By reason; there are nine.
     rejections: BTreeMap<&'static str, u64>,
     /// Something is not told yet.
     changed: bool,
@@ -69,7 +77,7 @@ impl Known {
         BusStatus {
             kind: BusKind::Redis,
             connected: trouble.is_none(),
-            reason: trouble.cloned().or_else(late),
+            reason: trouble.or(self.asking.words.as_ref()).cloned().or_else(late),
             conflated_ticks_total: self.conflated_ticks_total,
             rejected_total: self.rejected_total,
             last_rejection: self.last_rejection.clone(),
@@ -104,12 +112,15 @@ impl Health {
             publishing: Trouble::new("Publishing to Redis", not_yet().filter(|_| role != Role::Watcher)),
             subscription: Trouble::new("Subscribed to ticks on Redis", not_yet()),
             status: Trouble::new("The status is kept on Redis", None),
+            frames: Trouble::new("Frames for dashboards are published to Redis", None),
+            asking: Trouble::new("The collector's board has come", None),
             confirmed_at: UnixMillis::now(),
             lag: None,
             is_late: false,
             conflated_ticks_total: 0,
             unpublished_ticks_total: 0,
             missed_ticks_total: 0,
+            missed_in_frames: 0,
             rejected_total: 0,
             last_rejection: None,
             rejections: BTreeMap::new(),
@@ -127,6 +138,7 @@ impl Health {
             let (lag, missed) = (self.transit.lag(Instant::now()), self.transit.missed_total());
             let mut known = self.lock();
             let is_publishing = role != Role::Watcher && known.publishing.words.is_none();
+            let missed = missed + known.missed_in_frames;
             known.take_lag(lag.filter(|_| is_publishing));
             known.changed |= known.missed_ticks_total != missed;
             known.missed_ticks_total = missed;
@@ -143,6 +155,8 @@ impl Health {
             Part::Publishing => &mut known.publishing,
             Part::Subscription => &mut known.subscription,
             Part::Status => &mut known.status,
+            Part::Frames => &mut known.frames,
+            Part::Asking => &mut known.asking,
         };
         if trouble.set(words) {
             // Told under the lock, so that the tasks cannot overtake each other.
@@ -164,6 +178,11 @@ impl Health {
             known.unpublished_ticks_total += replaced + lost;
             known.changed = true;
         }
+    }
+
+    /// So many ticks were missed in frames.
+    pub(super) fn missed(&self, ticks: u64) {
+        self.lock().missed_in_frames += ticks;
     }
 
     pub(super) fn rejected(&self, reason: &'static str, why: String) {

@@ -1,11 +1,17 @@
-//! The bus over Redis pub/sub. Three tasks; publisher and subscriber have a connection each and reconnect by themselves:
+//! The bus over Redis pub/sub. Publisher and subscriber have a task and a connection each and reconnect by themselves:
 //!
 //! ```text
 //!  publish_ticks ──▶ mailbox ──▶ publisher ──PUBLISH, pipelines in flight──▶ Redis ──▶ subscriber ──▶ inbox
 //!                                    └── what is under way ──▶ transit ◀── what came back ──┘
 //!  publish_status ──▶ mailbox ──▶ publisher ──SET EX 10, PUBLISH──▶ Redis             (status only as a watcher)
 //!            └──────────────────────── our own status, without the detour ──────────────────────▶ inbox
+//!
+//!  inbox ──▶ hub ──frames──▶ outlet ──▶ publisher ──▶ Redis ──▶ subscriber elsewhere ──▶ follower ──▶ its inbox
 //! ```
+//!
+//! Dashboards elsewhere take frames, batches of what the collector's board was told ([`frames`](super::frames)), instead of one
+//! JSON message a tick. With `REDIS_PUBLISH_TICKS=false` there are no others: the collector's ticks reach its own inbox without
+//! the detour, and Redis in frames alone.
 //!
 //! A collector's own status does not go through Redis and back: when Redis is gone, the page must still tell that the
 //! upstream connections are up.
@@ -13,7 +19,9 @@
 //! The bus carries ticks when Redis takes `PUBLISH`, and nothing else is asked of it: one that cannot write to its disk, is out
 //! of memory or is a replica refuses the status key, which is a trouble of its own, and passes ticks on.
 
+mod asker;
 mod connection;
+mod follower;
 mod health;
 mod publisher;
 mod subscriber;
@@ -22,17 +30,21 @@ mod waiting;
 
 use super::{
     BusError, RedisConfig, Role, TickBus,
+    frames::Outlet,
     mailbox::{Inbox, Outbox, mailbox},
 };
 use crate::{backoff::doubling, tasks::Tasks, text::tidy};
 use app::model::{status::StatusReport, tick::Tick};
 use health::Health;
-use publisher::Publisher;
+use publisher::{Frames, Publisher};
 use redis::{Client, IntoConnectionInfo, RedisError, RedisResult, ServerError, io::tcp::TcpSettings};
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
 use subscriber::Subscriber;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use transit::Transit;
 
 /// The time for connecting and for any answer. Loopback and data-centre answers take a millisecond.
@@ -52,6 +64,10 @@ pub(super) fn client(url: &str) -> RedisResult<Client> {
 struct Names {
     ticks: String,
     status: String,
+    /// Frames for our own dashboards.
+    frames: String,
+    /// A message here asks the collector for its board.
+    ask: String,
     /// Nobody reads it: what is published there shows that Redis takes what is published.
     probe: String,
 }
@@ -61,6 +77,8 @@ impl Names {
         Self {
             ticks: format!("{prefix}market:ticks"),
             status: format!("{prefix}websocket:status"),
+            frames: format!("{prefix}market:frames"),
+            ask: format!("{prefix}market:frames:ask"),
             probe: format!("{prefix}market:probe"),
         }
     }
@@ -73,6 +91,8 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
     let (to_redis, from_us) = mailbox();
     let transit = Arc::new(Transit::new(outbox.clone()));
     let health = Arc::new(Health::new(outbox.clone(), Arc::clone(&transit), role));
+    let outlet = Arc::new(Outlet::default());
+    let (board_wanted, is_board_wanted) = watch::channel(false);
 
     let subscriber = Subscriber {
         client: client.clone(),
@@ -81,24 +101,34 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
         outbox: outbox.clone(),
         health: Arc::clone(&health),
         transit: Arc::clone(&transit),
+        outlet: Arc::clone(&outlet),
+        board_wanted,
     };
     tasks.spawn_vital("subscriber of the bus", subscriber.run());
     tasks.spawn_vital("health of the bus", Arc::clone(&health).run(role));
+    let asker = asker::run(client.clone(), Arc::clone(&names), Arc::clone(&health), is_board_wanted);
+    tasks.spawn_vital("asker of the bus", asker);
     if let Role::Collector { source } = role {
-        let publisher = Publisher::new(client, names, source, from_us, health, transit);
+        outlet.begin(0);
+        let frames = Frames::new(Arc::clone(&outlet), !config.publish_ticks);
+        let publisher = Publisher::new(client, names, source, from_us, health, transit, frames);
         tasks.spawn_vital("publisher of the bus", publisher.run());
     }
-    Ok((Arc::new(RedisBus { to_redis, to_us: outbox }), inbox))
+    let bus = RedisBus { to_redis, to_us: outbox, publish_ticks: config.publish_ticks };
+    Ok((Arc::new(bus), inbox.with_outlet(outlet)))
 }
 
 struct RedisBus {
     to_redis: Outbox,
     to_us: Outbox,
+    /// One JSON message a tick, which comes back to us.
+    publish_ticks: bool,
 }
 
 impl TickBus for RedisBus {
     fn publish_ticks(&self, ticks: &[Tick]) {
-        self.to_redis.put_ticks(ticks);
+        // Otherwise Redis gets them in frames, which are made of what our own board was told.
+        if self.publish_ticks { self.to_redis.put_ticks(ticks) } else { self.to_us.put_ticks(ticks) }
     }
 
     fn publish_status(&self, status: Arc<StatusReport>) {

@@ -13,6 +13,7 @@ use super::{
     words, words_of, words_when_connecting,
 };
 use crate::bus::{
+    frames::{Encoded, Outlet},
     mailbox::{Delivery, Inbox},
     wire,
 };
@@ -29,6 +30,8 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
 const PIPELINES_MAX: usize = 32;
+/// Frames that go together have about so many bytes at most.
+const FRAME_BYTES_PER_PIPELINE: usize = 1 << 20;
 const STATUS_EXPIRY_SECONDS: u64 = 10;
 /// A connection on which nothing goes may be dead: so often it is tried.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +51,7 @@ pub(super) struct Publisher {
     inbox: Inbox,
     health: Arc<Health>,
     transit: Arc<Transit>,
+    frames: Frames,
 
     delivery: Delivery,
     /// Ticks in order, sent up to `sent`; the first of them was published at `since`.
@@ -69,6 +73,42 @@ pub(super) struct Publisher {
     /// The next tick is tried then.
     hold_until: Instant,
     retry: Retry,
+}
+
+/// Frames for our own dashboards. What Redis does not take of them is dropped: dashboards notice, and take the board anew.
+pub(super) struct Frames {
+    pub(super) outlet: Arc<Outlet>,
+    /// Ticks go out in frames alone: those in frames that are dropped are not published.
+    pub(super) alone: bool,
+    taken: Vec<Encoded>,
+    ticks_in_flight: u64,
+}
+
+impl Frames {
+    pub(super) fn new(outlet: Arc<Outlet>, alone: bool) -> Self {
+        Self { outlet, alone, taken: Vec::new(), ticks_in_flight: 0 }
+    }
+
+    fn next(&mut self, channel: &str) -> Option<(What, Pipeline)> {
+        self.outlet.take(FRAME_BYTES_PER_PIPELINE, &mut self.taken);
+        if self.taken.is_empty() {
+            return None;
+        }
+        let mut pipeline = Pipeline::with_capacity(self.taken.len());
+        let mut ticks = 0;
+        for frame in self.taken.drain(..) {
+            pipeline.publish(channel, &frame.bytes[..]);
+            ticks += frame.ticks;
+        }
+        self.ticks_in_flight += ticks;
+        Some((What::Frames { ticks }, pipeline))
+    }
+
+    /// All that waits or was not answered is dropped. Answers the ticks that were not published.
+    fn drop_all(&mut self) -> u64 {
+        let dropped = self.outlet.clear() + std::mem::take(&mut self.ticks_in_flight);
+        if self.alone { dropped } else { 0 }
+    }
 }
 
 /// How a connection ended.
@@ -93,6 +133,7 @@ impl Publisher {
         inbox: Inbox,
         health: Arc<Health>,
         transit: Arc<Transit>,
+        frames: Frames,
     ) -> Self {
         Self {
             client,
@@ -102,6 +143,7 @@ impl Publisher {
             inbox,
             health,
             transit,
+            frames,
             delivery: Delivery::default(),
             queue: Vec::new(),
             sent: 0,
@@ -176,6 +218,7 @@ impl Publisher {
                     self.receive();
                     continue;
                 }
+                () = self.frames.outlet.filled(), if self.proven_at.is_some() => continue,
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
                 () = sleep_until(heard + IDLE_INTERVAL), if !has_asked && self.proven_at.is_some() => {
                     self.probed = false;
@@ -214,6 +257,11 @@ impl Publisher {
         }
         if let Some(status) = self.status.take() {
             return Some((What::Status, self.status_pipeline(&status)));
+        }
+        if self.proven_at.is_some()
+            && let Some(frames) = self.frames.next(&self.names.frames)
+        {
+            return Some(frames);
         }
         if self.sent == self.queue.len() {
             self.load();
@@ -307,7 +355,7 @@ impl Publisher {
             self.retry.reset();
         }
         let replaced = self.waiting.put(&self.queue[self.sent..]);
-        self.health.unpublished(replaced, 0);
+        self.health.unpublished(replaced, self.frames.drop_all());
         self.queue.clear();
         self.sent = 0;
     }
@@ -332,6 +380,23 @@ impl Publisher {
                     None if !self.refused => self.proven(),
                     Some(error) if self.proven_at.is_none() => self.tell_refusal(error),
                     _ => {}
+                }
+            }
+            What::Frames { ticks } => {
+                self.frames.ticks_in_flight = self.frames.ticks_in_flight.saturating_sub(ticks);
+                let refused = values.iter().find_map(|value| error_of(Some(value)));
+                if self.frames.alone {
+                    self.health.unpublished(0, self.frames.outlet.lost_ticks());
+                    match refused {
+                        Some(error) => {
+                            self.health.unpublished(0, ticks);
+                            self.tell_refusal(error);
+                        }
+                        None => self.proven(),
+                    }
+                } else {
+                    let words = |error| format!("Redis does not take frames for dashboards: {}", words_of(error));
+                    self.health.set(Part::Frames, refused.map(words));
                 }
             }
             What::Ticks { first, count } => {
@@ -378,7 +443,7 @@ impl Publisher {
             let values = values?;
             match what {
                 What::Ticks { .. } => taken.extend(values.iter().map(is_taken)),
-                What::Status | What::Probe => self.take_answer(what, &values).unwrap_or_default(),
+                What::Status | What::Probe | What::Frames { .. } => self.take_answer(what, &values).unwrap_or_default(),
             }
         }
         let (_, mut back) = self.transit.take_back();

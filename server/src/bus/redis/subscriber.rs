@@ -2,11 +2,12 @@
 
 use super::{
     ANSWER_TIMEOUT, Names, Retry, answered,
+    follower::Follower,
     health::{Health, Part},
     transit::{Ping, Transit},
     words, words_when_connecting,
 };
-use crate::bus::{Role, mailbox::Outbox, wire};
+use crate::bus::{Role, frames::Outlet, mailbox::Outbox, wire};
 use app::model::{tick::Tick, time::UnixMillis};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use redis::{
@@ -14,7 +15,11 @@ use redis::{
     aio::{PubSubSink, PubSubStream},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tracing::{info, warn};
 
 /// A subscription can look healthy and deliver nothing: a ping after which nothing comes for [`ANSWER_TIMEOUT`] ends it.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -28,15 +33,33 @@ pub(super) struct Subscriber {
     pub(super) outbox: Outbox,
     pub(super) health: Arc<Health>,
     pub(super) transit: Arc<Transit>,
+    /// Where the collector is asked for its board.
+    pub(super) outlet: Arc<Outlet>,
+    /// Is somebody else's needed?
+    pub(super) board_wanted: watch::Sender<bool>,
+}
+
+/// What a subscription brought that is not handed over yet, and whom it follows.
+struct Reading {
+    ticks: Vec<Tick>,
+    follower: Follower,
+    /// Ticks as JSON are subscribed to.
+    is_subscribed: bool,
+    /// And told. Those that come after the subscription to them was ended are not.
+    takes_json: bool,
 }
 
 impl Subscriber {
     pub(super) async fn run(self) {
         let mut retry = Retry::default();
+        let ticks = Vec::with_capacity(TICKS_PER_DELIVERY);
+        let mut reading = Reading { ticks, follower: Follower::default(), is_subscribed: true, takes_json: true };
         loop {
             let since = Instant::now();
-            let why = match self.subscribe().await {
-                Ok((sink, messages)) => words(&self.read_all(sink, messages).await),
+            reading.takes_json = !reading.follower.is_following(since);
+            reading.is_subscribed = reading.takes_json;
+            let why = match self.subscribe(&reading).await {
+                Ok((sink, messages)) => words(&self.read_all(sink, messages, &mut reading).await),
                 Err(error) => words_when_connecting(&error),
             };
             self.transit.leave(Instant::now());
@@ -48,25 +71,32 @@ impl Subscriber {
         }
     }
 
-    async fn subscribe(&self) -> RedisResult<(PubSubSink, PubSubStream)> {
+    async fn subscribe(&self, reading: &Reading) -> RedisResult<(PubSubSink, PubSubStream)> {
         let (mut sink, messages) = answered(self.client.get_async_pubsub()).await?.split();
         self.transit.join(Instant::now());
-        answered(sink.subscribe(&self.names.ticks)).await?;
+        if reading.takes_json {
+            answered(sink.subscribe(&self.names.ticks)).await?;
+        }
         if self.role == Role::Watcher {
             answered(sink.subscribe(&self.names.status)).await?;
             self.read_last_status().await?;
+        }
+        let for_frames = if self.role == Role::Watcher { &self.names.frames } else { &self.names.ask };
+        match answered(sink.subscribe(for_frames)).await {
+            // Where ACLs confine the user to channels: ticks come as JSON.
+            Err(error) if error.code().is_some() => warn!("Frames are not used: {}", words(&error)),
+            subscribed => subscribed?,
         }
         self.health.set(Part::Subscription, None);
         Ok((sink, messages))
     }
 
     /// Reads until Redis fails.
-    async fn read_all(&self, sink: PubSubSink, mut messages: PubSubStream) -> RedisError {
+    async fn read_all(&self, mut sink: PubSubSink, mut messages: PubSubStream, reading: &mut Reading) -> RedisError {
         let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ping: Option<(Ping, BoxFuture<'static, RedisResult<()>>)> = None;
         let mut heard = Instant::now();
-        let mut ticks = Vec::with_capacity(TICKS_PER_DELIVERY);
         let ended = || RedisError::from(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
         loop {
             let is_pinged = ping.is_some();
@@ -80,29 +110,27 @@ impl Subscriber {
                 message = messages.next() => {
                     let Some(message) = message else { return ended() };
                     heard = Instant::now();
-                    let now = UnixMillis::now();
-                    self.read(&message, now, &mut ticks);
+                    let now = (heard, UnixMillis::now());
+                    self.read(&message, now, reading);
                     // What has come with it is handed over with it.
-                    while ticks.len() < TICKS_PER_DELIVERY
+                    while reading.ticks.len() < TICKS_PER_DELIVERY
                         && let Some(Some(message)) = messages.next().now_or_never()
                     {
-                        self.read(&message, now, &mut ticks);
+                        self.read(&message, now, reading);
                     }
-                    self.transit.deliver(&ticks, heard);
-                    ticks.clear();
+                    self.hand_over(reading, heard);
                 }
                 answer = answer => {
                     if let Err(error) = answer {
                         return error;
                     }
                     heard = Instant::now();
-                    let now = UnixMillis::now();
+                    let now = (heard, UnixMillis::now());
                     // All that came before the answer is here by now: to its end, whatever the runtime's turn allows.
                     while let Some(Some(message)) = tokio::task::unconstrained(messages.next()).now_or_never() {
-                        self.read(&message, now, &mut ticks);
+                        self.read(&message, now, reading);
                     }
-                    self.transit.deliver(&ticks, heard);
-                    ticks.clear();
+                    self.hand_over(reading, heard);
                     if let Some((ping, _)) = ping.take() {
                         self.transit.pong(&ping, heard);
                     }
@@ -114,6 +142,9 @@ impl Subscriber {
                 () = sleep_until(heard + ANSWER_TIMEOUT), if is_pinged => {
                     return RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
                 }
+            }
+            if let Err(error) = self.choose(reading, &mut sink).await {
+                return error;
             }
             if self.transit.is_overrun() {
                 return RedisError::from(std::io::Error::other(
@@ -146,16 +177,61 @@ impl Subscriber {
         Ok(())
     }
 
-    fn read(&self, message: &redis::Msg, now: UnixMillis, ticks: &mut Vec<Tick>) {
+    fn read(&self, message: &redis::Msg, now: (Instant, UnixMillis), reading: &mut Reading) {
         let payload = message.get_payload_bytes();
-        if message.get_channel_name() == self.names.status {
+        let channel = message.get_channel_name();
+        if channel == self.names.ticks {
+            // Those that come until the subscription has ended are told in frames.
+            if reading.takes_json {
+                match wire::read_tick(payload, now.1) {
+                    Ok(tick) => reading.ticks.push(tick),
+                    Err(why) => self.health.rejected(why.reason(), why.to_string()),
+                }
+            }
+        } else if channel == self.names.frames {
+            // What came before is told before.
+            self.hand_over(reading, now.0);
+            if let Err(why) = reading.follower.take(payload, now, &self.outbox) {
+                self.health.rejected("frame", why.to_string());
+            }
+            reading.takes_json &= !reading.follower.is_following(now.0);
+        } else if channel == self.names.status {
             self.read_status(payload);
-            return;
+        } else if channel == self.names.ask {
+            self.outlet.ask();
         }
-        match wire::read_tick(payload, now) {
-            Ok(tick) => ticks.push(tick),
-            Err(why) => self.health.rejected(why.reason(), why.to_string()),
+    }
+
+    fn hand_over(&self, reading: &mut Reading, now: Instant) {
+        self.transit.deliver(&reading.ticks, now);
+        reading.ticks.clear();
+    }
+
+    /// Takes ticks as frames while a collector publishes them, and as JSON otherwise; never both.
+    async fn choose(&self, reading: &mut Reading, sink: &mut PubSubSink) -> RedisResult<()> {
+        if self.role != Role::Watcher {
+            return Ok(());
         }
+        let now = Instant::now();
+        reading.takes_json = !reading.follower.is_following(now);
+        if reading.is_subscribed && !reading.takes_json {
+            info!("Ticks come in frames from now on");
+            answered(sink.unsubscribe(&self.names.ticks)).await?;
+        } else if !reading.is_subscribed && reading.takes_json {
+            info!("No collector publishes frames any more: ticks are taken as JSON");
+            answered(sink.subscribe(&self.names.ticks)).await?;
+        }
+        reading.is_subscribed = reading.takes_json;
+        let wants_board = reading.follower.wants_board(now);
+        let is_news = self.board_wanted.send_if_modified(|wanted| std::mem::replace(wanted, wants_board) != wants_board);
+        if is_news && !wants_board {
+            self.health.set(Part::Asking, None);
+        }
+        match reading.follower.take_missed() {
+            0 => {}
+            missed => self.health.missed(missed),
+        }
+        Ok(())
     }
 
     fn read_status(&self, payload: &[u8]) {
