@@ -28,7 +28,7 @@ pub const STATUSES_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Delivery {
     /// What a collector elsewhere shows: it replaces all that came before, and what follows is newer.
-    pub board: Option<Box<BoardCopy>>,
+    pub board: Option<Box<NewBoard>>,
     /// Ticks in order.
     pub ticks: Vec<Tick>,
     /// After them, the latest tick of each symbol that did not fit and how many ticks it stands for.
@@ -41,6 +41,15 @@ pub struct Delivery {
     pub bus: Option<BusStatus>,
     /// Ticks of which nothing is left.
     pub lost: u64,
+}
+
+/// A collector's board.
+#[derive(Clone, Debug, Default)]
+pub struct NewBoard {
+    /// What it shows.
+    pub copy: BoardCopy,
+    /// What was delivered before it was a collector's board, too, and its ticks: those that were missed can be told.
+    pub continues: bool,
 }
 
 #[derive(Default)]
@@ -84,8 +93,9 @@ impl Contents {
         self.delivery.lost += frame.unassigned();
     }
 
-    fn put_board(&mut self, board: Box<BoardCopy>) {
+    fn put_board(&mut self, mut board: Box<NewBoard>) {
         let delivery = &mut self.delivery;
+        board.continues &= delivery.board.as_ref().is_none_or(|before| before.continues);
         delivery.ticks.clear();
         delivery.conflated.clear();
         self.places.clear();
@@ -155,7 +165,7 @@ impl Outbox {
     }
 
     /// Leaves what a collector elsewhere shows, in the place of all ticks that were not read.
-    pub(super) fn put_board(&self, board: Box<BoardCopy>) {
+    pub(super) fn put_board(&self, board: Box<NewBoard>) {
         self.put(|contents| contents.put_board(board));
     }
 

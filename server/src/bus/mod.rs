@@ -18,7 +18,7 @@ mod redis;
 mod universes;
 mod wire;
 
-pub use mailbox::{Delivery, Inbox};
+pub use mailbox::{Delivery, Inbox, NewBoard};
 pub use universes::UniversesOnRedis;
 pub use wire::{Rejection, read_tick, write_tick};
 

@@ -338,7 +338,7 @@ impl Task {
                 let snapshot = Frame::Snapshot(Box::new(self.monitor.snapshot(now)));
                 let (snapshot, batches) = match encoding {
                     Encoding::Binary => (binary(&[snapshot]), self.binary.subscribe()),
-                    Encoding::Json => (JsonEvents::first_batch(&snapshot), self.json.subscribe()),
+                    Encoding::Json => (self.json_events.first_batch(&snapshot), self.json.subscribe()),
                 };
                 let _ = answer.send(Joined { snapshot, batches });
             }
@@ -346,7 +346,7 @@ impl Task {
                 let live = Frame::Live(self.monitor.report().live());
                 let batch = match encoding {
                     Encoding::Binary => binary(&[live]),
-                    Encoding::Json => JsonEvents::first_batch(&live),
+                    Encoding::Json => self.json_events.first_batch(&live),
                 };
                 let _ = answer.send(batch);
             }

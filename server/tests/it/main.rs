@@ -9,6 +9,7 @@ mod budgets;
 mod bus;
 mod bus_faults;
 mod connections;
+mod frames;
 mod history;
 mod massive;
 mod modules;

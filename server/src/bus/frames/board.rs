@@ -112,9 +112,8 @@ pub fn read_board(bytes: &[u8]) -> Result<BoardCopy, FrameError> {
         return wrong("too many rows");
     }
     let is_connection = |id: ConnectionId| (1..=CONNECTIONS_MAX).contains(&id);
-    let is_row = |row: &Row| {
-        is_connection(row.connection_id) && row.price.is_none_or(is_price) && is_time(row.timestamp.0)
-    };
+    let is_row =
+        |row: &Row| is_connection(row.connection_id) && row.price.is_none_or(is_price) && is_time(row.timestamp.0);
     if !board.rows.iter().chain(&board.removed).all(is_row) {
         return wrong("a row that cannot be");
     }

@@ -238,7 +238,9 @@ fn read_ticks(bytes: &[u8]) -> Result<TickFrame, FrameError> {
     if exact.next().is_some() {
         return wrong("a price of no row");
     }
-    if rows.connection != 0 && count(&frame) != Some(frame.ticks_total) {
+    // Of ticks that no connection carries there is the total alone.
+    let total = if rows.connection == 0 { frame.counts.is_empty().then_some(frame.ticks_total) } else { count(&frame) };
+    if total != Some(frame.ticks_total) {
         return wrong("a wrong count");
     }
     Ok(frame)

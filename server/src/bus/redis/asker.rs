@@ -1,6 +1,10 @@
 //! Asks the collector for its board, again and again until it has come.
 
-use super::{Names, answered, health::{Health, Part}, words};
+use super::{
+    Names, answered,
+    health::{Health, Part},
+    words,
+};
 use redis::{Client, RedisResult, Value};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
@@ -13,7 +17,9 @@ pub(super) async fn run(client: Client, names: Arc<Names>, health: Arc<Health>, 
     // It fails when the subscriber is gone, and with it everything.
     while wanted.wait_for(|is_wanted| *is_wanted).await.is_ok() {
         let asked = ask(&client, &names).await;
-        let trouble = asked.err().map(|error| format!("Redis does not pass on what is asked of the collector: {}", words(&error)));
+        let trouble = asked
+            .err()
+            .map(|error| format!("Redis does not pass on what is asked of the collector: {}", words(&error)));
         health.set(Part::Asking, trouble);
         sleep(INTERVAL).await;
     }

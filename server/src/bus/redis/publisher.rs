@@ -104,9 +104,15 @@ impl Frames {
         Some((What::Frames { ticks }, pipeline))
     }
 
-    /// All that waits or was not answered is dropped. Answers the ticks that were not published.
-    fn drop_all(&mut self) -> u64 {
-        let dropped = self.outlet.clear() + std::mem::take(&mut self.ticks_in_flight);
+    /// Drops what waits. Answers the ticks that are not published therefore.
+    fn drop_waiting(&mut self) -> u64 {
+        let dropped = self.outlet.clear();
+        if self.alone { dropped } else { 0 }
+    }
+
+    /// The connection is gone, and the answers to these with it: they count as not published.
+    fn drop_in_flight(&mut self) -> u64 {
+        let dropped = std::mem::take(&mut self.ticks_in_flight);
         if self.alone { dropped } else { 0 }
     }
 }
@@ -193,7 +199,7 @@ impl Publisher {
         let _ = timeout(SUBSCRIBER_WAIT, self.transit.barrier()).await;
         let (_, back) = self.transit.take_back();
         let replaced = self.waiting.put_older(&back);
-        self.health.unpublished(replaced, 0);
+        self.health.unpublished(replaced, self.frames.drop_in_flight());
     }
 
     /// Publishes until Redis fails.
@@ -340,8 +346,9 @@ impl Publisher {
         self.since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
     }
 
-    /// Takes out of the mailbox what is there, while nothing can be sent.
+    /// Takes out of the mailbox what is there, while nothing can be sent. Old frames are of no use to anybody.
     fn absorb(&mut self) {
+        self.health.unpublished(0, self.frames.drop_waiting());
         if self.inbox.take_now(&mut self.delivery) {
             self.receive();
         }
@@ -355,7 +362,7 @@ impl Publisher {
             self.retry.reset();
         }
         let replaced = self.waiting.put(&self.queue[self.sent..]);
-        self.health.unpublished(replaced, self.frames.drop_all());
+        self.health.unpublished(replaced, self.frames.drop_waiting());
         self.queue.clear();
         self.sent = 0;
     }

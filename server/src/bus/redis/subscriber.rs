@@ -223,7 +223,8 @@ impl Subscriber {
         }
         reading.is_subscribed = reading.takes_json;
         let wants_board = reading.follower.wants_board(now);
-        let is_news = self.board_wanted.send_if_modified(|wanted| std::mem::replace(wanted, wants_board) != wants_board);
+        let is_news =
+            self.board_wanted.send_if_modified(|wanted| std::mem::replace(wanted, wants_board) != wants_board);
         if is_news && !wants_board {
             self.health.set(Part::Asking, None);
         }
