@@ -1,6 +1,6 @@
 //! The same board elsewhere: what was folded here goes out in frames, and a dashboard takes over a collector's board.
 
-use super::{Monitor, silence::Beats};
+use super::{Fresh, Monitor, silence::Beats};
 use crate::bus::{
     NewBoard,
     frames::{BoardCopy, Encoded, FrameWriter, Stream, TAPE_END_MAX, TapeEnd, TapeTick},
@@ -137,6 +137,26 @@ impl Monitor {
     pub fn board_messages(&self) -> Vec<Encoded> {
         let writer = self.mirror.as_ref().and_then(|mirror| mirror.writer.as_ref());
         writer.map(|writer| writer.board(&self.board_copy())).unwrap_or_default()
+    }
+
+    /// So many ticks came that no connection carries.
+    pub(super) fn leave_unassigned(&mut self, count: u64) {
+        self.unassigned_ticks_total += count;
+        if let Some(mirror) = &mut self.mirror {
+            mirror.record_unassigned(count);
+        }
+    }
+
+    /// Rows are others, or stand elsewhere: what is known by their numbers is forgotten.
+    pub(super) fn number_rows(&mut self) {
+        self.board.stale = self.stale_among(0..self.beats.len());
+        let rows = self.board.rows.iter().enumerate();
+        self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();
+        self.fresh = vec![Fresh::default(); self.board.rows.len()];
+        if let Some(mirror) = &mut self.mirror {
+            mirror.renumber();
+        }
+        self.forget_news();
     }
 
     fn board_copy(&self) -> BoardCopy {

@@ -333,13 +333,6 @@ impl Monitor {
         }
     }
 
-    fn leave_unassigned(&mut self, count: u64) {
-        self.unassigned_ticks_total += count;
-        if let Some(mirror) = &mut self.mirror {
-            mirror.record_unassigned(count);
-        }
-    }
-
     /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never
     /// to a guess.
     fn carrier_of(&self, tick: &Tick) -> Option<ConnectionId> {
@@ -402,18 +395,6 @@ impl Monitor {
         self.board.rates.resize_with(self.board.report.connections.len(), Default::default);
         self.tapes.renumber();
         self.reconfigured = true;
-    }
-
-    /// Rows are others, or stand elsewhere: what is known by their numbers is forgotten.
-    fn number_rows(&mut self) {
-        self.board.stale = self.stale_among(0..self.beats.len());
-        let rows = self.board.rows.iter().enumerate();
-        self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();
-        self.fresh = vec![Fresh::default(); self.board.rows.len()];
-        if let Some(mirror) = &mut self.mirror {
-            mirror.renumber();
-        }
-        self.forget_news();
     }
 
     fn sum_up(&mut self) {

@@ -149,3 +149,56 @@ impl Outlet {
         (state.is_asked, state.next_board) = (false, Some(Instant::now() + BOARD_INTERVAL));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn message(bytes: usize, ticks: u64) -> Encoded {
+        Encoded { bytes: vec![0; bytes], ticks }
+    }
+
+    #[tokio::test]
+    async fn ten_who_ask_at_once_share_one_board_and_those_behind_them_the_next_one() {
+        let outlet = Outlet::default();
+        outlet.ask();
+        assert!(outlet.board_wanted().now_or_never().is_none(), "nobody collects here");
+        outlet.begin(7);
+        let since = Instant::now();
+        (0..10).for_each(|_| outlet.ask());
+        outlet.board_wanted().await;
+        outlet.answered();
+        assert!(outlet.board_wanted().now_or_never().is_none(), "that was all of them");
+        (0..10).for_each(|_| outlet.ask());
+        outlet.board_wanted().await;
+        assert!(since.elapsed() >= BOARD_INTERVAL, "{:?}", since.elapsed());
+    }
+
+    #[test]
+    fn every_begin_is_a_later_stream_and_an_end_is_none() {
+        let outlet = Outlet::default();
+        assert_eq!(outlet.stream(), None);
+        outlet.begin(0);
+        let first = outlet.stream();
+        outlet.begin(0);
+        let second = outlet.stream();
+        assert!(second > first);
+        outlet.put([message(10, 1)]);
+        outlet.end();
+        let mut taken = Vec::new();
+        outlet.take(100, &mut taken);
+        assert_eq!((outlet.stream(), taken.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_what_does_not_fit_is_counted() {
+        let outlet = Outlet::default();
+        assert!(!outlet.put([]) && outlet.put([message(BYTES_MAX / 2, 5), message(BYTES_MAX / 2, 6), message(1, 7)]));
+        assert_eq!((outlet.lost_ticks(), outlet.lost_ticks()), (5, 0));
+        let mut taken = Vec::new();
+        outlet.take(1, &mut taken);
+        assert_eq!(taken.iter().map(|message| message.ticks).collect::<Vec<_>>(), [6]);
+        assert_eq!((outlet.clear(), outlet.clear()), (7, 0));
+    }
+}

@@ -22,6 +22,7 @@
 mod asker;
 mod connection;
 mod follower;
+mod frames;
 mod health;
 mod publisher;
 mod subscriber;
@@ -35,8 +36,9 @@ use super::{
 };
 use crate::{backoff::doubling, tasks::Tasks, text::tidy};
 use app::model::{status::StatusReport, tick::Tick};
+use frames::Frames;
 use health::Health;
-use publisher::{Frames, Publisher};
+use publisher::Publisher;
 use redis::{Client, IntoConnectionInfo, RedisError, RedisResult, ServerError, io::tcp::TcpSettings};
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};

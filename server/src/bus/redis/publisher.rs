@@ -7,13 +7,13 @@
 use super::{
     ANSWER_TIMEOUT, Names, Retry, answered,
     connection::{Answer, Connection, What, ask, connect, error_of, probe},
+    frames::Frames,
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
     words, words_of, words_when_connecting,
 };
 use crate::bus::{
-    frames::{Encoded, Outlet},
     mailbox::{Delivery, Inbox},
     wire,
 };
@@ -30,8 +30,6 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
 const PIPELINES_MAX: usize = 32;
-/// Frames that go together have about so many bytes at most.
-const FRAME_BYTES_PER_PIPELINE: usize = 1 << 20;
 const STATUS_EXPIRY_SECONDS: u64 = 10;
 /// A connection on which nothing goes may be dead: so often it is tried.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -73,48 +71,6 @@ pub(super) struct Publisher {
     /// The next tick is tried then.
     hold_until: Instant,
     retry: Retry,
-}
-
-/// Frames for our own dashboards. What Redis does not take of them is dropped: dashboards notice, and take the board anew.
-pub(super) struct Frames {
-    pub(super) outlet: Arc<Outlet>,
-    /// Ticks go out in frames alone: those in frames that are dropped are not published.
-    pub(super) alone: bool,
-    taken: Vec<Encoded>,
-    ticks_in_flight: u64,
-}
-
-impl Frames {
-    pub(super) fn new(outlet: Arc<Outlet>, alone: bool) -> Self {
-        Self { outlet, alone, taken: Vec::new(), ticks_in_flight: 0 }
-    }
-
-    fn next(&mut self, channel: &str) -> Option<(What, Pipeline)> {
-        self.outlet.take(FRAME_BYTES_PER_PIPELINE, &mut self.taken);
-        if self.taken.is_empty() {
-            return None;
-        }
-        let mut pipeline = Pipeline::with_capacity(self.taken.len());
-        let mut ticks = 0;
-        for frame in self.taken.drain(..) {
-            pipeline.publish(channel, &frame.bytes[..]);
-            ticks += frame.ticks;
-        }
-        self.ticks_in_flight += ticks;
-        Some((What::Frames { ticks }, pipeline))
-    }
-
-    /// Drops what waits. Answers the ticks that are not published therefore.
-    fn drop_waiting(&mut self) -> u64 {
-        let dropped = self.outlet.clear();
-        if self.alone { dropped } else { 0 }
-    }
-
-    /// The connection is gone, and the answers to these with it: they count as not published.
-    fn drop_in_flight(&mut self) -> u64 {
-        let dropped = std::mem::take(&mut self.ticks_in_flight);
-        if self.alone { dropped } else { 0 }
-    }
 }
 
 /// How a connection ended.
@@ -390,7 +346,7 @@ impl Publisher {
                 }
             }
             What::Frames { ticks } => {
-                self.frames.ticks_in_flight = self.frames.ticks_in_flight.saturating_sub(ticks);
+                self.frames.answered(ticks);
                 let refused = values.iter().find_map(|value| error_of(Some(value)));
                 if self.frames.alone {
                     self.health.unpublished(0, self.frames.outlet.lost_ticks());
