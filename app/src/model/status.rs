@@ -377,6 +377,9 @@ pub struct ConnectionStatus {
     /// The last time that this server stood still while the connection was open. In JSON alone.
     #[serde(default)]
     pub standstill: Option<Standstill>,
+    /// When its first tick came since the collector began. In JSON alone.
+    #[serde(default)]
+    pub first_tick_at: Option<UnixMillis>,
 }
 
 /// Who collects ticks and publishes their status: one run of one server.
@@ -386,13 +389,60 @@ pub struct Collector {
     pub server: String,
     /// When it began to collect.
     pub since: UnixMillis,
+    /// The epoch of its lease: it only rises, from collector to collector. `None` without a lease.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+}
+
+impl Collector {
+    /// Is it the same run? Its epoch rises when Redis lost the lease and nobody else took it.
+    #[must_use]
+    pub fn is_same_run(&self, other: &Self) -> bool {
+        self.server == other.server && self.since == other.since
+    }
+}
+
+/// What a server does among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerRole {
+    /// It holds the upstream connections, publishes and writes history. So does a server that runs alone.
+    #[default]
+    Collector,
+    /// Another one does; it would take over.
+    Standby,
+    /// Others do, and it never would.
+    Dashboard,
+}
+
+impl ServerRole {
+    /// The word for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Collector => "collector",
+            Self::Standby => "standby",
+            Self::Dashboard => "dashboard",
+        }
+    }
+}
+
+/// Where a server stands among several, and who collects, as far as it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it does.
+    pub role: ServerRole,
+    /// Who collects.
+    pub collector: Option<Collector>,
+    /// Since when nobody does.
+    pub nobody_since: Option<UnixMillis>,
 }
 
 /// What this process makes of the status that it follows. It does not travel: every reader judges for itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Who published the status, where it says so.
-    pub collector: Option<Collector>,
+    /// It came over Redis, and not from the connection manager of this process.
+    pub is_from_redis: bool,
     /// The run of counters that the totals belong to. Two totals may be subtracted only when both have the same number
     /// here; another number is another producer, another start of it, or another way to count.
     pub counter_run: u64,
@@ -419,6 +469,12 @@ pub struct StatusHead {
     /// Why history is not being kept; `None` while it is.
     #[serde(default)]
     pub history_trouble: Option<HistoryTrouble>,
+    /// What this server does among several.
+    #[serde(default)]
+    pub role: ServerRole,
+    /// Who collects; `None` when one server runs alone, when nobody collects, and when it does not say who it is.
+    #[serde(default)]
+    pub collector: Option<Collector>,
     /// Totals.
     pub summary: Summary,
     /// Where the status comes from, as this process sees it.

@@ -94,7 +94,20 @@ struct Opened {
 #[error("the database did not answer: {0}")]
 pub struct QueryError(#[from] sqlx::Error);
 
+/// The words of a change that was refused because another server collects by now.
+const FENCED: &str = "another server collects, under a higher epoch";
+
 impl QueryError {
+    /// It was not written, as another server collects by now.
+    fn fenced() -> Self {
+        Self(sqlx::Error::Protocol(FENCED.to_owned()))
+    }
+
+    /// Was it refused because another server collects by now?
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(&self.0, sqlx::Error::Protocol(words) if words == FENCED)
+    }
+
     /// Does a row hold what its column never has?
     pub(crate) fn is_of_a_row(&self) -> bool {
         matches!(self.0, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))

@@ -10,7 +10,7 @@ use app::model::{
     connection::ConnectionState,
     health::{Health, LastLoss, Layer, LayerState, LossKind},
     market::{MarketSession, SessionKind},
-    status::{ConnectionLive, ConnectionMetrics, Feed, StatusSource},
+    status::{ConnectionLive, ConnectionMetrics, StatusSource},
     time::UnixMillis,
 };
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub(super) const FRESH_MS: i64 = 10_000;
 
 /// A collector of which neither a status nor a tick came for so long is taken for dead.
 const SILENT_MS: i64 = 15_000;
+
+/// So long a lease may be held by nobody, while another server takes over.
+const NOBODY_MS: i64 = 3_000;
 
 /// The silence that counts as mute before anything was learned, and before the first tick of the regular session.
 const UNLEARNED_MS: i64 = 30_000;
@@ -55,6 +58,10 @@ impl Observed {
     /// Is it up? Noted with every report.
     pub(super) fn note_up(&mut self, is_up: bool, now: UnixMillis) {
         self.up_since = self.up_since.filter(|_| is_up).or(is_up.then_some(now));
+    }
+
+    pub(super) fn last_tick(&self) -> Option<UnixMillis> {
+        self.last_tick
     }
 
     /// Ticks that arrived here.
@@ -102,7 +109,7 @@ impl Monitor {
     /// How the status is known by now.
     pub(super) fn note_source(&mut self, now: UnixMillis) -> StatusSource {
         let source = match self.reported_at {
-            _ if self.feed != Feed::Redis => StatusSource::Reported,
+            _ if !self.watches => StatusSource::Reported,
             Some(at) if now.millis_since(at) <= FRESH_MS => StatusSource::Reported,
             Some(_) => StatusSource::Stale,
             None => StatusSource::Inferred,
@@ -114,6 +121,12 @@ impl Monitor {
 
     /// Is the collector elsewhere dead, as far as can be told from here: since when, and in which words?
     fn silence(&self, source: StatusSource, now: UnixMillis) -> Option<LastLoss> {
+        if let Some(at) = self.standing.as_ref().and_then(|standing| standing.nobody_since)
+            && now.millis_since(at) > NOBODY_MS
+        {
+            let reason = format!("No server collects since {} UTC: none holds the lease", at.clock());
+            return Some(LastLoss { at, kind: LossKind::CollectorSilent, close_code: None, words: None, reason });
+        }
         let at = self.reported_at.filter(|_| source == StatusSource::Stale)?;
         let last_tick = self.observed.values().filter_map(|observed| observed.last_tick).max();
         let is_silent = |last: UnixMillis, ms: i64| now.millis_since(last) > ms;
@@ -137,7 +150,7 @@ impl Monitor {
     /// Where this process runs no connection manager: marks a stale status, completes one that says nothing of the data,
     /// or reads states off the ticks. `seconds` since the last call, when rates are to be measured.
     pub(super) fn infer(&mut self, now: UnixMillis, seconds: Option<f64>) {
-        if self.feed != Feed::Redis {
+        if !self.watches {
             return;
         }
         let source = self.note_source(now);

@@ -6,6 +6,7 @@ use crate::{
     limits::{self, Wait},
     upstream::CannotRetry,
 };
+use app::model::status::{Feed, StatusHead};
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -19,7 +20,7 @@ pub(super) async fn retry(
     Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    let manager = state.manager.as_ref().ok_or(Refused::Elsewhere)?;
+    let manager = state.manager().ok_or_else(|| Refused::elsewhere(&state.hub.report().head))?;
     let id = id.parse().map_err(|_| Refused::NoNumber)?;
     let order = manager.retry(id)?;
     // Whoever asks: it is the provider that is called.
@@ -41,8 +42,8 @@ pub(super) enum Refused {
     #[error("there is no such connection")]
     NoNumber,
     /// 409.
-    #[error("another process manages the connections (MARKET_FEED=redis); retry there")]
-    Elsewhere,
+    #[error("{0}")]
+    Elsewhere(String),
     /// 404 or 409.
     #[error(transparent)]
     Impossible(#[from] CannotRetry),
@@ -52,6 +53,19 @@ pub(super) enum Refused {
     /// 503: what cannot be put on record is not done.
     #[error(transparent)]
     NotRecorded(#[from] NotRecorded),
+}
+
+impl Refused {
+    /// This server does not collect: who does?
+    fn elsewhere(head: &StatusHead) -> Self {
+        Self::Elsewhere(match &head.collector {
+            Some(collector) => format!("this server does not collect; {} does: retry there", collector.server),
+            None if head.feed == Feed::Redis => {
+                "another process manages the connections (MARKET_FEED=redis); retry there".to_owned()
+            }
+            None => "this server does not collect, and no other does at the moment".to_owned(),
+        })
+    }
 }
 
 impl IntoResponse for Refused {
@@ -64,7 +78,7 @@ impl IntoResponse for Refused {
             Self::Impossible(CannotRetry::AskedToWait { seconds }) => {
                 with_retry(seconds, api_error(StatusCode::CONFLICT, "asked_to_wait", &text))
             }
-            Self::Elsewhere | Self::Impossible(_) => api_error(StatusCode::CONFLICT, "conflict", &text),
+            Self::Elsewhere(_) | Self::Impossible(_) => api_error(StatusCode::CONFLICT, "conflict", &text),
             Self::TooOften(wait) => too_many_requests(wait),
             Self::NotRecorded(refused) => refused.into_response(),
         }

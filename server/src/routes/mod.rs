@@ -23,6 +23,7 @@ mod symbol;
 
 use crate::{
     auth::{Accounts, with_sessions},
+    collector::{Connections, Keeper},
     config::Config,
     database::Database,
     hub::Hub,
@@ -65,12 +66,27 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
-    /// `None` where others collect.
-    pub(crate) manager: Option<Manager>,
+    pub(crate) collecting: Collecting,
     pub(crate) refresher: Refresher,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
     pub(crate) shutdown: CancellationToken,
+}
+
+/// What this server has to do with collecting.
+#[derive(Clone)]
+pub(crate) struct Collecting {
+    /// `None` where others always collect.
+    pub(crate) connections: Option<Connections>,
+    /// Among several servers.
+    pub(crate) keeper: Option<Keeper>,
+}
+
+impl AppState {
+    /// The connection manager, while this server collects.
+    fn manager(&self) -> Option<Manager> {
+        self.collecting.connections.as_ref()?.manager()
+    }
 }
 
 impl FromRef<AppState> for LeptosOptions {

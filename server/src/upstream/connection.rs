@@ -31,7 +31,10 @@ use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::tungstenite::{
+    Error as WsError, Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, error_span, warn};
 
@@ -158,6 +161,10 @@ impl Connection {
             return Some(Loss { wait: None, ..closed.loss });
         }
         let stop = self.parts.orders.stop.clone();
+        // Among several servers, nobody dials who does not hold the lease.
+        if let Some(right) = self.parts.bus.right() {
+            stop.run_until_cancelled(right.held()).await?;
+        }
         let mut socket = match stop.run_until_cancelled(dial(&self.url, self.parts.policy.dial_timeout)).await? {
             Ok(socket) => socket,
             Err(loss) => return Some(loss),
@@ -171,7 +178,8 @@ impl Connection {
         self.link.next(Event::Opened);
         self.show(None);
         let end = stop.run_until_cancelled(self.read(&mut socket)).await;
-        let _ = timeout(FAREWELL, socket.close(None)).await;
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = timeout(FAREWELL, socket.close(Some(goodbye))).await;
         end
     }
 
@@ -372,7 +380,9 @@ impl Connection {
         if self.fresh.is_empty() {
             return;
         }
-        counters.ticks.fetch_add(self.fresh.len() as u64, Relaxed);
+        if counters.ticks.fetch_add(self.fresh.len() as u64, Relaxed) == 0 {
+            counters.first_tick.store(now.0, Relaxed);
+        }
         counters.last_tick.store(now.0, Relaxed);
         self.parts.bus.publish_ticks(&self.fresh);
         if self.link.is_subscribing() {

@@ -57,6 +57,7 @@ pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusRepo
         config: slot.plan.config.clone(),
         dropped: slot.telemetry.counters.dropped(),
         standstill: slot.telemetry.face().standstill,
+        first_tick_at: time(slot.telemetry.counters.first_tick.load(Relaxed)),
     };
     let mut connections: Vec<_> = slots.iter().map(status).collect();
     name_those_that_flow(&mut connections);
@@ -86,11 +87,14 @@ fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
     }
 }
 
+fn time(millis: i64) -> Option<UnixMillis> {
+    (millis > 0).then_some(UnixMillis(millis))
+}
+
 fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
     let plan = &slot.plan;
     let face = slot.telemetry.face();
     let counters = &slot.telemetry.counters;
-    let time = |millis: i64| (millis > 0).then_some(UnixMillis(millis));
     let idle = ConnectionLive {
         last_heartbeat: time(counters.last_frame.load(Relaxed)),
         last_loss: face.last_loss,

@@ -21,4 +21,5 @@ mod redis_feed;
 mod refresh;
 mod routes;
 mod security;
+mod several;
 mod util;

@@ -34,6 +34,10 @@ pub enum GapCause {
     MonitorCrashed,
     /// This server was stopped in good order.
     MonitorStopped,
+    /// Another server collected, ended without a word or lost its lease, and this one took over.
+    Failover,
+    /// Another server collected, gave it up in good order, and this one took over.
+    Handover,
     /// Redis took no ticks, or delivered none.
     BusDown,
     /// The collector elsewhere published neither a status nor ticks, or was started anew.
@@ -100,6 +104,8 @@ impl GapCause {
             Self::Standstill => "monitor stood still",
             Self::MonitorStopped => "monitor stopped",
             Self::MonitorCrashed => "monitor not running",
+            Self::Handover => "handed over to another server",
+            Self::Failover => "failed over to another server",
         }
     }
 }

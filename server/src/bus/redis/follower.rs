@@ -107,6 +107,13 @@ impl Follower {
         followed.is_some_and(|followed| !matches!(followed.step, Step::InStep(_)) && now - followed.heard < SILENT)
     }
 
+    /// Follows nobody until somebody is heard again; the epochs that were seen stay.
+    pub(super) fn rest(&mut self) {
+        if let Some(followed) = &mut self.followed {
+            followed.step = Step::Lost { since: followed.heard, had_board: false };
+        }
+    }
+
     /// Ticks that were missed since this was last asked for.
     pub(super) fn take_missed(&mut self) -> u64 {
         std::mem::take(&mut self.missed_ticks)

@@ -1,9 +1,11 @@
 //! What of the frames goes to Redis, and what becomes of those that it does not take.
 
-use super::connection::What;
-use crate::bus::frames::{Encoded, Outlet};
-use redis::Pipeline;
-use std::sync::Arc;
+use crate::bus::{
+    Right,
+    frames::{Encoded, Outlet},
+};
+use std::{sync::Arc, vec::Drain};
+use tokio::time::Instant;
 
 /// Frames that go together have about so many bytes at most.
 const BYTES_PER_PIPELINE: usize = 1 << 20;
@@ -22,20 +24,12 @@ impl Frames {
         Self { outlet, alone, taken: Vec::new(), ticks_in_flight: 0 }
     }
 
-    /// What goes next.
-    pub(super) fn next(&mut self, channel: &str) -> Option<(What, Pipeline)> {
+    /// What goes next, and how many ticks that are.
+    pub(super) fn next(&mut self) -> Option<(u64, Drain<'_, Encoded>)> {
         self.outlet.take(BYTES_PER_PIPELINE, &mut self.taken);
-        if self.taken.is_empty() {
-            return None;
-        }
-        let mut pipeline = Pipeline::with_capacity(self.taken.len());
-        let mut ticks = 0;
-        for frame in self.taken.drain(..) {
-            pipeline.publish(channel, &frame.bytes[..]);
-            ticks += frame.ticks;
-        }
+        let ticks = self.taken.iter().map(|frame| frame.ticks).sum::<u64>();
         self.ticks_in_flight += ticks;
-        Some((What::Frames { ticks }, pipeline))
+        (!self.taken.is_empty()).then(|| (ticks, self.taken.drain(..)))
     }
 
     /// Redis answered to frames with so many ticks.
@@ -53,5 +47,22 @@ impl Frames {
     pub(super) fn drop_in_flight(&mut self) -> u64 {
         let dropped = std::mem::take(&mut self.ticks_in_flight);
         if self.alone { dropped } else { 0 }
+    }
+}
+
+/// Frames are made while this server collects, under the epoch of its lease; through a while without the right to publish they
+/// go on where they were.
+pub(super) async fn by_right(outlet: Arc<Outlet>, right: Right) {
+    let mut changes = right.changes();
+    loop {
+        let stream = outlet.stream();
+        match right.epoch(Instant::now()) {
+            _ if !right.is_collecting() => outlet.end(),
+            Some(epoch) if stream.is_none_or(|stream| stream.epoch != epoch) => outlet.begin(epoch),
+            _ => {}
+        }
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
     }
 }

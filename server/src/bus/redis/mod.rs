@@ -16,35 +16,45 @@
 //! A collector's own status does not go through Redis and back: when Redis is gone, the page must still tell that the
 //! upstream connections are up.
 //!
+//! Of several servers one collects, by a lease on Redis (`lease.rs`); what it publishes goes through a script that compares its
+//! epoch (`fence.rs`). The others have the same three tasks, and take ticks and status from Redis as a watcher does.
+//!
 //! The bus carries ticks when Redis takes `PUBLISH`, and nothing else is asked of it: one that cannot write to its disk, is out
 //! of memory or is a replica refuses the status key, which is a trouble of its own, and passes ticks on.
 
 mod asker;
 mod connection;
+mod fence;
 mod follower;
 mod frames;
 mod health;
+pub(super) mod lease;
 mod publisher;
 mod subscriber;
 mod transit;
 mod waiting;
 
 use super::{
-    BusError, RedisConfig, Role, TickBus,
+    BusError, RedisConfig, Right, Role, TickBus,
     frames::Outlet,
     mailbox::{Inbox, Outbox, mailbox},
 };
 use crate::{backoff::doubling, tasks::Tasks, text::tidy};
 use app::model::{status::StatusReport, tick::Tick};
 use frames::Frames;
+use futures_util::future::BoxFuture;
 use health::Health;
+use lease::LeaseNames;
 use publisher::Publisher;
 use redis::{Client, IntoConnectionInfo, RedisError, RedisResult, ServerError, io::tcp::TcpSettings};
 use secrecy::ExposeSecret;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use subscriber::Subscriber;
 use tokio::{
-    sync::watch,
+    sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 use transit::Transit;
@@ -72,6 +82,7 @@ struct Names {
     ask: String,
     /// Nobody reads it: what is published there shows that Redis takes what is published.
     probe: String,
+    lease: LeaseNames,
 }
 
 impl Names {
@@ -82,6 +93,7 @@ impl Names {
             frames: format!("{prefix}market:frames"),
             ask: format!("{prefix}market:frames:ask"),
             probe: format!("{prefix}market:probe"),
+            lease: LeaseNames::new(prefix),
         }
     }
 }
@@ -92,31 +104,42 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
     let (outbox, inbox) = mailbox();
     let (to_redis, from_us) = mailbox();
     let transit = Arc::new(Transit::new(outbox.clone()));
-    let health = Arc::new(Health::new(outbox.clone(), Arc::clone(&transit), role));
+    let health = Arc::new(Health::new(outbox.clone(), Arc::clone(&transit), role.clone()));
     let outlet = Arc::new(Outlet::default());
     let (board_wanted, is_board_wanted) = watch::channel(false);
 
     let subscriber = Subscriber {
         client: client.clone(),
         names: Arc::clone(&names),
-        role,
+        role: role.clone(),
         outbox: outbox.clone(),
         health: Arc::clone(&health),
         transit: Arc::clone(&transit),
+        epoch: AtomicU64::default(),
         outlet: Arc::clone(&outlet),
         board_wanted,
     };
     tasks.spawn_vital("subscriber of the bus", subscriber.run());
-    tasks.spawn_vital("health of the bus", Arc::clone(&health).run(role));
+    tasks.spawn_vital("health of the bus", Arc::clone(&health).run());
     let asker = asker::run(client.clone(), Arc::clone(&names), Arc::clone(&health), is_board_wanted);
     tasks.spawn_vital("asker of the bus", asker);
-    if let Role::Collector { source } = role {
-        outlet.begin(0);
-        let frames = Frames::new(Arc::clone(&outlet), !config.publish_ticks);
-        let publisher = Publisher::new(client, names, source, from_us, health, transit, frames);
-        tasks.spawn_vital("publisher of the bus", publisher.run());
+    let (flushes, flush) = mpsc::channel(1);
+    let right = match &role {
+        Role::Candidate { right, .. } => Some(right.clone()),
+        Role::Collector { .. } | Role::Watcher => None,
+    };
+    match (&role, &right) {
+        (Role::Collector { .. }, _) => outlet.begin(0),
+        (_, Some(right)) => {
+            tasks.spawn_vital("frames of the bus", frames::by_right(Arc::clone(&outlet), right.clone()));
+        }
+        _ => {}
     }
-    let bus = RedisBus { to_redis, to_us: outbox, publish_ticks: config.publish_ticks };
+    let frames = Frames::new(Arc::clone(&outlet), !config.publish_ticks);
+    if let Some(publisher) = Publisher::new(client, names, &role, from_us, health, transit, frames) {
+        tasks.spawn_vital("publisher of the bus", publisher.run(flush));
+    }
+    let bus = RedisBus { to_redis, to_us: outbox, publish_ticks: config.publish_ticks, right, flushes };
     Ok((Arc::new(bus), inbox.with_outlet(outlet)))
 }
 
@@ -125,6 +148,8 @@ struct RedisBus {
     to_us: Outbox,
     /// One JSON message a tick, which comes back to us.
     publish_ticks: bool,
+    right: Option<Right>,
+    flushes: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl TickBus for RedisBus {
@@ -136,6 +161,19 @@ impl TickBus for RedisBus {
     fn publish_status(&self, status: Arc<StatusReport>) {
         self.to_us.put_status(Arc::clone(&status));
         self.to_redis.put_status(status);
+    }
+
+    fn right(&self) -> Option<&Right> {
+        self.right.as_ref()
+    }
+
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let (done, flushed) = oneshot::channel();
+            if self.flushes.send(done).await.is_ok() {
+                let _ = flushed.await;
+            }
+        })
     }
 }
 

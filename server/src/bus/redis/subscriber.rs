@@ -14,7 +14,13 @@ use redis::{
     Client, RedisError, RedisResult,
     aio::{PubSubSink, PubSubStream},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -33,6 +39,8 @@ pub(super) struct Subscriber {
     pub(super) outbox: Outbox,
     pub(super) health: Arc<Health>,
     pub(super) transit: Arc<Transit>,
+    /// The highest that was seen.
+    pub(super) epoch: AtomicU64,
     /// Where the collector is asked for its board.
     pub(super) outlet: Arc<Outlet>,
     /// Is somebody else's needed?
@@ -77,15 +85,21 @@ impl Subscriber {
         if reading.takes_json {
             answered(sink.subscribe(&self.names.ticks)).await?;
         }
-        if self.role == Role::Watcher {
+        let is_collector = matches!(self.role, Role::Collector { .. });
+        if !is_collector {
             answered(sink.subscribe(&self.names.status)).await?;
             self.read_last_status().await?;
         }
-        let for_frames = if self.role == Role::Watcher { &self.names.frames } else { &self.names.ask };
-        match answered(sink.subscribe(for_frames)).await {
-            // Where ACLs confine the user to channels: ticks come as JSON.
-            Err(error) if error.code().is_some() => warn!("Frames are not used: {}", words(&error)),
-            subscribed => subscribed?,
+        // Where ACLs confine the user to channels, ticks come as JSON.
+        if !is_collector && !self.may_subscribe(&mut sink, &self.names.frames).await? {
+            warn!("Redis does not let this server subscribe to frames: ticks are taken as JSON");
+        }
+        if !matches!(self.role, Role::Watcher) && !self.may_subscribe(&mut sink, &self.names.ask).await? {
+            warn!("Redis does not let this server hear who asks for its board: dashboards take ticks as JSON");
+        }
+        if matches!(self.role, Role::Candidate { .. }) {
+            // Without it a lease that is given up is noticed a little later.
+            self.may_subscribe(&mut sink, &self.names.lease.released).await?;
         }
         self.health.set(Part::Subscription, None);
         Ok((sink, messages))
@@ -97,6 +111,10 @@ impl Subscriber {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ping: Option<(Ping, BoxFuture<'static, RedisResult<()>>)> = None;
         let mut heard = Instant::now();
+        let mut changes = match &self.role {
+            Role::Candidate { right, .. } => Some(right.changes()),
+            Role::Collector { .. } | Role::Watcher => None,
+        };
         let ended = || RedisError::from(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
         loop {
             let is_pinged = ping.is_some();
@@ -139,12 +157,19 @@ impl Subscriber {
                     ping = Some(self.ping(&sink));
                     heard = Instant::now();
                 }
+                () = role_changed(&mut changes) => {}
                 () = sleep_until(heard + ANSWER_TIMEOUT), if is_pinged => {
                     return RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
                 }
             }
-            if let Err(error) = self.choose(reading, &mut sink).await {
-                return error;
+            match self.choose(reading, &mut sink).await {
+                // A ping tells what was missed until then.
+                Ok(is_anew) => {
+                    if is_anew {
+                        pings.reset_immediately()
+                    }
+                }
+                Err(error) => return error,
             }
             if self.transit.is_overrun() {
                 return RedisError::from(std::io::Error::other(
@@ -178,28 +203,45 @@ impl Subscriber {
     }
 
     fn read(&self, message: &redis::Msg, now: (Instant, UnixMillis), reading: &mut Reading) {
-        let payload = message.get_payload_bytes();
-        let channel = message.get_channel_name();
+        let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
         if channel == self.names.ticks {
-            // Those that come until the subscription has ended are told in frames.
-            if reading.takes_json {
-                match wire::read_tick(payload, now.1) {
-                    Ok(tick) => reading.ticks.push(tick),
-                    Err(why) => self.health.rejected(why.reason(), why.to_string()),
-                }
-            }
+            self.read_tick(payload, now.1, reading);
         } else if channel == self.names.frames {
-            // What came before is told before.
-            self.hand_over(reading, now.0);
-            if let Err(why) = reading.follower.take(payload, now, &self.outbox) {
-                self.health.rejected("frame", why.to_string());
-            }
-            reading.takes_json &= !reading.follower.is_following(now.0);
+            self.read_frame(payload, now, reading);
         } else if channel == self.names.status {
             self.read_status(payload);
         } else if channel == self.names.ask {
             self.outlet.ask();
+        } else if let Role::Candidate { right, .. } = &self.role
+            && channel == self.names.lease.released
+        {
+            right.tell_release();
         }
+    }
+
+    fn read_tick(&self, payload: &[u8], now: UnixMillis, reading: &mut Reading) {
+        // Those that come until the subscription has ended are told in frames.
+        if !reading.takes_json {
+            return;
+        }
+        match wire::read(payload, now) {
+            Ok((_, Some(epoch))) if self.is_over(epoch) => {}
+            Ok((tick, _)) => reading.ticks.push(tick),
+            Err(why) => self.health.rejected(why.reason(), why.to_string()),
+        }
+    }
+
+    /// A collector's own frames tell it nothing.
+    fn read_frame(&self, payload: &[u8], now: (Instant, UnixMillis), reading: &mut Reading) {
+        if self.role.is_collecting() {
+            return;
+        }
+        // What came before is told before.
+        self.hand_over(reading, now.0);
+        if let Err(why) = reading.follower.take(payload, now, &self.outbox) {
+            self.health.rejected("frame", why.to_string());
+        }
+        reading.takes_json &= !reading.follower.is_following(now.0);
     }
 
     fn hand_over(&self, reading: &mut Reading, now: Instant) {
@@ -207,22 +249,27 @@ impl Subscriber {
         reading.ticks.clear();
     }
 
-    /// Takes ticks as frames while a collector publishes them, and as JSON otherwise; never both.
-    async fn choose(&self, reading: &mut Reading, sink: &mut PubSubSink) -> RedisResult<()> {
-        if self.role != Role::Watcher {
-            return Ok(());
-        }
+    /// Takes ticks as frames while a collector elsewhere publishes them, and as JSON otherwise; never both. Answers whether JSON
+    /// was subscribed to anew.
+    async fn choose(&self, reading: &mut Reading, sink: &mut PubSubSink) -> RedisResult<bool> {
         let now = Instant::now();
+        let is_collecting = self.role.is_collecting();
+        if is_collecting {
+            reading.follower.rest();
+        }
         reading.takes_json = !reading.follower.is_following(now);
-        if reading.is_subscribed && !reading.takes_json {
+        let (was_subscribed, is_subscribed) = (reading.is_subscribed, reading.takes_json);
+        if was_subscribed && !is_subscribed {
             info!("Ticks come in frames from now on");
             answered(sink.unsubscribe(&self.names.ticks)).await?;
-        } else if !reading.is_subscribed && reading.takes_json {
-            info!("No collector publishes frames any more: ticks are taken as JSON");
+        } else if !was_subscribed && is_subscribed {
+            info!("Ticks are taken as JSON from now on: no collector elsewhere publishes frames");
+            // What is published from here on may come back.
+            self.transit.join(now);
             answered(sink.subscribe(&self.names.ticks)).await?;
         }
-        reading.is_subscribed = reading.takes_json;
-        let wants_board = reading.follower.wants_board(now);
+        reading.is_subscribed = is_subscribed;
+        let wants_board = !is_collecting && reading.follower.wants_board(now);
         let is_news =
             self.board_wanted.send_if_modified(|wanted| std::mem::replace(wanted, wants_board) != wants_board);
         if is_news && !wants_board {
@@ -232,13 +279,50 @@ impl Subscriber {
             0 => {}
             missed => self.health.missed(missed),
         }
-        Ok(())
+        Ok(is_subscribed && !was_subscribed)
+    }
+
+    /// Subscribes; `false` when Redis does not allow it to this user.
+    async fn may_subscribe(&self, sink: &mut PubSubSink, channel: &str) -> RedisResult<bool> {
+        match answered(sink.subscribe(channel)).await {
+            Err(error) if error.code().is_some() => Ok(false),
+            subscribed => subscribed.map(|()| true),
+        }
     }
 
     fn read_status(&self, payload: &[u8]) {
+        // Our own goes without the detour.
+        if self.role.is_collecting() {
+            return;
+        }
         match wire::read_status(payload) {
-            Ok(report) => self.outbox.put_status(Arc::new(report)),
+            Ok(report) => {
+                let epoch = report.head.collector.as_ref().and_then(|collector| collector.epoch);
+                if !epoch.is_some_and(|epoch| self.is_over(epoch)) {
+                    self.outbox.put_status(Arc::new(report));
+                }
+            }
             Err(why) => self.health.rejected("status", why),
         }
+    }
+
+    /// Was something of a later collector here before? Then this is of one whose time is over.
+    fn is_over(&self, epoch: u64) -> bool {
+        let newest = self.epoch.fetch_max(epoch, Relaxed);
+        if epoch < newest {
+            self.health.rejected("epoch", format!("of epoch {epoch}, after epoch {newest}"));
+        }
+        epoch < newest
+    }
+}
+
+/// Resolves when this server may have begun to collect, or ended to.
+async fn role_changed(changes: &mut Option<watch::Receiver<()>>) {
+    let is_over = match changes {
+        Some(changes) => changes.changed().await.is_err(),
+        None => true,
+    };
+    if is_over {
+        std::future::pending().await
     }
 }

@@ -81,8 +81,9 @@ fn batch(samples: Vec<Sample>, events: Vec<NewEvent>, gaps: Vec<Gap>) -> Batch {
         last_seen_at: UnixMillis(START + 60_000),
         stopped_at: None,
         connection_ids: vec![1, 2],
+        server: String::new(),
     };
-    Batch { run, samples, events, gaps }
+    Batch { run, samples, events, gaps, ..Batch::default() }
 }
 
 #[tokio::test]

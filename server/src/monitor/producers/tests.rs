@@ -26,8 +26,8 @@ fn tickstock(ticks: u64, read_at: UnixMillis) -> StatusReport {
 fn ours(ticks: u64, made_at: UnixMillis, server: Option<(&str, i64)>) -> StatusReport {
     let mut report = tickstock(ticks, made_at);
     report.connections[0].live.health = Health { data: Layer::of(LayerState::Good), ..Health::default() };
-    report.head.origin.collector =
-        server.map(|(server, since)| Collector { server: server.to_owned(), since: later(since) });
+    report.head.collector =
+        server.map(|(server, since)| Collector { server: server.to_owned(), since: later(since), epoch: None });
     report
 }
 

@@ -1,6 +1,6 @@
 //! A collector elsewhere: what a server counts that reads ticks and status from Redis.
 
-use super::{Books, CONNECTIONS, Server, collector, provider::Provider, tickstock};
+use super::{Books, CONNECTIONS, Numbers, Server, collector, provider::Provider, tickstock};
 use crate::util::{Client, Clock, Monitor, RedisServer, TestServer, eventually};
 use app::model::history::gap::GapCause;
 use serde_json::{Value, json};
