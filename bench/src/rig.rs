@@ -75,11 +75,11 @@ async fn start(
     let (config, plans) = configure(scenario)?;
     let tasks = Tasks::new(shutdown.clone());
     let ingest_tasks = tasks.on(ingest_thread.runtime());
-    let redis = source_address
-        .filter(|_| scenario.source == Source::Redis)
-        .map(|address| RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into() });
+    let redis = source_address.filter(|_| matches!(scenario.source, Source::Redis | Source::Frames)).map(|address| {
+        RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into(), publish_ticks: true }
+    });
     let (role, feed) = match scenario.source {
-        Source::Redis => (Role::Watcher, Feed::Redis),
+        Source::Redis | Source::Frames => (Role::Watcher, Feed::Redis),
         Source::Bus | Source::Provider => (Role::Collector { source: "bench" }, Feed::Simulator),
     };
     let (bus, inbox) = bus::open(redis.as_ref(), role, &ingest_tasks)?;

@@ -263,6 +263,7 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
 
 fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
     let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or("tickstock:").to_owned();
+    let publish_ticks = reader.flag("REDIS_PUBLISH_TICKS", true);
     let Some(url) = reader.text("REDIS_URL") else {
         if feed == Feed::Redis {
             let accepted = format!("{}, because MARKET_FEED is redis", url::REDIS);
@@ -271,7 +272,7 @@ fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
         return None;
     };
     reader.problems.extend(url::problem_of_redis(url));
-    Some(RedisConfig { url: url.into(), key_prefix })
+    Some(RedisConfig { url: url.into(), key_prefix, publish_ticks })
 }
 
 fn role(reader: &mut Reader<'_>) -> MonitorRole {

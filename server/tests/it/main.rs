@@ -10,6 +10,7 @@ mod bus;
 mod bus_faults;
 mod connections;
 mod deploy;
+mod frames;
 mod history;
 mod massive;
 mod modules;
