@@ -8,6 +8,7 @@
 //!
 //! Data flows one way. Ingest owes the dashboard nothing: nothing upstream of the bus knows that anybody watches.
 
+pub mod alerts;
 pub mod audit;
 pub mod auth;
 mod backoff;
