@@ -34,8 +34,9 @@ pub mod thread;
 pub mod universe;
 pub mod upstream;
 
+use alerts::Alerts;
 use anyhow::Context;
-use app::model::{connection::CONNECTIONS_MAX, status::Feed, time::UnixMillis};
+use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
 use auth::{Revocations, SessionRules};
 use bus::{Role, TickBus};
@@ -51,7 +52,7 @@ use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
 use thread::Thread;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 use universe::ConnectionPlan;
@@ -108,9 +109,21 @@ pub async fn run(
     };
     let history = Opening::new(database.clone(), config.history, config.feed);
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.news(), hub_thread.runtime().clone());
+    let (alerts, alert_keeper) =
+        Alerts::new(&config.alerts, config.dashboard.public_url.clone(), database.clone()).context("no HTTP client")?;
+    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.news(), alerts.lines(), hub_thread.runtime().clone());
+    let news = history.news();
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
+    let sources = alerts::Sources {
+        reports: hub.reports(),
+        news,
+        sends: watch::channel(true).1,
+        calendar: Calendar::of(config.feed),
+        tls: config.dashboard.tls.clone(),
+        kept: config.history.rest,
+    };
+    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
     let access = access(&config, port, &database, &tasks);
@@ -136,6 +149,7 @@ pub async fn run(
     let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {
         access,
+        alerts,
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),

@@ -8,6 +8,7 @@
 //!                                          └ flapping: comes and goes, stays open
 //! ```
 
+pub mod page;
 mod rule;
 
 pub use rule::{RULE_SECONDS_MAX, Rule, RuleNumbers, Unit, When};

@@ -4,7 +4,6 @@
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     health::LossKind,
-    history::gap::{BUS, Gap},
     status::{ConnectionStatus, StatusReport, StatusSource},
     time::UnixMillis,
 };
@@ -71,19 +70,13 @@ pub struct ConnectionFact {
 }
 
 /// What a report says.
-pub fn of_report(report: &StatusReport) -> impl Iterator<Item = Fact> + '_ {
+pub(super) fn of_report(report: &StatusReport) -> impl Iterator<Item = Fact> + '_ {
     let head = &report.head;
     let bus = (!head.bus.connected).then(|| head.bus.reason.clone().unwrap_or_else(|| "No reason given".to_owned()));
     let history = head.history_trouble.as_ref().map(|trouble| (trouble.since, trouble.reason.clone()));
     let ids = report.connections.iter().map(|connection| connection.live.id).collect();
     let whole = [Fact::Bus(bus), no_collector(report), Fact::History(history), Fact::Connections(ids)];
     whole.into_iter().chain(report.connections.iter().map(|connection| of_connection(report, connection)))
-}
-
-/// The gaps of connections that last.
-pub fn of_gaps<'a>(open: impl IntoIterator<Item = &'a Gap>) -> Fact {
-    let of_connections = open.into_iter().filter(|gap| gap.connection_id != BUS && gap.ended_at.is_none());
-    Fact::Gaps(of_connections.map(|gap| (gap.connection_id, gap.started_at)).collect())
 }
 
 fn no_collector(report: &StatusReport) -> Fact {

@@ -3,6 +3,7 @@
 //! `docs/configuration.md` lists every variable. A value is checked where it is read; nothing after this module looks
 //! at the environment.
 
+mod alerts;
 mod connections;
 mod env_file;
 mod reader;
@@ -16,6 +17,7 @@ pub use env_file::read_env_file;
 pub use reader::Variables;
 
 use crate::{
+    alerts::AlertsConfig,
     audit,
     auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
@@ -49,6 +51,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// How long history is kept.
     pub history: Retention,
+    /// Who is told of alerts.
+    pub alerts: AlertsConfig,
     /// The page and its socket.
     pub dashboard: DashboardConfig,
     /// Problems that stop nothing.
@@ -147,6 +151,7 @@ impl Config {
             redis: redis(&mut reader, feed),
             accounts: accounts(&mut reader),
             history: history(&mut reader),
+            alerts: alerts::read(&mut reader),
             dashboard: dashboard(&mut reader),
             warnings,
             variables: variables.clone(),

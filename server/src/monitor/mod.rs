@@ -21,6 +21,7 @@ use crate::{
     universe::{Assignments, ConnectionPlan},
 };
 use app::model::{
+    alert::OpenAlerts,
     board::{Board, ROWS_MAX},
     connection::{CONNECTIONS_MAX, ConnectionId},
     history::HistoryNews,
@@ -76,6 +77,7 @@ pub struct Monitor {
     reported: Option<Arc<StatusReport>>,
     reported_at: Option<UnixMillis>,
     ledger_changed_at: UnixMillis,
+    alerts: OpenAlerts,
 }
 
 /// What is not flushed yet of one row.
@@ -121,6 +123,7 @@ impl Monitor {
             reported: None,
             reported_at: None,
             ledger_changed_at: UnixMillis::default(),
+            alerts: OpenAlerts::default(),
         };
         monitor.lay_out_rows();
         monitor.infer(now, None);
@@ -207,6 +210,13 @@ impl Monitor {
         self.ledger_changed_at = news.ledger_changed_at;
     }
 
+    /// Shows the open alerts from the next metrics on.
+    pub fn tell_alerts(&mut self, open: &OpenAlerts) {
+        if self.alerts != *open {
+            self.alerts.clone_from(open);
+        }
+    }
+
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
@@ -221,6 +231,7 @@ impl Monitor {
             live: self.board.report.live(),
             stale: self.board.stale.clone(),
             ledger_changed_at: self.ledger_changed_at,
+            alerts: self.alerts.clone(),
         })
     }
 
@@ -255,6 +266,7 @@ impl Monitor {
     pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
         let mut snapshot = self.board.snapshot();
         snapshot.report.live.head.generated_at = now;
+        snapshot.alerts.clone_from(&self.alerts);
         snapshot
     }
 
@@ -269,7 +281,8 @@ impl Monitor {
         });
         let (places, rows): (Vec<usize>, Vec<Row>) = first_rows.map(|(place, row)| (place, *row)).unzip();
         let stale = self.stale_among(places.into_iter());
-        Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale }.snapshot()
+        let board = Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale };
+        Snapshot { alerts: self.alerts.clone(), ..board.snapshot() }
     }
 
     fn drain_ticks(&mut self, now: UnixMillis) -> Ticks {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest hold-off that a rule can be given, in seconds.
 pub const RULE_SECONDS_MAX: u32 = 86_400;
+/// How long anything has to be well, unless its rule says otherwise.
+const RESOLVE_SECONDS: u32 = 60;
 
 /// A rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,6 +103,8 @@ pub struct RuleNumbers {
     pub enabled: bool,
     /// How long the trouble has to last before it is told, in seconds.
     pub for_seconds: u32,
+    /// How long it has to be well before that is told, in seconds.
+    pub resolve_seconds: u32,
     /// What is measured against, in the rule's unit; `None` for rules that measure nothing.
     pub threshold: Option<f64>,
 }
@@ -242,7 +246,7 @@ impl Rule {
             Self::AuditChain => (0, None),
             Self::Certificate => (0, Some(14.0)),
         };
-        RuleNumbers { enabled: true, for_seconds, threshold }
+        RuleNumbers { enabled: true, for_seconds, resolve_seconds: RESOLVE_SECONDS, threshold }
     }
 
     /// Is it about single connections?

@@ -16,7 +16,7 @@ mod tests;
 
 use super::fact::{ConnectionFact, Fact};
 use app::model::{
-    alert::{Alert, Rule, RuleNumbers, RuleSetting, Severity, Silence, When},
+    alert::{Alert, Rule, RuleNumbers, RuleSetting, Severity, Silence, Transition, When},
     connection::ConnectionId,
     history::gap::Acknowledgement,
     market::{Calendar, MarketSession},
@@ -25,10 +25,6 @@ use app::model::{
 use meter::Meter;
 use std::collections::{BTreeMap, VecDeque};
 
-pub use app::model::alert::Transition;
-
-/// How long an alert has to be well before it is resolved.
-pub(super) const RESOLVE_MS: i64 = 60_000;
 /// What comes back more than [`FLAPS_MAX`] times within so long flaps, and has to be well for so long.
 pub(super) const FLAP_MS: i64 = 600_000;
 const FLAPS_MAX: usize = 3;
@@ -103,21 +99,40 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Goes on with the alerts that an earlier run left open: nothing of them is told again.
+    /// A machine that knows of nothing yet.
     #[must_use]
-    pub fn resume(calendar: Calendar, receivers: Vec<Receiver>, open: Vec<Alert>) -> Self {
-        let mut machine = Self { calendar, receivers, ..Self::default() };
-        for alert in open {
-            for subject in subjects(&alert) {
-                let began = Some(alert.started_at);
-                let trouble = Some(Trouble { text: alert.text.clone(), began, value: alert.value });
-                let (since, id) = (alert.started_at, Some(alert.id.clone()));
-                let begins = VecDeque::from([since]);
-                machine.watches.insert((alert.rule, subject), Watch { trouble, since, alert: id, begins });
+    pub fn new(calendar: Calendar, receivers: Vec<Receiver>) -> Self {
+        Self { calendar, receivers, ..Self::default() }
+    }
+
+    /// Goes on with the alerts that an earlier run left open: nothing of them is told again.
+    pub fn take_up(&mut self, open: Vec<Alert>, now: UnixMillis) -> Vec<Transition> {
+        let mut steps = Vec::new();
+        for mut alert in open {
+            let subjects = subjects(&alert);
+            let is_known = |subject: &Subject| {
+                self.watches.get(&(alert.rule, subject.clone())).is_some_and(|watch| watch.alert.is_some())
+            };
+            if subjects.iter().any(is_known) {
+                // This run told of the same before it knew of this one.
+                alert.ended_at = Some(now);
+                steps.push(step::resolved(&mut alert, now));
+                continue;
             }
-            machine.open.insert(alert.id.clone(), alert);
+            for subject in subjects {
+                let trouble = Trouble { text: alert.text.clone(), began: Some(alert.started_at), value: alert.value };
+                let (trouble, since) = match &subject {
+                    // Whoever knows which servers are lost says so again.
+                    Subject::Server(_) => (None, now),
+                    _ => (Some(trouble), alert.started_at),
+                };
+                let begins = VecDeque::from([alert.started_at]);
+                let new = || Watch { trouble, since, alert: None, begins };
+                self.watches.entry((alert.rule, subject)).or_insert_with(new).alert = Some(alert.id.clone());
+            }
+            self.open.insert(alert.id.clone(), alert);
         }
-        machine
+        steps
     }
 
     /// The open alerts.
@@ -133,11 +148,7 @@ impl Machine {
     /// A rule's numbers for a connection, or for what is about the whole.
     #[must_use]
     pub fn numbers(&self, rule: Rule, connection: Option<ConnectionId>) -> RuleNumbers {
-        let of = |id: Option<ConnectionId>| {
-            self.settings.iter().find(|setting| setting.rule == rule && setting.connection == id)
-        };
-        let own = connection.and_then(|id| of(Some(id)));
-        own.or_else(|| of(None)).map_or_else(|| rule.numbers(), |setting| setting.numbers)
+        numbers_of(&self.settings, rule, connection)
     }
 
     /// Somebody looks after an alert: told to whoever was told of it, and not told again.
@@ -222,6 +233,12 @@ impl Machine {
             self.watches.get(&(*other, place)).is_some_and(|watch| watch.trouble.is_some())
         })
     }
+}
+
+fn numbers_of(settings: &[RuleSetting], rule: Rule, connection: Option<ConnectionId>) -> RuleNumbers {
+    let of = |id| settings.iter().find(|setting| setting.rule == rule && setting.connection == id);
+    let own = connection.and_then(|id| of(Some(id)));
+    own.or_else(|| of(None)).map_or_else(|| rule.numbers(), |setting| setting.numbers)
 }
 
 /// What an alert is about.

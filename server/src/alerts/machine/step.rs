@@ -1,11 +1,10 @@
 //! From watches and time to alerts: who fires, together with whom, and how an alert goes on until it is resolved.
 
 use super::{
-    ESCALATION_MINUTES, FLAP_MS, FLAPS_MAX, GROUP_MS, Machine, RESOLVE_MS, Receiver, Subject, Transition, Watch,
+    ESCALATION_MINUTES, FLAP_MS, FLAPS_MAX, GROUP_MS, Machine, Receiver, Subject, Transition, Watch, numbers_of,
 };
 use app::model::{
     alert::{Alert, AlertConnection, Rule, Silence, TransitionKind},
-    connection::ConnectionId,
     market::MarketSession,
     time::UnixMillis,
 };
@@ -105,6 +104,7 @@ impl Machine {
             }
         }
         let mut over = Vec::new();
+        let settings = &self.settings;
         for alert in self.open.values_mut() {
             let watches = parts.get(&*alert.id).map(Vec::as_slice).unwrap_or_default();
             let is_recent = |at: &&UnixMillis| now.millis_since(**at) <= FLAP_MS;
@@ -115,10 +115,12 @@ impl Machine {
             }
             if watches.iter().all(|watch| watch.trouble.is_none()) {
                 let well_since = watches.iter().map(|watch| watch.since).max().unwrap_or(now);
-                let hold_ms = if alert.flapping { FLAP_MS } else { RESOLVE_MS };
+                let connection = alert.connections.first().map(|connection| connection.id);
+                let resolve_ms = i64::from(numbers_of(settings, alert.rule, connection).resolve_seconds) * 1000;
+                let hold_ms = if alert.flapping { FLAP_MS.max(resolve_ms) } else { resolve_ms };
                 if watches.is_empty() || now.millis_since(well_since) >= hold_ms {
                     alert.ended_at = Some(well_since.min(now));
-                    steps.push(step(alert, TransitionKind::Resolved, now, alert.told.clone()));
+                    steps.push(resolved(alert, now));
                     over.push(alert.id.clone());
                 }
                 continue;
@@ -179,6 +181,12 @@ pub(super) fn acknowledged(alert: &mut Alert, at: UnixMillis) -> Transition {
     step(alert, TransitionKind::Acknowledged, at, to)
 }
 
+/// The end of an alert, told to whoever was told of it.
+pub(super) fn resolved(alert: &mut Alert, at: UnixMillis) -> Transition {
+    let to = alert.told.clone();
+    step(alert, TransitionKind::Resolved, at, to)
+}
+
 fn step(alert: &mut Alert, kind: TransitionKind, at: UnixMillis, to: Vec<String>) -> Transition {
     alert.transitions += 1;
     let id = [&alert.id, "-", &alert.transitions.to_string()].concat();
@@ -220,12 +228,4 @@ fn text_of(connections: &[AlertConnection], texts: &[&str]) -> String {
         }
     };
     text.chars().take(TEXT_CHARS_MAX).collect()
-}
-
-/// What tests name a subject by.
-#[cfg(test)]
-impl From<ConnectionId> for Subject {
-    fn from(id: ConnectionId) -> Self {
-        Self::Connection(id)
-    }
 }

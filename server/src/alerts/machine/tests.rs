@@ -7,7 +7,7 @@ const OPEN: i64 = 1_763_564_400_000;
 
 fn machine() -> Machine {
     let receivers = vec![("webhook".to_owned(), Severity::Warning), ("pager".to_owned(), Severity::Critical)];
-    Machine::resume(Calendar::AlwaysOpen, receivers, Vec::new())
+    Machine::new(Calendar::AlwaysOpen, receivers)
 }
 
 fn at(seconds: i64) -> UnixMillis {
@@ -233,7 +233,8 @@ fn open_alerts_are_taken_up_again_and_nothing_is_told_twice() {
     run(&mut before, 0, 60);
     let open: Vec<_> = before.open().cloned().collect();
     let receivers = vec![("webhook".to_owned(), Severity::Warning)];
-    let mut after = Machine::resume(Calendar::AlwaysOpen, receivers, open);
+    let mut after = Machine::new(Calendar::AlwaysOpen, receivers);
+    assert_eq!(after.take_up(open, at(65)), []);
     after.take(connection(1, State::Connecting), at(70));
     after.take(connection(2, State::Connected), at(70));
     assert_eq!(run(&mut after, 70, 90), []);
@@ -245,14 +246,15 @@ fn open_alerts_are_taken_up_again_and_nothing_is_told_twice() {
     );
     // A connection that is gone with the restart is well, too.
     let open: Vec<_> = before.open().cloned().collect();
-    let mut without = Machine::resume(Calendar::AlwaysOpen, Vec::new(), open);
+    let mut without = Machine::new(Calendar::AlwaysOpen, Vec::new());
+    without.take_up(open, at(65));
     without.take(Fact::Connections(vec![3]), at(70));
     assert_eq!(run(&mut without, 70, 200).len(), 1);
 }
 
 #[test]
 fn measured_rules_tell_their_numbers_and_only_within_their_hours() {
-    let mut machine = Machine::resume(Calendar::UnitedStates, vec![("w".to_owned(), Severity::Info)], Vec::new());
+    let mut machine = Machine::new(Calendar::UnitedStates, vec![("w".to_owned(), Severity::Info)]);
     let late = |p99| {
         let Fact::Connection(fact) = connection(1, State::Connected) else { unreachable!() };
         Fact::Connection(Box::new(ConnectionFact { latency_p99_ms: Some(p99), ..*fact }))
@@ -266,7 +268,7 @@ fn measured_rules_tell_their_numbers_and_only_within_their_hours() {
     );
     // 17:00 in New York.
     let evening = 7 * 3_600;
-    let mut machine = Machine::resume(Calendar::UnitedStates, Vec::new(), Vec::new());
+    let mut machine = Machine::new(Calendar::UnitedStates, Vec::new());
     machine.take(late(2_500.0), at(evening));
     assert_eq!(run(&mut machine, evening, evening + 200), []);
     // A connection that went down in the night is told of when the pre-market begins, 04:00.
@@ -329,7 +331,8 @@ proptest! {
         for (number, (pause, fact)) in events.into_iter().enumerate() {
             if number == restart_after {
                 let open = machine.open().cloned().collect();
-                machine = Machine::resume(Calendar::AlwaysOpen, machine.receivers.clone(), open);
+                machine = Machine::new(Calendar::AlwaysOpen, machine.receivers.clone());
+                machine.take_up(open, at(now));
             }
             for _ in 0..pause {
                 now += 1;

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 mod clock;
+mod hook;
 mod monitor;
 mod nginx;
 mod proxy;
@@ -9,6 +10,7 @@ mod server;
 mod socket;
 
 pub(crate) use clock::Clock;
+pub(crate) use hook::Hook;
 pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
 pub(crate) use proxy::Proxy;

@@ -1,0 +1,1 @@
+//! The task with a real database and a real receiver.
