@@ -37,6 +37,20 @@ async fn post(admin: &Client, path: &str, body: Value, status: u16) -> Value {
     serde_json::from_str(&admin.post(path, &body.to_string(), status).await).unwrap()
 }
 
+/// The provider refuses the key of a connection, which is told as an alert of its own within seconds.
+async fn refuse_key(server: &TestServer, id: usize) {
+    server.fault(json!({"fault": "refuse_key", "connection": id})).await;
+    server.fault(json!({"fault": "drop", "connection": id})).await;
+}
+
+/// Takes the faults away, and tries what waits because of them.
+async fn mend(server: &TestServer, admin: &Client, ids: &[usize]) {
+    server.fault(json!({"fault": "clear"})).await;
+    for id in ids {
+        admin.post(&format!("/api/admin/connections/{id}/retry"), "", 200).await;
+    }
+}
+
 async fn all_connected(admin: &Client) {
     for id in 1..=3 {
         admin.wait_for_state(id, "connected").await;
@@ -52,6 +66,12 @@ async fn each_fault_ends_in_exactly_the_alerts_that_it_should() {
     hurry(&admin, &["mute", "degraded", "key_refused", "connection_limit", "gap", "errors"]).await;
     // So long it takes at most until a dropped connection is tried again, and refused.
     patch(&admin, json!({"rule": "not_connected", "for_seconds": 5, "resolve_seconds": 1}), 200).await;
+    // How a connection usually ticks takes some seconds to learn.
+    eventually("silence of connection 2 means something", || async {
+        let status = admin.status().await;
+        (status["connections"][1]["coverage"]["mute_after_ms"].as_u64()? < 10_000).then_some(())
+    })
+    .await;
     let faults = [
         (json!({"fault": "refuse_key", "connection": 1}), "key_refused:1"),
         (json!({"fault": "stall", "connection": 2}), "mute:2"),
@@ -91,10 +111,7 @@ async fn each_fault_ends_in_exactly_the_alerts_that_it_should() {
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
-    server.fault(json!({"fault": "clear"})).await;
-    for id in [1, 3] {
-        admin.post(&format!("/api/admin/connections/{id}/retry"), "", 200).await;
-    }
+    mend(&server, &admin, &[1, 3]).await;
     for (_, fingerprint) in &faults {
         hook.until_told(&format!("resolved {fingerprint}")).await;
         expected.push(format!("resolved {fingerprint}"));
@@ -136,9 +153,9 @@ async fn a_receiver_that_is_down_is_told_later_in_order_and_one_that_is_gone_nev
     let server = server(&hook).await;
     let admin = server.admin().await;
     all_connected(&admin).await;
-    hurry(&admin, &["mute"]).await;
-    server.fault(json!({"fault": "stall", "connection": 1, "seconds": 6})).await;
-    hook.until_told("firing mute:1").await;
+    hurry(&admin, &["key_refused"]).await;
+    refuse_key(&server, 1).await;
+    hook.until_told("firing key_refused:1").await;
     // It fails, and is tried again 5 s later.
     let deliveries = async || {
         let all = admin.get_json("/api/admin/alert-destinations", 200).await;
@@ -151,28 +168,30 @@ async fn a_receiver_that_is_down_is_told_later_in_order_and_one_that_is_gone_nev
             .then_some(())
     })
     .await;
+    mend(&server, &admin, &[1]).await;
     eventually("it is over", || async {
         let open = admin.get_json("/api/admin/alerts", 200).await;
         open["alerts"].as_array().unwrap().is_empty().then_some(())
     })
     .await;
     hook.answers(200);
-    hook.until_told("resolved mute:1").await;
+    hook.until_told("resolved key_refused:1").await;
     let told = hook.told();
     assert_eq!(told.iter().map(|told| told.what()).collect::<BTreeSet<_>>().len(), 2);
-    assert_eq!(told.last().unwrap().what(), "resolved mute:1");
-    let firing: BTreeSet<_> = told.iter().filter(|told| told.what() == "firing mute:1").map(|told| told.id()).collect();
+    assert_eq!(told.last().unwrap().what(), "resolved key_refused:1");
+    let firing: BTreeSet<_> =
+        told.iter().filter(|told| told.what() == "firing key_refused:1").map(|told| told.id()).collect();
     assert_eq!(firing.len(), 1, "the same id each time");
 
     hook.answers(410);
     let answer = post(&admin, "/api/admin/alert-destinations/webhook/test", json!({}), 200).await;
     assert_eq!(answer["taken"], false);
-    server.fault(json!({"fault": "stall", "connection": 2})).await;
-    hook.until_told("firing mute:2").await;
+    refuse_key(&server, 2).await;
+    hook.until_told("firing key_refused:2").await;
     eventually("it is switched off", || async { deliveries().await["gone_since"].is_string().then_some(()) }).await;
     let count = hook.told().len();
     hook.answers(200);
-    server.fault(json!({"fault": "stall", "connection": 3})).await;
+    refuse_key(&server, 3).await;
     eventually("given up", || async {
         let shown = deliveries().await;
         let given_up = shown["deliveries"].as_array()?.iter().filter(|one| one["outcome"] == "given_up").count();
@@ -191,9 +210,9 @@ async fn silences_and_rules_are_checked_and_on_record() {
     let server = server(&hook).await;
     let admin = server.admin().await;
     all_connected(&admin).await;
-    hurry(&admin, &["mute"]).await;
+    hurry(&admin, &["key_refused"]).await;
     let until = UnixMillis(UnixMillis::now().0 + 600_000);
-    let silence = json!({"rule": "mute", "connection": 1, "until": until, "reason": "maintenance"});
+    let silence = json!({"rule": "key_refused", "connection": 1, "until": until, "reason": "maintenance"});
     let made = post(&admin, "/api/admin/silences", silence.clone(), 201).await;
     for (wrong, text) in [
         (json!({"rule": "noise", "until": until, "reason": "x"}), "rule: expected one of not_connected"),
@@ -213,13 +232,13 @@ async fn silences_and_rules_are_checked_and_on_record() {
     ] {
         patch(&admin, wrong, 400).await;
     }
-    server.fault(json!({"fault": "stall", "connection": 1})).await;
+    refuse_key(&server, 1).await;
     let open = eventually("a silenced alert is open", || async {
         let open = admin.get_json("/api/admin/alerts?state=open", 200).await;
         open["alerts"].as_array()?.first().cloned()
     })
     .await;
-    assert_eq!((&open["fingerprint"], &open["silenced"]), (&json!("mute:1"), &json!("maintenance")));
+    assert_eq!((&open["fingerprint"], &open["silenced"]), (&json!("key_refused:1"), &json!("maintenance")));
     assert_eq!(hook.whats(), [""; 0], "nobody is told");
     let id = made["id"].as_i64().unwrap();
     let end = || async {
@@ -227,9 +246,9 @@ async fn silences_and_rules_are_checked_and_on_record() {
         admin.http.delete(url).send().await.unwrap().status().as_u16()
     };
     assert_eq!([end().await, end().await], [204, 404]);
-    hook.until_told("firing mute:1").await;
-    patch(&admin, json!({"rule": "mute", "enabled": false}), 200).await;
-    hook.until_told("resolved mute:1").await;
+    hook.until_told("firing key_refused:1").await;
+    patch(&admin, json!({"rule": "key_refused", "enabled": false}), 200).await;
+    hook.until_told("resolved key_refused:1").await;
     let all = admin.get_json("/api/admin/alerts?state=all&from=-1h&limit=1", 200).await;
     assert_eq!(all["alerts"][0]["state"], "resolved");
     assert!(admin.get("/api/admin/alerts?state=shut", 400).await.contains("open or all"));
@@ -252,12 +271,12 @@ async fn the_page_works_without_javascript_and_the_dashboard_says_what_fires() {
     let server = server(&hook).await;
     let admin = server.admin().await;
     all_connected(&admin).await;
-    hurry(&admin, &["mute"]).await;
+    hurry(&admin, &["key_refused"]).await;
     let page = admin.get("/admin/alerts", 200).await;
     assert!(page.contains("No alert is open.") && page.contains("127.0.0.1:"), "{page}");
     assert!(!page.contains(SECRET));
-    server.fault(json!({"fault": "stall", "connection": 1})).await;
-    let told = hook.until_told("firing mute:1").await;
+    refuse_key(&server, 1).await;
+    let told = hook.until_told("firing key_refused:1").await;
     let id = told.body["data"]["id"].as_str().unwrap().to_owned();
     eventually("the dashboard has its line", || async {
         admin.get("/admin/websockets", 200).await.contains(r#"data-testid="open-alert""#).then_some(())
@@ -301,11 +320,14 @@ async fn killed_between_a_step_and_its_delivery_it_tells_it_all_the_same_and_not
     monitor.until_ready().await;
     {
         let admin = monitor.admin().await;
-        hurry(&admin, &["mute"]).await;
+        hurry(&admin, &["key_refused"]).await;
     }
     for round in 0..kills() {
         monitor.until_ticks_come().await;
-        fault(&monitor, json!({"fault": "stall", "connection": 1})).await;
+        // Both are gone with the process.
+        for what in ["refuse_key", "drop"] {
+            fault(&monitor, json!({"fault": what, "connection": 1})).await;
+        }
         let database = monitor.database().await;
         let known = hook.told().len();
         // The step is written, and somewhere between then and its delivery is the end.
@@ -323,12 +345,13 @@ async fn killed_between_a_step_and_its_delivery_it_tells_it_all_the_same_and_not
             let id = id.clone();
             hook.told().iter().skip(known).any(|told| told.what() == what && told.body["data"]["id"] == json!(id))
         };
-        eventually("it is told", || async { is_told("firing mute:1").then_some(()) }).await;
-        eventually("and that it is over", || async { is_told("resolved mute:1").then_some(()) }).await;
+        eventually("it is told", || async { is_told("firing key_refused:1").then_some(()) }).await;
+        eventually("and that it is over", || async { is_told("resolved key_refused:1").then_some(()) }).await;
         let of_this: Vec<_> = hook.told().into_iter().filter(|told| told.body["data"]["id"] == json!(id)).collect();
-        let firing: BTreeSet<_> = of_this.iter().filter(|t| t.what() == "firing mute:1").map(|t| t.id()).collect();
+        let firing: BTreeSet<_> =
+            of_this.iter().filter(|t| t.what() == "firing key_refused:1").map(|t| t.id()).collect();
         assert_eq!(firing.len(), 1, "round {round}: repetitions have the same id");
-        assert_eq!(of_this.last().unwrap().what(), "resolved mute:1", "round {round}: in order");
+        assert_eq!(of_this.last().unwrap().what(), "resolved key_refused:1", "round {round}: in order");
     }
 }
 
