@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds server and browser side for production, unless nothing changed since the last time.
+# Builds the program for production, with the browser's files in it, unless nothing changed since the last time.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
-sources=(.cargo Cargo.toml Cargo.lock app bench frontend public server simulator style)
+sources=(.cargo Cargo.toml Cargo.lock app bench frontend public scripts server simulator style)
 started=target/build-started
 finished=target/build-finished
 
@@ -21,5 +21,10 @@ if is_up_to_date; then exit; fi
 mkdir -p target
 rm -f "$finished"
 touch "$started"
-RUSTFLAGS=$release_flags cargo leptos build --release --split --precompress
+export RUSTFLAGS=$release_flags
+# Nothing of an older build may be left, as all that is there becomes part of the program.
+rm -rf target/site
+cargo leptos build --release --split --frontend-only
+node scripts/site.mjs target/site target/site-list.rs
+SITE_LIST=$root/target/site-list.rs cargo rustc --release --package server --bin tickstock-monitor -- --cfg embedded_site
 rustc --version >"$finished"

@@ -8,5 +8,4 @@ cd "$root"
 scripts/setup.sh
 source scripts/env.sh
 scripts/build.sh
-export LEPTOS_SITE_ROOT="$root/target/site"
 exec target/release/tickstock-monitor "$@"

@@ -28,6 +28,7 @@ pub mod refresh;
 mod rhythm;
 pub mod routes;
 pub mod signals;
+pub mod site;
 pub mod tasks;
 pub mod text;
 pub mod thread;
@@ -260,7 +261,9 @@ async fn serve(
 
 /// What the pages need to know of their files. The name is given when the server is compiled: see `.cargo/config.toml`.
 fn leptos_options(config: &Config) -> LeptosOptions {
+    let folder = config.dashboard.site.map_or_else(|| "pkg".to_owned(), site::Site::package_folder);
     LeptosOptions::builder()
+        .site_pkg_dir(folder)
         .output_name(option_env!("LEPTOS_OUTPUT_NAME").unwrap_or("tickstock"))
         .site_root(config.dashboard.site_root.clone())
         .site_addr(config.dashboard.listen)

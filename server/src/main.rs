@@ -4,9 +4,15 @@ mod commands;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use server::{audit::cli::AuditCommand, auth::cli::UserCommand, logging};
+use server::{audit::cli::AuditCommand, auth::cli::UserCommand, logging, site::Site};
 use simulator::SimulatorArgs;
 use std::{process::ExitCode, time::Duration};
+
+/// The browser's files, in releases: `scripts/build.sh` writes the list and names it when it compiles this file.
+#[cfg(embedded_site)]
+const SITE: Option<&Site> = Some(&include!(env!("SITE_LIST")));
+#[cfg(not(embedded_site))]
+const SITE: Option<&Site> = None;
 
 /// How long the end waits for threads that are still busy.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -61,7 +67,7 @@ fn start(command: Command) -> anyhow::Result<()> {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve => commands::serve::run().await,
+        Command::Serve => commands::serve::run(SITE).await,
         Command::Simulator(args) => commands::simulator::run(args).await,
         Command::User(command) => commands::user(command).await,
         Command::Audit(command) => commands::audit(command).await,

@@ -91,7 +91,11 @@ pub fn SearchField(
                 />
             </label>
             <div id=MATCHES></div>
-            <p class="matches" role="alert" hidden=move || !failed.get()>"Search could not be loaded. Type again to retry."</p>
+            <p class="matches" role="alert" hidden=move || !failed.get()>
+                "Search could not be loaded. Type again to retry, or "
+                // A server that was updated meanwhile has another version of the file.
+                <a href="" rel="external">"reload the page"</a>"."
+            </p>
         </div>
     }
 }

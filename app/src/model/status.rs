@@ -3,12 +3,17 @@
 //! A [`ConnectionStatus`] is two parts that change at different speeds: [`ConnectionConfig`], which a socket carries
 //! once in a snapshot, and [`ConnectionLive`], which it carries every metrics interval. In JSON the two are one object.
 
+mod bus;
+mod config;
+
+pub use bus::{BusKind, BusStatus, RejectionCount};
+pub use config::{ConnectionConfig, Duplicate, Routing, SymbolSource};
+
 use super::{
-    connection::{Channel, ConnectionId, ConnectionState, Priority},
+    connection::{ConnectionId, ConnectionState},
     health::{Coverage, Health, LastLoss, LayerState},
     history::HistoryTrouble,
     market::MarketSession,
-    symbol::Symbol,
     time::{UnixMillis, format_seconds},
 };
 use serde::{Deserialize, Serialize};
@@ -26,77 +31,6 @@ pub enum StatusSource {
     Stale,
     /// Nobody said so: estimated from tick flow.
     Inferred,
-}
-
-/// The bus between ingest and dashboard.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BusStatus {
-    /// `memory` or `redis`.
-    pub kind: BusKind,
-    /// Does it carry ticks now?
-    pub connected: bool,
-    /// Why not, or what is wrong with it while it does; never holds an address with a password.
-    pub reason: Option<String>,
-    /// Ticks that were replaced by a later one of their symbol before Redis took them: part of `unpublished_ticks_total`.
-    pub conflated_ticks_total: u64,
-    /// Messages from elsewhere that could not be read and were dropped.
-    pub rejected_total: u64,
-    /// Why the last one was dropped.
-    pub last_rejection: Option<String>,
-    /// The same by reason, for the reasons that occurred.
-    #[serde(default)]
-    pub rejections: Vec<RejectionCount>,
-    /// Ticks that Redis did not take, since the start.
-    #[serde(default)]
-    pub unpublished_ticks_total: u64,
-    /// When Redis last took a tick, while it takes none; `None` while it does.
-    #[serde(default)]
-    pub not_publishing_since: Option<UnixMillis>,
-    /// Ticks that Redis took and our own subscription did not see, because it was cut off or fell behind too far. The
-    /// latest of each symbol was handed over all the same.
-    #[serde(default)]
-    pub missed_ticks_total: u64,
-    /// Milliseconds from handing a tick to Redis until our own subscription delivers it; `None` without a publisher, and
-    /// until it is known.
-    #[serde(default)]
-    pub lag_ms: Option<u32>,
-    /// Why the status is not kept on Redis, where other dashboards read it; `None` while it is.
-    #[serde(default)]
-    pub status_trouble: Option<String>,
-}
-
-impl BusStatus {
-    /// Is the bus the same in both, its counters and its lag aside?
-    #[must_use]
-    pub fn same_state(&self, other: &Self) -> bool {
-        let state = |bus: &Self| (bus.kind, bus.connected, bus.reason.is_some(), bus.not_publishing_since.is_some());
-        // While it carries ticks the reason is that they are late, and says by how much.
-        state(self) == state(other)
-            && (self.connected || self.reason == other.reason)
-            && self.status_trouble == other.status_trouble
-    }
-}
-
-/// Messages, or events of a connection, that were dropped for one reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectionCount {
-    /// On the bus `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`; of a
-    /// connection
-    /// `one_sided_quote`, `unreadable`, `symbol`, `price`, `no_time`, `time_unit`, `time_past`, `time_future`.
-    pub reason: String,
-    /// How many.
-    pub total: u64,
-}
-
-/// Which bus it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BusKind {
-    /// Inside the process.
-    #[default]
-    Memory,
-    /// Redis.
-    Redis,
 }
 
 /// Totals over all connections.
@@ -217,70 +151,6 @@ pub struct ConnectionMetrics {
     /// Bars sent again: they replace one that is known, and count as no tick.
     #[serde(default)]
     pub replacements_total: u64,
-}
-
-/// Where a connection's symbols come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SymbolSource {
-    /// The universe key resolved.
-    Universe,
-    /// The direct list.
-    Symbols,
-    /// Neither gave any.
-    #[default]
-    None,
-}
-
-/// How a symbol that several connections list came to one of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Routing {
-    /// The rule in words.
-    pub rule: String,
-    /// Symbols that this connection lists and another one carries.
-    pub duplicates_total: u32,
-    /// The first [`NAMES_MAX`](super::health::NAMES_MAX) of them, by the alphabet.
-    pub duplicates: Vec<Duplicate>,
-}
-
-/// A symbol that another connection carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicate {
-    /// The symbol.
-    pub symbol: Symbol,
-    /// Who carries it.
-    pub carried_by: ConnectionId,
-}
-
-/// What a connection is set to carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionConfig {
-    /// The key as configured, resolved or not.
-    pub universe_key: Option<String>,
-    /// What it carries, after routing, in alphabetical order.
-    pub symbols: Vec<Symbol>,
-    /// How many those are.
-    pub ticker_count: u32,
-    /// Its tier.
-    pub priority: Priority,
-    /// Where the symbols come from.
-    pub source: SymbolSource,
-    /// What it subscribes to for each symbol.
-    #[serde(default)]
-    pub channels: Vec<Channel>,
-    /// What became of symbols that other connections list too.
-    #[serde(default)]
-    pub routing: Routing,
-    /// What an administrator should know: a key that did not resolve, a bad setting, symbols carried elsewhere.
-    pub warnings: Vec<String>,
-}
-
-impl ConnectionConfig {
-    /// Does it list symbols, and do other connections carry all of them?
-    #[must_use]
-    pub fn is_carried_elsewhere(&self) -> bool {
-        self.ticker_count == 0 && self.routing.duplicates_total > 0
-    }
 }
 
 /// The part of a connection's status that changes while it runs.

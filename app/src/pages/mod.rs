@@ -25,6 +25,8 @@ mod not_found;
 use crate::ROOT;
 use crate::address;
 use leptos::prelude::*;
+#[cfg(feature = "hydrate")]
+use leptos::wasm_split::SplitLoaderError;
 
 /// Is the page at `path` taken over by the browser?
 #[cfg(feature = "ssr")]
@@ -50,30 +52,33 @@ pub(crate) fn page_at(path: &str) -> AnyView {
 }
 
 /// Takes over what the server rendered into `root`. False where there is nothing to start from.
+///
+/// # Errors
+/// When a part of the program that the page needs could not be loaded.
 #[cfg(feature = "hydrate")]
-pub async fn take_over(root: leptos::web_sys::HtmlElement) -> bool {
+pub async fn take_over(root: leptos::web_sys::HtmlElement) -> Result<bool, SplitLoaderError> {
     use leptos::mount::hydrate_from;
 
     if address::path() == address::METRICS {
-        hydrate_from(root, history_page().await).forget();
-        return true;
+        hydrate_from(root, history_page().await?).forget();
+        return Ok(true);
     }
-    let Some(first) = monitor::start_of(&root) else { return false };
+    let Some(first) = monitor::start_of(&root) else { return Ok(false) };
     hydrate_from(root, move || monitor::page(first)).forget();
-    true
+    Ok(true)
 }
 
 /// The full metrics, which releases put into a file of their own, so that the dashboard does not download them; they are
 /// compiled with `split_pages`, as plain builds lack the step that takes the file apart (`scripts/env.sh`). Not called after the
-/// page: content blockers cut what has "metrics" in its name.
+/// page: content blockers cut what has "metrics" in its name. Not `#[lazy]`, which panics where the file cannot be had.
 #[cfg(all(feature = "hydrate", split_pages))]
-#[lazy]
-fn history_page() -> fn() -> AnyView {
-    metrics::page
+#[leptos::wasm_split::wasm_split(history, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn history_page() -> Result<fn() -> AnyView, SplitLoaderError> {
+    Ok(metrics::page)
 }
 
 /// The full metrics.
 #[cfg(all(feature = "hydrate", not(split_pages)))]
-async fn history_page() -> fn() -> AnyView {
-    metrics::page
+async fn history_page() -> Result<fn() -> AnyView, SplitLoaderError> {
+    Ok(metrics::page)
 }

@@ -13,6 +13,15 @@ use leptos_meta::MetaTags;
 const THEME_SCRIPT: &str =
     "try{const t=localStorage.getItem('KEY');if(t)document.documentElement.dataset.theme=t}catch{}";
 
+/// A page may come from another version of the server than its files are asked from, during an update: `missing` loads the page
+/// anew where the server answers, once in ten minutes (`store::storage::reloaded_of_late` counts the same), and else does
+/// `otherwise`. A missing style sheet is such a case on every page.
+const RELOAD_SCRIPT: &str = "const missing=(url,otherwise)=>fetch(url,{method:'HEAD',cache:'no-store'}).then(answer=>{\
+    const tab=sessionStorage,name='tickstock-reloaded',now=Date.now();\
+    if(answer.status>499||now-(tab[name]||0)<6e5)throw 0;\
+    tab[name]=now;location.reload()}).catch(otherwise);\
+    addEventListener('error',e=>{if(e.target.rel)missing(e.target.href,()=>{})},true)";
+
 /// Rows of a table are copied as a line each, their cells set apart by tabs: their texts stand in elements that know nothing of
 /// each other. What is within one cell, and what reaches beyond a table, is copied as the browser does it.
 const COPY_SCRIPT: &str = "addEventListener('copy',e=>{\
@@ -29,9 +38,10 @@ const COPY_SCRIPT: &str = "addEventListener('copy',e=>{\
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
     let style = ["/", &options.site_pkg_dir, "/", &options.output_name, ".css"].concat();
+    let beside = |name: &str| ["/", options.site_pkg_dir.trim_end_matches("pkg"), name].concat();
     let path = address::path();
     // Charts and ledger have sheets of their own: the dashboard does not wait for what it does not show.
-    let sheets: &[&'static str] = if path == address::METRICS { &["/history.css", "/charts.css"] } else { &[] };
+    let sheets: &[&str] = if path == address::METRICS { &["history.css", "charts.css"] } else { &[] };
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>
@@ -41,13 +51,14 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content="light dark"/>
                 <meta name="robots" content="noindex"/>
-                <link rel="icon" type="image/svg+xml" href="/favicon.svg"/>
+                <link rel="icon" type="image/svg+xml" href=beside("favicon.svg")/>
+                <script nonce=use_nonce()>{RELOAD_SCRIPT}</script>
                 // The id lets cargo-leptos swap the sheet while developing.
                 <link id="leptos" rel="stylesheet" href=style/>
-                {sheets.iter().map(|sheet| view! { <link rel="stylesheet" href=*sheet/> }).collect_view()}
+                {sheets.iter().map(|sheet| view! { <link rel="stylesheet" href=beside(sheet)/> }).collect_view()}
                 <script nonce=use_nonce()>{theme_script}</script>
                 <AutoReload options=options.clone()/>
-                {pages::is_live(&path).then(|| hydration_head(&options))}
+                {pages::is_live(&path).then(|| hydration_head(&options, beside("noscript.css")))}
                 <MetaTags/>
             </head>
             <body>{pages::page_at(&path)}</body>
@@ -59,7 +70,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 const HYDRATED_WITHIN_MS: u32 = 4_000;
 
 /// Preloads, and a script that starts the browser's side or says on the body that it did not start.
-fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
+fn hydration_head(options: &LeptosOptions, without_scripts: String) -> impl IntoView + use<> {
     let base = ["/", &options.site_pkg_dir, "/", &options.output_name].concat();
     let (script, wasm) = (base.clone() + ".js", base + ".wasm");
     // The module script runs after the document is parsed, so there is a body to mark. The page marks it as hydrated when
@@ -71,7 +82,7 @@ fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
          addEventListener('error',e=>{{if(e.error instanceof WebAssembly.RuntimeError)failed()}});\
          addEventListener('unhandledrejection',e=>{{if(!('hydrated'in d)||e.reason instanceof WebAssembly.RuntimeError)failed()}});\
          import('{script}').then(m=>m.default({{module_or_path:'{wasm}'}}).then(()=>m.hydrate()))\
-         .catch(e=>{{failed();console.error(e)}})"
+         .catch(e=>{{console.error(e);e instanceof WebAssembly.RuntimeError?failed():missing('{script}',failed)}})"
     );
     view! {
         <link rel="modulepreload" href=script/>
@@ -79,6 +90,6 @@ fn hydration_head(options: &LeptosOptions) -> impl IntoView + use<> {
         <script type="module" nonce=use_nonce()>{start}</script>
         <script nonce=use_nonce()>{COPY_SCRIPT}</script>
         // Hidden while the script can still start the page; without scripts the note shows.
-        <noscript><link rel="stylesheet" href="/noscript.css"/></noscript>
+        <noscript><link rel="stylesheet" href=without_scripts/></noscript>
     }
 }

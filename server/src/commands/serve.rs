@@ -8,6 +8,7 @@ use server::{
     database::{Claim, Database},
     logging::Lines,
     signals,
+    site::Site,
 };
 use std::{fmt::Write as _, io, time::Duration};
 use tokio::{net::TcpListener, time::sleep};
@@ -16,8 +17,10 @@ use tracing::{error, info, warn};
 /// How often a database that could not be opened at the start is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run() -> anyhow::Result<()> {
-    let config = super::read_config(unusable_files)?;
+/// `site`: the browser's files, where they are in the program.
+pub(crate) async fn run(site: Option<&'static Site>) -> anyhow::Result<()> {
+    let mut config = super::read_config(unusable_files)?;
+    config.dashboard.site = site;
     let stop = signals::until_told_to_stop()?;
     signals::survive_hangup()?;
     let address = config.dashboard.listen;

@@ -22,6 +22,7 @@ use crate::{
     auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
+    site::Site,
     universe::{Universes, UniversesError},
 };
 use app::model::status::Feed;
@@ -100,8 +101,10 @@ pub struct AccountsConfig {
 /// The page, its socket and what else is served.
 #[derive(Clone, Debug)]
 pub struct DashboardConfig {
-    /// `LEPTOS_SITE_ROOT`: where the browser's files are.
+    /// `LEPTOS_SITE_ROOT`: where the browser's files are, when they are not in the program.
     pub site_root: String,
+    /// The browser's files in the program. No variable: the binary says what it has.
+    pub site: Option<&'static Site>,
     /// `LEPTOS_SITE_ADDR`.
     pub listen: SocketAddr,
     /// `PUBLIC_URL`: the address that people type, scheme and host and perhaps a port, without a slash at its end.
@@ -300,6 +303,7 @@ fn dashboard(reader: &mut Reader<'_>) -> DashboardConfig {
         secure: reader.flag("COOKIE_SECURE", tls.is_some()) || tls.is_some(),
         tls,
         site_root: reader.text("LEPTOS_SITE_ROOT").unwrap_or("target/site").to_owned(),
+        site: None,
         listen: reader.parse("LEPTOS_SITE_ADDR", loopback, "an address like 127.0.0.1:3000"),
         enabled: reader.flag("ADMIN_WEBSOCKET_DASHBOARD_ENABLED", true),
         frame_interval: Duration::from_millis(reader.number("FRAME_INTERVAL_MS", 10, 1..=1000)),

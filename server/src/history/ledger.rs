@@ -113,9 +113,9 @@ impl Ledger {
         let cause = if run.stopped_at.is_some() { GapCause::MonitorStopped } else { GapCause::MonitorCrashed };
         let how = match cause {
             GapCause::MonitorStopped => "The monitor was stopped at ",
-            _ => "The monitor ended without a word after ",
+            _ => "The monitor ended unexpectedly after ",
         };
-        let words = [how, &since.to_string(), " and started again at ", &now.to_string()].concat();
+        let words = [how, &since.day_and_clock(), " and started again at ", &now.day_and_clock(), " UTC"].concat();
         for id in run.connection_ids {
             let rate = past.rates.iter().find(|rate| rate.connection_id == id).copied();
             let is_ours = feed != Feed::Redis;

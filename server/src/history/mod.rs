@@ -91,8 +91,10 @@ impl Keeper {
     fn start(database: Database, retention: Retention, feed: Feed, past: Past, now: UnixMillis) -> Self {
         let after = match &past.last_run {
             None => "; history begins".to_owned(),
-            Some(Run { stopped_at: Some(at), .. }) => format!("; stopped since {at}"),
-            Some(Run { last_seen_at, .. }) => format!("; ended without a word after {last_seen_at}"),
+            Some(Run { stopped_at: Some(at), .. }) => format!("; stopped since {} UTC", at.day_and_clock()),
+            Some(Run { last_seen_at, .. }) => {
+                format!("; ended unexpectedly after {} UTC", last_seen_at.day_and_clock())
+            }
         };
         let text = format!("Started: version {}, feed {}{after}", env!("CARGO_PKG_VERSION"), feed.label());
         let mut recorder = Recorder::new(Ledger::resume(past, feed, now));

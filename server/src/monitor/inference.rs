@@ -1,6 +1,6 @@
 //! Where this process runs no connection manager: what the ticks themselves say of a connection.
 //!
-//! Without any status, states are read off the ticks and marked as inferred. A status that is old is marked as stale; when
+//! Without any status, states are estimated from tick flow and marked as inferred. A status that is old is marked as stale; when
 //! no ticks come either, its connections are down. A status that says nothing of the data, as TickStock's own does, is completed: a connection that is reported connected
 //! while nothing arrives here is mute, unless silence is normal.
 
@@ -206,7 +206,7 @@ fn read_off(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis, mar
         live.state_since = Some(now);
     }
     (live.state, live.reason, live.connected) = (state, reason, state == ConnectionState::Connected);
-    let unknown = Layer::because(LayerState::Unknown, "Nobody reports it");
+    let unknown = Layer::because(LayerState::Unknown, "Not reported");
     live.health = Health { transport: unknown.clone(), subscription: unknown, data };
     live.uptime_seconds = match (live.connected, live.state_since) {
         (true, Some(since)) => (now.millis_since(since).max(0) / 1000) as u64,
@@ -243,7 +243,7 @@ pub(super) fn complete(
         _ => Layer::of(LayerState::Unknown),
     };
     let subscription =
-        if is_up { Layer::because(LayerState::Unknown, "Nobody reports it") } else { Layer::of(LayerState::Off) };
+        if is_up { Layer::because(LayerState::Unknown, "Not reported") } else { Layer::of(LayerState::Off) };
     let data = if is_up { observed.data(now, market) } else { Layer::of(LayerState::Off) };
     if data.state == LayerState::Bad {
         // Since it began, not since whatever was reported before.

@@ -254,9 +254,9 @@ impl Monitor {
         Some(SymbolDetail {
             at: now,
             row,
-            recorded_since: watched.since,
-            seconds: watched.seconds.iter().copied().collect(),
-            last_arrival: watched.last_arrival,
+            recorded_since: watched.map(|watched| watched.since),
+            seconds: watched.map(|watched| watched.seconds.iter().copied().collect()).unwrap_or_default(),
+            last_arrival: watched.and_then(|watched| watched.last_arrival),
             ingest: None,
         })
     }

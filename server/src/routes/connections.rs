@@ -3,9 +3,11 @@
 use super::{AppState, api_error, too_many_requests, with_retry};
 use crate::{
     audit::{Action, Actor, NotRecorded},
-    limits::{self, Wait},
+    auth::Admin,
+    limits::{self, Limits, Wait},
     upstream::CannotRetry,
 };
+use app::model::connection::ConnectionId;
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -17,14 +19,14 @@ use serde_json::json;
 pub(super) async fn retry(
     State(state): State<AppState>,
     Extension(actor): Extension<Actor>,
+    Extension(admin): Extension<Admin>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
     let manager = state.manager.as_ref().ok_or(Refused::Elsewhere)?;
     let id = id.parse().map_err(|_| Refused::NoNumber)?;
     let order = manager.retry(id)?;
-    // Whoever asks: it is the provider that is called.
     let target = format!("connection {id}");
-    if let Err(wait) = state.access.limits.take(limits::RETRIES, &id.to_string()).await {
+    if let Err(wait) = take_turn(&state.access.limits, id, &admin).await {
         let refused = actor.is_refused(Action::ConnectionRetry, "too many requests").to(target);
         state.access.audit.record_refusal(refused).await;
         return Err(wait.into());
@@ -32,6 +34,12 @@ pub(super) async fn retry(
     state.access.audit.record(actor.does(Action::ConnectionRetry).to(target)).await?;
     order.give();
     Ok(Json(json!({"retried": id})).into_response())
+}
+
+/// The provider counts handshakes of each connection, whoever asked for them, and of the whole account.
+async fn take_turn(limits: &Limits, id: ConnectionId, admin: &Admin) -> Result<(), Wait> {
+    limits.take(limits::RETRIES, &id.to_string()).await?;
+    limits.take(limits::RETRIES_OF_ACCOUNT, &admin.id.to_string()).await
 }
 
 /// Why nothing is tried.

@@ -94,8 +94,8 @@ pub(crate) fn router(state: AppState) -> Router {
     let files_and_errors = Router::new()
         .fallback_service(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
-        .layer(middleware::from_fn_with_state(state.leptos.clone(), files::files));
-    let all = failure::told(for_people.merge(for_machines()).fallback_service(files_and_errors));
+        .layer(middleware::from_fn_with_state((state.config.dashboard.site, state.leptos.clone()), files::files));
+    let all = failure::answered(for_people.merge(for_machines()).fallback_service(files_and_errors));
     guard::around(all, &access).with_state(state)
 }
 

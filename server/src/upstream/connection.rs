@@ -134,6 +134,7 @@ impl Connection {
             let mut opened = None;
             let Some(loss) = self.live_once(&mut opened).await else { return };
             self.pulse.lost();
+            self.parts.telemetry.watches.lost();
             let lived = opened.map_or(Duration::ZERO, |opened: Instant| opened.elapsed());
             if stop.run_until_cancelled(self.lose(loss, lived)).await.is_none() {
                 return;

@@ -224,7 +224,7 @@ pub enum CannotRetry {
     #[error("connection {0} stands back: other connections of this account come first")]
     StandsBack(ConnectionId),
     /// The provider told the account how long to stay away.
-    #[error("the provider asked this account to wait; connections come back in {}", format_seconds(*.seconds))]
+    #[error("the provider asked this account to wait; connections reconnect in {}", format_seconds(*.seconds))]
     AskedToWait {
         /// For so long.
         seconds: u64,

@@ -69,14 +69,7 @@ pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusRepo
 fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
     let flows = |connection: &&ConnectionStatus| connection.live.health.data.state == LayerState::Good;
     let flowing: Vec<ConnectionId> = connections.iter().filter(flows).map(|connection| connection.live.id).collect();
-    let words = match flowing.as_slice() {
-        [] => return,
-        [id] => format!("while {id} flows"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(ToString::to_string).collect();
-            format!("while {} and {last} flow", first.join(", "))
-        }
-    };
+    let Some(words) = words_of(&flowing) else { return };
     for live in connections.iter_mut().map(|connection| &mut connection.live) {
         if live.state == ConnectionState::Mute
             && let Some(reason) = &mut live.reason
@@ -84,6 +77,19 @@ fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
             *reason = format!("{reason}, {words}");
         }
     }
+}
+
+/// Names as many as can be read at a glance.
+fn words_of(flowing: &[ConnectionId]) -> Option<String> {
+    Some(match flowing {
+        [] => return None,
+        [id] => format!("while {id} flows"),
+        [_, _, _, _, _, ..] => format!("while {} others flow", flowing.len()),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(ToString::to_string).collect();
+            format!("while {} and {last} flow", first.join(", "))
+        }
+    })
 }
 
 fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
@@ -124,5 +130,18 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
         health: face.health,
         coverage: face.coverage,
         ..idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words_of;
+
+    #[test]
+    fn those_that_flow_are_named_while_they_are_few() {
+        let words = |count| words_of(&(1..=count).collect::<Vec<_>>());
+        assert_eq!((words(0), words(1).as_deref()), (None, Some("while 1 flows")));
+        assert_eq!(words(4).as_deref(), Some("while 1, 2, 3 and 4 flow"));
+        assert_eq!(words(14).as_deref(), Some("while 14 others flow"));
     }
 }

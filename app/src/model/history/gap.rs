@@ -30,7 +30,7 @@ pub enum GapCause {
     TooManyConnections,
     /// Nothing that was asked for was acknowledged.
     NothingSubscribed,
-    /// This server ended without a word: a crash, a kill, a power cut.
+    /// This server ended unexpectedly: a crash, a kill, a power cut.
     MonitorCrashed,
     /// This server was stopped in good order.
     MonitorStopped,
@@ -46,7 +46,7 @@ pub enum GapCause {
     Closed,
     /// It went away without a close frame.
     Dropped,
-    /// Not even a pong came.
+    /// No reply to pings came.
     Silent,
     /// It could not be opened.
     Unreachable,

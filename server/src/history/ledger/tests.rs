@@ -308,14 +308,14 @@ fn a_connection_without_symbols_is_an_outage_once_they_should_have_come() {
     let mut starved = seen(ConnectionState::Failed, START, 0, START);
     (starved.live.metrics, starved.live.state_since) = (ConnectionMetrics::default(), None);
     starved.config.ticker_count = 0;
-    starved.live.reason = Some("No symbols are configured for it".into());
+    starved.live.reason = Some("No symbols configured".into());
     starved.live.health.transport = Layer::of(LayerState::Off);
     for second in 0..=30 {
         assert_eq!(ledger.see([&starved], UnixMillis(START + second * 1_000)), [], "{second} s: they may come late");
     }
     let gap = one(ledger.see([&starved], UnixMillis(START + 31_000)));
     assert_eq!((gap.started_at, gap.cause), (UnixMillis(START), GapCause::Configuration));
-    assert_eq!(gap.words, "No symbols are configured for it");
+    assert_eq!(gap.words, "No symbols configured");
     assert_eq!(one(after_a_minute().see([&starved], UnixMillis(START + 1_000))).cause, GapCause::Configuration);
     starved.config.routing.duplicates_total = 7;
     assert_eq!(after_a_minute().see([&starved], UnixMillis(START + 1_000)), [], "what others carry nobody misses");

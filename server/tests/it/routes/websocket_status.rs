@@ -90,8 +90,5 @@ async fn no_connection() {
 async fn a_connection_without_symbols_fails_aloud() {
     let pairs = [("USE_MULTI_CONNECTION", "true"), ("WEBSOCKET_CONNECTION_1_ENABLED", "true")];
     let connection = &settled(pairs, 0).await["connections"][0];
-    assert_eq!(
-        (&connection["state"], &connection["reason"]),
-        (&json!("failed"), &json!("No symbols are configured for it"))
-    );
+    assert_eq!((&connection["state"], &connection["reason"]), (&json!("failed"), &json!("No symbols configured")));
 }
