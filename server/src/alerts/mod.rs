@@ -21,8 +21,6 @@ mod reach;
 mod sender;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 
 pub use destination::{Answer, Context, Courier, Destination, Email, Format, SmtpUrl, charts_around, data};
 pub(crate) use destination::{PAGERDUTY_URL, are_addresses, is_address, key_of};

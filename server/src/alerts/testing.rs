@@ -3,12 +3,10 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::sleep,
 };
 
 /// A request as it came.
@@ -40,8 +38,6 @@ pub(super) enum Behaviour {
     Endless(usize),
     /// Closes within the answer's head.
     Breaks,
-    /// Takes the request and says nothing.
-    Silent,
 }
 
 /// Listens on loopback.
@@ -70,18 +66,6 @@ impl Receiver {
 
     pub(super) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
-    }
-
-    /// The requests, once there are so many.
-    pub(super) async fn wait_for(&self, count: usize) -> Vec<Request> {
-        for _ in 0..1_000 {
-            let requests = self.requests();
-            if requests.len() >= count {
-                return requests;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{} of {count} requests came", self.requests().len());
     }
 
     async fn serve(self, mut socket: TcpStream) -> Option<()> {
@@ -132,7 +116,6 @@ impl Receiver {
                 }
             }
             Behaviour::Breaks => socket.write_all(b"HTTP/1.1 20").await.ok()?,
-            Behaviour::Silent => sleep(Duration::from_secs(60)).await,
         }
         Some(())
     }

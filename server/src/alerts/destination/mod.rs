@@ -228,7 +228,10 @@ async fn judge(mut response: reqwest::Response) -> Answer {
             break;
         }
     }
-    let shown: String = String::from_utf8_lossy(&body).trim().chars().take(ANSWER_SHOWN_MAX).collect();
+    let words = String::from_utf8_lossy(&body);
+    // A page says nothing in its first line.
+    let first = words.trim().lines().next().filter(|line| !line.starts_with('<')).unwrap_or_default();
+    let shown: String = first.chars().take(ANSWER_SHOWN_MAX).collect();
     let shown = crate::text::tidy(&shown, ANSWER_SHOWN_MAX * 4);
     let text = if shown.is_empty() { status.to_string() } else { format!("{status}: {shown}") };
     match status {

@@ -1,1 +1,0 @@
-//! The task with a real database and a real receiver.
