@@ -71,10 +71,11 @@ fn Line(line: Memo<AlertLine>, clock: Signal<Option<UnixMillis>>) -> impl IntoVi
     let (id, title, since) = line.with_untracked(|line| (line.id.clone(), line.title.clone(), line.since));
     let name = ["Acknowledge ", &title].concat();
     let anchor = [ALERTS, "#", &id].concat();
+    // The server's present is not known before the socket is open.
     let lasts = move || {
-        let now = clock.get().unwrap_or(since);
-        let seconds = now.millis_since(since).max(0).unsigned_abs() / 1000;
-        [" since ", &since.clock(), " UTC, ", &format_seconds(seconds)].concat()
+        let seconds = |now: UnixMillis| now.millis_since(since).max(0).unsigned_abs() / 1000;
+        let lasted = clock.get().map(|now| ", ".to_owned() + &format_seconds(seconds(now))).unwrap_or_default();
+        [" since ", &since.clock(), " UTC", &lasted].concat()
     };
     let acknowledge = move |_| {
         #[cfg(feature = "hydrate")]

@@ -173,6 +173,8 @@ mod rendered {
 
     #[component]
     fn Past(alerts: Vec<Alert>, next_cursor: Option<String>) -> impl IntoView {
+        let none =
+            (alerts.is_empty() && next_cursor.is_none()).then(|| view! { <p class="table-empty">"None so far."</p> });
         let rows = alerts.into_iter().map(|alert| {
             let said = alert.acknowledged.as_ref().map(|said| [&said.by, ": ", &said.note].concat());
             view! {
@@ -195,6 +197,7 @@ mod rendered {
         view! {
             <section class="admin-section" aria-labelledby="past-title">
                 <h2 id="past-title">"Resolved"</h2>
+                {none}
                 <div class="admin-scroll" tabindex="0" role="region" aria-labelledby="past-title">
                     <table class="admin-table">
                         <thead><tr>
