@@ -78,16 +78,17 @@ CREATE TRIGGER audit_anchor_is_not_emptied BEFORE TRUNCATE ON audit_anchor
     FOR EACH STATEMENT EXECUTE FUNCTION audit_anchor_stays();
 
 -- One more whenever an account changed so that its sessions and sockets may have to go. Every server looks at it every
--- second: what the `user` command or another server does reaches open sockets at once.
+-- second: what the `user` command or another server does reaches open sockets at once. The second row is for sessions that
+-- were ended; it has a lock of its own, so that no two changes wait for each other.
 CREATE TABLE auth_revision (
-    id       BIGINT PRIMARY KEY CHECK (id = 1),
+    id       BIGINT PRIMARY KEY CHECK (id IN (1, 2)),
     revision BIGINT NOT NULL
 );
-INSERT INTO auth_revision (id, revision) VALUES (1, 0);
+INSERT INTO auth_revision (id, revision) VALUES (1, 0), (2, 0);
 
 CREATE FUNCTION accounts_changed() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE auth_revision SET revision = revision + 1;
+    UPDATE auth_revision SET revision = revision + 1 WHERE id = 1;
     RETURN NULL;
 END $$;
 CREATE TRIGGER accounts_changed AFTER UPDATE OF role, disabled, session_epoch ON accounts

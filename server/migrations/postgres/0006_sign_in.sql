@@ -16,6 +16,13 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_account ON sessions (account_id);
 
+CREATE FUNCTION sessions_ended() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE auth_revision SET revision = revision + 1 WHERE id = 2;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER sessions_ended AFTER DELETE ON sessions FOR EACH ROW EXECUTE FUNCTION sessions_ended();
+
 -- From where an account was signed in with: there its owner does not wait for what strangers try elsewhere.
 CREATE TABLE known_networks (
     account_id      BIGINT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

@@ -302,7 +302,13 @@ async fn what_the_tables_rules_should_have_kept_out_is_found_when_they_are_back_
     for (tampering, expected) in [
         (format!("INSERT INTO audit SELECT 0, {FORGED}"), "record 0 was inserted: the chain begins after it"),
         (format!("INSERT INTO audit SELECT -5, {FORGED}"), "record -5 was inserted: the chain begins after it"),
-        (format!("INSERT INTO audit SELECT 6, {FORGED}"), "record 6 or one before it was changed"),
+        (format!("INSERT INTO audit SELECT 6, {FORGED}"), "record 6 is out of order: it was written as record 1"),
+        (
+            "UPDATE audit SET seq = CASE seq WHEN 3 THEN -4 ELSE -3 END WHERE seq IN (3, 4); \
+             UPDATE audit SET seq = -seq WHERE seq < 0"
+                .to_owned(),
+            "record 3 is out of order: it was written as record 4",
+        ),
         (format!("INSERT INTO audit SELECT 9, {FORGED}"), "record 6 is missing: the next one is 9"),
         ("DELETE FROM audit WHERE seq = 3".to_owned(), "record 3 is missing: the next one is 4"),
         ("DELETE FROM audit WHERE seq < 3".to_owned(), "record 1 is missing: the next one is 3"),
@@ -402,4 +408,24 @@ async fn a_log_over_its_size_says_so_and_loses_nothing_of_administrators() {
     audit.flush(UnixMillis(i64::MAX)).await;
     let actions: Vec<_> = records(&database).await.into_iter().map(|record| record.action).collect();
     assert_eq!(actions, ["refusals_counted", "export", "api_call"]);
+}
+
+/// Two servers that read the same last record, and a table that gave both of them a place: no lock, no trigger.
+#[tokio::test]
+async fn a_log_that_was_forked_is_found() {
+    let (_folder, database) = unguarded().await;
+    let fifth = records(&database).await.remove(0);
+    let previous = records(&database).await[1].hash.clone();
+    let previous: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&previous[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let previous: crate::audit::Hash = previous.try_into().unwrap();
+    let other = app::model::audit::AuditRecord { seq: 6, ..fifth };
+    let hash = crate::model::Hex(&crate::audit::hash(&other, &previous)).to_string();
+    let fork = format!(
+        "INSERT INTO audit SELECT 6, at_ms, actor, role, address, user_agent, action, target, outcome, reason, occurrences, \
+         previous_hash, x'{hash}' FROM audit WHERE seq = 5"
+    );
+    database.tamper(&fork).await.unwrap();
+    put_back(&database).await;
+    let found = wrong(&database).await;
+    assert_eq!(found[0], "the log was forked: record 6 continues record 4, as another record does");
 }

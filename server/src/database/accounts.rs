@@ -94,12 +94,14 @@ impl Database {
         Ok(())
     }
 
-    /// A number that changes whenever the role, the password or the standing of any account did.
+    /// A number that changes whenever the role, the password or the standing of any account did; on PostgreSQL also when a
+    /// session was ended, perhaps by another server.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn auth_revision(&self) -> Result<i64, QueryError> {
-        Ok(on!(&self.pool, db => sqlx::query_scalar("SELECT revision FROM auth_revision").fetch_one(db))?)
+        let query = "SELECT CAST(SUM(revision) AS BIGINT) FROM auth_revision";
+        Ok(on!(&self.pool, db => sqlx::query_scalar(query).fetch_one(db))?)
     }
 }
 

@@ -202,9 +202,9 @@ pub(super) fn hash_in(row: &impl Columns, column: &str) -> sqlx::Result<Hash> {
 }
 
 /// A record as the next one needs it.
-struct Link {
-    seq: i64,
-    hash: Hash,
+pub(super) struct Link {
+    pub(super) seq: i64,
+    pub(super) hash: Hash,
 }
 
 impl<R: Columns> sqlx::FromRow<'_, R> for Link {

@@ -2,11 +2,11 @@
 
 use super::{
     Database, QueryError,
-    audit::{AFTER, RecordRow, hash_in},
+    audit::{AFTER, Link, RecordRow, hash_in},
     pool::{Columns, Either, Tx, on},
     postgres, sqlite,
 };
-use crate::model::Anchor;
+use crate::model::{Anchor, Hash};
 use app::model::audit::AuditRecord;
 use sqlx::PgPool;
 
@@ -24,13 +24,11 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn read_audit(&self) -> Result<AuditReading, QueryError> {
-        Ok(match &self.pool {
-            Either::Sqlite(pool) => AuditReading { tx: Either::Sqlite(pool.begin().await?), beside: None },
-            Either::Postgres(pool) => {
-                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                AuditReading { tx: Either::Postgres(pool.begin_with(begin).await?), beside: Some(pool.clone()) }
-            }
-        })
+        let beside = match &self.pool {
+            Either::Sqlite(_) => None,
+            Either::Postgres(pool) => Some(pool.clone()),
+        };
+        Ok(AuditReading { tx: self.begin_reading().await?, beside })
     }
 }
 
@@ -59,6 +57,20 @@ impl AuditReading {
         let rows: Vec<RecordRow> =
             on!(self.tx.connection(), db => sqlx::query_as(AFTER).bind(seq).bind(limit).fetch_all(db))?;
         Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
+    }
+
+    /// The hash that a record names as the one before it, and which record has that hash.
+    pub(crate) async fn link(&mut self, seq: i64, anchor: &Anchor) -> Result<Option<(Hash, i64)>, QueryError> {
+        let query = "SELECT seq, previous_hash AS hash FROM audit WHERE seq = $1";
+        let named: Option<Link> = on!(self.tx.connection(), db => sqlx::query_as(query).bind(seq).fetch_optional(db))?;
+        let Some(Link { hash, .. }) = named else { return Ok(None) };
+        if hash == anchor.pruned_hash {
+            return Ok(Some((hash, anchor.pruned_through)));
+        }
+        let query = "SELECT MIN(seq) FROM audit WHERE hash = $1";
+        let seq: Option<i64> =
+            on!(self.tx.connection(), db => sqlx::query_scalar(query).bind(hash.as_slice()).fetch_one(db))?;
+        Ok(seq.map(|seq| (hash, seq)))
     }
 
     /// The number of the first record after one.

@@ -43,6 +43,15 @@ impl Database {
         timeout(TURN_WITHIN, begin).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut)).map_err(QueryError)
     }
 
+    /// All of it as of one moment.
+    pub(super) async fn begin_reading(&self) -> sqlx::Result<Tx> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(match &self.pool {
+            Either::Sqlite(pool) => Either::Sqlite(pool.begin().await?),
+            Either::Postgres(pool) => Either::Postgres(pool.begin_with(BEGIN).await?),
+        })
+    }
+
     /// A transaction that is the only one to change something, on all servers: what is read at its start is still so at its
     /// end, whatever other processes do.
     pub(super) async fn begin_alone(&self) -> sqlx::Result<Tx> {

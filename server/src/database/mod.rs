@@ -27,7 +27,8 @@
 //! What is written together with a record, or after something was read, is a [`Change`]: there is one at a time, on whatever
 //! server, so that what it has read is still so when it is committed. Its statements run on `change.tx.connection()`.
 //!
-//! What differs, beside the migrations, is in `sqlite` and in `postgres`, under the same names.
+//! What differs, beside the migrations, is in `sqlite` and in `postgres`, under the same names. `database copy` takes every table
+//! that is there.
 //!
 //! Values are always bound. Where a query is put together at run time and wrapped in `AssertSqlSafe`, every part of it is a constant of
 //! this module, so that nothing from outside can become SQL.
@@ -36,6 +37,7 @@ mod accounts;
 mod audit;
 mod audit_check;
 mod change;
+mod copy;
 mod error;
 pub mod history;
 mod pool;
@@ -48,6 +50,7 @@ pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
 pub(crate) use audit_check::AuditReading;
 pub use change::Change;
+pub use copy::CopyError;
 pub use error::DatabaseError;
 pub use sessions::{SessionStore, SessionsToEnd};
 pub use sign_in::Attempted;

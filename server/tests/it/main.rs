@@ -13,6 +13,7 @@ mod history;
 mod massive;
 mod modules;
 mod parsers;
+mod postgres;
 mod process;
 mod program;
 mod proxies;

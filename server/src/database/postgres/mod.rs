@@ -4,6 +4,7 @@
 //! Nothing here waits for long: a server that is gone without a word, and one that holds a lock, cost a few seconds at most.
 
 mod address;
+pub(super) mod catalog;
 #[cfg(test)]
 mod tests;
 
@@ -110,7 +111,8 @@ impl Opening<'_> {
             return Err(self.rights("use any schema of its search_path".to_owned()));
         }
         if !is_known || !self.is_up_to_date(connection).await? {
-            MIGRATIONS.run(&mut *connection).await.map_err(|cause| self.not_migrated(cause))?;
+            // `run` takes anything that has a connection, of which the compiler cannot prove that it may cross threads.
+            MIGRATIONS.run_direct(None, connection, false).await.map_err(|cause| self.not_migrated(cause))?;
         }
         self.check_rights(connection).await
     }
@@ -131,13 +133,13 @@ impl Opening<'_> {
     }
 
     async fn check_rights(&self, connection: &mut PgConnection) -> Result<(), DatabaseError> {
-        let query = "SELECT privilege || ' ' || relname FROM pg_class, \
-                     unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege \
-                     WHERE oid = ANY($1::TEXT[]::REGCLASS[]) AND NOT has_table_privilege(oid, privilege) ORDER BY relname";
+        let query = "SELECT string_agg(privilege, ', ' ORDER BY privilege) || ' on ' || relname FROM pg_class, \
+                     unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege WHERE oid = ANY($1::TEXT[]::REGCLASS[]) \
+                     AND NOT has_table_privilege(oid, privilege) GROUP BY relname ORDER BY relname";
         let tables = tables(connection).await.map_err(|cause| self.refused(cause))?;
         let missing: Vec<String> =
             sqlx::query_scalar(query).bind(tables).fetch_all(connection).await.map_err(|cause| self.refused(cause))?;
-        if missing.is_empty() { Ok(()) } else { Err(self.rights(missing.join(", "))) }
+        if missing.is_empty() { Ok(()) } else { Err(self.rights(missing.join("; "))) }
     }
 
     /// The database and where it is, without the password.

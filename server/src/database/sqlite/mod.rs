@@ -1,6 +1,7 @@
 //! What is SQLite's alone: opening the file, where every way it can fail is told with the path and the cause; the file's
 //! place; sizes; and the table's own rules.
 
+pub(super) mod catalog;
 mod claim;
 mod files;
 

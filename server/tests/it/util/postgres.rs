@@ -1,6 +1,8 @@
 //! A real PostgreSQL on a free port. One of them is shared by all tests of a process, each with a database of its own; it ends
 //! with the process, however that ends. Those that tests break are theirs alone.
 
+#![allow(dead_code, reason = "the unit tests have this file, too, and each uses a part of it")]
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     fs,
@@ -195,8 +197,9 @@ impl Drop for Postgres {
 /// Debian keeps the programs of each version in a folder of its own.
 fn binary(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).max();
-    newest.unwrap_or_else(|| PathBuf::from(name))
+    let programs = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists());
+    let number = |path: &PathBuf| path.iter().nth(4)?.to_str()?.parse::<u32>().ok();
+    programs.max_by_key(number).unwrap_or_else(|| PathBuf::from(name))
 }
 
 fn run(command: &mut Command) -> String {
