@@ -3,7 +3,7 @@
 use super::{
     Database, QueryError,
     audit::{AFTER, Link, RecordRow, hash_in},
-    pool::{Columns, Either, Tx, on},
+    pool::{Columns, Either, Tx, on, unhurried},
     postgres, sqlite,
 };
 use crate::model::{Anchor, Hash};
@@ -59,18 +59,18 @@ impl AuditReading {
         Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
     }
 
-    /// The hash that a record names as the one before it, and which record has that hash.
-    pub(crate) async fn link(&mut self, seq: i64, anchor: &Anchor) -> Result<Option<(Hash, i64)>, QueryError> {
+    /// The hash that a record names as the one before it, and which record has that hash, if any has. Looks through all of them.
+    pub(crate) async fn link(&mut self, seq: i64, anchor: &Anchor) -> Result<Option<(Hash, Option<i64>)>, QueryError> {
         let query = "SELECT seq, previous_hash AS hash FROM audit WHERE seq = $1";
         let named: Option<Link> = on!(self.tx.connection(), db => sqlx::query_as(query).bind(seq).fetch_optional(db))?;
         let Some(Link { hash, .. }) = named else { return Ok(None) };
         if hash == anchor.pruned_hash {
-            return Ok(Some((hash, anchor.pruned_through)));
+            return Ok(Some((hash, Some(anchor.pruned_through))));
         }
         let query = "SELECT MIN(seq) FROM audit WHERE hash = $1";
-        let seq: Option<i64> =
-            on!(self.tx.connection(), db => sqlx::query_scalar(query).bind(hash.as_slice()).fetch_one(db))?;
-        Ok(seq.map(|seq| (hash, seq)))
+        let seq =
+            unhurried!(self.tx.connection(), db => sqlx::query_scalar(query).bind(hash.as_slice()).fetch_one(db))?;
+        Ok(Some((hash, seq)))
     }
 
     /// The number of the first record after one.
@@ -90,7 +90,7 @@ impl AuditReading {
         let query = "SELECT MIN(record.seq) FROM audit AS record LEFT JOIN audit AS prior ON prior.seq = record.seq - 1 \
                      WHERE record.seq > $1 AND record.previous_hash IS DISTINCT FROM \
                      CASE record.seq WHEN $1 + 1 THEN $2 ELSE prior.hash END";
-        Ok(on!(self.tx.connection(), db => sqlx::query_scalar(query)
+        Ok(unhurried!(self.tx.connection(), db => sqlx::query_scalar(query)
             .bind(anchor.pruned_through)
             .bind(anchor.pruned_hash.as_slice())
             .fetch_one(db))?)

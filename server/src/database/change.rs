@@ -3,6 +3,7 @@
 use super::{
     Database, QueryError,
     pool::{Either, Tx, in_time},
+    postgres,
 };
 use crate::model::{AuditAct, Entry};
 use app::model::time::UnixMillis;
@@ -43,12 +44,16 @@ impl Database {
         timeout(TURN_WITHIN, begin).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut)).map_err(QueryError)
     }
 
-    /// All of it as of one moment.
+    /// All of it as of one moment, however long it takes.
     pub(super) async fn begin_reading(&self) -> sqlx::Result<Tx> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         Ok(match &self.pool {
             Either::Sqlite(pool) => Either::Sqlite(pool.begin().await?),
-            Either::Postgres(pool) => Either::Postgres(pool.begin_with(BEGIN).await?),
+            Either::Postgres(pool) => {
+                let mut transaction = pool.begin_with(BEGIN).await?;
+                postgres::catalog::without_limits(&mut transaction).await?;
+                Either::Postgres(transaction)
+            }
         })
     }
 

@@ -4,7 +4,7 @@
 
 use super::{
     Database, DatabaseError, QueryError,
-    pool::{Columns, Connection, Either, Tx, on, run},
+    pool::{Columns, Connection, Either, Tx, run, unhurried},
     postgres, sqlite,
 };
 use futures_util::TryStreamExt;
@@ -118,15 +118,13 @@ impl Database {
     pub async fn copy_to(&self, target: &Self) -> Result<Vec<(String, u64)>, CopyError> {
         let mut from = self.begin_reading().await?;
         let mut to = target.begin_alone().await?;
-        for tx in [&mut from, &mut to] {
-            ask!(tx.connection(), without_limits)?;
-        }
+        ask!(to.connection(), without_limits)?;
         let tables = tables(&mut to).await?;
         refuse_rows(&mut to, &tables).await?;
         let triggers = ask!(to.connection(), triggers_off)?;
         for table in tables.iter().rev() {
             let delete = format!("DELETE FROM {}", table.name);
-            run!(to.connection(), sqlx::query(AssertSqlSafe(delete.clone())))?;
+            run!(to.connection(), sqlx::query(AssertSqlSafe(delete)))?;
         }
         let mut copied = Vec::new();
         for table in &tables {
@@ -142,10 +140,7 @@ impl Database {
             copied.push((table.name.clone(), written));
         }
         for trigger in triggers {
-            match to.connection() {
-                Either::Sqlite(db) => drop(sqlx::raw_sql(AssertSqlSafe(trigger)).execute(db).await?),
-                Either::Postgres(db) => drop(sqlx::raw_sql(AssertSqlSafe(trigger)).execute(db).await?),
-            }
+            run!(to.connection(), sqlx::raw_sql(AssertSqlSafe(trigger)))?;
         }
         to.commit().await?;
         Ok(copied)
@@ -189,7 +184,7 @@ async fn refuse_rows(tx: &mut Tx, tables: &[Table]) -> Result<(), CopyError> {
 
 async fn count(tx: &mut Tx, table: &str) -> sqlx::Result<u64> {
     let query = format!("SELECT COUNT(*) FROM {table}");
-    let rows: i64 = on!(tx.connection(), db => sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(db))?;
+    let rows: i64 = unhurried!(tx.connection(), db => sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(db))?;
     Ok(rows.cast_unsigned())
 }
 

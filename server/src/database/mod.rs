@@ -141,7 +141,11 @@ impl QueryError {
     /// What is wrong, in one short sentence for an administrator: what the database said, without the library's words.
     #[must_use]
     pub fn reason(&self) -> String {
+        const LOCK_NOT_AVAILABLE: &str = "55P03";
         match &self.0 {
+            sqlx::Error::Database(error) if error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE) => {
+                "the database is busy".to_owned()
+            }
             sqlx::Error::Database(error) => error.message().to_owned(),
             sqlx::Error::PoolTimedOut => "the database is busy".to_owned(),
             sqlx::Error::Io(error) => error.to_string(),

@@ -7,7 +7,7 @@ use std::{io, time::Duration};
 use tokio::time::timeout;
 
 /// How long PostgreSQL may take for one statement. It gives up by itself then; this ends the wait when it cannot even say so.
-pub(super) const STATEMENT_WITHIN: Duration = Duration::from_secs(10);
+const STATEMENT_WITHIN: Duration = Duration::from_secs(8);
 
 /// A thing of SQLite's or its counterpart of PostgreSQL's.
 #[derive(Clone, Debug)]
@@ -65,6 +65,17 @@ macro_rules! on {
     };
 }
 pub(super) use on;
+
+/// The same for a query that may take as long as it takes.
+macro_rules! unhurried {
+    ($on:expr, $db:ident => $query:expr) => {
+        match $on {
+            $crate::database::pool::Either::Sqlite($db) => $query.await,
+            $crate::database::pool::Either::Postgres($db) => $query.await,
+        }
+    };
+}
+pub(super) use unhurried;
 
 /// Runs a query that answers no rows, and answers how many it has changed.
 ///

@@ -125,15 +125,18 @@ impl Chain {
 }
 
 /// Why a record does not continue the chain where it is, as far as it tells by itself: by the hash that it names as the one
-/// before it, and the number of the record that has that hash.
-pub(crate) fn misplaced(record: &AuditRecord, previous: &Hash, previous_seq: i64) -> Option<Break> {
-    let is_as_written = |record: &AuditRecord| Hex(&hash(record, previous)).to_string() == record.hash;
-    if is_as_written(record) {
-        return (previous_seq != record.seq - 1).then_some(Break::Forked { seq: record.seq, after: previous_seq });
+/// before it, and the number of the record that has that hash, if any has.
+pub(crate) fn misplaced(record: &AuditRecord, previous: &Hash, previous_seq: Option<i64>) -> Option<Break> {
+    /// How far from its place a record is looked for.
+    const NEAR: i64 = 1_000;
+    let seq = record.seq;
+    let is_written_as =
+        |seq: &i64| Hex(&hash(&AuditRecord { seq: *seq, ..record.clone() }, previous)).to_string() == record.hash;
+    if is_written_as(&seq) {
+        return previous_seq.filter(|after| *after != seq - 1).map(|after| Break::Forked { seq, after });
     }
-    let written_as = previous_seq + 1;
-    let elsewhere = AuditRecord { seq: written_as, ..record.clone() };
-    is_as_written(&elsewhere).then_some(Break::OutOfOrder { seq: record.seq, written_as })
+    let written_as = (seq - NEAR..=seq + NEAR).find(is_written_as)?;
+    Some(Break::OutOfOrder { seq, written_as })
 }
 
 /// A log that is whole.

@@ -29,7 +29,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection may take to show that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was used less long ago than this is taken to be alive.
-const ALIVE_FOR: Duration = Duration::from_secs(1);
+const ALIVE_FOR: Duration = Duration::from_millis(100);
 /// How long opening the database may take, tables and all.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// The oldest version that is tested: 15.
@@ -40,7 +40,7 @@ const ROW_BYTES: i64 = 48;
 /// What PostgreSQL itself puts an end to. A server that was stopped in the middle of a transaction, or whose network is gone,
 /// would hold up all others otherwise.
 const LIMITS: [(&str, &str); 3] =
-    [("statement_timeout", "10s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "5s")];
+    [("statement_timeout", "8s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "5s")];
 
 /// A pool over a database; nothing is opened yet.
 pub(super) fn pool(options: PgConnectOptions) -> PgPool {
@@ -236,11 +236,13 @@ pub(super) async fn bytes_used(pool: &PgPool) -> sqlx::Result<i64> {
 /// deleted from them. Reads every row: some seconds for a gigabyte.
 pub(super) async fn history_bytes(pool: &PgPool) -> sqlx::Result<i64> {
     let mut bytes = 0;
-    for table in tables(&mut *pool.acquire().await?).await?.iter().filter(|table| table.starts_with("history_")) {
+    let mut transaction = pool.begin().await?;
+    catalog::without_limits(&mut transaction).await?;
+    for table in tables(&mut transaction).await?.iter().filter(|table| table.starts_with("history_")) {
         let query = format!(
             "SELECT CAST(COALESCE(SUM(pg_column_size(row) + {ROW_BYTES}), 0) AS BIGINT) FROM (SELECT {table} AS row FROM {table}) AS rows"
         );
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(pool).await?;
+        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut *transaction).await?;
         bytes += rows;
     }
     Ok(bytes)
