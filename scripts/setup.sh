@@ -4,7 +4,7 @@
 # distribution's packages and are compiled from the crate registry (about ten minutes on two cores, once).
 #
 #   scripts/setup.sh         what a build needs
-#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, sqlite3, faketime, nginx, Chromium, Firefox
+#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, PostgreSQL, sqlite3, faketime, nginx, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -195,6 +195,8 @@ if [ "${1:-}" = test ]; then
     lint_tools
     cargo_deny
     need redis-server redis-server
+    # Debian keeps its programs off PATH. The tests start one of their own, 15 or newer.
+    compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
     need sqlite3 sqlite3
     need faketime faketime
     # Its package starts it where there is an init system; the tests want the program alone.

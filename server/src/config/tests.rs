@@ -170,7 +170,7 @@ fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
         ("REDIS_URL", "http://:hunter2@127.0.0.1"),
         ("PUBLIC_URL", "https://ann:hunter2@monitor.example.com"),
         ("LEPTOS_SITE_ADDR", "http://ann:hunter2@127.0.0.1:3000"),
-        ("DATABASE_URL", "postgres://ann:hunter2@db/monitor"),
+        ("DATABASE_URL", "postgres://ann:hunter2@db"),
         ("DATABASE_URL", "sqlite://ann:hunter2@db/monitor"),
     ] {
         let problems = Config::read(&[(name, address)].into()).expect_err(address);

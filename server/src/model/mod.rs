@@ -12,4 +12,4 @@ pub use chain::{Anchor, Break, Chain, Whole};
 pub use role::{Role, UnknownRole};
 
 pub(crate) use act::{Entry, Hex};
-pub(crate) use chain::pruned_target;
+pub(crate) use chain::{misplaced, pruned_target};

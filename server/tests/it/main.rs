@@ -14,6 +14,7 @@ mod history;
 mod massive;
 mod modules;
 mod parsers;
+mod postgres;
 mod process;
 mod program;
 mod proxies;

@@ -33,7 +33,7 @@ fn every_bad_variable_is_named_at_once() {
                 ("FRAME_INTERVAL_MS", "soon"),
                 ("MARKET_FEED", "radio"),
                 ("LEPTOS_SITE_ADDR", "here"),
-                ("DATABASE_URL", "postgres://monitor:hunter2@db/monitor"),
+                ("DATABASE_URL", "postgres://monitor:hunter2@:x/?sslmode=on"),
                 ("ADMIN_EMAIL", "boss"),
                 ("ADMIN_PASSWORD", "tiny-secret"),
                 ("UNIVERSES_FILE", "/nonexistent.json"),
@@ -45,7 +45,9 @@ fn every_bad_variable_is_named_at_once() {
             "FRAME_INTERVAL_MS=\"soon\": expected a whole number",
             "MARKET_FEED=\"radio\"",
             "LEPTOS_SITE_ADDR=\"here\"",
-            "DATABASE_URL: expected an SQLite file",
+            "DATABASE_URL: expected an SQLite file, as in sqlite://data/monitor.db, or a PostgreSQL database, as in \
+             postgres://USER:PASSWORD@HOST:5432/NAME; it names no host; it names no database behind the host, as in \
+             …@HOST/NAME; its sslmode is none of disable",
             "ADMIN_EMAIL=\"boss\": expected an email",
             "ADMIN_PASSWORD: expected a stronger password: the password has 11 characters; at least 12 are needed",
             "UNIVERSES_FILE=\"/nonexistent.json\": cannot be read",

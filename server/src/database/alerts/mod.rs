@@ -15,7 +15,10 @@ mod tests;
 pub use outbox::{Delivered, Delivery, Outcome, Waiting};
 pub use said::Acknowledged;
 
-use super::{Database, QueryError};
+use super::{
+    Database, QueryError,
+    pool::{on, run},
+};
 use app::model::{
     alert::{Alert, RuleSetting, Silence, Transition, TransitionKind},
     history::gap::Acknowledgement,
@@ -57,7 +60,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn open_alerts(&self) -> Result<Vec<Alert>, QueryError> {
         let query = "SELECT data FROM alerts WHERE resolved_at_ms IS NULL ORDER BY started_at_ms, id LIMIT $1";
-        let rows: Vec<(String,)> = sqlx::query_as(query).bind(OPEN_MAX).fetch_all(&self.pool).await?;
+        let rows: Vec<(String,)> = on!(&self.pool, db => sqlx::query_as(query).bind(OPEN_MAX).fetch_all(db))?;
         Ok(rows.iter().map(|(data,)| of_json("data", data)).collect::<sqlx::Result<_>>()?)
     }
 
@@ -67,7 +70,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<Alert>, QueryError> {
         let (at, id) = filter.before.clone().unwrap_or((filter.to, String::new()));
-        let rows: Vec<(String,)> = sqlx::query_as(
+        let rows: Vec<(String,)> = on!(&self.pool, db => sqlx::query_as(
             "SELECT data FROM alerts WHERE started_at_ms >= $1 AND started_at_ms < $2
              AND (started_at_ms < $3 OR (started_at_ms = $3 AND id < $4)) AND ($5 = 0 OR resolved_at_ms IS NULL)
              ORDER BY started_at_ms DESC, id DESC LIMIT $6",
@@ -77,9 +80,7 @@ impl Database {
         .bind(at.0)
         .bind(id)
         .bind(i64::from(filter.open))
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+        .bind(i64::from(limit)).fetch_all(db))?;
         Ok(rows.iter().map(|(data,)| of_json("data", data)).collect::<sqlx::Result<_>>()?)
     }
 
@@ -88,8 +89,9 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn alert(&self, id: &str) -> Result<Option<Alert>, QueryError> {
-        let query = sqlx::query_as("SELECT data FROM alerts WHERE id = $1").bind(id.to_owned());
-        let row: Option<(String,)> = query.fetch_optional(&self.pool).await?;
+        let query = "SELECT data FROM alerts WHERE id = $1";
+        let row: Option<(String,)> =
+            on!(&self.pool, db => sqlx::query_as(query).bind(id.to_owned()).fetch_optional(db))?;
         Ok(row.map(|(data,)| of_json("data", &data)).transpose()?)
     }
 
@@ -99,7 +101,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn alert_counts(&self, since: UnixMillis) -> Result<Vec<(String, i64)>, QueryError> {
         let query = "SELECT rule, COUNT(*) FROM alerts WHERE started_at_ms >= $1 GROUP BY rule";
-        Ok(sqlx::query_as(query).bind(since.0).fetch_all(&self.pool).await?)
+        Ok(on!(&self.pool, db => sqlx::query_as(query).bind(since.0).fetch_all(db))?)
     }
 
     /// Writes steps, their alerts and the deliveries that tell them: all of it or nothing. What is written already stays as it
@@ -109,51 +111,53 @@ impl Database {
     /// When the database does not take it; then nothing of it is written.
     pub async fn write_transitions(&self, steps: &[Transition]) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        let transaction = &mut change.transaction;
         for step in steps {
             let alert = &step.alert;
             let resolved = (step.kind == TransitionKind::Resolved).then_some(step.at.0);
-            sqlx::query(
-                "INSERT INTO alerts (id, fingerprint, rule, started_at_ms, resolved_at_ms, data)
+            run!(
+                change.tx.connection(),
+                sqlx::query(
+                    "INSERT INTO alerts (id, fingerprint, rule, started_at_ms, resolved_at_ms, data)
                  VALUES ($1, $2, $3, $4, $5, $6)
                  ON CONFLICT (id) DO UPDATE SET resolved_at_ms = excluded.resolved_at_ms, data = excluded.data",
-            )
-            .bind(alert.id.clone())
-            .bind(alert.fingerprint.clone())
-            .bind(alert.rule.name())
-            .bind(alert.started_at.0)
-            .bind(resolved)
-            .bind(json_of(alert)?)
-            .execute(&mut **transaction)
-            .await?;
+                )
+                .bind(alert.id.clone())
+                .bind(alert.fingerprint.clone())
+                .bind(alert.rule.name())
+                .bind(alert.started_at.0)
+                .bind(resolved)
+                .bind(json_of(alert)?)
+            )?;
             let number = i64::from(alert.transitions);
-            sqlx::query(
-                "INSERT INTO alert_transitions (id, alert_id, number, kind, at_ms, data)
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(step.id.clone())
-            .bind(alert.id.clone())
-            .bind(number)
-            .bind(step.kind.name())
-            .bind(step.at.0)
-            .bind(json_of(step)?)
-            .execute(&mut **transaction)
-            .await?;
-            for destination in &step.to {
+            run!(
+                change.tx.connection(),
                 sqlx::query(
-                    "INSERT INTO alert_deliveries (transition_id, destination, alert_id, number, kind, title,
-                     created_at_ms, state, attempts, next_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, $7)
-                     ON CONFLICT (transition_id, destination) DO NOTHING",
+                    "INSERT INTO alert_transitions (id, alert_id, number, kind, at_ms, data)
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
                 )
                 .bind(step.id.clone())
-                .bind(destination.clone())
                 .bind(alert.id.clone())
                 .bind(number)
                 .bind(step.kind.name())
-                .bind(alert.title.clone())
                 .bind(step.at.0)
-                .execute(&mut **transaction)
-                .await?;
+                .bind(json_of(step)?)
+            )?;
+            for destination in &step.to {
+                run!(
+                    change.tx.connection(),
+                    sqlx::query(
+                        "INSERT INTO alert_deliveries (transition_id, destination, alert_id, number, kind, title,
+                     created_at_ms, state, attempts, next_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, $7)
+                     ON CONFLICT (transition_id, destination) DO NOTHING",
+                    )
+                    .bind(step.id.clone())
+                    .bind(destination.clone())
+                    .bind(alert.id.clone())
+                    .bind(number)
+                    .bind(step.kind.name())
+                    .bind(alert.title.clone())
+                    .bind(step.at.0)
+                )?;
             }
         }
         change.commit().await
@@ -174,7 +178,7 @@ impl Database {
             "DELETE FROM alerts WHERE resolved_at_ms < $1".to_owned(),
             "DELETE FROM alert_silences WHERE until_ms < $1".to_owned(),
         ] {
-            sqlx::query(sqlx::AssertSqlSafe(query)).bind(before.0).execute(&mut *change.transaction).await?;
+            run!(change.tx.connection(), sqlx::query(sqlx::AssertSqlSafe(query)).bind(before.0))?;
         }
         change.commit().await
     }

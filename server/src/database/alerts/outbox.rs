@@ -1,7 +1,10 @@
 //! The outbox: what a destination has to be told, in order, until it has been or it is too late.
 
 use super::of_json;
-use crate::database::{Database, QueryError};
+use crate::database::{
+    Database, QueryError,
+    pool::{on, run},
+};
 use app::model::{alert::Transition, time::UnixMillis};
 
 /// What is read of what waits for a destination at once.
@@ -79,7 +82,7 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn waiting_deliveries(&self, destination: &str) -> Result<Vec<Waiting>, QueryError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        let rows: Vec<(String, i64, i64)> = on!(&self.pool, db => sqlx::query_as(
             "SELECT step.data, waits.attempts, waits.next_at_ms FROM alert_deliveries AS waits
              JOIN alert_transitions AS step ON step.id = waits.transition_id
              WHERE waits.destination = $1 AND waits.state = 'pending' AND NOT EXISTS (
@@ -88,9 +91,7 @@ impl Database {
              ORDER BY waits.next_at_ms, waits.created_at_ms, waits.transition_id LIMIT $2",
         )
         .bind(destination.to_owned())
-        .bind(WAITING_MAX)
-        .fetch_all(&self.pool)
-        .await?;
+        .bind(WAITING_MAX).fetch_all(db))?;
         let waiting = |(data, attempts, next_at): (String, i64, i64)| {
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
             Ok(Waiting { step: of_json("data", &data)?, attempts, next_at: UnixMillis(next_at) })
@@ -110,7 +111,8 @@ impl Database {
     ) -> Result<bool, QueryError> {
         let is_over = delivered.outcome != Outcome::Pending;
         let mut change = self.change().await?;
-        let done = sqlx::query(
+        let done =
+            run!(change.tx.connection(), sqlx::query(
             "UPDATE alert_deliveries SET state = $1, attempts = $2, next_at_ms = $3, ended_at_ms = $4, answer = $5
              WHERE transition_id = $6 AND destination = $7",
         )
@@ -120,11 +122,9 @@ impl Database {
         .bind(is_over.then_some(delivered.at.0))
         .bind(delivered.answer.clone())
         .bind(transition_id.to_owned())
-        .bind(destination.to_owned())
-        .execute(&mut *change.transaction)
-        .await?;
+        .bind(destination.to_owned()))?;
         change.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Gives up what waits for destinations that are configured no more.
@@ -133,7 +133,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn give_up_other_deliveries(&self, names: &[String], now: UnixMillis) -> Result<u64, QueryError> {
         let query = "SELECT DISTINCT destination FROM alert_deliveries WHERE state = 'pending'";
-        let waiting: Vec<(String,)> = sqlx::query_as(query).fetch_all(&self.pool).await?;
+        let waiting: Vec<(String,)> = on!(&self.pool, db => sqlx::query_as(query).fetch_all(db))?;
         let mut count = 0;
         for (gone,) in waiting.into_iter().filter(|(name,)| !names.contains(name)) {
             count += self.give_up_deliveries(&gone, "the destination is not configured any more", now).await?;
@@ -147,17 +147,18 @@ impl Database {
     /// When the database does not answer.
     pub async fn give_up_deliveries(&self, destination: &str, why: &str, now: UnixMillis) -> Result<u64, QueryError> {
         let mut change = self.change().await?;
-        let done = sqlx::query(
-            "UPDATE alert_deliveries SET state = 'given_up', ended_at_ms = $1, answer = $2
+        let done = run!(
+            change.tx.connection(),
+            sqlx::query(
+                "UPDATE alert_deliveries SET state = 'given_up', ended_at_ms = $1, answer = $2
              WHERE destination = $3 AND state = 'pending'",
-        )
-        .bind(now.0)
-        .bind(why.to_owned())
-        .bind(destination.to_owned())
-        .execute(&mut *change.transaction)
-        .await?;
+            )
+            .bind(now.0)
+            .bind(why.to_owned())
+            .bind(destination.to_owned())
+        )?;
         change.commit().await?;
-        Ok(done.rows_affected())
+        Ok(done)
     }
 
     /// The last deliveries to a destination, newest first.
@@ -166,14 +167,12 @@ impl Database {
     /// When the database does not answer.
     pub async fn last_deliveries(&self, destination: &str, limit: u32) -> Result<Vec<Delivery>, QueryError> {
         type Row = (String, String, String, i64, String, i64, Option<String>);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = on!(&self.pool, db => sqlx::query_as(
             "SELECT alert_id, kind, title, created_at_ms, state, attempts, answer FROM alert_deliveries
              WHERE destination = $1 ORDER BY created_at_ms DESC, transition_id DESC LIMIT $2",
         )
         .bind(destination.to_owned())
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+        .bind(i64::from(limit)).fetch_all(db))?;
         let delivery = |(alert_id, kind, title, at, outcome, attempts, answer): Row| Delivery {
             alert_id,
             kind,
@@ -197,7 +196,7 @@ impl Database {
         delivered: &Delivered,
     ) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        sqlx::query(
+        run!(change.tx.connection(), sqlx::query(
             "INSERT INTO alert_deliveries (transition_id, destination, alert_id, number, kind, title, created_at_ms,
              state, attempts, next_at_ms, ended_at_ms, answer) VALUES ($1, $2, '', 0, 'test', 'Test', $3, $4, 1, $3, $3, $5)",
         )
@@ -205,9 +204,7 @@ impl Database {
         .bind(destination.to_owned())
         .bind(delivered.at.0)
         .bind(delivered.outcome.name())
-        .bind(delivered.answer.clone())
-        .execute(&mut *change.transaction)
-        .await?;
+        .bind(delivered.answer.clone()))?;
         change.commit().await
     }
 
@@ -217,11 +214,9 @@ impl Database {
     /// When the database does not answer.
     pub async fn destination_gone(&self, name: &str, address_hash: &str) -> Result<Option<UnixMillis>, QueryError> {
         let query = "SELECT gone_at_ms FROM alert_destinations_gone WHERE name = $1 AND address_hash = $2";
-        let row: Option<(i64,)> = sqlx::query_as(query)
+        let row: Option<(i64,)> = on!(&self.pool, db => sqlx::query_as(query)
             .bind(name.to_owned())
-            .bind(address_hash.to_owned())
-            .fetch_optional(&self.pool)
-            .await?;
+            .bind(address_hash.to_owned()).fetch_optional(db))?;
         Ok(row.map(|(at,)| UnixMillis(at)))
     }
 
@@ -236,17 +231,18 @@ impl Database {
         gone_at: Option<UnixMillis>,
     ) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        sqlx::query("DELETE FROM alert_destinations_gone WHERE name = $1")
-            .bind(name.to_owned())
-            .execute(&mut *change.transaction)
-            .await?;
+        run!(
+            change.tx.connection(),
+            sqlx::query("DELETE FROM alert_destinations_gone WHERE name = $1").bind(name.to_owned())
+        )?;
         if let Some(at) = gone_at {
-            sqlx::query("INSERT INTO alert_destinations_gone (name, address_hash, gone_at_ms) VALUES ($1, $2, $3)")
-                .bind(name.to_owned())
-                .bind(address_hash.to_owned())
-                .bind(at.0)
-                .execute(&mut *change.transaction)
-                .await?;
+            run!(
+                change.tx.connection(),
+                sqlx::query("INSERT INTO alert_destinations_gone (name, address_hash, gone_at_ms) VALUES ($1, $2, $3)")
+                    .bind(name.to_owned())
+                    .bind(address_hash.to_owned())
+                    .bind(at.0)
+            )?;
         }
         change.commit().await
     }

@@ -3,7 +3,10 @@
 
 use super::Said;
 use crate::{
-    database::{Change, Database, QueryError},
+    database::{
+        Change, Database, QueryError,
+        pool::{on, run},
+    },
     model::AuditAct,
 };
 use app::model::{
@@ -30,7 +33,7 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn alert_revision(&self) -> Result<i64, QueryError> {
-        Ok(sqlx::query_scalar("SELECT revision FROM alert_revision").fetch_one(&self.pool).await?)
+        Ok(on!(&self.pool, db => sqlx::query_scalar("SELECT revision FROM alert_revision").fetch_one(db))?)
     }
 
     /// What people said, as far as it still counts.
@@ -38,12 +41,10 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn alerts_said(&self, now: UnixMillis) -> Result<Said, QueryError> {
-        let rows: Vec<(String, i64, String, String)> = sqlx::query_as(
+        let rows: Vec<(String, i64, String, String)> = on!(&self.pool, db => sqlx::query_as(
             "SELECT said.alert_id, said.at_ms, said.by_whom, said.note FROM alert_acknowledgements AS said
              JOIN alerts ON alerts.id = said.alert_id WHERE alerts.resolved_at_ms IS NULL",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        ).fetch_all(db))?;
         let acknowledgement = |(id, at, by, note)| (id, Acknowledgement { at: UnixMillis(at), by, note });
         let acknowledgements = rows.into_iter().map(acknowledgement).collect();
         Ok(Said { settings: self.alert_rules().await?, silences: self.alert_silences(now).await?, acknowledgements })
@@ -55,13 +56,11 @@ impl Database {
     /// When the database does not answer.
     pub async fn alert_silences(&self, now: UnixMillis) -> Result<Vec<Silence>, QueryError> {
         type Row = (i64, Option<String>, Option<i64>, i64, i64, String, String);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = on!(&self.pool, db => sqlx::query_as(
             "SELECT id, rule, connection_id, from_ms, until_ms, reason, by_whom FROM alert_silences
              WHERE until_ms > $1 ORDER BY until_ms, id",
         )
-        .bind(now.0)
-        .fetch_all(&self.pool)
-        .await?;
+        .bind(now.0).fetch_all(db))?;
         let silence = |(id, rule, connection, from, until, reason, by): Row| Silence {
             id,
             // A rule of another version: it covers nothing here, as no alert has it.
@@ -85,12 +84,10 @@ impl Database {
     /// When the database does not answer.
     pub async fn alert_rules(&self) -> Result<Vec<RuleSetting>, QueryError> {
         type Row = (String, i64, i64, i64, i64, Option<f64>);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = on!(&self.pool, db => sqlx::query_as(
             "SELECT rule, connection_id, enabled, for_seconds, resolve_seconds, threshold FROM alert_rules
              ORDER BY rule, connection_id",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        ).fetch_all(db))?;
         let seconds = |seconds| u32::try_from(seconds).unwrap_or(u32::MAX);
         let setting = |(rule, connection, enabled, for_seconds, resolve_seconds, threshold): Row| {
             Some(RuleSetting {
@@ -120,23 +117,24 @@ impl Database {
         let mut change = self.change().await?;
         let query = "SELECT resolved_at_ms FROM alerts WHERE id = $1";
         let known: Option<(Option<i64>,)> =
-            sqlx::query_as(query).bind(id.to_owned()).fetch_optional(&mut *change.transaction).await?;
+            on!(change.tx.connection(), db => sqlx::query_as(query).bind(id.to_owned()).fetch_optional(db))?;
         match known {
             None => return Ok(Acknowledged::Unknown),
             Some((Some(_),)) => return Ok(Acknowledged::TooLate),
             Some((None,)) => {}
         }
-        let done = sqlx::query(
-            "INSERT INTO alert_acknowledgements (alert_id, at_ms, by_whom, note) VALUES ($1, $2, $3, $4)
+        let done = run!(
+            change.tx.connection(),
+            sqlx::query(
+                "INSERT INTO alert_acknowledgements (alert_id, at_ms, by_whom, note) VALUES ($1, $2, $3, $4)
              ON CONFLICT (alert_id) DO NOTHING",
-        )
-        .bind(id.to_owned())
-        .bind(said.at.0)
-        .bind(said.by.clone())
-        .bind(said.note.clone())
-        .execute(&mut *change.transaction)
-        .await?;
-        if done.rows_affected() == 0 {
+            )
+            .bind(id.to_owned())
+            .bind(said.at.0)
+            .bind(said.by.clone())
+            .bind(said.note.clone())
+        )?;
+        if done == 0 {
             return Ok(Acknowledged::TooLate);
         }
         change.say(act).await?;
@@ -149,7 +147,7 @@ impl Database {
     /// When the database does not answer; then nothing happened.
     pub async fn add_silence(&self, silence: &Silence, act: &AuditAct) -> Result<i64, QueryError> {
         let mut change = self.change().await?;
-        let (id,): (i64,) = sqlx::query_as(
+        let (id,): (i64,) = on!(change.tx.connection(), db => sqlx::query_as(
             "INSERT INTO alert_silences (rule, connection_id, from_ms, until_ms, reason, by_whom)
              VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
         )
@@ -158,9 +156,7 @@ impl Database {
         .bind(silence.from.0)
         .bind(silence.until.0)
         .bind(silence.reason.clone())
-        .bind(silence.by.clone())
-        .fetch_one(&mut *change.transaction)
-        .await?;
+        .bind(silence.by.clone()).fetch_one(db))?;
         change.say(act).await?;
         Ok(id)
     }
@@ -171,12 +167,11 @@ impl Database {
     /// When the database does not answer; then nothing happened.
     pub async fn end_silence(&self, id: i64, now: UnixMillis, act: &AuditAct) -> Result<bool, QueryError> {
         let mut change = self.change().await?;
-        let done = sqlx::query("UPDATE alert_silences SET until_ms = $1 WHERE id = $2 AND until_ms > $1")
-            .bind(now.0)
-            .bind(id)
-            .execute(&mut *change.transaction)
-            .await?;
-        if done.rows_affected() == 0 {
+        let done = run!(
+            change.tx.connection(),
+            sqlx::query("UPDATE alert_silences SET until_ms = $1 WHERE id = $2 AND until_ms > $1").bind(now.0).bind(id)
+        )?;
+        if done == 0 {
             return Ok(false);
         }
         change.say(act).await?;
@@ -197,24 +192,26 @@ impl Database {
     ) -> Result<(), QueryError> {
         let mut change = self.change().await?;
         let connection = connection.map_or(0, i64::from);
-        sqlx::query("DELETE FROM alert_rules WHERE rule = $1 AND connection_id = $2")
-            .bind(rule.name())
-            .bind(connection)
-            .execute(&mut *change.transaction)
-            .await?;
+        run!(
+            change.tx.connection(),
+            sqlx::query("DELETE FROM alert_rules WHERE rule = $1 AND connection_id = $2")
+                .bind(rule.name())
+                .bind(connection)
+        )?;
         if let Some(numbers) = numbers {
-            sqlx::query(
-                "INSERT INTO alert_rules (rule, connection_id, enabled, for_seconds, resolve_seconds, threshold)
+            run!(
+                change.tx.connection(),
+                sqlx::query(
+                    "INSERT INTO alert_rules (rule, connection_id, enabled, for_seconds, resolve_seconds, threshold)
                  VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(rule.name())
-            .bind(connection)
-            .bind(i64::from(numbers.enabled))
-            .bind(i64::from(numbers.for_seconds))
-            .bind(i64::from(numbers.resolve_seconds))
-            .bind(numbers.threshold)
-            .execute(&mut *change.transaction)
-            .await?;
+                )
+                .bind(rule.name())
+                .bind(connection)
+                .bind(i64::from(numbers.enabled))
+                .bind(i64::from(numbers.for_seconds))
+                .bind(i64::from(numbers.resolve_seconds))
+                .bind(numbers.threshold)
+            )?;
         }
         change.say(act).await
     }
@@ -224,7 +221,7 @@ impl Change {
     /// Puts the act on record, moves the revision on, and makes it so.
     async fn say(mut self, act: &AuditAct) -> Result<(), QueryError> {
         self.record(act).await?;
-        sqlx::query("UPDATE alert_revision SET revision = revision + 1").execute(&mut *self.transaction).await?;
+        run!(self.tx.connection(), sqlx::query("UPDATE alert_revision SET revision = revision + 1"))?;
         self.commit().await
     }
 }

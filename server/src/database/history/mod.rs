@@ -6,8 +6,8 @@
 //!               prune by age and by size ◀────────────────┼──▶ buckets for charts, pages of records for API and export
 //! ```
 //!
-//! Statements keep to what SQLite and PostgreSQL both understand: `$1` for parameters, `ON CONFLICT`, `CASE` for the larger
-//! of two. Reads are bounded by a range and a limit; the page after is found by key, never by counting.
+//! Reads are bounded by a range and a limit; the page after is found by key, never by counting. Columns are named: a newer version
+//! may add some while this one runs.
 
 mod bundles;
 mod events;
@@ -22,7 +22,10 @@ pub use gaps::GapKey;
 pub use prune::Retention;
 pub use samples::{RESOLUTIONS_SECONDS, SampleKey};
 
-use super::{Database, QueryError};
+use super::{
+    Database, QueryError,
+    pool::{on, run},
+};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     history::{EventKind, Phase, gap::Gap},
@@ -162,28 +165,27 @@ impl Database {
 
     async fn try_write_history(&self, batch: &Batch) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        let transaction = &mut change.transaction;
         let run = &batch.run;
-        sqlx::query(
-            "INSERT INTO history_runs (started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids)
+        let query = "INSERT INTO history_runs (started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids)
              VALUES ($1, $2, $3, $4) ON CONFLICT (started_at_ms) DO UPDATE SET
              last_seen_at_ms = excluded.last_seen_at_ms, stopped_at_ms = excluded.stopped_at_ms,
-             connection_ids = excluded.connection_ids",
-        )
-        .bind(run.started_at.0)
-        .bind(run.last_seen_at.0)
-        .bind(run.stopped_at.map(|at| at.0))
-        .bind(join(run.connection_ids.iter()))
-        .execute(&mut **transaction)
-        .await?;
+             connection_ids = excluded.connection_ids";
+        run!(
+            change.tx.connection(),
+            sqlx::query(query)
+                .bind(run.started_at.0)
+                .bind(run.last_seen_at.0)
+                .bind(run.stopped_at.map(|at| at.0))
+                .bind(join(run.connection_ids.iter()))
+        )?;
         for sample in &batch.samples {
-            samples::merge(transaction, sample).await?;
+            samples::merge(change.tx.connection(), sample).await?;
         }
         for event in &batch.events {
-            events::insert(transaction, event).await?;
+            events::insert(change.tx.connection(), event).await?;
         }
         for gap in &batch.gaps {
-            gaps::put(transaction, gap).await?;
+            gaps::put(change.tx.connection(), gap).await?;
         }
         change.commit().await
     }
@@ -193,12 +195,10 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn history_past(&self) -> Result<Past, QueryError> {
-        let row: Option<(i64, i64, Option<i64>, String)> = sqlx::query_as(
-            "SELECT started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids FROM history_runs
-             ORDER BY started_at_ms DESC LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        let query = "SELECT started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids FROM history_runs
+             ORDER BY started_at_ms DESC LIMIT 1";
+        let row: Option<(i64, i64, Option<i64>, String)> =
+            on!(&self.pool, db => sqlx::query_as(query).fetch_optional(db))?;
         let last_run = row.map(|(started, seen, stopped, ids)| Run {
             started_at: UnixMillis(started),
             last_seen_at: UnixMillis(seen),
