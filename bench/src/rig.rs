@@ -8,7 +8,7 @@ use crate::{
     usage::GENERATOR,
 };
 use anyhow::Context;
-use app::model::{history::HistoryNews, status::Feed, tick::Tick, time::UnixMillis};
+use app::model::{alert::OpenAlerts, history::HistoryNews, status::Feed, tick::Tick, time::UnixMillis};
 use axum::{Router, extract::Request, response::IntoResponse, routing::get};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -92,8 +92,14 @@ async fn start(
             Manager::start(plans.clone(), endpoint, Arc::clone(&bus), policy, pace.metrics_interval, &ingest_tasks);
     }
     let monitor = Monitor::new(feed, plans, UnixMillis::now());
-    let (hub, task) =
-        hub::hub(monitor, inbox, pace, watch::channel(HistoryNews::default()).1, hub_thread.runtime().clone());
+    let (hub, task) = hub::hub(
+        monitor,
+        inbox,
+        pace,
+        watch::channel(HistoryNews::default()).1,
+        watch::channel(OpenAlerts::default()).1,
+        hub_thread.runtime().clone(),
+    );
     tasks.on(hub_thread.runtime()).spawn_vital("hub", task);
     Ok((serve(hub, shutdown).await?, bus))
 }

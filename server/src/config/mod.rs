@@ -3,6 +3,7 @@
 //! `docs/configuration.md` lists every variable. A value is checked where it is read; nothing after this module looks
 //! at the environment.
 
+mod alerts;
 mod connections;
 mod env_file;
 mod fingerprint;
@@ -17,6 +18,7 @@ pub use env_file::read_env_file;
 pub use reader::Variables;
 
 use crate::{
+    alerts::AlertsConfig,
     audit,
     auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
@@ -55,6 +57,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// How long history is kept.
     pub history: Retention,
+    /// Who is told of alerts.
+    pub alerts: AlertsConfig,
     /// The page and its socket.
     pub dashboard: DashboardConfig,
     /// Problems that stop nothing.
@@ -167,6 +171,7 @@ impl Config {
             server_name: server_name(&mut reader),
             accounts: accounts(&mut reader),
             history: history(&mut reader),
+            alerts: alerts::read(&mut reader),
             dashboard: dashboard(&mut reader),
             warnings,
             variables: variables.clone(),

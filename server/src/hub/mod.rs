@@ -31,6 +31,7 @@ use crate::{
 use app::{
     api::FIRST_ROWS_MAX,
     model::{
+        alert::OpenAlerts,
         connection::ConnectionId,
         history::{HistoryNews, HistoryTrouble},
         protocol::{Frame, Snapshot},
@@ -203,6 +204,7 @@ pub fn hub(
     inbox: Inbox,
     pace: Pace,
     history: watch::Receiver<HistoryNews>,
+    alerts: watch::Receiver<OpenAlerts>,
     runtime: Handle,
 ) -> (Hub, impl Future<Output = ()> + Send) {
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
@@ -221,6 +223,7 @@ pub fn hub(
         json: broadcast::Sender::new(RING_LENGTH),
         json_events: JsonEvents::default(),
         history: Some(history),
+        alerts,
         pace,
         last_beat: Instant::now(),
         last_flush: Instant::now(),
@@ -243,6 +246,8 @@ struct Task {
     json_events: JsonEvents,
     /// `None` once nobody keeps history any more.
     history: Option<watch::Receiver<HistoryNews>>,
+    /// Looked at with every beat, as they travel with the metrics.
+    alerts: watch::Receiver<OpenAlerts>,
     pace: Pace,
     last_beat: Instant,
     last_flush: Instant,
@@ -326,6 +331,7 @@ impl Task {
     fn beat(&mut self) {
         let seconds = self.last_beat.elapsed().as_secs_f64();
         self.last_beat = Instant::now();
+        self.monitor.tell_alerts(&self.alerts.borrow());
         let frame = self.monitor.beat(UnixMillis::now(), seconds);
         self.send(&[frame]);
     }

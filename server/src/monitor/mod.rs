@@ -22,6 +22,7 @@ use crate::{
     universe::{Assignments, ConnectionPlan},
 };
 use app::model::{
+    alert::OpenAlerts,
     board::{Board, ROWS_MAX},
     connection::{CONNECTIONS_MAX, ConnectionId},
     history::HistoryNews,
@@ -85,6 +86,7 @@ pub struct Monitor {
     reported: Option<Arc<StatusReport>>,
     reported_at: Option<UnixMillis>,
     ledger_changed_at: UnixMillis,
+    alerts: OpenAlerts,
 }
 
 /// What is not flushed yet of one row.
@@ -133,6 +135,7 @@ impl Monitor {
             reported: None,
             reported_at: None,
             ledger_changed_at: UnixMillis::default(),
+            alerts: OpenAlerts::default(),
         };
         monitor.lay_out_rows();
         monitor.infer(now, None);
@@ -258,6 +261,13 @@ impl Monitor {
         self.ledger_changed_at = news.ledger_changed_at;
     }
 
+    /// Shows the open alerts from the next metrics on.
+    pub fn tell_alerts(&mut self, open: &OpenAlerts) {
+        if self.alerts != *open {
+            self.alerts.clone_from(open);
+        }
+    }
+
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
@@ -272,6 +282,7 @@ impl Monitor {
             live: self.board.report.live(),
             stale: self.board.stale.clone(),
             ledger_changed_at: self.ledger_changed_at,
+            alerts: self.alerts.clone(),
         })
     }
 
@@ -306,6 +317,7 @@ impl Monitor {
     pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
         let mut snapshot = self.board.snapshot();
         snapshot.report.live.head.generated_at = now;
+        snapshot.alerts.clone_from(&self.alerts);
         snapshot
     }
 
@@ -320,7 +332,8 @@ impl Monitor {
         });
         let (places, rows): (Vec<usize>, Vec<Row>) = first_rows.map(|(place, row)| (place, *row)).unzip();
         let stale = self.stale_among(places.into_iter());
-        Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale }.snapshot()
+        let board = Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale };
+        Snapshot { alerts: self.alerts.clone(), ..board.snapshot() }
     }
 
     fn drain_ticks(&mut self, now: UnixMillis) -> Ticks {
