@@ -8,6 +8,7 @@
 //!
 //! Data flows one way. Ingest owes the dashboard nothing: nothing upstream of the bus knows that anybody watches.
 
+pub mod alerts;
 pub mod audit;
 pub mod auth;
 mod backoff;
@@ -38,8 +39,9 @@ pub mod thread;
 pub mod universe;
 pub mod upstream;
 
+use alerts::Alerts;
 use anyhow::Context;
-use app::model::{connection::CONNECTIONS_MAX, status::Feed, time::UnixMillis};
+use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
 use auth::{Revocations, SessionRules};
 use bus::Role;
@@ -57,7 +59,7 @@ use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
 use thread::Thread;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -116,7 +118,11 @@ pub async fn run(
     };
     let history = Opening::new(database.clone(), config.history, config.feed);
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.news(), hub_thread.runtime().clone());
+    let (alerts, alert_keeper) =
+        Alerts::new(&config.alerts, config.dashboard.public_url.clone(), database.clone()).context("no HTTP client")?;
+    let news = history.news();
+    let (hub, hub_task) =
+        hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     let several = match among_several {
         Some(several) => Some(several.start(&config, connections.clone(), &hub, history, &database, &tasks)?),
@@ -128,6 +134,16 @@ pub async fn run(
             None
         }
     };
+    let sources = alerts::Sources {
+        reports: hub.reports(),
+        news,
+        // Of several servers, the one that collects.
+        sends: several.as_ref().map_or_else(|| watch::channel(true).1, several::Running::collecting),
+        calendar: Calendar::of(config.feed),
+        tls: config.dashboard.tls.clone(),
+        kept: config.history.rest,
+    };
+    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
     let access = access(&config, port, &database, &tasks);
@@ -162,6 +178,7 @@ pub async fn run(
     let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {
         access,
+        alerts,
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),

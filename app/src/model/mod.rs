@@ -9,6 +9,7 @@
 //! reads it the same way on both sides.
 
 pub mod account;
+pub mod alert;
 pub mod audit;
 pub mod board;
 pub mod connection;

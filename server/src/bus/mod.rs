@@ -11,6 +11,7 @@
 //!
 //! Publishing never waits and never fails. Beside this folder only `limits` knows the Redis library.
 
+pub mod frames;
 pub mod mailbox;
 mod memory;
 mod redis;
@@ -18,7 +19,7 @@ mod right;
 mod universes;
 mod wire;
 
-pub use mailbox::{Delivery, Inbox};
+pub use mailbox::{Delivery, Inbox, NewBoard};
 pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
 pub use redis::orders::{Notice, OrdersOnRedis};
 pub use redis::presence::{PresenceOnRedis, Said};
@@ -40,6 +41,8 @@ pub struct RedisConfig {
     pub url: SecretString,
     /// `REDIS_KEY_PREFIX`.
     pub key_prefix: String,
+    /// `REDIS_PUBLISH_TICKS`: one JSON message a tick, beside the frames for our own dashboards.
+    pub publish_ticks: bool,
 }
 
 /// The publishing side.

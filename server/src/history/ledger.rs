@@ -159,6 +159,12 @@ impl Ledger {
         changed
     }
 
+    /// The gaps of connections that last, and since when.
+    pub(super) fn open_gaps(&self) -> Vec<(ConnectionId, UnixMillis)> {
+        let open = |(id, watch): (&ConnectionId, &Watch)| Some((*id, watch.open.as_ref()?.gap.started_at));
+        self.watches.iter().filter_map(open).collect()
+    }
+
     fn watch(&mut self, id: ConnectionId) -> &mut Watch {
         let calendar = self.calendar;
         let new = || Watch { calendar, rates: Rates::new(calendar), ..Watch::default() };

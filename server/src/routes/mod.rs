@@ -2,6 +2,7 @@
 
 mod account;
 mod admin_ws;
+mod alerts;
 mod audit;
 mod backend;
 mod config;
@@ -25,6 +26,7 @@ mod status;
 mod symbol;
 
 use crate::{
+    alerts::Alerts,
     auth::{Accounts, with_sessions},
     bus::OrdersOnRedis,
     collector::{Connections, Keeper},
@@ -68,6 +70,7 @@ const READINESS: &str = "/readyz";
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) access: Access,
+    pub(crate) alerts: Alerts,
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
@@ -138,6 +141,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         // The fallback would render the page outside its guard, where nobody is an administrator.
         .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
         .merge(account::routes())
+        .merge(alerts::forms())
         .merge(pages(state, |path| path.starts_with("/admin"), context.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
@@ -152,6 +156,7 @@ fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
+        .merge(alerts::routes())
         .route("/api/admin", any(no_such_route))
         .route("/api/admin/", any(no_such_route))
         .route("/api/admin/{*rest}", any(no_such_route))

@@ -21,7 +21,14 @@ pub(super) struct Connection {
 pub(super) enum What {
     Probe,
     Status,
-    Ticks { first: u64, count: usize },
+    Ticks {
+        first: u64,
+        count: usize,
+    },
+    /// Frames with so many ticks in them.
+    Frames {
+        ticks: u64,
+    },
 }
 
 /// What is asked of Redis in one go.

@@ -13,6 +13,7 @@ use super::{
     answered,
     connection::{Answer, Connection, Request, What, ask, connect, error_of, probe},
     fence::{self, Call},
+    frames::Frames,
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
@@ -61,6 +62,7 @@ pub(super) struct Publisher {
     inbox: Inbox,
     health: Arc<Health>,
     transit: Arc<Transit>,
+    frames: Frames,
 
     delivery: Delivery,
     /// Ticks in order, sent up to `sent`; the first of them was published at `since`.
@@ -88,6 +90,14 @@ pub(super) struct Publisher {
     flushes: Vec<oneshot::Sender<()>>,
 }
 
+/// Nothing yet, under the epoch of the lease where there is one.
+fn request(address: &RedisAddress, names: &Names, epoch: Option<u64>, messages: usize) -> Request {
+    match epoch {
+        Some(epoch) => Request::Call(Call::publish(&names.lease.epoch, epoch, address.moves())),
+        None => Request::Pipeline(Pipeline::with_capacity(messages)),
+    }
+}
+
 /// How a connection ended.
 enum Ended {
     Failed(RedisError),
@@ -110,6 +120,7 @@ impl Publisher {
         inbox: Inbox,
         health: Arc<Health>,
         transit: Arc<Transit>,
+        frames: Frames,
     ) -> Option<Self> {
         let (source, collector, right) = match role {
             Role::Collector { source } => (*source, this_collector(), None),
@@ -128,6 +139,7 @@ impl Publisher {
             inbox,
             health,
             transit,
+            frames,
             delivery: Delivery::default(),
             queue: Vec::new(),
             sent: 0,
@@ -179,7 +191,7 @@ impl Publisher {
         let _ = timeout(SUBSCRIBER_WAIT, self.transit.barrier()).await;
         let (_, back) = self.transit.take_back();
         let replaced = self.waiting.put_older(&back);
-        self.health.unpublished(replaced, 0);
+        self.health.unpublished(replaced, self.frames.drop_in_flight());
     }
 
     /// Publishes until Redis fails.
@@ -210,6 +222,7 @@ impl Publisher {
                     self.receive();
                     continue;
                 }
+                () = self.frames.outlet.filled(), if self.proven_at.is_some() => continue,
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
                 Ok(()) = self.changes.changed() => continue,
                 Some(done) = flush.recv() => {
@@ -294,6 +307,13 @@ impl Publisher {
         if let Some(status) = self.status.take() {
             return Some((What::Status, self.status_request(&status)));
         }
+        if self.proven_at.is_some()
+            && let Some((ticks, frames)) = self.frames.next()
+        {
+            let mut request = request(&self.address, &self.names, self.epoch, frames.len());
+            frames.for_each(|frame| request.publish(&self.names.frames, &frame.bytes[..]));
+            return Some((What::Frames { ticks }, request));
+        }
         if self.sent == self.queue.len() {
             self.load();
         }
@@ -302,14 +322,11 @@ impl Publisher {
         if ticks.is_empty() {
             return None;
         }
-        let mut request = match self.epoch {
-            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch, self.address.moves())),
-            None => Request::Pipeline(Pipeline::with_capacity(ticks.len())),
-        };
+        let mut request = request(&self.address, &self.names, self.epoch, ticks.len());
         for tick in ticks {
             self.json.clear();
             wire::write_tick(tick, self.source, self.epoch, &mut self.json);
-            request.publish(&self.names.ticks, &self.json);
+            request.publish(&self.names.ticks, self.json.as_bytes());
         }
         let (first, count) = (self.transit.send(ticks, self.since, Instant::now()), ticks.len());
         self.sent += count;
@@ -392,8 +409,9 @@ impl Publisher {
         self.since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
     }
 
-    /// Takes out of the mailbox what is there, while nothing can be sent.
+    /// Takes out of the mailbox what is there, while nothing can be sent. Old frames are of no use to anybody.
     fn absorb(&mut self) {
+        self.health.unpublished(0, self.frames.drop_waiting());
         if self.inbox.take_now(&mut self.delivery) {
             self.receive();
         }
@@ -407,7 +425,7 @@ impl Publisher {
             self.retry.reset();
         }
         let replaced = self.waiting.put(&self.queue[self.sent..]);
-        self.health.unpublished(replaced, 0);
+        self.health.unpublished(replaced, self.frames.drop_waiting());
         self.queue.clear();
         self.sent = 0;
     }
@@ -436,6 +454,21 @@ impl Publisher {
                     None if !self.refused => self.proven(),
                     Some(error) if self.proven_at.is_none() => self.tell_refusal(error),
                     _ => {}
+                }
+            }
+            What::Frames { ticks } => {
+                self.frames.answered(ticks);
+                let refused = values.iter().find_map(|value| error_of(Some(value)));
+                let unpublished = if refused.is_some() { ticks } else { 0 } + self.frames.outlet.lost_ticks();
+                self.health.unpublished(0, if self.frames.alone { unpublished } else { 0 });
+                match refused {
+                    Some(error) if fence::is_over(error) => self.fenced(),
+                    Some(error) if self.frames.alone => self.tell_refusal(error),
+                    None if self.frames.alone => self.proven(),
+                    refused => {
+                        let words = |error| format!("Redis does not take frames for dashboards: {}", words_of(error));
+                        self.health.set(Part::Frames, refused.map(words));
+                    }
                 }
             }
             What::Ticks { first, count } => {
@@ -500,7 +533,7 @@ impl Publisher {
             let values = values?;
             match what {
                 What::Ticks { .. } => taken.extend(values.iter().map(is_taken)),
-                What::Status | What::Probe => self.take_answer(what, &values).unwrap_or_default(),
+                What::Status | What::Probe | What::Frames { .. } => self.take_answer(what, &values).unwrap_or_default(),
             }
         }
         let (_, mut back) = self.transit.take_back();

@@ -2,6 +2,7 @@
 
 mod clock;
 mod front;
+mod hook;
 mod monitor;
 mod nginx;
 mod postgres;
@@ -13,6 +14,7 @@ mod socket;
 
 pub(crate) use clock::Clock;
 pub(crate) use front::Front;
+pub(crate) use hook::Hook;
 pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
 pub(crate) use postgres::Postgres;
