@@ -155,7 +155,7 @@ impl Tenures {
             if stop.is_cancelled() {
                 return;
             }
-            self.news.send_replace(HistoryNews { trouble: None, ..self.news.borrow().clone() });
+            self.news.send_modify(|news| news.trouble = None);
         }
     }
 }

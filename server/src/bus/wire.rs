@@ -286,6 +286,10 @@ mod tests {
             r#"{"type":"market_tick","symbol":"AAPL","price":178.23,"volume":1000,"timestamp":1705853696.123,"source":"massive","connection_id":1}"#
         );
         assert_eq!(read_tick(json.as_bytes(), NOW), Ok(tick));
+        json.clear();
+        write_tick(&tick, "massive", Some(1_764_400_000_123), &mut json);
+        assert!(json.ends_with(r#""connection_id":1,"epoch":1764400000123}"#), "{json}");
+        assert_eq!(read(json.as_bytes(), NOW), Ok((tick, Some(1_764_400_000_123))));
     }
 
     #[test]

@@ -21,6 +21,23 @@ fn nothing_set_is_the_simulator_with_three_connections() {
 }
 
 #[test]
+fn a_server_is_one_of_several_with_redis_and_a_feed_of_ours_and_only_then_it_can_leave_collecting_to_others() {
+    let redis = ("REDIS_URL", "redis://127.0.0.1");
+    assert!(!read([]).is_among_several());
+    assert!(read([redis]).is_among_several());
+    assert!(!read([redis, ("MARKET_FEED", "redis")]).is_among_several());
+    let dashboard = read([redis, ("MONITOR_ROLE", "dashboard"), ("SERVER_NAME", "desk-1.example:3000")]);
+    assert_eq!(
+        (dashboard.role, dashboard.server_name.as_deref()),
+        (MonitorRole::Dashboard, Some("desk-1.example:3000"))
+    );
+    let wrong = [("MONITOR_ROLE", "dashboard"), ("SERVER_NAME", "<b>")];
+    let problems: Vec<_> = Config::read(&wrong.into()).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].starts_with("MONITOR_ROLE=\"dashboard\": expected auto"), "{problems:?}");
+}
+
+#[test]
 fn single_mode_runs_connection_1_whatever_the_others_say() {
     let config = read([
         ("USE_MULTI_CONNECTION", "false"),

@@ -185,9 +185,9 @@ impl Monitor {
                 }
                 fill_in(live, observed, has_rates);
                 contradict(live, observed, now);
-                if let Some(silence) = silence.as_ref().filter(|_| live.state != ConnectionState::Disabled) {
-                    take_down(live, silence, now, &before);
-                }
+            }
+            if let Some(silence) = silence.as_ref().filter(|_| live.state != ConnectionState::Disabled) {
+                take_down(live, silence, now, &before);
             }
             self.changed |= live.state != before.state || live.health != before.health;
         }

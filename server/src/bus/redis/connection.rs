@@ -1,7 +1,10 @@
 //! The publisher's connection, and how it is asked.
 
 use super::{ANSWER_TIMEOUT, Retry, answered, fence::Call};
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, ServerError, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value,
+    aio::MultiplexedConnection,
+};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -39,7 +42,7 @@ pub(super) enum Request {
 
 impl Request {
     /// One message more.
-    pub(super) fn publish(&mut self, channel: &str, payload: &[u8]) {
+    pub(super) fn publish(&mut self, channel: &str, payload: impl ToSingleRedisArg) {
         match self {
             Self::Pipeline(pipeline) => drop(pipeline.publish(channel, payload)),
             Self::Call(call) => call.message(channel, payload),

@@ -10,7 +10,7 @@
 //! `EVAL` with the whole script and not `EVALSHA`: a Redis that lost its scripts would refuse calls that are in flight, and their
 //! ticks would come behind later ones. Redis finds the compiled script by its hash all the same.
 
-use redis::{Cmd, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{Cmd, RedisResult, ToRedisArgs, Value, aio::MultiplexedConnection};
 
 /// Answers how many were published, in order, and why the next one was not; a negative number when the epoch is over.
 const PUBLISH: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1, ''} end
@@ -45,7 +45,7 @@ impl Call {
     }
 
     /// The next that is published.
-    pub(super) fn message(&mut self, channel: &str, payload: &[u8]) {
+    pub(super) fn message(&mut self, channel: &str, payload: impl ToRedisArgs) {
         self.command.arg(channel).arg(payload);
         self.count += 1;
     }

@@ -305,7 +305,7 @@ impl Publisher {
             && let Some((ticks, frames)) = self.frames.next()
         {
             let mut request = request(&self.names, self.epoch, frames.len());
-            frames.for_each(|frame| request.publish(&self.names.frames, &frame.bytes));
+            frames.for_each(|frame| request.publish(&self.names.frames, &frame.bytes[..]));
             return Some((What::Frames { ticks }, request));
         }
         if self.sent == self.queue.len() {

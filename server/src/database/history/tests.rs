@@ -105,6 +105,24 @@ async fn a_second_is_in_every_resolution_and_sums_are_exact() {
 }
 
 #[tokio::test]
+async fn of_several_servers_one_whose_lease_is_over_writes_nothing() {
+    let (_folder, database) = testing::database().await;
+    let write = async |epoch, second| {
+        let batch = Batch { epoch: Some(epoch), ..batch(vec![sample(1, second, 10)], vec![], vec![]) };
+        database.write_history(&batch).await
+    };
+    write(7, 0).await.unwrap();
+    write(7, 1).await.unwrap();
+    write(9, 2).await.unwrap();
+    let refused = write(7, 3).await.unwrap_err();
+    assert!(refused.is_fenced(), "{refused}");
+    write(9, 4).await.unwrap();
+    let samples = database.history_samples(1, everything(), Some(1), None, 100).await.unwrap();
+    assert_eq!(samples.len(), 4, "nothing of what was refused");
+    assert_eq!(database.trouble().await, None, "and the database is well");
+}
+
+#[tokio::test]
 async fn a_sample_written_after_a_restart_continues_the_span_that_was_begun() {
     let (folder, database) = testing::database().await;
     database.write_history(&batch(vec![sample(1, 0, 10)], vec![], vec![])).await.unwrap();

@@ -9,6 +9,7 @@ fn snapshot(name: &str, status: &Value) {
         ".generated_at" => "[time]",
         ".summary.ticks_total" => "[count]",
         ".connections[].state_since" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
+        ".connections[].first_tick_at" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
         ".connections[].last_heartbeat" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
         ".connections[].uptime_seconds" => "[seconds]",
         ".connections[].config.symbols" => insta::dynamic_redaction(|value, _| {
