@@ -229,12 +229,13 @@ mod rendered {
                 problem(["Switched off: it answered at ", &second(at), " UTC that it is gone. A test that it takes switches it on."].concat(), "gone")
             });
             let rows = destination.deliveries.into_iter().map(|delivery| {
+                let outcome = delivery.outcome.replace('_', " ");
                 view! {
-                    <tr data-testid="delivery" data-outcome=delivery.outcome.clone()>
+                    <tr data-testid="delivery" data-outcome=delivery.outcome>
                         <td class="number">{second(delivery.at)}</td>
                         <td>{delivery.kind}</td>
                         <td>{delivery.title}</td>
-                        <td><span class="admin-outcome">{delivery.outcome.replace('_', " ")}</span></td>
+                        <td><span class="admin-outcome">{outcome}</span></td>
                         <td class="number">{delivery.attempts}</td>
                         <td class="admin-wide">{delivery.answer}</td>
                     </tr>

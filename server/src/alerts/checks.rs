@@ -23,11 +23,13 @@ pub(super) async fn keep(
     let checks = async {
         alerts.tell(Fact::Certificate(tls.as_ref().and_then(certificate_end)));
         sleep(FIRST_READING).await;
-        for look in 0_u64.. {
+        let mut looks: u64 = 0;
+        loop {
             alerts.tell(Fact::Certificate(tls.as_ref().and_then(certificate_end)));
-            if look.is_multiple_of(LOOKS_PER_READING) && *sends.borrow() {
+            if looks.is_multiple_of(LOOKS_PER_READING) && *sends.borrow() {
                 read_audit(&alerts).await;
             }
+            looks += 1;
             sleep(LOOK_INTERVAL).await;
         }
     };

@@ -77,7 +77,7 @@ async fn each_fault_ends_in_exactly_the_alerts_that_it_should() {
     let faults = [
         (json!({"fault": "refuse_key", "connection": 1}), "key_refused:1"),
         (json!({"fault": "stall", "connection": 2}), "mute:2"),
-        (json!({"fault": "refuse_realtime", "connection": 3}), "not_connected:3"),
+        (json!({"fault": "limit", "connection": 3}), "connection_limit:3"),
     ];
     for (fault, _) in &faults {
         server.fault(fault.clone()).await;

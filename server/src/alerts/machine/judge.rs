@@ -1,6 +1,6 @@
 //! From a fact to what each rule makes of it.
 
-use super::{ConnectionFact, Fact, Machine, Meter, Subject, Trouble};
+use super::{ConnectionFact, Fact, Machine, Subject, Trouble};
 use app::model::{
     alert::Rule,
     connection::{ConnectionId, ConnectionState},
@@ -64,7 +64,7 @@ impl Machine {
         let [rate, latency, errors] =
             [Rule::Rate, Rule::Latency, Rule::Errors].map(|rule| self.numbers(rule, Some(id)));
         let session = self.calendar.session_at(now);
-        let meter = self.meters.entry(id).or_insert_with(Meter::default);
+        let meter = self.meters.entry(id).or_default();
         let measured = meter.read(fact, &session, rate.for_seconds, now);
         let is_over = |value: f64, threshold: Option<f64>| threshold.is_some_and(|threshold| value > threshold);
 
