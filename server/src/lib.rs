@@ -37,7 +37,7 @@ pub mod upstream;
 use anyhow::Context;
 use app::model::{connection::CONNECTIONS_MAX, status::Feed, time::UnixMillis};
 use audit::Audit;
-use auth::{Revocations, SessionRules};
+use auth::{Revocations, RoleRules, SessionRules};
 use bus::{Role, TickBus};
 use config::Config;
 use database::Database;
@@ -216,6 +216,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
             idle: config.accounts.session_idle,
             lifetime: config.accounts.session_lifetime,
         },
+        roles: RoleRules { viewer: config.accounts.viewer_role },
         proxies: config.dashboard.trusted_proxies.clone().into(),
         hosts: config.dashboard.allowed_hosts.clone().into(),
     }

@@ -8,7 +8,7 @@ pub(crate) use rendered::page;
 mod rendered {
     use crate::{
         address::{self, ACCOUNT},
-        api::{Backend, CurrentAdmin},
+        api::{Backend, CurrentViewer},
         components::admin_pages::{admin_page, browser, problem, second},
         model::account::AccountSession,
     };
@@ -20,7 +20,7 @@ mod rendered {
         admin_page("Account", ACCOUNT, "admin-page", body)
     }
 
-    fn body(admin: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
+    fn body(admin: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
         let query = address::query();
         view! {
             <p class="admin-lead">{admin.email.clone()} ", role " {admin.role} "."</p>

@@ -17,7 +17,7 @@ pub enum UserCommand {
     Add {
         /// What the account signs in with
         email: Email,
-        /// user, moderator, admin or super; the last two reach the dashboard
+        /// user, moderator, admin or super; the last two operate the dashboard
         #[arg(long)]
         role: Role,
     },
@@ -32,7 +32,7 @@ pub enum UserCommand {
     SetRole {
         /// The account
         email: Email,
-        /// user, moderator, admin or super; the last two reach the dashboard
+        /// user, moderator, admin or super; the last two operate the dashboard
         #[arg(long)]
         role: Role,
     },

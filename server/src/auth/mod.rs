@@ -5,14 +5,15 @@
 //!                  (argon2, few at a time)        │
 //! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
 //!                                                 ▼
-//!                       guard ──▶ Admin ──▶ handlers, server functions
-//!                                   └─────▶ still_admin, asked by open sockets whenever Revocations tells
+//!                       guard ──▶ Caller ─┬▶ Viewer ──▶ what shows something, server functions
+//!                                         │     └─────▶ standing, asked by open sockets whenever Revocations tells
+//!                                         └▶ Admin ───▶ what changes something
 //! ```
 //!
-//! Permission is an argument: a handler that takes an [`Admin`] can only be called by one.
+//! Permission is an argument: a handler that takes an [`Admin`] can only be called by one, and who is a [`Viewer`] alone is none.
 
-mod admin;
 mod backend;
+mod caller;
 pub mod cli;
 mod first;
 mod guessable;
@@ -22,9 +23,9 @@ mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use crate::model::{Account, BadEmail, Email, PasswordHash, Role, UnknownRole};
-pub use admin::{Admin, Denied, Standing, still_admin};
+pub use crate::model::{Account, BadEmail, Email, PasswordHash, Role, RoleRules, UnknownRole};
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
+pub use caller::{Admin, Caller, Denied, Right, Standing, Viewer, standing};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use guessable::Names;
 pub use password::{

@@ -17,7 +17,7 @@ pub use reader::Variables;
 
 use crate::{
     audit,
-    auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
+    auth::{Email, Names, Role, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
     site::Site,
@@ -90,6 +90,8 @@ pub struct AccountsConfig {
     pub session_idle: Duration,
     /// `SESSION_LIFETIME_HOURS`: so long after the sign-in, a session ends in any case.
     pub session_lifetime: Duration,
+    /// `VIEWER_ROLE`: accounts with this role, or one above it, see everything; only administrators change anything.
+    pub viewer_role: Option<Role>,
     /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
     pub audit: audit::Retention,
 }
@@ -270,6 +272,9 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         names,
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
+        viewer_role: reader.read("VIEWER_ROLE", None, "moderator, or user for every account", |value| {
+            value.to_ascii_lowercase().parse().ok().filter(|role: &Role| !role.is_admin()).map(Some)
+        }),
         audit: audit::Retention {
             days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
             bytes_max: reader.number("AUDIT_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,

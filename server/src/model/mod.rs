@@ -9,7 +9,7 @@ mod role;
 pub use account::{Account, BadEmail, Email, PasswordHash};
 pub use act::{Action, Actor, AuditAct, Hash, Outcome, hash};
 pub use chain::{Anchor, Break, Chain, Whole};
-pub use role::{Role, UnknownRole};
+pub use role::{Role, RoleRules, UnknownRole};
 
 pub(crate) use act::{Entry, Hex};
 pub(crate) use chain::pruned_target;

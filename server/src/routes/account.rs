@@ -1,4 +1,5 @@
-//! What an administrator does to the own account: another password, an end to sessions. Plain forms, without JavaScript.
+//! What somebody does to the own account: another password, an end to sessions. Plain forms, without JavaScript. A read-only account
+//! may too: it guards itself, and changes nothing of the monitor.
 //! The page with them is the app's.
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     audit::{Action, Actor},
     auth::{
-        Account, Admin, AuthError, AuthSession, BadPassword, Credentials, check_password, hash_password, start_session,
+        Account, AuthError, AuthSession, BadPassword, Credentials, Viewer, check_password, hash_password, start_session,
     },
     database::{Database, SessionsToEnd},
     limits::Wait,
@@ -142,7 +143,7 @@ struct SessionsForm {
 
 async fn end_sessions(
     State(state): State<AppState>,
-    Extension(admin): Extension<Admin>,
+    Extension(viewer): Extension<Viewer>,
     Extension(actor): Extension<Actor>,
     auth: AuthSession,
     form: Result<Form<SessionsForm>, FormRejection>,
@@ -153,7 +154,7 @@ async fn end_sessions(
         (_, Ok(id)) => SessionsToEnd::One(id),
         _ => return back("error=form"),
     };
-    match try_end(&state.access, &state.database, &admin, &actor, which).await {
+    match try_end(&state.access, &state.database, &viewer, &actor, which).await {
         Ok(0) => back("error=session"),
         Ok(_) => {
             state.access.revocations.tell();
@@ -169,12 +170,12 @@ async fn end_sessions(
 async fn try_end(
     access: &Access,
     database: &Database,
-    admin: &Admin,
+    viewer: &Viewer,
     actor: &Actor,
     which: SessionsToEnd<'_>,
 ) -> anyhow::Result<u64> {
     let mut change = database.change().await?;
-    let ended = change.end_sessions(admin.id, which).await?;
+    let ended = change.end_sessions(viewer.account_id, which).await?;
     let target = match which {
         SessionsToEnd::One(id) => format!("session {id}"),
         SessionsToEnd::All | SessionsToEnd::Others(_) => "all other sessions".to_owned(),

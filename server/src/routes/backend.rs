@@ -3,7 +3,7 @@
 use super::{AppState, audit, history, symbol};
 use crate::{
     audit::{Action, Actor},
-    auth::{Admin, AuthSession},
+    auth::{Admin, AuthSession, Viewer},
     history::query,
 };
 use app::{
@@ -62,7 +62,7 @@ impl Backend for Behind {
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {
         let asked = use_context::<Parts>().and_then(|parts| {
             let own = parts.extensions.get::<AuthSession>()?.session.id()?;
-            Some((parts.extensions.get::<Admin>()?.id, own))
+            Some((parts.extensions.get::<Viewer>()?.account_id, own))
         });
         Box::pin(async move {
             let (account_id, own) = asked?;
@@ -100,7 +100,7 @@ impl Backend for Behind {
             let admin = extensions.and_then(|extensions| extensions.get::<Admin>());
             let actor = extensions.and_then(|extensions| extensions.get::<Actor>());
             let (Some(admin), Some(actor)) = (admin, actor) else { return Err(ApiError::NotAllowed) };
-            let done = history::note_gap(&self.state, &admin.email, actor, id, &note, further).await;
+            let done = history::note_gap(&self.state, admin, actor, id, &note, further).await;
             done.map(drop).map_err(ApiError::from)
         })
     }

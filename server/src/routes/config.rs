@@ -2,7 +2,7 @@
 //! dashboard.
 
 use super::{AppState, api_error};
-use crate::{audit::Actor, refresh::RefreshError};
+use crate::{audit::Actor, auth::Admin, refresh::RefreshError};
 use app::api::packed::Postcard;
 use axum::{
     Extension, Json,
@@ -17,6 +17,7 @@ use leptos::server_fn::{ContentType, Encodes};
 
 pub(super) async fn refresh(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     headers: HeaderMap,
 ) -> Response {

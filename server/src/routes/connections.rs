@@ -3,6 +3,7 @@
 use super::{AppState, api_error, too_many_requests, with_retry};
 use crate::{
     audit::{Action, Actor, NotRecorded},
+    auth::Admin,
     limits::{self, Wait},
     upstream::CannotRetry,
 };
@@ -16,6 +17,7 @@ use serde_json::json;
 
 pub(super) async fn retry(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {

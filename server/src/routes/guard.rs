@@ -1,8 +1,9 @@
 //! Middleware between the network and the handlers.
 //!
 //! ```text
-//! everything ─ span ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
-//!                                                                     │            ├─ api_for_admins ── API, socket, server functions
+//! everything ─ span ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for::<Viewer> ─ pages
+//!                                                                     │            ├─ api_for::<Viewer> ── what shows something: API, socket
+//!                                                                     │            ├─ api_for::<Admin> ─── what changes something
 //!                                                                     │            └─ /login, /logout
 //!                                                                     └─ /healthz, /pkg, …
 //! ```
@@ -29,10 +30,10 @@ use super::{
 };
 use crate::{
     audit::{Action, Actor, Audit, AuditAct, NotRecorded},
-    auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
+    auth::{Admin, AuthSession, Caller, Denied, Revocations, Right, RoleRules, SessionRules, Viewer},
     limits::{self, Limits},
 };
-use app::api::CurrentAdmin;
+use app::api::CurrentViewer;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -53,7 +54,7 @@ const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for admini
 the role, or sign out and use another account.</p>
 <form method="post" action="/logout"><button type="submit" class="button button-primary">Sign out</button></form>"#;
 
-const NOT_RECORDED: &str = r#"<p>Everything administrators do is recorded in the audit log, which cannot be written right now: the database does not
+const NOT_RECORDED: &str = r#"<p>Everything that is done here is recorded in the audit log, which cannot be written right now: the database does not
 answer, or its disk is full. Until it can, nobody can sign in. Open dashboards and ingest are not affected.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
@@ -68,6 +69,8 @@ pub struct Access {
     pub revocations: Revocations,
     /// How sessions are kept.
     pub sessions: SessionRules,
+    /// Which roles see the dashboard, and which operate it.
+    pub roles: RoleRules,
     /// Whose word on addresses is believed.
     pub proxies: TrustedProxies,
     /// Which names the server answers to.
@@ -91,17 +94,15 @@ where
         .layer(middleware::from_fn(request::traced))
 }
 
-/// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no
-/// administrator so. What is behind it finds the [`Admin`] and the [`Actor`] in the request's extensions.
-pub async fn pages_for_admins(
-    State(access): State<Access>,
-    admin: Result<Admin, Denied>,
-    request: Request,
-    next: Next,
-) -> Response {
+const READ_ONLY: &str = r#"<p>This account may look at everything and change nothing. Ask an administrator.</p>
+<p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a></p>"#;
+
+/// Lets who has a right through to pages; leads who is not signed in to the sign-in page, and tells the others that they may not.
+/// What is behind it finds the proof, a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
+pub async fn pages_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    match admin {
-        Ok(admin) => pass(&access, admin, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
+    match caller(&access, &request).and_then(R::of) {
+        Ok(right) => pass(&access, right, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
             let rest = [NOT_RECORDED, &request::reference(id)].concat();
             plain_page(StatusCode::SERVICE_UNAVAILABLE, "Audit log unavailable", &rest)
         }),
@@ -114,6 +115,7 @@ pub async fn pages_for_admins(
             match denied {
                 Denied::Unauthorized => Redirect::to(&destination::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
+                Denied::ReadOnly => plain_page(StatusCode::FORBIDDEN, "Not allowed", READ_ONLY),
                 Denied::NoSessionLayer => denied.into_response(),
             }
         }
@@ -137,20 +139,16 @@ fn address(request: &Request) -> &str {
     asked.map_or(destination::DASHBOARD, PathAndQuery::as_str)
 }
 
-/// Lets administrators through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the
-/// [`Admin`] and the [`Actor`] in the request's extensions.
-pub async fn api_for_admins(
-    State(access): State<Access>,
-    admin: Result<Admin, Denied>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Lets who has a right through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the proof,
+/// a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
+pub async fn api_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let caller = caller(&access, &request);
     let is_socket = request.uri().path() == super::SOCKET;
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
     // By session: nobody spends what belongs to somebody else, be it from the same network or without being signed in.
     let rate = if is_socket { limits::SOCKET_CONNECTS } else { limits::API_CALLS };
-    let too_often = match &admin {
-        Ok(admin) => access.limits.take(rate, &admin.session_name()).await.err(),
+    let too_often = match &caller {
+        Ok(caller) => access.limits.take(rate, &caller.session_name()).await.err(),
         Err(_) => None,
     };
     if let Some(wait) = too_often {
@@ -158,8 +156,8 @@ pub async fn api_for_admins(
         access.audit.record_refusal(act).await;
         return super::too_many_requests(wait);
     }
-    match admin {
-        Ok(admin) => pass(&access, admin, action, request, next).await.unwrap_or_else(IntoResponse::into_response),
+    match caller.and_then(R::of) {
+        Ok(right) => pass(&access, right, action, request, next).await.unwrap_or_else(IntoResponse::into_response),
         Err(denied) => {
             let act = refusal(action, denied, &request);
             access.audit.record_refusal(act).await;
@@ -168,9 +166,18 @@ pub async fn api_for_admins(
     }
 }
 
-async fn pass(
+/// Who the request comes from.
+fn caller(access: &Access, request: &Request) -> Result<Caller, Denied> {
+    let auth = request.extensions().get::<AuthSession>();
+    if auth.is_none() {
+        tracing::error!(path = request.uri().path(), "A guarded route is outside the session layer");
+    }
+    Caller::of_session(auth, access.roles)
+}
+
+async fn pass<R: Right>(
     access: &Access,
-    admin: Admin,
+    right: R,
     action: Action,
     mut request: Request,
     next: Next,
@@ -181,7 +188,7 @@ async fn pass(
     let actor = actor(&request);
     let act = act(actor.does(action), &request);
     access.audit.record_often(act.clone()).await?;
-    request.extensions_mut().insert(admin);
+    request.extensions_mut().insert(right);
     request.extensions_mut().insert(actor);
     let response = next.run(request).await;
     let status = response.status();
@@ -215,12 +222,14 @@ fn act(act: AuditAct, request: &Request) -> AuditAct {
     act.to(format!("{} {}", request::method_name(request.method()), function.unwrap_or(route)))
 }
 
-/// Provides [`CurrentAdmin`] to pages and server functions, when a guard let the request through as an administrator's.
+/// Provides [`CurrentViewer`] to pages and server functions, when a guard let the request through.
 /// To be called in the additional context that leptos is given.
-pub fn provide_current_admin() {
-    let admin = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Admin>().cloned());
-    if let Some(Admin { email, role, .. }) = admin {
-        provide_context(CurrentAdmin { email, role: role.as_str() });
+pub fn provide_current_viewer() {
+    let Some(parts) = use_context::<Parts>() else { return };
+    let viewer = parts.extensions.get::<Viewer>().map(|viewer| &**viewer);
+    if let Some(caller) = viewer.or_else(|| parts.extensions.get::<Admin>().map(|admin| &**admin)) {
+        let (email, role, may_act) = (caller.name.clone(), caller.role.as_str(), caller.may_act());
+        provide_context(CurrentViewer { email, role, may_act });
     }
 }
 

@@ -9,6 +9,7 @@ mod frames;
 mod front;
 mod limits;
 mod refusals;
+mod rights;
 mod sessions;
 mod tls;
 mod words;
