@@ -8,9 +8,13 @@ pub const METRICS: &str = "/admin/metrics";
 pub const AUDIT: &str = "/admin/audit";
 /// Where an administrator looks after the own account.
 pub const ACCOUNT: &str = "/admin/account";
+/// Where somebody turns on a second factor. Not a page of the app's.
+pub const SECOND_FACTOR: &str = "/admin/account/second-factor";
+/// Where the code of a second factor is asked for. Not a page of the app's.
+pub const LOGIN_CODE: &str = "/login/code";
 /// Where everybody signs in.
 pub const LOGIN: &str = "/login";
-/// All of them.
+/// All pages of the app.
 pub const PATHS: [&str; 5] = [DASHBOARD, METRICS, AUDIT, ACCOUNT, LOGIN];
 
 /// The path, such as `/admin/websockets`.

@@ -208,6 +208,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
     tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
     Access {
         audit,
+        database: database.clone(),
         limits: Limits::new(config.redis.as_ref()),
         revocations,
         sessions: SessionRules {
@@ -216,7 +217,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
             idle: config.accounts.session_idle,
             lifetime: config.accounts.session_lifetime,
         },
-        roles: RoleRules { viewer: config.accounts.viewer_role },
+        roles: RoleRules { viewer: config.accounts.viewer_role, second_factor: config.accounts.second_factor_roles },
         proxies: config.dashboard.trusted_proxies.clone().into(),
         hosts: config.dashboard.allowed_hosts.clone().into(),
     }

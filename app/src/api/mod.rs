@@ -7,7 +7,7 @@ pub mod symbol;
 
 #[cfg(feature = "ssr")]
 use crate::model::{
-    account::AccountSession,
+    account::{AccountSession, ApiToken},
     audit::{AuditForm, AuditPage},
     connection::ConnectionId,
     history::{selection::Selection, view::HistoryView},
@@ -87,6 +87,9 @@ pub trait Backend: Send + Sync {
     /// The live sessions of whoever is signed in; `None` when they cannot be told.
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>>;
 
+    /// Every API token, for those who may make and end them; `None` when they cannot be told.
+    fn tokens(&self) -> Answer<'_, Option<Vec<ApiToken>>>;
+
     /// A stretch of history; with `since`, its buckets from then on alone. `None` when it cannot be read.
     fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>>;
 
@@ -118,6 +121,8 @@ pub struct CurrentViewer {
     pub role: &'static str,
     /// May they change something?
     pub may_act: bool,
+    /// Have they a second factor, so that forms ask for a code?
+    pub second_factor: bool,
 }
 
 /// May who sees the page change something? What they may not do is not shown. In the context of the pages that show it.

@@ -4,6 +4,7 @@
 //! POST /login ──▶ Accounts::authenticate ──▶ session (cookie ⇄ SQLite)
 //!                  (argon2, few at a time)        │
 //! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
+//! of a program  ──▶ Bearer ── KnownToken ─────────┤   the same
 //!                                                 ▼
 //!                       guard ──▶ Caller ─┬▶ Viewer ──▶ what shows something, server functions
 //!                                         │     └─────▶ standing, asked by open sockets whenever Revocations tells
@@ -19,13 +20,18 @@ mod first;
 mod guessable;
 mod password;
 mod revocation;
+mod second_factor;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
+mod token;
+pub mod token_cli;
 
-pub use crate::model::{Account, BadEmail, Email, PasswordHash, Role, RoleRules, UnknownRole};
+pub use crate::model::{
+    Account, BadEmail, Email, PasswordHash, Role, RoleRules, RoleSet, Scope, TokenName, UnknownRole,
+};
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
-pub use caller::{Admin, Caller, Denied, Right, Standing, Viewer, standing};
+pub use caller::{Admin, Caller, Denied, Owner, Right, Standing, Viewer, standing};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use guessable::Names;
 pub use password::{
@@ -33,5 +39,10 @@ pub use password::{
     is_same_secret,
 };
 pub use revocation::Revocations;
+pub use second_factor::{
+    RECOVERY_CODES, generate_recovery_codes, generate_seed, seed_picture, seed_text, spend_code, step_of,
+};
 pub(crate) use session::LOGOUT;
 pub use session::{SessionRules, StartError, start_session, with_sessions};
+pub use token::{TOKEN_DAYS_MAX, generate_token};
+pub(crate) use token::{holds_token, read_token};

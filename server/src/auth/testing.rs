@@ -67,8 +67,8 @@ pub(crate) async fn set_password_hash(database: &Database, email: &Email, hash: 
 
 /// The routes as the server puts them together, with a page, an API and a file that say who was let through.
 pub(crate) fn site(database: &Database, secure: bool) -> Router {
-    let who = |Extension(viewer): Extension<Viewer>| async move { format!("{} {}", viewer.name, viewer.role) };
-    let act = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.name, admin.role) };
+    let who = |Extension(viewer): Extension<Viewer>| async move { format!("{} {}", viewer.name, viewer.role_name()) };
+    let act = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.name, admin.role_name()) };
     let access = access(database, secure);
     let pages = Router::new()
         .route("/admin/websockets", get(who))
@@ -94,6 +94,7 @@ pub(crate) fn access(database: &Database, secure: bool) -> guard::Access {
     let hours = |count: u64| std::time::Duration::from_secs(count * 3600);
     guard::Access {
         audit: Audit::new(database.clone()),
+        database: database.clone(),
         limits: Limits::new(None),
         revocations: Revocations::default(),
         sessions: SessionRules { secure, port: 3000, idle: hours(12), lifetime: hours(24) },

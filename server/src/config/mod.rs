@@ -17,7 +17,7 @@ pub use reader::Variables;
 
 use crate::{
     audit,
-    auth::{Email, Names, Role, TOKEN_MIN, check_password, is_good_token},
+    auth::{Email, Names, Role, RoleSet, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
     site::Site,
@@ -92,6 +92,8 @@ pub struct AccountsConfig {
     pub session_lifetime: Duration,
     /// `VIEWER_ROLE`: accounts with this role, or one above it, see everything; only administrators change anything.
     pub viewer_role: Option<Role>,
+    /// `SECOND_FACTOR_ROLES`: accounts with one of these roles get nowhere without a second factor.
+    pub second_factor_roles: RoleSet,
     /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
     pub audit: audit::Retention,
 }
@@ -275,6 +277,11 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         viewer_role: reader.read("VIEWER_ROLE", None, "moderator, or user for every account", |value| {
             value.to_ascii_lowercase().parse().ok().filter(|role: &Role| !role.is_admin()).map(Some)
         }),
+        second_factor_roles: reader.parse(
+            "SECOND_FACTOR_ROLES",
+            RoleSet::default(),
+            "roles separated by commas, as in admin,super",
+        ),
         audit: audit::Retention {
             days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
             bytes_max: reader.number("AUDIT_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,

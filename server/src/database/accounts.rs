@@ -8,7 +8,12 @@ use sqlx::{Row, sqlite::SqliteRow};
 /// A query for whole accounts; `$rest` says which.
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, email, role, password_hash, disabled, session_epoch, created_at_ms FROM accounts ", $rest)
+        concat!(
+            "SELECT id, email, role, password_hash, disabled, session_epoch, created_at_ms, \
+             EXISTS (SELECT 1 FROM second_factors WHERE account_id = accounts.id AND confirmed_at_ms IS NOT NULL) \
+             AS has_second_factor FROM accounts ",
+            $rest
+        )
     };
 }
 
@@ -202,6 +207,7 @@ impl sqlx::FromRow<'_, SqliteRow> for Account {
             email: row.try_get::<&str, _>("email")?.parse::<Email>().map_err(|e| bad("email")(e.into()))?,
             role: row.try_get::<&str, _>("role")?.parse::<Role>().map_err(|e| bad("role")(e.into()))?,
             disabled: row.try_get("disabled")?,
+            has_second_factor: row.try_get("has_second_factor")?,
             created_at: UnixMillis(row.try_get("created_at_ms")?),
             session_epoch: row.try_get::<i64, _>("session_epoch")?.to_be_bytes(),
             password_hash: PasswordHash::from_stored(row.try_get("password_hash")?),

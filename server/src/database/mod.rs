@@ -23,11 +23,13 @@ mod audit;
 mod audit_check;
 mod change;
 mod claim;
+mod factors;
 mod files;
 pub mod history;
 mod open;
 mod sessions;
 mod sign_in;
+mod tokens;
 
 pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
@@ -37,6 +39,7 @@ pub use claim::Claim;
 pub use open::DatabaseError;
 pub use sessions::{SessionStore, SessionsToEnd};
 pub use sign_in::Attempted;
+pub use tokens::{KnownToken, NewToken, TokenError};
 
 use files::Files;
 use sqlx::{Connection, SqliteConnection, SqlitePool};

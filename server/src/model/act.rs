@@ -55,6 +55,16 @@ pub enum Action {
     AccountRole,
     /// An account got another password, from the command line.
     AccountPassword,
+    /// An API token was made.
+    TokenAdd,
+    /// An API token was ended.
+    TokenRevoke,
+    /// An account turned a second factor on.
+    SecondFactorOn,
+    /// An account lost its second factor.
+    SecondFactorOff,
+    /// An account got other recovery codes.
+    RecoveryCodes,
     /// Old records were deleted: `target` says through which, `reason` has the last one's hash.
     AuditPrune,
     /// Refusals that were too many to be records of their own: `reason` says whose.
@@ -63,7 +73,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -83,6 +93,11 @@ impl Action {
         Self::AccountEnable,
         Self::AccountRole,
         Self::AccountPassword,
+        Self::TokenAdd,
+        Self::TokenRevoke,
+        Self::SecondFactorOn,
+        Self::SecondFactorOff,
+        Self::RecoveryCodes,
         Self::AuditPrune,
         Self::RefusalsCounted,
     ];
@@ -110,6 +125,11 @@ impl Action {
             Self::AccountEnable => "account_enable",
             Self::AccountRole => "account_role",
             Self::AccountPassword => "account_password",
+            Self::TokenAdd => "token_add",
+            Self::TokenRevoke => "token_revoke",
+            Self::SecondFactorOn => "second_factor_on",
+            Self::SecondFactorOff => "second_factor_off",
+            Self::RecoveryCodes => "recovery_codes",
             Self::AuditPrune => "audit_prune",
             Self::RefusalsCounted => "refusals_counted",
         }

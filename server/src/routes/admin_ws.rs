@@ -5,6 +5,7 @@ use crate::{
     audit::{Action, Actor},
     auth::{Standing, Viewer, standing},
     hub::{self, Handshake, NoHandshake},
+    limits::{SOCKETS_PER_ACCOUNT, SOCKETS_PER_TOKEN},
 };
 use app::model::protocol::CloseReason;
 use axum::{
@@ -42,16 +43,26 @@ pub(super) async fn admin_ws(
             "this server has reached its socket limit",
         );
     }
-    let Some(place) = state.access.limits.socket_place(viewer.account_id).await else {
-        let refusal = actor.is_refused(Action::SocketOpen, "the account has reached its socket limit");
-        state.access.audit.record_refusal(refusal).await;
-        let message = "this account has reached its limit of open pages; close one";
+    let is_token = viewer.token_id().is_some();
+    let places = if is_token { SOCKETS_PER_TOKEN } else { SOCKETS_PER_ACCOUNT };
+    let Some(place) = state.access.limits.socket_place(&viewer.sockets_counted_as(), places).await else {
+        let (reason, message) = match is_token {
+            false => (
+                "the account has reached its socket limit",
+                "this account has reached its limit of open pages; close one",
+            ),
+            true => (
+                "the token has reached its socket limit",
+                "this token has reached its limit of open sockets; close one",
+            ),
+        };
+        state.access.audit.record_refusal(actor.is_refused(Action::SocketOpen, reason)).await;
         return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
     };
     let encoding = handshake.encoding();
     let (answer, socket) = handshake.accept();
     // Within the span of the request that opened it. The hub's thread, which reads and writes, does not enter it.
-    let span = error_span!("socket", account = viewer.account_id);
+    let span = error_span!("socket", account = viewer.account_id(), token = viewer.token_id());
     let serving = async move {
         let Some(socket) = socket.await else { return };
         info!("{} opened a socket", viewer.name);

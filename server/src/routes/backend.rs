@@ -9,7 +9,7 @@ use crate::{
 use app::{
     api::{Answer, ApiError, Backend},
     model::{
-        account::AccountSession,
+        account::{AccountSession, ApiToken},
         audit::{AuditForm, AuditPage},
         connection::ConnectionId,
         history::{Reliability, selection::Selection, view::HistoryView},
@@ -62,12 +62,16 @@ impl Backend for Behind {
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {
         let asked = use_context::<Parts>().and_then(|parts| {
             let own = parts.extensions.get::<AuthSession>()?.session.id()?;
-            Some((parts.extensions.get::<Viewer>()?.account_id, own))
+            Some((parts.extensions.get::<Viewer>()?.account_id()?, own))
         });
         Box::pin(async move {
             let (account_id, own) = asked?;
             self.state.database.account_sessions(account_id, &own, UnixMillis::now()).await.ok()
         })
+    }
+
+    fn tokens(&self) -> Answer<'_, Option<Vec<ApiToken>>> {
+        Box::pin(async { self.state.database.tokens().await.ok() })
     }
 
     fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>> {

@@ -10,12 +10,14 @@
 //!
 //! Whom a guard lets through, and whom it does not, is on record before the handler is called.
 
+mod bearer;
 mod bodies;
 mod client;
 mod headers;
 mod hosts;
 mod origin;
 
+use bearer::Bearer;
 pub(super) use client::is_proxied;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
@@ -31,9 +33,11 @@ use super::{
 use crate::{
     audit::{Action, Actor, Audit, AuditAct, NotRecorded},
     auth::{Admin, AuthSession, Caller, Denied, Revocations, Right, RoleRules, SessionRules, Viewer},
-    limits::{self, Limits},
+    database::Database,
+    limits::{self, Limits, Rate},
+    network::network,
 };
-use app::api::CurrentViewer;
+use app::{address::SECOND_FACTOR, api::CurrentViewer, model::time::UnixMillis};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -54,6 +58,9 @@ const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for admini
 the role, or sign out and use another account.</p>
 <form method="post" action="/logout"><button type="submit" class="button button-primary">Sign out</button></form>"#;
 
+const READ_ONLY: &str = r#"<p>This account may look at everything and change nothing. Ask an administrator.</p>
+<p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a></p>"#;
+
 const NOT_RECORDED: &str = r#"<p>Everything that is done here is recorded in the audit log, which cannot be written right now: the database does not
 answer, or its disk is full. Until it can, nobody can sign in. Open dashboards and ingest are not affected.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
@@ -63,6 +70,8 @@ answer, or its disk is full. Until it can, nobody can sign in. Open dashboards a
 pub struct Access {
     /// Where it is put on record who got in and who did not.
     pub audit: Audit,
+    /// Where tokens are known.
+    pub database: Database,
     /// How often somebody may come.
     pub limits: Limits,
     /// Tells open sockets that a session ended.
@@ -87,6 +96,8 @@ where
         .layer(middleware::from_fn(bodies::too_large))
         .layer(middleware::from_fn(query::each_once))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
+        .layer(middleware::from_fn(bearer::taken_out))
+        .layer(middleware::from_fn_with_state(access.clone(), bearer::not_in_address))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
         .layer(middleware::from_fn_with_state(bodies::TIMEOUT, bodies::in_time))
         .layer(middleware::from_fn_with_state(access.hosts.clone(), hosts::allowed_host))
@@ -94,15 +105,14 @@ where
         .layer(middleware::from_fn(request::traced))
 }
 
-const READ_ONLY: &str = r#"<p>This account may look at everything and change nothing. Ask an administrator.</p>
-<p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a></p>"#;
-
 /// Lets who has a right through to pages; leads who is not signed in to the sign-in page, and tells the others that they may not.
 /// What is behind it finds the proof, a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
 pub async fn pages_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    match caller(&access, &request).and_then(R::of) {
-        Ok(right) => pass(&access, right, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
+    let caller = of_session(&access, &request);
+    let actor = actor(&request, caller.as_ref().ok());
+    match caller.and_then(R::of) {
+        Ok(right) => pass(&access, right, actor, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
             let rest = [NOT_RECORDED, &request::reference(id)].concat();
             plain_page(StatusCode::SERVICE_UNAVAILABLE, "Audit log unavailable", &rest)
         }),
@@ -110,13 +120,13 @@ pub async fn pages_for<R: Right>(State(access): State<Access>, request: Request,
             if denied == Denied::Unauthorized && origin::is_link_from_elsewhere(&request) {
                 return ask_again(&request);
             }
-            let act = refusal(Action::PageView, denied, &request);
-            access.audit.record_refusal(act).await;
+            access.audit.record_refusal(refusal(&actor, Action::PageView, denied, &request)).await;
             match denied {
                 Denied::Unauthorized => Redirect::to(&destination::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
                 Denied::ReadOnly => plain_page(StatusCode::FORBIDDEN, "Not allowed", READ_ONLY),
-                Denied::NoSessionLayer => denied.into_response(),
+                Denied::MustEnrol => Redirect::to(SECOND_FACTOR).into_response(),
+                denied => denied.into_response(),
             }
         }
     }
@@ -142,32 +152,71 @@ fn address(request: &Request) -> &str {
 /// Lets who has a right through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the proof,
 /// a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
 pub async fn api_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let caller = caller(&access, &request);
+    let caller = match request.extensions().get::<Bearer>().cloned() {
+        Some(bearer) => of_token(&access, bearer).await,
+        None => of_session(&access, &request),
+    };
+    let actor = actor(&request, caller.as_ref().ok());
     let is_socket = request.uri().path() == super::SOCKET;
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
-    // By session: nobody spends what belongs to somebody else, be it from the same network or without being signed in.
-    let rate = if is_socket { limits::SOCKET_CONNECTS } else { limits::API_CALLS };
-    let too_often = match &caller {
-        Ok(caller) => access.limits.take(rate, &caller.session_name()).await.err(),
-        Err(_) => None,
-    };
-    if let Some(wait) = too_often {
-        let act = act(actor(&request).is_refused(action, "too many requests"), &request);
+    let counted = counted(&caller, is_socket, request.extensions().get::<Client>());
+    if let Some((rate, of)) = counted
+        && let Err(wait) = access.limits.take(rate, &of).await
+    {
+        let act = act(actor.is_refused(action, "too many requests"), &request);
         access.audit.record_refusal(act).await;
         return super::too_many_requests(wait);
     }
+    if let (Some(token), Some(client)) =
+        (caller.as_ref().ok().and_then(Caller::token_id), request.extensions().get::<Client>())
+    {
+        let noted = access.database.note_token_use(token, client.address, UnixMillis::now());
+        // To be seen in lists; the audit log has every use.
+        let _ = noted.await.inspect_err(|error| tracing::warn!(%error, "The use of a token could not be noted"));
+    }
     match caller.and_then(R::of) {
-        Ok(right) => pass(&access, right, action, request, next).await.unwrap_or_else(IntoResponse::into_response),
+        Ok(right) => {
+            pass(&access, right, actor, action, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
         Err(denied) => {
-            let act = refusal(action, denied, &request);
-            access.audit.record_refusal(act).await;
+            access.audit.record_refusal(refusal(&actor, action, denied, &request)).await;
             denied.into_response()
         }
     }
 }
 
-/// Who the request comes from.
-fn caller(access: &Access, request: &Request) -> Result<Caller, Denied> {
+/// By what requests count. By session and by token: nobody spends what belongs to somebody else, be it from the same network or without
+/// being signed in. What is no token counts by network.
+fn counted(caller: &Result<Caller, Denied>, is_socket: bool, client: Option<&Client>) -> Option<(Rate, String)> {
+    match caller {
+        Ok(caller) => {
+            let rate = match (caller.token_id(), is_socket) {
+                (None, false) => limits::API_CALLS,
+                (None, true) => limits::SOCKET_CONNECTS,
+                (Some(_), false) => limits::TOKEN_CALLS,
+                (Some(_), true) => limits::TOKEN_SOCKET_CONNECTS,
+            };
+            Some((rate, caller.counted_as()))
+        }
+        Err(Denied::BadToken) => client.map(|client| (limits::BAD_TOKENS, network(client.address).to_string())),
+        Err(_) => None,
+    }
+}
+
+/// Whose token the request came with.
+async fn of_token(access: &Access, Bearer(hash): Bearer) -> Result<Caller, Denied> {
+    let hash = hash.ok_or(Denied::BadToken)?;
+    match access.database.token_by_hash(&hash, UnixMillis::now()).await {
+        Ok(token) => token.as_ref().map(Caller::of_token).ok_or(Denied::BadToken),
+        Err(error) => {
+            tracing::warn!(%error, "A token could not be checked");
+            Err(Denied::Unknown)
+        }
+    }
+}
+
+/// Whose session the request came with.
+fn of_session(access: &Access, request: &Request) -> Result<Caller, Denied> {
     let auth = request.extensions().get::<AuthSession>();
     if auth.is_none() {
         tracing::error!(path = request.uri().path(), "A guarded route is outside the session layer");
@@ -178,6 +227,7 @@ fn caller(access: &Access, request: &Request) -> Result<Caller, Denied> {
 async fn pass<R: Right>(
     access: &Access,
     right: R,
+    actor: Actor,
     action: Action,
     mut request: Request,
     next: Next,
@@ -185,7 +235,6 @@ async fn pass<R: Right>(
     if let Some(client) = request.extensions().get::<Client>() {
         access.proxies.met_by_administrator(client);
     }
-    let actor = actor(&request);
     let act = act(actor.does(action), &request);
     access.audit.record_often(act.clone()).await?;
     request.extensions_mut().insert(right);
@@ -201,17 +250,16 @@ async fn pass<R: Right>(
 }
 
 /// Whoever sends the request, as far as is known.
-fn actor(request: &Request) -> Actor {
-    let extensions = request.extensions();
-    let Some(client) = extensions.get::<Client>() else { return Actor::default() };
-    match extensions.get::<AuthSession>().and_then(|auth| auth.user.as_ref()) {
-        Some(account) => client.account(account),
-        None => client.stranger(),
+fn actor(request: &Request, caller: Option<&Caller>) -> Actor {
+    let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
+    match caller {
+        Some(caller) => Actor { name: Some(caller.name.clone()), role: caller.role, ..stranger },
+        None => stranger,
     }
 }
 
-fn refusal(action: Action, denied: Denied, request: &Request) -> AuditAct {
-    act(actor(request).is_refused(action, denied.to_string()), request)
+fn refusal(actor: &Actor, action: Action, denied: Denied, request: &Request) -> AuditAct {
+    act(actor.is_refused(action, denied.to_string()), request)
 }
 
 /// By the route, not by the address, and by the usual methods: a stranger can think of any number of others.
@@ -228,8 +276,8 @@ pub fn provide_current_viewer() {
     let Some(parts) = use_context::<Parts>() else { return };
     let viewer = parts.extensions.get::<Viewer>().map(|viewer| &**viewer);
     if let Some(caller) = viewer.or_else(|| parts.extensions.get::<Admin>().map(|admin| &**admin)) {
-        let (email, role, may_act) = (caller.name.clone(), caller.role.as_str(), caller.may_act());
-        provide_context(CurrentViewer { email, role, may_act });
+        let (email, role, may_act) = (caller.name.clone(), caller.role_name(), caller.may_act());
+        provide_context(CurrentViewer { email, role, may_act, second_factor: caller.second_factor });
     }
 }
 

@@ -22,7 +22,7 @@ mod status;
 mod symbol;
 
 use crate::{
-    auth::{Accounts, Admin, Viewer, with_sessions},
+    auth::{Accounts, Admin, Owner, Viewer, with_sessions},
     config::Config,
     database::Database,
     hub::Hub,
@@ -121,6 +121,8 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Viewer>))
         .layer(CompressionLayer::new());
+    let account_acts = account::acts().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
+    let owners = account::of_owners().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Owner>));
     let server_functions = move |request| functions::call(context.clone(), request);
     // Whatever changes something stands here, and takes an `Admin`.
     let acts = Router::new()
@@ -144,7 +146,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .route(SOCKET, get(admin_ws::admin_ws))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Viewer>));
-    pages.merge(acts).merge(api)
+    pages.merge(account_acts).merge(owners).merge(acts).merge(api)
 }
 
 /// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app

@@ -10,8 +10,10 @@ mod front;
 mod limits;
 mod refusals;
 mod rights;
+mod second_factor;
 mod sessions;
 mod tls;
+mod tokens;
 mod words;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -2,7 +2,7 @@
 
 use crate::util::{Client, TestServer, email_of};
 use reqwest::Method;
-use server::auth::Role;
+use server::auth::{Role, Scope};
 use std::{collections::BTreeSet, path::Path};
 
 /// What a route needs of who calls it.
@@ -15,7 +15,7 @@ enum Needs {
 }
 
 /// Every route under `/admin` and `/api/admin`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 24] = [
+const ROUTES: [(&str, &str, &str, Needs); 31] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
@@ -24,6 +24,13 @@ const ROUTES: [(&str, &str, &str, Needs); 24] = [
     // The own account: whoever is signed in guards it, and changes nothing of the monitor.
     ("POST", "/admin/account/password", "", Needs::See),
     ("POST", "/admin/account/sessions", "", Needs::See),
+    ("GET", "/admin/account/second-factor", "", Needs::See),
+    ("POST", "/admin/account/second-factor/start", "", Needs::See),
+    ("POST", "/admin/account/second-factor/confirm", "", Needs::See),
+    ("POST", "/admin/account/second-factor/codes", "", Needs::See),
+    ("POST", "/admin/account/second-factor/off", "", Needs::See),
+    ("POST", "/admin/account/tokens", "", Needs::Act),
+    ("POST", "/admin/account/tokens/revoke", "", Needs::Act),
     ("GET", "/api/admin/websocket-status", "", Needs::See),
     ("GET", "/api/admin/symbol?symbol=AAPL", "", Needs::See),
     ("POST", "/api/admin/config/refresh", "", Needs::Act),
@@ -71,6 +78,18 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         check(&server, &server.sign_in(role).await, role.as_str(), |_| true).await;
     }
 
+    // Tokens are for the API and the socket: a page takes one for nobody.
+    for scope in Scope::ALL {
+        let program = server.program(scope.as_str(), scope).await;
+        let needed = if scope == Scope::Read { Needs::See } else { Needs::Act };
+        for route in ROUTES {
+            let expected = route.1.starts_with("/api/") && route.3 == needed;
+            assert_eq!(may(&program, route).await, expected, "a token to {scope}: {route:?}");
+        }
+        let opened = program.try_socket(None, &server.url("")).await;
+        assert_eq!(opened.is_ok(), scope == Scope::Read, "a token to {scope}: socket");
+    }
+
     // What a viewer tried is on record, and says why it was refused.
     let error = viewer.post("/api/admin/config/refresh", "", 403).await;
     assert!(error.contains(r#""code":"read_only""#) && error.contains("only administrators"), "{error}");
@@ -78,15 +97,18 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     let refused = crate::util::eventually("the refusals are on record", || async {
         let log = viewer.get_json(&query, 200).await;
         let records = log["records"].as_array().unwrap().clone();
+        let is_at_the_door = |r: &serde_json::Value| ["api_call", "page_view"].contains(&r["action"].as_str().unwrap());
+        let records: Vec<_> = records.into_iter().filter(is_at_the_door).collect();
         let targets: BTreeSet<_> = records.iter().map(|r| r["target"].as_str().unwrap().to_owned()).collect();
-        (targets.len() == 5).then_some((targets, records))
+        (targets.len() == 7).then_some((targets, records))
     })
     .await;
     assert!(refused.0.contains("POST /api/admin/fn/acknowledge_gap"), "{refused:?}");
-    assert!(refused.1.iter().all(|r| r["action"] == "api_call" && r["role"] == "moderator"), "{refused:?}");
+    assert!(refused.1.iter().all(|r| r["role"] == "moderator"), "{refused:?}");
 
     let page = viewer.get("/admin/websockets", 200).await;
     assert!(page.contains(r#"data-testid="pause""#) && !page.contains(r#"data-testid="refresh""#), "{page}");
+    assert!(!viewer.get("/admin/account", 200).await.contains("API tokens"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,6 +141,7 @@ fn every_route_is_tried() {
             }
             let text = std::fs::read_to_string(entry.path()).unwrap();
             let code = if entry.file_name() == "tests.rs" { "" } else { text.split("#[cfg(test)]").next().unwrap() };
+            let code = code.replace(".route(SECOND_FACTOR", &format!(".route(\"{}\"", app::address::SECOND_FACTOR));
             for route in code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
                 found += 1;
                 let is_guarded = route.starts_with("/admin/") || route.starts_with("/api/admin");
