@@ -10,6 +10,8 @@ pub const AUDIT: &str = "/admin/audit";
 pub const ACCOUNT: &str = "/admin/account";
 /// Where somebody turns on a second factor. Not a page of the app's.
 pub const SECOND_FACTOR: &str = "/admin/account/second-factor";
+/// Where screens on walls are paired. Not a page of the app's.
+pub const SCREENS: &str = "/admin/account/screens";
 /// Where the code of a second factor is asked for. Not a page of the app's.
 pub const LOGIN_CODE: &str = "/login/code";
 /// Where everybody signs in.

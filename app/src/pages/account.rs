@@ -7,7 +7,7 @@ pub(crate) use rendered::page;
 #[cfg(feature = "ssr")]
 mod rendered {
     use crate::{
-        address::{self, ACCOUNT, SECOND_FACTOR},
+        address::{self, ACCOUNT, SCREENS, SECOND_FACTOR},
         api::{Backend, CurrentViewer},
         components::admin_pages::{admin_page, browser, problem, second},
         model::{
@@ -25,7 +25,7 @@ mod rendered {
 
     fn body(admin: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
         let query = address::query();
-        let has_code = admin.second_factor;
+        let (has_code, may_act) = (admin.second_factor, admin.may_act);
         let tokens_of = admin.may_act.then(|| Arc::clone(&backend));
         view! {
             <p class="admin-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
@@ -48,6 +48,13 @@ mod rendered {
                     }}
                 </Suspense>
             </section>
+            {may_act.then(|| view! {
+                <section class="admin-card" aria-labelledby="screens">
+                    <h2 id="screens">"Screens"</h2>
+                    <p>"Screens on walls show the dashboard without anybody's session."</p>
+                    <p><a class="button" href=SCREENS data-testid="screens">"Pair or end screens"</a></p>
+                </section>
+            })}
             {tokens_of.map(|backend| view! {
                 <section class="admin-card" aria-labelledby="tokens">
                     <h2 id="tokens">"API tokens"</h2>

@@ -1,7 +1,7 @@
 //! Who a request comes from, and the proofs of what they may do: handlers take one as an argument.
 
 use super::{Account, AuthSession, Role, RoleRules, Scope};
-use crate::database::{Database, KnownToken, QueryError};
+use crate::database::{Database, KnownToken, QueryError, Screen};
 use app::model::time::UnixMillis;
 use axum::{
     Json,
@@ -16,9 +16,9 @@ use tower_sessions::session::Id;
 /// Somebody who is known, and what they may do. Says nothing by itself: [`Viewer`] and [`Admin`] are the proofs that routes ask for.
 #[derive(Clone)]
 pub struct Caller {
-    /// The account's email, or `token:NAME`.
+    /// The account's email, `token:NAME` or `screen:NAME`.
     pub name: String,
-    /// The account's role; tokens have none.
+    /// The account's role; tokens and screens have none.
     pub role: Option<Role>,
     /// Does signing in take a code too?
     pub second_factor: bool,
@@ -34,6 +34,7 @@ pub struct Caller {
 enum CameWith {
     Session { account_id: i64, id: Id, auth_hash: Vec<u8> },
     Token { id: i64 },
+    Screen { id: i64 },
 }
 
 /// Somebody who may see the dashboard. Only a live session of an account whose role says so makes one, or a token that reads.
@@ -47,6 +48,10 @@ pub struct Admin(Caller);
 /// Somebody who may look after the own account: who may see the dashboard, and who has to turn a second factor on before.
 #[derive(Clone, Debug)]
 pub struct Owner(Caller);
+
+/// Somebody who may see what is not for everybody who passes a screen on a wall: the audit log and the account.
+#[derive(Clone, Debug)]
+pub struct Reader(Caller);
 
 /// What a route needs of who calls it.
 pub trait Right: Deref<Target = Caller> + Clone + Send + Sync + 'static {
@@ -81,6 +86,9 @@ pub enum Denied {
     /// A token that acts was to read: 403.
     #[error("this token has the scope operate; seeing something takes one with the scope read")]
     NeedsRead,
+    /// A screen on a wall, at which anybody may stand, was to show more than the dashboard: 403.
+    #[error("a screen shows the dashboard and the metrics alone")]
+    Screen,
     /// The database does not answer, and nobody knows whose token it is: 503.
     #[error("tokens cannot be checked right now")]
     Unknown,
@@ -112,6 +120,10 @@ pub async fn standing(database: &Database, viewer: &Viewer, rules: RoleRules) ->
         CameWith::Session { account_id, id, auth_hash } => (*account_id, id, auth_hash),
         CameWith::Token { id } => {
             let is_live = database.is_live_token(*id, now).await?;
+            return Ok(if is_live { Standing::Stays } else { Standing::SignedOut });
+        }
+        CameWith::Screen { id } => {
+            let is_live = database.is_live_screen(*id, now).await?;
             return Ok(if is_live { Standing::Stays } else { Standing::SignedOut });
         }
     };
@@ -183,12 +195,35 @@ impl Caller {
         }
     }
 
+    /// A paired screen; `None` for one that still waits.
+    #[must_use]
+    pub(crate) fn of_screen(screen: &Screen) -> Option<Self> {
+        Some(Self {
+            name: format!("screen:{}", screen.name.as_deref()?),
+            role: None,
+            second_factor: false,
+            must_enrol: false,
+            sees: true,
+            acts: false,
+            came_with: CameWith::Screen { id: screen.id },
+        })
+    }
+
+    /// Is it a screen on a wall?
+    #[must_use]
+    pub(crate) fn screen_id(&self) -> Option<i64> {
+        match self.came_with {
+            CameWith::Screen { id } => Some(id),
+            CameWith::Session { .. } | CameWith::Token { .. } => None,
+        }
+    }
+
     /// The account, of somebody with a session.
     #[must_use]
     pub fn account_id(&self) -> Option<i64> {
         match self.came_with {
             CameWith::Session { account_id, .. } => Some(account_id),
-            CameWith::Token { .. } => None,
+            CameWith::Token { .. } | CameWith::Screen { .. } => None,
         }
     }
 
@@ -196,7 +231,7 @@ impl Caller {
     #[must_use]
     pub(crate) fn token_id(&self) -> Option<i64> {
         match self.came_with {
-            CameWith::Session { .. } => None,
+            CameWith::Session { .. } | CameWith::Screen { .. } => None,
             CameWith::Token { id } => Some(id),
         }
     }
@@ -204,7 +239,11 @@ impl Caller {
     /// The role's name, or that there is none.
     #[must_use]
     pub(crate) fn role_name(&self) -> &'static str {
-        self.role.map_or("token", Role::as_str)
+        match (self.role, &self.came_with) {
+            (Some(role), _) => role.as_str(),
+            (None, CameWith::Screen { .. }) => "screen",
+            (None, _) => "token",
+        }
     }
 
     /// May they change something?
@@ -219,6 +258,7 @@ impl Caller {
         match &self.came_with {
             CameWith::Session { id, .. } => id.to_string(),
             CameWith::Token { id } => format!("token {id}"),
+            CameWith::Screen { id } => format!("screen {id}"),
         }
     }
 
@@ -228,6 +268,7 @@ impl Caller {
         match &self.came_with {
             CameWith::Session { account_id, .. } => account_id.to_string(),
             CameWith::Token { id } => format!("token {id}"),
+            CameWith::Screen { id } => format!("screen {id}"),
         }
     }
 }
@@ -246,7 +287,7 @@ impl Right for Viewer {
             _ if caller.sees => Ok(Self(caller)),
             _ if caller.must_enrol => Err(Denied::MustEnrol),
             CameWith::Session { .. } => Err(Denied::Forbidden),
-            CameWith::Token { .. } => Err(Denied::NeedsRead),
+            CameWith::Token { .. } | CameWith::Screen { .. } => Err(Denied::NeedsRead),
         }
     }
 }
@@ -269,7 +310,25 @@ impl Right for Owner {
             CameWith::Session { .. } if caller.sees || caller.must_enrol => Ok(Self(caller)),
             CameWith::Session { .. } => Err(Denied::Forbidden),
             CameWith::Token { .. } => Err(Denied::NeedsRead),
+            CameWith::Screen { .. } => Err(Denied::Screen),
         }
+    }
+}
+
+impl Right for Reader {
+    fn of(caller: Caller) -> Result<Self, Denied> {
+        match caller.came_with {
+            CameWith::Screen { .. } => Err(Denied::Screen),
+            CameWith::Session { .. } | CameWith::Token { .. } => Viewer::of(caller).map(|Viewer(caller)| Self(caller)),
+        }
+    }
+}
+
+impl Deref for Reader {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
     }
 }
 
@@ -305,6 +364,7 @@ impl IntoResponse for Denied {
             Self::ReadOnly => (StatusCode::FORBIDDEN, "read_only"),
             Self::MustEnrol => (StatusCode::FORBIDDEN, "second_factor_required"),
             Self::BadToken => (StatusCode::UNAUTHORIZED, "bad_token"),
+            Self::Screen => (StatusCode::FORBIDDEN, "screen"),
             Self::NeedsOperate | Self::NeedsRead => (StatusCode::FORBIDDEN, "wrong_scope"),
             Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::NoSessionLayer => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -342,7 +402,7 @@ mod tests {
     fn session_of(viewer: &Viewer) -> Id {
         match viewer.came_with {
             CameWith::Session { id, .. } => id,
-            CameWith::Token { .. } => panic!("a token"),
+            CameWith::Token { .. } | CameWith::Screen { .. } => panic!("no session"),
         }
     }
 

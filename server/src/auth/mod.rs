@@ -20,6 +20,7 @@ mod first;
 mod guessable;
 mod password;
 mod revocation;
+mod screen;
 mod second_factor;
 mod session;
 #[cfg(test)]
@@ -31,7 +32,7 @@ pub use crate::model::{
     Account, BadEmail, Email, PasswordHash, Role, RoleRules, RoleSet, Scope, TokenName, UnknownRole,
 };
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
-pub use caller::{Admin, Caller, Denied, Owner, Right, Standing, Viewer, standing};
+pub use caller::{Admin, Caller, Denied, Owner, Reader, Right, Standing, Viewer, standing};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use guessable::Names;
 pub use password::{
@@ -39,6 +40,10 @@ pub use password::{
     is_same_secret,
 };
 pub use revocation::Revocations;
+pub use screen::{
+    generate_screen_code, generate_screen_secret, read_screen_code, screen_code_text, screen_cookie, screen_of,
+};
+pub(crate) use second_factor::picture;
 pub use second_factor::{
     RECOVERY_CODES, generate_recovery_codes, generate_seed, seed_picture, seed_text, spend_code, step_of,
 };

@@ -33,13 +33,17 @@ pub const SOCKET_CONNECTS: Rate = Rate { name: "sockets", burst: 60, interval: D
 pub const TOKEN_CALLS: Rate = Rate { name: "token calls", burst: 100, interval: Duration::from_millis(100) };
 /// Handshakes of sockets with one token: one in two seconds, a burst of ten.
 pub const TOKEN_SOCKET_CONNECTS: Rate = Rate { name: "token sockets", burst: 10, interval: Duration::from_secs(2) };
+/// Codes for screens to be paired, for one network: one in thirty seconds, a burst of ten.
+pub const SCREEN_CODES: Rate = Rate { name: "screen codes", burst: 10, interval: Duration::from_secs(30) };
+/// Codes of screens that somebody enters: one in thirty seconds, a burst of ten.
+pub const PAIRINGS: Rate = Rate { name: "pairings", burst: 10, interval: Duration::from_secs(30) };
 /// What is no token, from one network: one in two seconds, a burst of twenty.
 pub const BAD_TOKENS: Rate = Rate { name: "bad tokens", burst: 20, interval: Duration::from_secs(2) };
 /// Attempts of one connection that somebody asks for: one every ten seconds, three at once. The provider counts them.
 pub const RETRIES: Rate = Rate { name: "retries", burst: 3, interval: Duration::from_secs(10) };
 /// Open sockets of one account.
 pub const SOCKETS_PER_ACCOUNT: usize = 20;
-/// Open sockets of one token.
+/// Open sockets of one token, or of one screen.
 pub const SOCKETS_PER_TOKEN: usize = 5;
 
 const MINUTE: Duration = Duration::from_secs(60);

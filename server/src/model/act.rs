@@ -65,6 +65,10 @@ pub enum Action {
     SecondFactorOff,
     /// An account got other recovery codes.
     RecoveryCodes,
+    /// A screen on a wall was paired.
+    ScreenPair,
+    /// A screen was ended.
+    ScreenEnd,
     /// Old records were deleted: `target` says through which, `reason` has the last one's hash.
     AuditPrune,
     /// Refusals that were too many to be records of their own: `reason` says whose.
@@ -73,7 +77,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -98,6 +102,8 @@ impl Action {
         Self::SecondFactorOn,
         Self::SecondFactorOff,
         Self::RecoveryCodes,
+        Self::ScreenPair,
+        Self::ScreenEnd,
         Self::AuditPrune,
         Self::RefusalsCounted,
     ];
@@ -130,6 +136,8 @@ impl Action {
             Self::SecondFactorOn => "second_factor_on",
             Self::SecondFactorOff => "second_factor_off",
             Self::RecoveryCodes => "recovery_codes",
+            Self::ScreenPair => "screen_pair",
+            Self::ScreenEnd => "screen_end",
             Self::AuditPrune => "audit_prune",
             Self::RefusalsCounted => "refusals_counted",
         }

@@ -2,6 +2,7 @@
 //! may too: it guards itself, and changes nothing of the monitor.
 //! The page with them is the app's.
 
+mod screens;
 mod second_factor;
 mod tokens;
 
@@ -14,14 +15,14 @@ use super::{
 use crate::{
     audit::{Action, Actor},
     auth::{
-        Account, AuthError, AuthSession, BadPassword, Credentials, Viewer, check_password, hash_password, spend_code,
+        Account, AuthError, AuthSession, BadPassword, Credentials, Reader, check_password, hash_password, spend_code,
         start_session,
     },
     database::{Database, SessionsToEnd},
     limits::Wait,
 };
 use app::{
-    address::{ACCOUNT, SECOND_FACTOR},
+    address::{ACCOUNT, SCREENS, SECOND_FACTOR},
     model::time::UnixMillis,
 };
 use axum::{
@@ -37,7 +38,7 @@ use serde::Deserialize;
 
 const BODY_BYTES_MAX: usize = 8 << 10;
 
-/// Belongs behind the guard of pages.
+/// Belongs behind the guard of readers.
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/admin/account/password", post(change_password))
@@ -59,6 +60,8 @@ pub(super) fn of_owners() -> Router<AppState> {
 /// What changes more than the own account. Belongs behind the guard of administrators.
 pub(super) fn acts() -> Router<AppState> {
     Router::new()
+        .route(SCREENS, get(screens::show).post(screens::pair))
+        .route("/admin/account/screens/end", post(screens::end))
         .route("/admin/account/tokens", post(tokens::make))
         .route("/admin/account/tokens/revoke", post(tokens::revoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -241,7 +244,7 @@ struct SessionsForm {
 
 async fn end_sessions(
     State(state): State<AppState>,
-    Extension(viewer): Extension<Viewer>,
+    Extension(viewer): Extension<Reader>,
     Extension(actor): Extension<Actor>,
     auth: AuthSession,
     form: Result<Form<SessionsForm>, FormRejection>,
@@ -268,7 +271,7 @@ async fn end_sessions(
 async fn try_end(
     access: &Access,
     database: &Database,
-    viewer: &Viewer,
+    viewer: &Reader,
     actor: &Actor,
     which: SessionsToEnd<'_>,
 ) -> anyhow::Result<u64> {

@@ -43,7 +43,7 @@ pub(super) async fn admin_ws(
             "this server has reached its socket limit",
         );
     }
-    let is_token = viewer.token_id().is_some();
+    let is_token = viewer.account_id().is_none();
     let places = if is_token { SOCKETS_PER_TOKEN } else { SOCKETS_PER_ACCOUNT };
     let Some(place) = state.access.limits.socket_place(&viewer.sockets_counted_as(), places).await else {
         let (reason, message) = match is_token {
@@ -52,8 +52,8 @@ pub(super) async fn admin_ws(
                 "this account has reached its limit of open pages; close one",
             ),
             true => (
-                "the token has reached its socket limit",
-                "this token has reached its limit of open sockets; close one",
+                "the token or screen has reached its socket limit",
+                "this token or screen has reached its limit of open sockets; close one",
             ),
         };
         state.access.audit.record_refusal(actor.is_refused(Action::SocketOpen, reason)).await;

@@ -3,7 +3,7 @@
 use super::{AppState, audit, history, symbol};
 use crate::{
     audit::{Action, Actor},
-    auth::{Admin, AuthSession, Viewer},
+    auth::{Admin, AuthSession, Reader},
     history::query,
 };
 use app::{
@@ -62,7 +62,7 @@ impl Backend for Behind {
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {
         let asked = use_context::<Parts>().and_then(|parts| {
             let own = parts.extensions.get::<AuthSession>()?.session.id()?;
-            Some((parts.extensions.get::<Viewer>()?.account_id()?, own))
+            Some((parts.extensions.get::<Reader>()?.account_id()?, own))
         });
         Box::pin(async move {
             let (account_id, own) = asked?;

@@ -32,7 +32,9 @@ use super::{
 };
 use crate::{
     audit::{Action, Actor, Audit, AuditAct, NotRecorded},
-    auth::{Admin, AuthSession, Caller, Denied, Revocations, Right, RoleRules, SessionRules, Viewer},
+    auth::{
+        Admin, AuthSession, Caller, Denied, Reader, Revocations, Right, RoleRules, SessionRules, Viewer, screen_of,
+    },
     database::Database,
     limits::{self, Limits, Rate},
     network::network,
@@ -57,6 +59,9 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for administrators only. Ask an administrator to give this account
 the role, or sign out and use another account.</p>
 <form method="post" action="/logout"><button type="submit" class="button button-primary">Sign out</button></form>"#;
+
+const SCREEN: &str = r#"<p>This screen shows the dashboard and the metrics alone. Sign in with an account to see more.</p>
+<p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a> <a class="button" href="/login">Sign in</a></p>"#;
 
 const READ_ONLY: &str = r#"<p>This account may look at everything and change nothing. Ask an administrator.</p>
 <p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a></p>"#;
@@ -109,7 +114,7 @@ where
 /// What is behind it finds the proof, a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
 pub async fn pages_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    let caller = of_session(&access, &request);
+    let caller = of_browser(&access, &request).await;
     let actor = actor(&request, caller.as_ref().ok());
     match caller.and_then(R::of) {
         Ok(right) => pass(&access, right, actor, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
@@ -124,6 +129,7 @@ pub async fn pages_for<R: Right>(State(access): State<Access>, request: Request,
             match denied {
                 Denied::Unauthorized => Redirect::to(&destination::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
+                Denied::Screen => plain_page(StatusCode::FORBIDDEN, "Not on this screen", SCREEN),
                 Denied::ReadOnly => plain_page(StatusCode::FORBIDDEN, "Not allowed", READ_ONLY),
                 Denied::MustEnrol => Redirect::to(SECOND_FACTOR).into_response(),
                 denied => denied.into_response(),
@@ -154,7 +160,7 @@ fn address(request: &Request) -> &str {
 pub async fn api_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
     let caller = match request.extensions().get::<Bearer>().cloned() {
         Some(bearer) => of_token(&access, bearer).await,
-        None => of_session(&access, &request),
+        None => of_browser(&access, &request).await,
     };
     let actor = actor(&request, caller.as_ref().ok());
     let is_socket = request.uri().path() == super::SOCKET;
@@ -212,6 +218,30 @@ async fn of_token(access: &Access, Bearer(hash): Bearer) -> Result<Caller, Denie
             tracing::warn!(%error, "A token could not be checked");
             Err(Denied::Unknown)
         }
+    }
+}
+
+/// Whose session the request came with, or, of nobody who is signed in, which screen's cookie.
+fn of_browser<'a>(
+    access: &'a Access,
+    request: &Request,
+) -> impl Future<Output = Result<Caller, Denied>> + Send + use<'a> {
+    let caller = of_session(access, request);
+    let screen = screen_of(request.headers(), access.sessions);
+    let address = request.extensions().get::<Client>().map(|client| client.address);
+    async move {
+        let (Err(Denied::Unauthorized), Some(hash)) = (&caller, screen) else { return caller };
+        let now = UnixMillis::now();
+        let screen = access.database.screen_by_hash(&hash, now).await.map_err(|error| {
+            tracing::warn!(%error, "A screen could not be checked");
+            Denied::Unknown
+        })?;
+        let Some(caller) = screen.as_ref().and_then(Caller::of_screen) else { return caller };
+        if let (Some(id), Some(address)) = (caller.screen_id(), address) {
+            let noted = access.database.note_screen_use(id, address, now).await;
+            let _ = noted.inspect_err(|error| tracing::warn!(%error, "The use of a screen could not be noted"));
+        }
+        Ok(caller)
     }
 }
 
@@ -275,6 +305,7 @@ fn act(act: AuditAct, request: &Request) -> AuditAct {
 pub fn provide_current_viewer() {
     let Some(parts) = use_context::<Parts>() else { return };
     let viewer = parts.extensions.get::<Viewer>().map(|viewer| &**viewer);
+    let viewer = viewer.or_else(|| parts.extensions.get::<Reader>().map(|reader| &**reader));
     if let Some(caller) = viewer.or_else(|| parts.extensions.get::<Admin>().map(|admin| &**admin)) {
         let (email, role, may_act) = (caller.name.clone(), caller.role_name(), caller.may_act());
         provide_context(CurrentViewer { email, role, may_act, second_factor: caller.second_factor });

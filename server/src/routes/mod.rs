@@ -18,11 +18,12 @@ mod machines;
 mod plain_page;
 pub(crate) mod query;
 mod request;
+mod screen;
 mod status;
 mod symbol;
 
 use crate::{
-    auth::{Accounts, Admin, Owner, Viewer, with_sessions},
+    auth::{Accounts, Admin, Owner, Reader, Viewer, with_sessions},
     config::Config,
     database::Database,
     hub::Hub,
@@ -58,6 +59,8 @@ use tracing::Instrument;
 
 /// Where the live socket is.
 const SOCKET: &str = "/admin-ws";
+/// What a screen on a wall does not show to everybody who passes.
+const FOR_READERS: [&str; 2] = [address::AUDIT, address::ACCOUNT];
 /// Where machines ask whether the server is ready.
 const READINESS: &str = "/readyz";
 
@@ -101,7 +104,10 @@ pub(crate) fn router(state: AppState) -> Router {
 
 /// Signing in and out.
 fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
-    login::routes(access).merge(pages(state, |path| !path.starts_with("/admin"), || {})).layer(CompressionLayer::new())
+    login::routes(access)
+        .merge(screen::routes())
+        .merge(pages(state, |path| !path.starts_with("/admin"), || {}))
+        .layer(CompressionLayer::new())
 }
 
 /// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false`.
@@ -113,14 +119,23 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
             provide_current_viewer();
         }
     };
+    let for_readers = account::routes()
+        .merge(pages(state, |path| FOR_READERS.contains(&path), context.clone()))
+        .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
+        .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Reader>))
+        .layer(CompressionLayer::new());
     let pages = Router::new()
         // The fallback would render the page outside its guard, where nobody is anybody.
         .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
-        .merge(account::routes())
-        .merge(pages(state, |path| path.starts_with("/admin"), context.clone()))
+        .merge(pages(state, |path| path.starts_with("/admin") && !FOR_READERS.contains(&path), context.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Viewer>))
         .layer(CompressionLayer::new());
+    let audit = Router::new()
+        .route("/api/admin/audit", get(audit::audit))
+        .layer(CompressionLayer::new())
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(access.clone(), api_for::<Reader>));
     let account_acts = account::acts().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
     let owners = account::of_owners().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Owner>));
     let server_functions = move |request| functions::call(context.clone(), request);
@@ -136,7 +151,6 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
         .route("/api/admin/symbol", get(symbol::symbol))
-        .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
         .route("/api/admin", any(no_such_route))
@@ -146,7 +160,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .route(SOCKET, get(admin_ws::admin_ws))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Viewer>));
-    pages.merge(account_acts).merge(owners).merge(acts).merge(api)
+    pages.merge(for_readers).merge(audit).merge(account_acts).merge(owners).merge(acts).merge(api)
 }
 
 /// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app

@@ -10,6 +10,7 @@ mod front;
 mod limits;
 mod refusals;
 mod rights;
+mod screens;
 mod second_factor;
 mod sessions;
 mod tls;

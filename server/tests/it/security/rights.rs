@@ -15,7 +15,7 @@ enum Needs {
 }
 
 /// Every route under `/admin` and `/api/admin`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 31] = [
+const ROUTES: [(&str, &str, &str, Needs); 34] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
@@ -29,6 +29,9 @@ const ROUTES: [(&str, &str, &str, Needs); 31] = [
     ("POST", "/admin/account/second-factor/confirm", "", Needs::See),
     ("POST", "/admin/account/second-factor/codes", "", Needs::See),
     ("POST", "/admin/account/second-factor/off", "", Needs::See),
+    ("GET", "/admin/account/screens", "", Needs::Act),
+    ("POST", "/admin/account/screens", "", Needs::Act),
+    ("POST", "/admin/account/screens/end", "", Needs::Act),
     ("POST", "/admin/account/tokens", "", Needs::Act),
     ("POST", "/admin/account/tokens/revoke", "", Needs::Act),
     ("GET", "/api/admin/websocket-status", "", Needs::See),
@@ -100,7 +103,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         let is_at_the_door = |r: &serde_json::Value| ["api_call", "page_view"].contains(&r["action"].as_str().unwrap());
         let records: Vec<_> = records.into_iter().filter(is_at_the_door).collect();
         let targets: BTreeSet<_> = records.iter().map(|r| r["target"].as_str().unwrap().to_owned()).collect();
-        (targets.len() == 7).then_some((targets, records))
+        (targets.len() == 10).then_some((targets, records))
     })
     .await;
     assert!(refused.0.contains("POST /api/admin/fn/acknowledge_gap"), "{refused:?}");
@@ -141,7 +144,9 @@ fn every_route_is_tried() {
             }
             let text = std::fs::read_to_string(entry.path()).unwrap();
             let code = if entry.file_name() == "tests.rs" { "" } else { text.split("#[cfg(test)]").next().unwrap() };
-            let code = code.replace(".route(SECOND_FACTOR", &format!(".route(\"{}\"", app::address::SECOND_FACTOR));
+            let code = code
+                .replace(".route(SECOND_FACTOR", &format!(".route(\"{}\"", app::address::SECOND_FACTOR))
+                .replace(".route(SCREENS", &format!(".route(\"{}\"", app::address::SCREENS));
             for route in code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
                 found += 1;
                 let is_guarded = route.starts_with("/admin/") || route.starts_with("/api/admin");
