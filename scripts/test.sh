@@ -7,7 +7,7 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root" || exit 1
 
-steps=("set up" format clippy "clippy for the browser" documentation types dependencies "Rust tests" build "browser tests")
+steps=("set up" format clippy "clippy for the browser" documentation types dependencies "Rust tests" build packages "browser tests")
 [ "${1:-}" = check ] && steps=("${steps[@]:0:7}")
 
 passed=0 failed=0 skipped=0 step=0
@@ -110,5 +110,6 @@ failed_before=$failed
 check scripts/build.sh
 # Without a build there is nothing to test, or worse: something old.
 [ "$failed" = "$failed_before" ] || finish
+check scripts/test_packages.sh
 browser_tests
 finish

@@ -44,18 +44,18 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>) -> Vec<Aim> {
                 && (scenario.admins, scenario.ticks_per_second) == (admins, ticks_per_second)
         })
     };
-    let cost = |row: Option<&Row>| row.map(|row| row.cpu_per_million_told);
+    let cost = |row: Option<&Row>| row.map(|row| row.cpu_per_million_delivered);
     let bursts = tape(10, 10_000, Spacing::Bursts);
-    add("10 admins × 10,000 ticks/s in bursts, every tick", "CPU s per million told", 0.3, cost(bursts));
+    add("10 admins × 10,000 ticks/s in bursts, every tick", "CPU s per million delivered", 0.3, cost(bursts));
     add("the same, p99 of the time to an admin", "ms", 12.0, bursts.map(|row| row.latency_ms[1]));
     add("the same, peak memory", "MB", 30.0, bursts.map(|row| row.peak_mb));
     let evenly = cost(tape(10, 10_000, Spacing::Even));
-    add("10 admins × 10,000 ticks/s evenly, every tick", "CPU s per million told", 0.5, evenly);
+    add("10 admins × 10,000 ticks/s evenly, every tick", "CPU s per million delivered", 0.5, evenly);
     let many = tape(100, 1_000, Spacing::Bursts);
-    add("100 admins × 1,000 ticks/s, every tick", "CPU s per million told", 0.6, cost(many));
+    add("100 admins × 1,000 ticks/s, every tick", "CPU s per million delivered", 0.6, cost(many));
     add("the same, peak memory", "MB", 30.0, many.map(|row| row.peak_mb));
     let fast = tape(10, 40_000, Spacing::Bursts);
-    add("10 admins × 40,000 ticks/s, every tick", "CPU s per million told", 0.1, cost(fast));
+    add("10 admins × 40,000 ticks/s, every tick", "CPU s per million delivered", 0.1, cost(fast));
     add("the same, ticks miscounted", "ticks", 0.0, fast.map(|row| row.missing as f64));
     let call_us = latest(10, 10_000).and_then(|row| row.call_ns).map(|[_, p99, _]| p99 as f64 / 1000.0);
     add("N3: what a tick takes of the ingest path, p99, 10 admins", "µs", 50.0, call_us);

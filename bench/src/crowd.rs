@@ -9,7 +9,10 @@ use crate::{
     socket::{Message, Socket},
 };
 use anyhow::Context;
-use app::model::{board::Board, protocol::SUBPROTOCOL_BINARY};
+use app::model::{
+    board::Board,
+    protocol::{Frame, Row, SUBPROTOCOL_BINARY},
+};
 use hdrhistogram::Histogram;
 use std::{
     cell::RefCell,
@@ -38,9 +41,9 @@ const TIMED_ADMINS: usize = 10;
 /// What all admins together were sent so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Ticks told, conflated or not.
+    /// Ticks delivered, conflated or not.
     pub(crate) ticks: AtomicU64,
-    /// Prices told: a tick on its own, or the latest of several.
+    /// Prices delivered: a tick on its own, or the latest of several.
     pub(crate) prices: AtomicU64,
     pub(crate) messages: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -54,7 +57,7 @@ pub(crate) struct Seen {
     pub(crate) is_slow: bool,
     /// Ticks counted, conflated or not.
     pub(crate) ticks: u64,
-    /// Ticks told one by one.
+    /// Ticks delivered one by one.
     pub(crate) one_by_one: u64,
     /// Ticks that were not in the order in which they were published.
     pub(crate) disordered: u64,
@@ -83,12 +86,12 @@ impl Crowd {
     /// Connects all admins and returns once each has what it starts with.
     pub(crate) fn connect(scenario: &Scenario, address: SocketAddr) -> anyhow::Result<Self> {
         let tally = Arc::new(Tally::default());
-        let (expected, told) = watch::channel(None);
+        let (expected, expectation) = watch::channel(None);
         let (ready, is_ready) = mpsc::channel();
         let (shared, scenario) = (Arc::clone(&tally), scenario.clone());
         let thread = thread::Builder::new().name("admins".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            LocalSet::new().block_on(&runtime, gather(scenario, address, shared, told, ready))
+            LocalSet::new().block_on(&runtime, gather(scenario, address, shared, expectation, ready))
         })?;
         match is_ready.recv() {
             Ok(()) => Ok(Self { tally, expected, thread }),
@@ -150,6 +153,8 @@ struct Admin {
     number: usize,
     frames: usize,
     last_news: Instant,
+    /// A snapshot that is on its way: the ticks of the rows so far, and how many rows are missing.
+    arriving: Option<(u64, usize)>,
     seen: Seen,
 }
 
@@ -164,7 +169,7 @@ impl Admin {
         };
         let seen = Seen { is_slow, board: is_slow.then(Board::default), ..Seen::default() };
         let room = Rc::clone(room);
-        let mut admin = Self { room, socket, number, frames: 0, last_news: Instant::now(), seen };
+        let mut admin = Self { room, socket, number, frames: 0, last_news: Instant::now(), arriving: None, seen };
         if admin.room.scenario.server == Contestant::Ours {
             admin.await_snapshot().await?;
         }
@@ -185,10 +190,10 @@ impl Admin {
 
     /// Reads until as many ticks were counted as were published, or until patience runs out after that.
     async fn watch(mut self, mut expected: watch::Receiver<Option<u64>>) -> anyhow::Result<Seen> {
-        let mut told_at = None;
+        let mut goal_since = None;
         loop {
             let goal = *expected.borrow_and_update();
-            let is_late = goal.is_some() && told_at.get_or_insert_with(Instant::now).elapsed() > FAREWELL;
+            let is_late = goal.is_some() && goal_since.get_or_insert_with(Instant::now).elapsed() > FAREWELL;
             if goal.is_some_and(|goal| self.seen.ticks >= goal || self.last_news.elapsed() > PATIENCE * 4)
                 || self.seen.closed.is_some()
                 || is_late
@@ -225,7 +230,7 @@ impl Admin {
         if let (Some(board), Some(frame)) = (&mut self.seen.board, &decoded.frame) {
             board.apply(frame);
         }
-        if let Some(total) = decoded.snapshot_ticks {
+        if let Some(total) = self.snapshot_ticks(&decoded) {
             // First of all, or after a lag: the counts of the rows are the truth.
             tally.ticks.fetch_add(total.saturating_sub(self.seen.ticks), Relaxed);
             self.seen.ticks = total;
@@ -240,13 +245,29 @@ impl Admin {
             self.seen.ticks += decoded.ticks;
             self.last_news = Instant::now();
             tally.ticks.fetch_add(decoded.ticks, Relaxed);
-            // With its tape open a tick is told twice; the one on its own is what counts.
+            // With its tape open a tick comes twice; the one on its own is what counts.
             if room.scenario.view == View::Latest {
                 tally.prices.fetch_add(decoded.stamps_us.len() as u64, Relaxed);
                 self.time(&decoded)?;
             }
         }
         Ok(())
+    }
+
+    /// The ticks that the rows of a snapshot count, with its last frame.
+    fn snapshot_ticks(&mut self, decoded: &Decoded) -> Option<u64> {
+        let ticks = |rows: &[Row]| rows.iter().map(|row| row.ticks_total).sum::<u64>();
+        let (ticks, missing) = match (&decoded.frame, self.arriving) {
+            (Some(Frame::Snapshot(snapshot)), _) => {
+                (ticks(&snapshot.rows), (snapshot.rows_total as usize).saturating_sub(snapshot.rows.len()))
+            }
+            (Some(Frame::Rows(rows)), Some((before, missing))) => {
+                (before + ticks(rows), missing.saturating_sub(rows.len()))
+            }
+            _ => return None,
+        };
+        self.arriving = (missing > 0).then_some((ticks, missing));
+        (missing == 0).then_some(ticks)
     }
 
     /// A frame is the tape of one connection, on which time only rises.

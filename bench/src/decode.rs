@@ -17,8 +17,6 @@ pub(crate) struct Decoded {
     pub(crate) stamps_us: Vec<u64>,
     /// It has every tick on its own.
     pub(crate) is_tape: bool,
-    /// It is a snapshot, whose rows count so many ticks.
-    pub(crate) snapshot_ticks: Option<u64>,
     /// The frame, of our own server.
     pub(crate) frame: Option<Frame>,
 }
@@ -53,13 +51,9 @@ impl Decoder {
 fn frame(bytes: &[u8]) -> anyhow::Result<Decoded> {
     let frame = Frame::decode(bytes).with_context(|| format!("not a frame: {}", bytes.escape_ascii()))?;
     let mut decoded = match &frame {
-        Frame::Snapshot(snapshot) => Decoded {
-            snapshot_ticks: Some(snapshot.rows.iter().map(|row| row.ticks_total).sum()),
-            ..Decoded::default()
-        },
-        Frame::Ticks(told) => ticks(&told.entries),
+        Frame::Ticks(frame) => ticks(&frame.entries),
         Frame::Tape(tape) => Decoded { is_tape: true, ..ticks(&tape.entries) },
-        Frame::Rows(_) | Frame::Live(_) | Frame::Metrics(_) => Decoded::default(),
+        Frame::Snapshot(_) | Frame::Rows(_) | Frame::Live(_) | Frame::Metrics(_) => Decoded::default(),
     };
     decoded.frame = Some(frame);
     Ok(decoded)

@@ -43,7 +43,7 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Value>> {
     Ok(floors)
 }
 
-fn scenario(ticks_per_second: u64, seconds: u64) -> Scenario {
+pub(crate) fn scenario(ticks_per_second: u64, seconds: u64) -> Scenario {
     Scenario {
         group: "floors".into(),
         server: Contestant::Ours,
@@ -94,7 +94,7 @@ fn parse_frames(events: usize, rounds: usize) -> f64 {
 
 fn parse_ticks(rounds: usize) -> f64 {
     let mut json = String::new();
-    write_tick(&Market::new(&scenario(1, 1)).tick(7, 1_000), "bench", &mut json);
+    write_tick(&Market::new(&scenario(1, 1)).tick(7, 1_000), "bench", None, &mut json);
     let now = UnixMillis::now();
     nanos_each(rounds, || {
         for _ in 0..rounds {

@@ -16,6 +16,7 @@ mod api;
 mod child;
 mod crowd;
 mod decode;
+mod fence;
 mod floors;
 mod history;
 mod http;
@@ -49,6 +50,8 @@ enum Command {
     Table(table::Options),
     /// The whole server for a long time, with administrators coming and going.
     Soak(soak::Options),
+    /// What publishing under a lease costs, beside publishing without one.
+    Fence,
     /// What history costs the way of a tick, and how long questions to ninety days take.
     History(history::Options),
     /// The whole server, as an operator runs it.
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Table(options) => table::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Fence => fence::run(),
         Command::History(options) => history::run(&options),
         Command::Product { database, provider, symbols } => product::run(&database, &provider, symbols),
         Command::Rig { scenario, source } => rig::run(&serde_json::from_str(&scenario)?, source),

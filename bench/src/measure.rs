@@ -25,13 +25,13 @@ pub(crate) struct Row {
     pub(crate) scenario: Scenario,
     /// Ticks published over the whole run.
     pub(crate) published: u64,
-    /// Ticks told to all admins, a second.
-    pub(crate) told_per_second: f64,
+    /// Ticks delivered to all admins, a second.
+    pub(crate) delivered_per_second: f64,
     /// Of those, the ones behind a later price.
     pub(crate) conflated_per_second: f64,
-    /// Ticks told one by one, to all admins over the whole run; must be all of them with an open tape.
+    /// Ticks delivered one by one, to all admins over the whole run; must be all of them with an open tape.
     pub(crate) one_by_one: u64,
-    /// Ticks that some admin was not told of.
+    /// Ticks that some admin did not get.
     pub(crate) missing: u64,
     /// Ticks that came in another order than they were published in.
     pub(crate) disordered: u64,
@@ -39,12 +39,12 @@ pub(crate) struct Row {
     pub(crate) latency_ms: [f64; 3],
     /// CPU seconds of the server a million ticks published.
     pub(crate) cpu_per_million_ticks: f64,
-    /// The same a million ticks told.
-    pub(crate) cpu_per_million_told: f64,
+    /// The same a million ticks delivered.
+    pub(crate) cpu_per_million_delivered: f64,
     /// Of one core.
     pub(crate) cpu_percent: f64,
-    /// Bytes of messages a tick told.
-    pub(crate) bytes_per_told: f64,
+    /// Bytes of messages a tick delivered.
+    pub(crate) bytes_per_delivered: f64,
     pub(crate) messages_per_second: f64,
     /// The server's peak.
     pub(crate) peak_mb: f64,
@@ -143,7 +143,7 @@ fn run(scenario: &Scenario, load: Load, server: &mut Process, crowd: &Crowd) -> 
         None => server.answer()?,
         Some(thread) => {
             let (ticks, source) = thread.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
-            wait_until_told(crowd, ticks, scenario);
+            wait_until_delivered(crowd, ticks, scenario);
             drop(source);
             Published { ticks, call_ns: [0; 3], calls_seconds: 0.0 }
         }
@@ -151,7 +151,7 @@ fn run(scenario: &Scenario, load: Load, server: &mut Process, crowd: &Crowd) -> 
     Ok((published, window))
 }
 
-fn wait_until_told(crowd: &Crowd, ticks: u64, scenario: &Scenario) {
+fn wait_until_delivered(crowd: &Crowd, ticks: u64, scenario: &Scenario) {
     let goal = ticks * (scenario.admins - scenario.slow_admins) as u64;
     let deadline = Instant::now() + Duration::from_secs(10);
     while crowd.tally.ticks.load(Relaxed) < goal && Instant::now() < deadline {
@@ -159,7 +159,7 @@ fn wait_until_told(crowd: &Crowd, ticks: u64, scenario: &Scenario) {
     }
 }
 
-/// What the server spent and the admins were told, from one moment to another.
+/// What the server spent and the admins got, from one moment to another.
 #[derive(Clone, Debug, Default)]
 struct Window {
     opened: Option<Instant>,
@@ -202,22 +202,22 @@ fn summarise(scenario: &Scenario, published: &Published, window: &Window, watche
     let cpu_seconds = window.cpu_seconds + published.calls_seconds;
     let millions = |count: f64| (count / 1e6).max(f64::MIN_POSITIVE);
     let published_in_window = scenario.ticks_per_second as f64 * window.seconds;
-    let told = window.ticks as f64;
-    let conflated = told - window.prices as f64;
+    let delivered = window.ticks as f64;
+    let conflated = delivered - window.prices as f64;
     let fast = || seen.iter().filter(|seen| !seen.is_slow);
     Row {
         scenario: scenario.clone(),
         published: published.ticks,
-        told_per_second: told / window.seconds,
+        delivered_per_second: delivered / window.seconds,
         conflated_per_second: conflated / window.seconds,
         one_by_one: seen.iter().map(|seen| seen.one_by_one).sum(),
         missing: fast().map(|seen| missing(scenario, published.ticks, seen)).sum(),
         disordered: seen.iter().map(|seen| seen.disordered).sum(),
         latency_ms: [0.5, 0.99, 0.999].map(|quantile| milliseconds(latency_us, quantile)),
         cpu_per_million_ticks: cpu_seconds / millions(published_in_window),
-        cpu_per_million_told: if told > 0.0 { cpu_seconds / millions(told) } else { 0.0 },
+        cpu_per_million_delivered: if delivered > 0.0 { cpu_seconds / millions(delivered) } else { 0.0 },
         cpu_percent: cpu_seconds / window.seconds * 100.0,
-        bytes_per_told: if told > 0.0 { window.bytes as f64 / told } else { 0.0 },
+        bytes_per_delivered: if delivered > 0.0 { window.bytes as f64 / delivered } else { 0.0 },
         messages_per_second: window.messages as f64 / window.seconds,
         peak_mb,
         call_ns: (scenario.source == Source::Bus).then_some(published.call_ns),
@@ -229,13 +229,13 @@ fn milliseconds(micros: &Histogram<u64>, quantile: f64) -> f64 {
     micros.value_at_quantile(quantile) as f64 / 1000.0
 }
 
-/// Ticks that an admin was not told of, or told of twice; with its tapes open, also those that it was not told one by one.
+/// Ticks that an admin did not get, or got twice; with its tapes open, also those that did not come one by one.
 fn missing(scenario: &Scenario, published: u64, seen: &Seen) -> u64 {
     let of_tapes = if scenario.view == View::Tape { published.abs_diff(seen.one_by_one) } else { 0 };
     published.abs_diff(seen.ticks) + of_tapes
 }
 
-/// Slow readers are told the present, not the past: in the end every price they show is the latest.
+/// Slow readers get the present, not the past: in the end every price they show is the latest.
 fn slow(scenario: &Scenario, published: u64, watched: &Watched) -> SlowAdmins {
     let truth: std::collections::HashMap<_, _> = scenario.last_prices(published).collect();
     let slow: Vec<_> = watched.seen.iter().filter(|seen| seen.is_slow).collect();

@@ -1,5 +1,5 @@
 //! A provider that speaks as much of Massive's protocol as a client needs (`connected`, any key, acknowledgements), and
-//! sends trades as fast as told. It makes frames with little work of its own, so that it is never what is measured.
+//! sends trades as fast as asked. It makes frames with little work of its own, so that it is never what is measured.
 
 use crate::{
     pace::Publish,

@@ -37,6 +37,10 @@ impl RedisServer {
         Ok(server)
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits until somebody listens to the ticks.
     pub(crate) fn wait_for_subscriber(&self) -> anyhow::Result<()> {
         let mut connection = BufReader::new(TcpStream::connect(self.address)?);
@@ -100,7 +104,7 @@ impl Publish for Load {
         self.commands.clear();
         for n in first..first + count {
             self.json.clear();
-            write_tick(&self.market.tick(n, now_us), "bench", &mut self.json);
+            write_tick(&self.market.tick(n, now_us), "bench", None, &mut self.json);
             let (channel, json) = (CHANNEL.len(), self.json.len());
             let _ =
                 write!(self.commands, "*3\r\n$7\r\nPUBLISH\r\n${channel}\r\n{CHANNEL}\r\n${json}\r\n{}\r\n", self.json);

@@ -124,7 +124,7 @@ fn judge(
 ) -> anyhow::Result<()> {
     let received = received(product, published)?;
     println!("published {published}, received {received}, counted by the one who stayed {counted}");
-    ensure!(received == published && counted == published, "a tick was lost or told twice");
+    ensure!(received == published && counted == published, "a tick was lost or came twice");
     // Sockets that left take a moment to be noticed.
     let deadline = Instant::now() + Duration::from_secs(30);
     let after = loop {
@@ -213,6 +213,7 @@ fn count(socket: &Socket, message: &Message, counted: &mut u64) -> anyhow::Resul
         Message::Close(code) => anyhow::bail!("closed with {code}"),
         Message::Data(range) => match Frame::decode(socket.bytes(range.clone()))? {
             Frame::Snapshot(snapshot) => *counted = snapshot.rows.iter().map(|row| row.ticks_total).sum(),
+            Frame::Rows(rows) => *counted += rows.iter().map(|row| row.ticks_total).sum::<u64>(),
             Frame::Ticks(ticks) => *counted += ticks.entries.iter().map(|entry| u64::from(entry.ticks)).sum::<u64>(),
             _ => {}
         },

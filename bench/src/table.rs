@@ -123,7 +123,7 @@ fn scenarios(quick: bool) -> Vec<Scenario> {
 }
 
 const HEAD: &str = "\
-| server, from, ticks | admins × ticks/s | told/s | conflated | counts | p50 / p99 / p99.9 ms | CPU s per million told | per million ticks | of a core | bytes a tick | peak MB | publish ns p50 / p99 |
+| server, from, ticks | admins × ticks/s | delivered/s | conflated | counts | p50 / p99 / p99.9 ms | CPU s per million delivered | per million ticks | of a core | bytes a tick | peak MB | publish ns p50 / p99 |
 |---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|";
 
 fn line(row: &Row) -> String {
@@ -160,18 +160,18 @@ fn line(row: &Row) -> String {
     };
     let [p50, p99, p999] = row.latency_ms;
     let conflated =
-        if row.told_per_second > 0.0 { row.conflated_per_second / row.told_per_second * 100.0 } else { 0.0 };
+        if row.delivered_per_second > 0.0 { row.conflated_per_second / row.delivered_per_second * 100.0 } else { 0.0 };
     let publish = row.call_ns.map_or("–".to_owned(), |[p50, p99, _]| format!("{p50} / {p99}"));
     format!(
         "| {server}, {source}, {} | {} × {} | {:.0} | {conflated:.0} % | {counts} | {p50:.1} / {p99:.1} / {p999:.1} | {:.3} | {:.2} | {:.1} % | {:.1} | {:.0} | {publish} |",
         scenario.spacing.label(),
         scenario.admins,
         scenario.ticks_per_second,
-        row.told_per_second,
-        row.cpu_per_million_told,
+        row.delivered_per_second,
+        row.cpu_per_million_delivered,
         row.cpu_per_million_ticks,
         row.cpu_percent,
-        row.bytes_per_told,
+        row.bytes_per_delivered,
         row.peak_mb,
     )
 }

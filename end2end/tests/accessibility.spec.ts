@@ -89,7 +89,7 @@ test('disabled connections, warnings, and what a refresh of the configuration di
   await expect(result).toHaveText('');
 });
 
-test('states that are read off the ticks, and a row that never ticked', async ({ page, startRedis, openMonitor }) => {
+test('states that are estimated from tick flow, and a row that never ticked', async ({ page, startRedis, openMonitor }) => {
   const redis = await startRedis();
   const monitor = await openMonitor({
     MARKET_FEED: 'redis',

@@ -64,12 +64,14 @@ test('a page on another origin opens no socket, posts no form, reads nothing and
       }, target);
       expect(outcome, origin).toEqual({ json: 'closed 1006', binary: 'closed 1006', status: 'nothing', audit: 'nothing' });
 
-      await victim.evaluate((target) => {
+      await victim.evaluate(async (target) => {
         const frame = document.createElement('iframe');
         frame.src = `${target}/admin/websockets`;
+        // Of a page that is refused, too.
+        const loaded = new Promise((done) => frame.addEventListener('load', done));
         document.body.append(frame);
+        await loaded;
       }, target);
-      await victim.waitForTimeout(500);
       const framed = victim.frames().filter((frame) => frame.url().startsWith(target));
       for (const frame of framed) expect(await frame.locator('[data-testid=summary]').count(), 'framed').toBe(0);
     }

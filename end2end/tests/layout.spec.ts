@@ -2,7 +2,7 @@ import type { Page } from '@playwright/test';
 import { expect, test } from '../fixtures/test';
 import type { Settings } from '../fixtures/server';
 
-const SYMBOLS = 'AAPL ACN ADBE ADI AMAT AMD ANET APH AVGO CDNS CRM CRWD CSCO DELL FTNT GLW'.split(' ');
+const SYMBOLS = 'GOOGL ACN ADBE ADI AMAT AMD ANET APH AVGO CDNS CRM CRWD CSCO DELL FTNT GLW'.split(' ');
 
 function connections(count: number): Settings {
   const settings: Settings = { USE_MULTI_CONNECTION: 'true', WEBSOCKET_CONNECTIONS_MAX: String(count) };
@@ -23,8 +23,12 @@ for (const count of [1, 2, 16]) {
   test(`${count} connections fit every screen`, async ({ page, openMonitor }) => {
     const monitor = await openMonitor(connections(count));
     await monitor.expectTicking(count, 20_000);
-    for (const width of [1920, 1024, 390]) {
+    for (const width of [1920, 1440, 1024, 390]) {
       await page.setViewportSize({ width, height: 900 });
+      const cut = await page.locator('.table-window .symbol, .trio :is(dt, dd), .table-head > span:not(.head-symbol)').evaluateAll((texts) =>
+        texts.filter((text) => text.scrollWidth > text.clientWidth + 1).map((text) => text.textContent),
+      );
+      expect(cut, `nothing is cut at ${width}`).toEqual([]);
       for (let id = 1; id <= count; id += 1) {
         const box = await monitor.column(id).boundingBox();
         expect(box, `column ${id} at ${width}`).toBeTruthy();
@@ -36,6 +40,21 @@ for (const count of [1, 2, 16]) {
     }
   });
 }
+
+test('on a phone nothing moves when the summary names what is in trouble', async ({ page, openMonitor }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await expect(monitor.state(id)).toHaveText('connected', { timeout: 20_000 });
+  const top = async () => (await monitor.column(1).boundingBox())?.y;
+  const before = await top();
+  for (const connection of [2, 3]) {
+    await monitor.server.control({ fault: 'refuse_key', connection });
+    await monitor.server.control({ fault: 'drop', connection });
+  }
+  for (const id of [2, 3]) await expect(page.locator('.trouble', { hasText: `connection ${id}` })).toHaveText(/failed/, { timeout: 10_000 });
+  expect(await top()).toBe(before);
+  expect(await overflow(page)).toBe(0);
+});
 
 test('every page fits a phone, with the link’s figures open', async ({ page, openMonitor }) => {
   const { link, server } = await openMonitor();

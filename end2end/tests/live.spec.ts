@@ -65,6 +65,13 @@ test('paused, the view stands still and counts; resumed, it shows the present', 
   await page.keyboard.press('Space');
   await expect(monitor.pause).toHaveAttribute('data-paused', 'false');
   await monitor.expectTicking(1);
+
+  await page.goto(`${monitor.server.url}/admin/websockets?paused=1`);
+  await expect(monitor.banner).toContainText('The link you opened pauses this page.');
+  await monitor.banner.getByRole('button', { name: 'Resume' }).click();
+  await expect(monitor.pause).toHaveAttribute('data-paused', 'false');
+  await expect(page.getByText('The link you opened pauses this page.')).toHaveCount(0);
+  await monitor.expectTicking(1);
 });
 
 test('a long list scrolls to its end with few rows in the document', async ({ openMonitor }) => {

@@ -171,7 +171,9 @@ test('pointer and keys read all charts at one moment, marks lead to entries and 
   await page.keyboard.press('ArrowLeft');
   await expect(metrics.timeLine).toHaveAttribute('aria-valuetext', /primary connected, [\d.]+ ticks\/s.*tertiary connected/);
   const chosen = (await metrics.cursor.textContent()) ?? '';
-  await page.waitForTimeout(2_500);
+  for (let moves = 0; moves < 2; moves += 1) {
+    await expect(metrics.freshness).not.toHaveText((await metrics.freshness.textContent()) ?? '');
+  }
   await expect(metrics.cursor, 'a moment stays while the charts move on').toHaveText(chosen);
   await page.keyboard.press('Escape');
   await expect(metrics.cursor).not.toHaveText(chosen);

@@ -1,8 +1,10 @@
 import { expectAccessible } from '../fixtures/axe';
 import { startedAt } from '../fixtures/clock';
 import { expect, test } from '../fixtures/test';
+import { MonitorPage } from '../fixtures/monitor_page';
 import type { RedisServer } from '../fixtures/redis';
-import type { Settings } from '../fixtures/server';
+import type { MonitorServer, Settings } from '../fixtures/server';
+import { SlowLine } from '../fixtures/slow_line';
 
 function settings(redis: RedisServer): Settings {
   return {
@@ -184,6 +186,38 @@ test('a status that nobody renews any more is said to be stale', async ({ page, 
   await collector.startAgain();
   await expect(stale).toBeHidden({ timeout: 15_000 });
   await monitor.expectTicking(1, 15_000);
+});
+
+test('50,000 rows over 2 Mbit/s arrive on the first socket', async ({ page, startRedis, startServer }) => {
+  const redis = await startRedis();
+  const rows: Settings = { MARKET_FEED: 'redis', REDIS_URL: redis.url, USE_MULTI_CONNECTION: 'true', WEBSOCKET_CONNECTIONS_MAX: '5' };
+  for (let id = 1; id <= 5; id += 1) {
+    rows[`WEBSOCKET_CONNECTION_${id}_ENABLED`] = 'true';
+    rows[`WEBSOCKET_CONNECTION_${id}_SYMBOLS`] = Array.from({ length: 10_000 }, (_, n) => `SYM${id}.${10_000 + n}`).join(',');
+  }
+  const server = await startServer(rows);
+  const line = await SlowLine.start(server.port, 2_000_000);
+  try {
+    let sockets = 0;
+    const frames: { at: number; bytes: number }[] = [];
+    page.on('websocket', (socket) => {
+      sockets += 1;
+      socket.on('framereceived', ({ payload }) => frames.push({ at: Date.now(), bytes: payload.length }));
+    });
+    const monitor = new MonitorPage(page, Object.create(server, { url: { value: line.url } }) as MonitorServer);
+    await monitor.signIn();
+    await monitor.waitUntilHydrated();
+    const begun = Date.now();
+    await monitor.expectLive(20_000);
+    const took = Date.now() - begun;
+    await expect(monitor.table(5), 'all of them').toHaveAttribute('aria-rowcount', '10001');
+    expect(sockets, 'without reconnecting').toBe(1);
+    expect(took, 'longer than a silence may be').toBeGreaterThan(3_000);
+    const largest = Math.max(...frames.slice(1).map(({ bytes }) => bytes));
+    expect(largest, 'a tenth of a megabyte at a time').toBeLessThan(100_000);
+  } finally {
+    line.close();
+  }
 });
 
 test('each connection tells how long its own ticks take to the screen, the wait for their frame included', async ({ page, startRedis, openMonitor }) => {

@@ -11,7 +11,7 @@ test('all that the page downloads stays within its budget', async ({ page, openM
     [location.href, ...performance.getEntriesByType('resource').map(({ name }) => name)].map((name) => new URL(name).pathname),
   );
   const sizes = await Promise.all(
-    [...new Set([...files, '/favicon.svg'])].map(async (path) => {
+    [...new Set(files)].map(async (path) => {
       const size = async (encoding: string) => {
         const response = await monitor.server.raw(path, encoding, await page.context().cookies());
         expect(response.status, path).toBe(200);

@@ -41,7 +41,7 @@ test('a table is filtered, sorted and pinned, and its address shows a colleague 
     await monitor.table(2).hover();
     await expect(monitor.column(2).getByText('sorting paused')).toBeVisible();
     const before = await monitor.symbols(2);
-    await page.waitForTimeout(2_200);
+    await monitor.beats(3);
     await monitor.table(2).hover({ position: { x: 30, y: 90 } });
     expect(await monitor.symbols(2), 'nothing moves under the pointer').toEqual(before);
     await page.mouse.move(5, 5);
@@ -239,6 +239,11 @@ test('a symbol is found on any connection and opens its panel, whose address can
   await expect(colleague.page.getByTestId('symbol-event')).toHaveText(/"sym":"AXP"/);
   await colleague.page.close();
 
+  // Questions that are never answered.
+  await page.route('**/api/admin/fn/symbol*', () => {});
+  await expect(page.getByTestId('symbol-as-of')).toHaveText(/UTC\. The monitor is not responding\.$/, { timeout: 6_000 });
+  await page.unrouteAll();
+
   await monitor.panel.getByRole('button', { name: 'Show in table' }).click();
   await expect(monitor.row('AXP')).toHaveAttribute('aria-selected', 'true');
   await expect(monitor.row('AXP')).toBeInViewport();
@@ -267,7 +272,7 @@ test('selected rows stay selected while ticks come in, and are copied as cells',
   const before = await selection();
   // The others go on.
   await monitor.expectTicking(2, 15_000);
-  await page.waitForTimeout(1_200);
+  await monitor.beats(2);
   expect(await selection()).toBe(before);
 
   await page.keyboard.press('ControlOrMeta+c');

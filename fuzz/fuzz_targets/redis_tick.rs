@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let is_usable = tick.price.is_finite() && tick.price > 0.0 && tick.volume <= 1 << 53;
         assert!(is_usable && tick.connection_id != Some(0), "{tick:?}");
         let mut json = String::new();
-        write_tick(&tick, "fuzz", &mut json);
+        write_tick(&tick, "fuzz", None, &mut json);
         assert_eq!(read_tick(json.as_bytes(), NOW), Ok(tick), "{json}");
     }
 });

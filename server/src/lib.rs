@@ -12,6 +12,7 @@ pub mod audit;
 pub mod auth;
 mod backoff;
 pub mod bus;
+pub mod collector;
 pub mod config;
 pub mod database;
 pub mod front;
@@ -26,6 +27,8 @@ pub mod problem;
 pub mod refresh;
 mod rhythm;
 pub mod routes;
+mod service;
+mod several;
 pub mod signals;
 pub mod site;
 pub mod tasks;
@@ -38,15 +41,16 @@ use anyhow::Context;
 use app::model::{connection::CONNECTIONS_MAX, status::Feed, time::UnixMillis};
 use audit::Audit;
 use auth::{Revocations, RoleRules, SessionRules};
-use bus::{Role, TickBus};
-use config::Config;
+use bus::Role;
+use collector::Connections;
+use config::{Config, MonitorRole};
 use database::Database;
 use front::{Places, TlsKeys};
 use history::Opening;
 use leptos::config::LeptosOptions;
 use limits::Limits;
 use refresh::Refresher;
-use routes::{AppState, guard::Access};
+use routes::{AppState, Collecting, guard::Access};
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
@@ -54,8 +58,6 @@ use thread::Thread;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
-use universe::ConnectionPlan;
-use upstream::Manager;
 
 /// The time that sockets and requests get to end after `shutdown`, and then the tasks.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -65,7 +67,8 @@ const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Runs everything until `shutdown`: the connection manager or its absence, the bus, the hub, the web server on
 /// `listener`. At the end requests and sockets come first, whose readers may be stuck; ingest, publishing and history go on
-/// meanwhile and end together, and then history's last write is done.
+/// meanwhile and end together, and then history's last write is done. Where another server stands by, it takes over before
+/// anything else ends.
 ///
 /// # Errors
 /// When something cannot be started that the configuration asks for: a universe file that cannot be read, an address
@@ -87,21 +90,24 @@ pub async fn run(
 
     let end = CancellationToken::new();
     let tasks = Tasks::new(end.clone()).with_alarm(shutdown.clone());
-    let role = match config.feed {
-        Feed::Simulator => Role::Collector { source: "simulator" },
-        Feed::Massive => Role::Collector { source: "massive" },
-        Feed::Redis => Role::Watcher,
-    };
     let ingest_thread = Thread::start("ingest").context("no thread for ingest")?;
     let ingest_tasks = tasks.on(ingest_thread.runtime());
-    let (bus, inbox) = bus::open(config.redis.as_ref(), role, &ingest_tasks)?;
+    let among_several = several::Several::of(&config, listener.local_addr()?.port());
+    let collects = config.feed != Feed::Redis && config.role != MonitorRole::Dashboard;
+    let (bus, inbox) = bus::open(config.redis.as_ref(), role(&config, among_several.as_ref()), &ingest_tasks)?;
     let simulator = match config.feed {
-        Feed::Simulator => Some(start_simulator(&config, &tasks).await?),
-        Feed::Massive | Feed::Redis => None,
+        Feed::Simulator if collects => Some(start_simulator(&config, &tasks).await?),
+        _ => None,
     };
-    let manager = start_manager(&config, plans.clone(), simulator, bus, &ingest_tasks);
+    let connections = collects.then(|| {
+        let endpoint = refresh::endpoint(&config, simulator);
+        Connections::new(plans.clone(), endpoint, bus, config.dashboard.metrics_interval, &ingest_tasks)
+    });
 
-    let monitor = monitor::Monitor::new(config.feed, plans.clone(), UnixMillis::now());
+    let mut monitor = monitor::Monitor::new(config.feed, plans.clone(), UnixMillis::now());
+    if let Some(several) = &among_several {
+        monitor.stand(several.first_view(), UnixMillis::now());
+    }
     let pace = hub::Pace {
         frame_interval: config.dashboard.frame_interval,
         metrics_interval: config.dashboard.metrics_interval,
@@ -110,7 +116,16 @@ pub async fn run(
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
     let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.news(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
-    tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
+    let several = match among_several {
+        Some(several) => Some(several.start(&config, connections.clone(), &hub, history, &database, &tasks)?),
+        None => {
+            if let Some(connections) = &connections {
+                connections.start().await;
+            }
+            tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
+            None
+        }
+    };
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
     let access = access(&config, port, &database, &tasks);
@@ -126,7 +141,7 @@ pub async fn run(
     let refresher = Refresher::new(
         config.clone(),
         (plans, &universes),
-        (manager.clone(), simulator),
+        (connections.clone(), simulator),
         hub.clone(),
         access.audit.clone(),
     );
@@ -140,12 +155,20 @@ pub async fn run(
         config: Arc::new(config),
         database: database.clone(),
         hub: hub.clone(),
-        manager,
+        collecting: Collecting { connections, keeper: several.as_ref().map(|several| several.keeper().clone()) },
         refresher,
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
+    let parts = vec![ingest_thread.runtime().clone(), hub_thread.runtime().clone()];
+    tasks.tracker().spawn(service::tell(parts, shutdown.clone()));
+    if let Some(several) = &several {
+        tasks.tracker().spawn(several.clone().hand_over_early(shutdown.clone()));
+    }
     serve(state, listener, tls, places, shutdown).await;
+    if let Some(several) = several {
+        several.hand_over().await;
+    }
     end.cancel();
     // Not before: without anybody who knows it the hub ends, and would be taken for broken.
     drop(hub);
@@ -162,20 +185,17 @@ pub async fn run(
     }
 }
 
-/// The connection manager; nothing when others collect.
-fn start_manager(
-    config: &Config,
-    plans: Vec<ConnectionPlan>,
-    simulator: Option<SocketAddr>,
-    bus: Arc<dyn TickBus>,
-    tasks: &Tasks,
-) -> Option<Manager> {
-    if config.feed == Feed::Redis {
-        return None;
+/// What this process does on the bus.
+fn role(config: &Config, several: Option<&several::Several>) -> Role {
+    let source = if config.feed == Feed::Massive { "massive" } else { "simulator" };
+    match several {
+        _ if config.feed == Feed::Redis => Role::Watcher,
+        None => Role::Collector { source },
+        Some(_) if config.role == MonitorRole::Dashboard => Role::Watcher,
+        Some(several) => {
+            Role::Candidate { source, server: several.server().to_owned(), right: several.right().clone() }
+        }
     }
-    let endpoint = refresh::endpoint(config, simulator);
-    let (policy, interval) = (upstream::Policy::default(), config.dashboard.metrics_interval);
-    Some(Manager::start(plans, endpoint, bus, policy, interval, tasks))
 }
 
 async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<SocketAddr> {

@@ -186,7 +186,7 @@ impl Shared {
                 // What could not be written may have ended amid a line.
                 let fresh_line = if unwritten > 0 { "\n" } else { "" };
                 let words = format!(
-                    "{fresh_line}{}  WARN server::logging: {lost} lines of the log were dropped while nobody read it\n",
+                    "{fresh_line}{}  WARN server::logging: {lost} log lines were dropped because nothing was reading the log\n",
                     UnixMillis::now()
                 );
                 if write(&mut output, words.as_bytes()) == 0 {
@@ -278,7 +278,8 @@ mod tests {
                 expected += 1;
             } else {
                 let (_, words) = line.split_once("WARN server::logging: ").expect(&line);
-                let number = words.strip_suffix(" lines of the log were dropped while nobody read it").expect(words);
+                let number =
+                    words.strip_suffix(" log lines were dropped because nothing was reading the log").expect(words);
                 dropped += number.parse::<u64>().unwrap();
                 told += 1;
                 // The last one is among them.
@@ -323,6 +324,6 @@ mod tests {
         lines.put(b"three\n");
         lines.flush(PATIENCE);
         let text = String::from_utf8(taken.lock().unwrap().clone().unwrap()).unwrap();
-        assert!(text.starts_with("three\n") && text.contains(": 2 lines of the log were dropped"), "{text}");
+        assert!(text.starts_with("three\n") && text.contains(": 2 log lines were dropped"), "{text}");
     }
 }

@@ -45,6 +45,9 @@ enum Command {
     /// Look after the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look after the database.
+    #[command(subcommand)]
+    Database(commands::database::DatabaseCommand),
     /// Check the configuration and say every problem.
     CheckConfig,
 }
@@ -80,6 +83,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::User(command) => commands::user(command).await,
         Command::Token(command) => commands::token(command).await,
         Command::Audit(command) => commands::audit(command).await,
+        Command::Database(command) => commands::database::run(command).await,
         Command::CheckConfig => commands::check_config::run().await,
     }
 }

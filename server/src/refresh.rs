@@ -11,10 +11,11 @@
 
 use crate::{
     audit::{Action, Actor, Audit, NotRecorded},
+    collector::Connections,
     config::{Config, ConnectionSettings, Problem},
     hub::Hub,
     universe::{ConnectionPlan, Universes, added_and_removed, plan},
-    upstream::{Endpoint, Manager},
+    upstream::Endpoint,
 };
 use app::model::{
     connection::ConnectionId,
@@ -37,8 +38,8 @@ pub struct Refresher(Arc<Inner>);
 struct Inner {
     audit: Audit,
     hub: Hub,
-    /// `None` where others collect.
-    manager: Option<Manager>,
+    /// `None` where others always collect.
+    connections: Option<Connections>,
     /// Where the simulated market listens, when that is the feed.
     simulator: Option<SocketAddr>,
     current: Mutex<Current>,
@@ -81,18 +82,18 @@ pub fn endpoint(config: &Config, simulator: Option<SocketAddr>) -> Endpoint {
 }
 
 impl Refresher {
-    /// Starts from what runs. `manager` and `simulator` are those that run here, if any.
+    /// Starts from what runs. `connections` and `simulator` are those of this server, if any.
     #[must_use]
     pub fn new(
         config: Config,
         (plans, universes): (Vec<ConnectionPlan>, &Universes),
-        (manager, simulator): (Option<Manager>, Option<SocketAddr>),
+        (connections, simulator): (Option<Connections>, Option<SocketAddr>),
         hub: Hub,
         audit: Audit,
     ) -> Self {
         let is_incomplete = lacks_universes(&config, universes);
         let current = Current { started: config.clone(), config, plans, is_incomplete };
-        Self(Arc::new(Inner { audit, hub, manager, simulator, current: Mutex::new(current) }))
+        Self(Arc::new(Inner { audit, hub, connections, simulator, current: Mutex::new(current) }))
     }
 
     /// Reads the configuration again for somebody, on record: that it was asked for, and what came of it.
@@ -212,8 +213,8 @@ impl Inner {
         current.is_incomplete = lacks_universes(&config, universes);
         (current.config, current.plans) = (config, plans.clone());
         self.hub.replan(plans.clone()).await;
-        if let Some(manager) = &self.manager {
-            manager.apply(plans, endpoint(&current.config, self.simulator)).await;
+        if let Some(connections) = &self.connections {
+            connections.apply(plans, endpoint(&current.config, self.simulator)).await;
         }
         outcome
     }

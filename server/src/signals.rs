@@ -22,15 +22,15 @@ pub fn until_told_to_stop() -> io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let token = CancellationToken::new();
-    let told = token.clone();
+    let stop = token.clone();
     tokio::spawn(async move {
         next(&mut interrupt, &mut terminate).await;
-        told.cancel();
+        stop.cancel();
         let since = Instant::now();
         loop {
             let number = next(&mut interrupt, &mut terminate).await;
             if since.elapsed() >= ECHO {
-                warn!("Told to stop a second time: ending at once");
+                warn!("Second stop signal: ending at once");
                 logging::flush();
                 std::process::exit(128 + number);
             }

@@ -37,6 +37,12 @@ impl Tasks {
         Self { runtime: Some(runtime.clone()), ..self.clone() }
     }
 
+    /// The same tasks; those that are started through this end with `shutdown` too, which is a child of theirs.
+    #[must_use]
+    pub fn until(&self, shutdown: CancellationToken) -> Self {
+        Self { shutdown, ..self.clone() }
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         match &self.runtime {
             Some(runtime) => runtime.spawn(task),

@@ -196,7 +196,7 @@ fn source_trouble(head: &StatusHead) -> Option<Trouble> {
         StatusSource::Reported => return None,
         StatusSource::Stale => (
             "Status is stale.",
-            "The connection manager has not reported for more than 10 s; states are its last ones. Check the ingest.",
+            "The connection manager has not reported for more than 10 s; the states shown are the last reported ones. Check the ingest.",
         ),
         StatusSource::Inferred => (
             "Status is inferred.",

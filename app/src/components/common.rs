@@ -3,7 +3,7 @@
 use super::format;
 use crate::model::{
     connection::ConnectionState,
-    status::{Feed, StatusHead, StatusSource},
+    status::{Feed, ServerRole, StatusHead, StatusSource},
 };
 
 /// A connection that is down for longer than this is red, whatever it is trying, in milliseconds.
@@ -24,7 +24,7 @@ impl Common {
     /// What a status says of them.
     #[must_use]
     pub fn of(head: &StatusHead) -> Self {
-        let is_ours = head.feed != Feed::Redis;
+        let is_ours = head.feed != Feed::Redis && head.role == ServerRole::Collector;
         Self { bus_up: head.bus.connected, source: head.status_source, is_ours }
     }
 

@@ -119,8 +119,17 @@ fn TrioLayer(
                 <span class="visually-hidden">{move || layer_word(state.get())}</span>
             </dt>
             <dd class="trio-value number" data-testid=test_id>{move || value.get()}</dd>
-            <dd class="trio-detail number">{move || detail.get()}</dd>
+            <dd class="trio-detail number"><span class="trio-last">{move || detail.with(|text| short(text).0)}</span>{move || detail.with(|text| short(text).1.to_owned())}</dd>
         </div>
+    }
+}
+
+/// What a narrow column leaves out of a layer's detail, and the rest: the time behind it is what counts.
+fn short(detail: &str) -> (&'static str, &str) {
+    const LAST: &str = "last ";
+    match detail.strip_prefix(LAST) {
+        Some(rest) if rest.starts_with("frame") => (LAST, rest),
+        _ => ("", detail),
     }
 }
 

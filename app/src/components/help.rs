@@ -39,7 +39,7 @@ const SIGNS: [(ConnectionState, &str); 6] = [
     ),
     (
         ConnectionState::Mute,
-        "Up, but no ticks where ticks are expected. If other connections have data, contact the provider; on feed Redis, check the ingest.",
+        "Up, but no ticks where ticks are expected. If other connections have data, contact the provider; with feed Redis, check the ingest.",
     ),
     (
         ConnectionState::Failed,

@@ -122,7 +122,7 @@ fn reason_text(live: &ConnectionLive, common: Common) -> String {
         None if live.state == ConnectionState::Connected && common.is_ours => {
             "Connected to the provider, but no ticks are arriving over Redis".to_owned()
         }
-        None if live.state == ConnectionState::Connected => "State as last reported; no report is arriving".to_owned(),
+        None if live.state == ConnectionState::Connected => "State as last reported; reports have stopped".to_owned(),
         None => default_reason(live.state).to_owned(),
     }
 }
@@ -155,6 +155,10 @@ fn advice(live: &ConnectionLive, common: Common) -> &'static str {
         _ if is_on_its_way_back(live) => "Being tried now. If it repeats, check network and provider.",
         (S::Connected | S::Disabled | S::Connecting | S::Authenticating | S::Subscribing, _) => "",
         (S::Failed, _) if no_symbols => "Check the universe key or symbol list, then press Refresh config.",
+        (S::Failed | S::Reconnecting, Some(LossKind::BusDown)) => "Retried automatically. Check Redis and the network.",
+        // Elsewhere: nothing that this page or its settings could do.
+        (S::Failed | S::Mute, _) if !common.is_ours => "Check the ingest: its log, its settings and the provider.",
+        (S::Reconnecting, _) if !common.is_ours => "If it stays, check the ingest.",
         (S::Failed, Some(LossKind::KeyRefused)) => "Check MASSIVE_API_KEY and your plan, then press Refresh config.",
         (S::Failed, Some(LossKind::TooManyConnections)) => {
             "Stop other programs that use this key or disable a connection, then press Refresh config."
@@ -172,7 +176,7 @@ fn advice(live: &ConnectionLive, common: Common) -> &'static str {
             "Check symbols and channels against your plan."
         }
         (S::Degraded, _) => "Put fewer symbols or channels on this connection.",
-        (S::Mute, _) => "If other connections have data, contact the provider; on feed Redis, check the ingest.",
+        (S::Mute, _) => "If other connections have data, contact the provider.",
     }
 }
 
@@ -219,6 +223,12 @@ mod tests {
         let reason = Some("No symbols configured".into());
         let empty = ConnectionLive { state: S::Failed, reason, ..ConnectionLive::default() };
         assert!(advice(&empty, ours).contains("symbol list"));
+        for state in [S::Failed, S::Reconnecting, S::Mute] {
+            let last_loss = Some(LastLoss { kind: LossKind::KeyRefused, ..LastLoss::default() });
+            let live = ConnectionLive { state, last_loss, ..ConnectionLive::default() };
+            let (here, elsewhere) = (advice(&live, ours), advice(&live, Common::default()));
+            assert!(elsewhere.contains("ingest") && !here.contains("ingest"), "{state:?}: {here} {elsewhere}");
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn Troubles(
         view! { <a class="trouble" href=["#column-", &id].concat() rel="external">{["connection ", &id, " ", state].concat()}</a> }
     };
     view! {
-        <div class="summary-item troubles" hidden=move || down.with(Vec::is_empty)>
+        <div class="summary-item troubles" class:is-empty=move || down.with(Vec::is_empty)>
             <dt class="visually-hidden">"in trouble"</dt>
             <dd>{move || down.get().into_iter().map(link).collect_view()}</dd>
         </div>

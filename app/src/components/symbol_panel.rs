@@ -114,13 +114,17 @@ pub fn SymbolPanel(
     let (paused, link) = (RwSignal::from(paused), RwSignal::from(link));
     let is_silent = move || failed.get() || link.get().is_stale();
     let as_of = move || {
-        let at = known.with(|detail: &Option<SymbolDetail>| detail.as_ref().map(|detail| detail.at.clock()))?;
+        let at = known.with(|detail: &Option<SymbolDetail>| detail.as_ref().map(|detail| detail.at.clock()));
+        let (before, silent, is_paused) = match at {
+            Some(at) => (["As of ", &at, " UTC"].concat(), ". The monitor is not responding.", ", paused"),
+            None => (String::new(), "The monitor is not responding.", "The page is paused."),
+        };
         let why = match (is_silent(), paused.get()) {
-            (true, _) => ". The monitor is not responding.",
-            (_, true) => ", paused",
+            (true, _) => silent,
+            (_, true) => is_paused,
             _ => "",
         };
-        Some(["As of ", &at, " UTC", why].concat())
+        before + why
     };
     let connection = {
         let (store, clock) = (store, RwSignal::from(clock));
@@ -175,6 +179,10 @@ fn Connection(live: ConnectionLive) -> impl IntoView {
     }
 }
 
+/// An answer takes milliseconds: after so many seconds without one the panel says so, and later it asks again.
+#[cfg(feature = "hydrate")]
+const UNANSWERED_SECONDS: (u32, u32) = (3, 15);
+
 /// Asks the server once a second, while a panel is open and somebody sees it.
 fn keep_asking(search: SymbolSearch, store: &Store, known: RwSignal<Option<SymbolDetail>>, failed: RwSignal<bool>) {
     #[cfg(feature = "hydrate")]
@@ -186,21 +194,27 @@ fn keep_asking(search: SymbolSearch, store: &Store, known: RwSignal<Option<Symbo
         use std::time::Duration;
 
         let store = store.clone();
-        let is_asking = StoredValue::new(false);
+        // How often it was looked whether the answer is there; 0 while none is due.
+        let waited = StoredValue::new(0_u32);
         let ask = move || {
             let view = &store.view;
             let is_over = view.paused.get_untracked() || matches!(view.link.get_untracked(), LinkState::Ended(_));
             let Some(name) = search.open.get_untracked().filter(|_| !is_over && !document().hidden()) else { return };
             let Some(found) = store.named(name) else { return known.set(None) };
-            if is_asking.get_value() {
+            let (unanswered, again) = UNANSWERED_SECONDS;
+            let seconds = waited.get_value();
+            waited.set_value(seconds % again + 1);
+            if seconds == unanswered {
+                failed.set(true);
+            }
+            if !seconds.is_multiple_of(again) {
                 return;
             }
-            is_asking.set_value(true);
             leptos::task::spawn_local(async move {
                 let answer = load_symbol(found.connection_id, found.symbol.to_string()).await;
-                is_asking.set_value(false);
                 // By now it may be the panel of another symbol.
                 if search.open.get_untracked() == Some(name) {
+                    waited.set_value(0);
                     failed.set(answer.is_err());
                     if let Ok(SymbolAnswer { detail }) = answer {
                         known.set(detail);
@@ -214,6 +228,7 @@ fn keep_asking(search: SymbolSearch, store: &Store, known: RwSignal<Option<Symbo
             }
             known.set(None);
             failed.set(false);
+            waited.set_value(0);
             ask();
             if let Ok(interval) = set_interval_with_handle(ask.clone(), Duration::from_secs(1)) {
                 on_cleanup(move || interval.clear());

@@ -110,6 +110,7 @@ impl Board {
             rows: self.rows.clone(),
             rates: self.rates.iter().map(|rates| rates.iter().copied().collect()).collect(),
             stale: self.stale.clone(),
+            rows_total: self.rows.len() as u32,
         }
     }
 }

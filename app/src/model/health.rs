@@ -92,7 +92,7 @@ pub enum LossKind {
     Dropped,
     /// The provider closed it with a code.
     Closed,
-    /// Not even a pong came within the deadline.
+    /// No reply to pings came within the deadline.
     Silent,
     /// The key or the plan was refused.
     KeyRefused,

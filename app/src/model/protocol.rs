@@ -25,7 +25,7 @@ pub const RATE_HISTORY_LENGTH: usize = 300;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// 0: the whole truth at one moment; replaces everything before. First on every socket, again after a lag and
-    /// whenever the configuration changed.
+    /// whenever the configuration changed. Its rows may go on in [`Frame::Rows`], see [`Snapshot::rows_total`].
     Snapshot(Box<Snapshot>),
     /// 1: symbols seen for the first time; they continue the snapshot's rows.
     Rows(Vec<Row>),
@@ -45,7 +45,7 @@ pub enum Frame {
 pub struct Snapshot {
     /// Status and configuration.
     pub report: ReportParts,
-    /// All rows; a row's place is its [`RowId`].
+    /// The first rows, or all of them; a row's place is its [`RowId`].
     pub rows: Vec<Row>,
     /// Per connection, in the report's order: ticks a second, one sample a metrics interval, oldest first, at most
     /// [`RATE_HISTORY_LENGTH`].
@@ -53,6 +53,10 @@ pub struct Snapshot {
     /// The rows that are stale, as in [`Metrics::stale`]. Last, see [`Ticks::waited_ms`].
     #[serde(deserialize_with = "default_at_the_end")]
     pub stale: Vec<RowSpan>,
+    /// How many rows there are. Where that is more than [`Snapshot::rows`] has, [`Frame::Rows`] with the others follow at once, in
+    /// order and with nothing in between: a reader sees that the rest is on its way, and shows it with the last of them.
+    #[serde(deserialize_with = "default_at_the_end")]
+    pub rows_total: u32,
 }
 
 /// What comes every metrics interval.
@@ -180,6 +184,16 @@ where
     D: serde::Deserializer<'de>,
 {
     Ok(T::deserialize(bytes).unwrap_or_default())
+}
+
+impl Snapshot {
+    /// As frames of at most `rows_max` rows each, so that a slow line brings one after another.
+    #[must_use]
+    pub fn in_parts(mut self, rows_max: usize) -> Vec<Frame> {
+        let rest = self.rows.split_off(self.rows.len().min(rows_max));
+        let rest = rest.chunks(rows_max).map(|rows| Frame::Rows(rows.to_vec()));
+        std::iter::once(Frame::Snapshot(Box::new(self))).chain(rest.collect::<Vec<_>>()).collect()
+    }
 }
 
 impl Frame {
@@ -337,10 +351,25 @@ mod tests {
     fn bytes_cut_anywhere_are_an_error_not_a_panic() {
         let row = Row::empty(1, Symbol::parse("AAPL").expect("a symbol"));
         let bytes = Frame::Snapshot(Box::new(Snapshot { rows: vec![row], ..Snapshot::default() })).encode();
-        // The last byte is a list that older servers do not send.
-        for length in 0..bytes.len() - 1 {
+        // The last two bytes are a list and a count that older servers do not send.
+        for length in 0..bytes.len() - 2 {
             assert!(Frame::decode(&bytes[..length]).is_err(), "{length} of {}", bytes.len());
         }
+    }
+
+    #[test]
+    fn a_snapshot_of_many_rows_is_several_frames() {
+        let row = Row::empty(1, Symbol::parse("AAPL").expect("a symbol"));
+        let parts = |rows: usize| {
+            let snapshot = Snapshot { rows: vec![row; rows], rows_total: rows as u32, ..Snapshot::default() };
+            let rows = |frame: &Frame| match frame {
+                Frame::Snapshot(snapshot) => snapshot.rows.len(),
+                Frame::Rows(rows) => rows.len(),
+                _ => 0,
+            };
+            snapshot.in_parts(2).iter().map(rows).collect::<Vec<_>>()
+        };
+        assert_eq!((parts(0), parts(2), parts(5)), (vec![0], vec![2], vec![2, 2, 1]));
     }
 
     #[test]

@@ -3,12 +3,17 @@
 //! A [`ConnectionStatus`] is two parts that change at different speeds: [`ConnectionConfig`], which a socket carries
 //! once in a snapshot, and [`ConnectionLive`], which it carries every metrics interval. In JSON the two are one object.
 
+mod bus;
+mod config;
+
+pub use bus::{BusKind, BusStatus, RejectionCount};
+pub use config::{ConnectionConfig, Duplicate, Routing, SymbolSource};
+
 use super::{
-    connection::{Channel, ConnectionId, ConnectionState, Priority},
+    connection::{ConnectionId, ConnectionState},
     health::{Coverage, Health, LastLoss, LayerState},
     history::HistoryTrouble,
     market::MarketSession,
-    symbol::Symbol,
     time::{UnixMillis, format_seconds},
 };
 use serde::{Deserialize, Serialize};
@@ -26,77 +31,6 @@ pub enum StatusSource {
     Stale,
     /// Nobody said so: estimated from tick flow.
     Inferred,
-}
-
-/// The bus between ingest and dashboard.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BusStatus {
-    /// `memory` or `redis`.
-    pub kind: BusKind,
-    /// Does it carry ticks now?
-    pub connected: bool,
-    /// Why not, or what is wrong with it while it does; never holds an address with a password.
-    pub reason: Option<String>,
-    /// Ticks that were replaced by a later one of their symbol before Redis took them: part of `unpublished_ticks_total`.
-    pub conflated_ticks_total: u64,
-    /// Messages from elsewhere that could not be read and were dropped.
-    pub rejected_total: u64,
-    /// Why the last one was dropped.
-    pub last_rejection: Option<String>,
-    /// The same by reason, for the reasons that occurred.
-    #[serde(default)]
-    pub rejections: Vec<RejectionCount>,
-    /// Ticks that Redis did not take, since the start.
-    #[serde(default)]
-    pub unpublished_ticks_total: u64,
-    /// When Redis last took a tick, while it takes none; `None` while it does.
-    #[serde(default)]
-    pub not_publishing_since: Option<UnixMillis>,
-    /// Ticks that Redis took and our own subscription did not see, because it was cut off or fell behind too far. The
-    /// latest of each symbol was handed over all the same.
-    #[serde(default)]
-    pub missed_ticks_total: u64,
-    /// Milliseconds from handing a tick to Redis until our own subscription delivers it; `None` without a publisher, and
-    /// until it is known.
-    #[serde(default)]
-    pub lag_ms: Option<u32>,
-    /// Why the status is not kept on Redis, where other dashboards read it; `None` while it is.
-    #[serde(default)]
-    pub status_trouble: Option<String>,
-}
-
-impl BusStatus {
-    /// Is the bus the same in both, its counters and its lag aside?
-    #[must_use]
-    pub fn same_state(&self, other: &Self) -> bool {
-        let state = |bus: &Self| (bus.kind, bus.connected, bus.reason.is_some(), bus.not_publishing_since.is_some());
-        // While it carries ticks the reason is that they are late, and says by how much.
-        state(self) == state(other)
-            && (self.connected || self.reason == other.reason)
-            && self.status_trouble == other.status_trouble
-    }
-}
-
-/// Messages, or events of a connection, that were dropped for one reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectionCount {
-    /// On the bus `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`; of a
-    /// connection
-    /// `one_sided_quote`, `unreadable`, `symbol`, `price`, `no_time`, `time_unit`, `time_past`, `time_future`.
-    pub reason: String,
-    /// How many.
-    pub total: u64,
-}
-
-/// Which bus it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BusKind {
-    /// Inside the process.
-    #[default]
-    Memory,
-    /// Redis.
-    Redis,
 }
 
 /// Totals over all connections.
@@ -219,70 +153,6 @@ pub struct ConnectionMetrics {
     pub replacements_total: u64,
 }
 
-/// Where a connection's symbols come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SymbolSource {
-    /// The universe key resolved.
-    Universe,
-    /// The direct list.
-    Symbols,
-    /// Neither gave any.
-    #[default]
-    None,
-}
-
-/// How a symbol that several connections list came to one of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Routing {
-    /// The rule in words.
-    pub rule: String,
-    /// Symbols that this connection lists and another one carries.
-    pub duplicates_total: u32,
-    /// The first [`NAMES_MAX`](super::health::NAMES_MAX) of them, by the alphabet.
-    pub duplicates: Vec<Duplicate>,
-}
-
-/// A symbol that another connection carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicate {
-    /// The symbol.
-    pub symbol: Symbol,
-    /// Who carries it.
-    pub carried_by: ConnectionId,
-}
-
-/// What a connection is set to carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionConfig {
-    /// The key as configured, resolved or not.
-    pub universe_key: Option<String>,
-    /// What it carries, after routing, in alphabetical order.
-    pub symbols: Vec<Symbol>,
-    /// How many those are.
-    pub ticker_count: u32,
-    /// Its tier.
-    pub priority: Priority,
-    /// Where the symbols come from.
-    pub source: SymbolSource,
-    /// What it subscribes to for each symbol.
-    #[serde(default)]
-    pub channels: Vec<Channel>,
-    /// What became of symbols that other connections list too.
-    #[serde(default)]
-    pub routing: Routing,
-    /// What an administrator should know: a key that did not resolve, a bad setting, symbols carried elsewhere.
-    pub warnings: Vec<String>,
-}
-
-impl ConnectionConfig {
-    /// Does it list symbols, and do other connections carry all of them?
-    #[must_use]
-    pub fn is_carried_elsewhere(&self) -> bool {
-        self.ticker_count == 0 && self.routing.duplicates_total > 0
-    }
-}
-
 /// The part of a connection's status that changes while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionLive {
@@ -377,6 +247,9 @@ pub struct ConnectionStatus {
     /// The last time that this server stood still while the connection was open. In JSON alone.
     #[serde(default)]
     pub standstill: Option<Standstill>,
+    /// When its first tick came since the collector began. In JSON alone.
+    #[serde(default)]
+    pub first_tick_at: Option<UnixMillis>,
 }
 
 /// Who collects ticks and publishes their status: one run of one server.
@@ -386,13 +259,60 @@ pub struct Collector {
     pub server: String,
     /// When it began to collect.
     pub since: UnixMillis,
+    /// The epoch of its lease: it only rises, from collector to collector. `None` without a lease.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+}
+
+impl Collector {
+    /// Is it the same run? Its epoch rises when Redis lost the lease and nobody else took it.
+    #[must_use]
+    pub fn is_same_run(&self, other: &Self) -> bool {
+        self.server == other.server && self.since == other.since
+    }
+}
+
+/// What a server does among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerRole {
+    /// It holds the upstream connections, publishes and writes history. So does a server that runs alone.
+    #[default]
+    Collector,
+    /// Another one does; it would take over.
+    Standby,
+    /// Others do, and it never would.
+    Dashboard,
+}
+
+impl ServerRole {
+    /// The word for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Collector => "collector",
+            Self::Standby => "standby",
+            Self::Dashboard => "dashboard",
+        }
+    }
+}
+
+/// Where a server stands among several, and who collects, as far as it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it does.
+    pub role: ServerRole,
+    /// Who collects.
+    pub collector: Option<Collector>,
+    /// Since when nobody does.
+    pub nobody_since: Option<UnixMillis>,
 }
 
 /// What this process makes of the status that it follows. It does not travel: every reader judges for itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Who published the status, where it says so.
-    pub collector: Option<Collector>,
+    /// It came over Redis, and not from the connection manager of this process.
+    pub is_from_redis: bool,
     /// The run of counters that the totals belong to. Two totals may be subtracted only when both have the same number
     /// here; another number is another producer, another start of it, or another way to count.
     pub counter_run: u64,
@@ -419,6 +339,12 @@ pub struct StatusHead {
     /// Why history is not being kept; `None` while it is.
     #[serde(default)]
     pub history_trouble: Option<HistoryTrouble>,
+    /// What this server does among several.
+    #[serde(default)]
+    pub role: ServerRole,
+    /// Who collects; `None` when one server runs alone, when nobody collects, and when it does not say who it is.
+    #[serde(default)]
+    pub collector: Option<Collector>,
     /// Totals.
     pub summary: Summary,
     /// Where the status comes from, as this process sees it.

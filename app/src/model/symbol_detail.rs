@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 
 /// How many seconds of a symbol are kept while somebody looks at it: five minutes.
 pub const SECONDS_KEPT: usize = 300;
+/// How many symbols are recorded at once, and of how many a connection keeps the events. Those that somebody looks at stay; one
+/// more is not recorded until another is looked at no longer.
+pub const WATCHED_MAX: usize = 16;
+/// A panel asks once a second: a symbol that was not asked for during so long gives way to another.
+pub const LOOKED_AT_MS: i64 = 10_000;
 
 /// One symbol, as of [`SymbolDetail::at`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +18,9 @@ pub struct SymbolDetail {
     pub at: UnixMillis,
     /// The latest price.
     pub row: Row,
-    /// Since when [`SymbolDetail::seconds`] are recorded: since somebody asked first, at most [`SECONDS_KEPT`] ago.
-    pub recorded_since: UnixMillis,
+    /// Since when [`SymbolDetail::seconds`] are recorded: since somebody asked first, at most [`SECONDS_KEPT`] ago; `None` while
+    /// they are not, as others look at [`WATCHED_MAX`] other symbols.
+    pub recorded_since: Option<UnixMillis>,
     /// The seconds in which it ticked, oldest first.
     pub seconds: Vec<SymbolSecond>,
     /// When the last of these ticks came in; `None` when none did.
@@ -39,11 +45,12 @@ pub struct SymbolSecond {
 /// What a connection knows of a symbol that it carries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SymbolIngest {
-    /// Since when its events are kept: since somebody asked first.
-    pub watched_since: UnixMillis,
+    /// Since when its events are kept: since somebody asked first; `None` while they are not, as others look at [`WATCHED_MAX`]
+    /// other symbols of the connection.
+    pub watched_since: Option<UnixMillis>,
     /// The last of them, as the provider sent it.
     pub event: Option<RawEvent>,
-    /// How it usually ticks; `None` when the connection never heard of it.
+    /// How it usually ticks; `None` while the connection is down, and when it never heard of the symbol.
     pub rhythm: Option<SymbolRhythm>,
 }
 

@@ -14,7 +14,7 @@ pub const TAPE_ENTRIES_MAX: usize = 10_000;
 /// Ticks of one connection in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tape {
-    /// Whose.
+    /// The connection whose ticks they are.
     pub connection_id: ConnectionId,
     /// When the frame was made.
     pub at: UnixMillis,

@@ -36,6 +36,12 @@ impl UnixMillis {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Day and time of day in UTC, to the second: `2026-01-21 12:34:56`.
+    #[must_use]
+    pub fn day_and_clock(self) -> String {
+        self.to_string().get(..19).unwrap_or_default().replace('T', " ")
+    }
+
     /// The time of day in UTC, `09:30:12`: the same on the server and in every browser.
     #[must_use]
     pub fn clock(self) -> String {

@@ -8,6 +8,7 @@ pub use find::Found;
 use super::{
     announcer::Announcer,
     arrangement::PageArrangement,
+    arriving::Arriving,
     clock::ServerClock,
     link::LinkState,
     side::{Rows, Sides},
@@ -36,6 +37,7 @@ pub struct Engine {
     board: Board,
     sides: Sides,
     buffer: Vec<Frame>,
+    arriving: Arriving,
     /// Per connection, in the report's order.
     tables: Vec<Table>,
     /// How the page was arranged when it was opened: for columns that come later, too.
@@ -92,8 +94,9 @@ impl Engine {
         Self { board, sides, opening, stale_parts: Parts::ALL, ..Self::default() }
     }
 
-    /// Buffers a frame that arrived at `local`; true for a snapshot.
+    /// Buffers a frame that arrived at `local`; true for a snapshot that is whole.
     pub fn receive(&mut self, frame: Frame, local: UnixMillis) -> bool {
+        let Some(frame) = self.arriving.take(frame) else { return false };
         let made_at = match &frame {
             Frame::Ticks(ticks) => Some(ticks.at),
             Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => Some(live.head.generated_at),

@@ -16,6 +16,7 @@
 
 pub mod announcer;
 pub mod arrangement;
+mod arriving;
 pub mod backoff;
 pub mod clock;
 pub mod engine;
@@ -70,7 +71,7 @@ impl Store {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a frame that arrived when this machine's clock showed `local`; true for a snapshot.
+    /// Takes a frame that arrived when this machine's clock showed `local`; true for a snapshot that is whole.
     pub fn receive(&self, frame: Frame, local: UnixMillis) -> bool {
         self.engine().receive(frame, local)
     }

@@ -67,7 +67,7 @@ pub struct Totals {
 /// One connection's signals.
 #[derive(Clone)]
 pub struct Column {
-    /// Whose.
+    /// Its connection.
     pub id: ConnectionId,
     /// How it is.
     pub live: ArcRwSignal<ConnectionLive>,

@@ -2,7 +2,10 @@
 //! them off.
 
 use super::{Break, Chain, Whole};
-use crate::database::{AuditReading, Database, QueryError};
+use crate::{
+    database::{AuditReading, Database, QueryError},
+    model::misplaced,
+};
 
 /// How many records are read at once.
 const PAGE: i64 = 1_000;
@@ -56,7 +59,12 @@ async fn examine(
         for record in &page {
             if let Err(broken) = chain.take(record) {
                 // What comes after a break cannot be told from what was put in.
-                found.push(broken);
+                let link = match broken {
+                    Break::Changed(seq) => reading.link(seq, &anchor).await?,
+                    _ => None,
+                };
+                let misplaced = link.and_then(|(previous, seq)| misplaced(record, &previous, seq));
+                found.push(misplaced.unwrap_or(broken));
                 return Ok(None);
             }
             let differs = |(seq, hash): &&(i64, String)| *seq == record.seq && *hash != record.hash;

@@ -20,10 +20,14 @@ use axum::{
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+#[path = "../../tests/it/util/postgres.rs"]
+mod postgres_server;
+pub(crate) use postgres_server::{Postgres, TestDatabase};
+
 /// Every test account's password.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// A new database; it is gone when the folder is dropped.
+/// A new database of SQLite's; it is gone when the folder is dropped.
 pub(crate) async fn database() -> (TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder).await;
@@ -33,6 +37,54 @@ pub(crate) async fn database() -> (TempDir, Database) {
 /// The database of a folder, opened again.
 pub(crate) async fn open(folder: &TempDir) -> Database {
     Database::open(&format!("sqlite://{}/monitor.db", folder.path().display())).await.unwrap()
+}
+
+/// Where a database is, so that it can be opened again; it is gone when this is dropped.
+pub(crate) enum Home {
+    Folder(TempDir),
+    Postgres(TestDatabase),
+}
+
+impl Home {
+    /// The database, opened as another process does.
+    pub(crate) async fn open(&self) -> Database {
+        match self {
+            Self::Folder(folder) => open(folder).await,
+            Self::Postgres(database) => Database::open(&database.url).await.unwrap(),
+        }
+    }
+
+    /// The name of a database of PostgreSQL's.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Folder(_) => panic!("a file"),
+            Self::Postgres(database) => database.name.clone(),
+        }
+    }
+}
+
+/// A place for a new database of each kind.
+pub(crate) async fn homes() -> [Home; 2] {
+    [Home::Folder(tempfile::tempdir().unwrap()), postgres().await.0]
+}
+
+/// A new database of each kind, for tests of what has to be the same on both.
+pub(crate) async fn databases() -> [(Home, Database); 2] {
+    let (folder, sqlite) = database().await;
+    let (home, database) = postgres().await;
+    [(Home::Folder(folder), sqlite), (home, database)]
+}
+
+/// A new database of PostgreSQL's.
+pub(crate) async fn postgres() -> (Home, Database) {
+    let home = Home::Postgres(Postgres::shared().database("monitor_as_made").await);
+    let database = home.open().await;
+    (home, database)
+}
+
+/// For databases that are copied from this one.
+async fn make_tables(url: &str) {
+    Database::open(url).await.unwrap().close().await;
 }
 
 /// Makes an account with [`PASSWORD`] and answers its id.

@@ -158,6 +158,12 @@ impl Inbox {
         }
     }
 
+    /// Is nothing there at the moment?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     /// Takes what is there now; `false` when nothing is.
     pub fn take_now(&mut self, delivery: &mut Delivery) -> bool {
         delivery.ticks.clear();

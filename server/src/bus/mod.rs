@@ -14,15 +14,19 @@
 pub mod mailbox;
 mod memory;
 mod redis;
+mod right;
 mod universes;
 mod wire;
 
 pub use mailbox::{Delivery, Inbox};
+pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
+pub use right::Right;
 pub use universes::UniversesOnRedis;
 pub use wire::{Rejection, read_tick, write_tick};
 
 use crate::tasks::Tasks;
 use app::model::{status::StatusReport, tick::Tick};
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -42,18 +46,49 @@ pub trait TickBus: Send + Sync {
 
     /// Hands a status over; a newer one replaces one that was not read yet.
     fn publish_status(&self, status: Arc<StatusReport>);
+
+    /// Without which nothing may be collected for this bus; `None` where nobody else could.
+    fn right(&self) -> Option<&Right> {
+        None
+    }
+
+    /// Resolves when what was handed over is published, or cannot be.
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What this process does on a Redis bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Role {
     /// It runs the connection manager: publishes ticks and status, and reads the ticks back.
     Collector {
         /// What the ticks' `source` says.
         source: &'static str,
     },
+    /// It collects while it has the lease, and else watches: what it publishes carries the lease's epoch, and Redis refuses it
+    /// when the epoch is over.
+    Candidate {
+        /// What the ticks' `source` says.
+        source: &'static str,
+        /// How the server is called.
+        server: String,
+        /// What the lease allows.
+        right: Right,
+    },
     /// It only watches: reads ticks and status that others publish.
     Watcher,
+}
+
+impl Role {
+    /// Does it collect now?
+    fn is_collecting(&self) -> bool {
+        match self {
+            Self::Collector { .. } => true,
+            Self::Candidate { right, .. } => right.is_collecting(),
+            Self::Watcher => false,
+        }
+    }
 }
 
 /// Opens the bus: Redis when it is configured, else inside the process. Its tasks are among `tasks`.

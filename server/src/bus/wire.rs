@@ -4,12 +4,12 @@
 use crate::text::tidy_json;
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    status::{Collector, ConnectionStatus, StatusReport, Summary},
+    status::{ConnectionStatus, StatusReport, Summary},
     symbol::Symbol,
     tick::Tick,
     time::UnixMillis,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
@@ -60,8 +60,8 @@ impl Rejection {
     }
 }
 
-/// Appends a tick's JSON. `source` is where it came from.
-pub fn write_tick(tick: &Tick, source: &str, json: &mut String) {
+/// Appends a tick's JSON. `source` is where it came from, `epoch` that of the collector's lease, if it has one.
+pub fn write_tick(tick: &Tick, source: &str, epoch: Option<u64>, json: &mut String) {
     // Seconds keep their point even when they are whole: whole numbers are milliseconds to some readers.
     // By hand: this runs for every tick, and every part is known to need no escaping (symbols have no quotes, and a
     // backslash is the one visible character that JSON would want escaped).
@@ -76,6 +76,9 @@ pub fn write_tick(tick: &Tick, source: &str, json: &mut String) {
     );
     if let Some(id) = tick.connection_id {
         let _ = write!(json, r#","connection_id":{id}"#);
+    }
+    if let Some(epoch) = epoch {
+        let _ = write!(json, r#","epoch":{epoch}"#);
     }
     json.push('}');
 }
@@ -94,6 +97,8 @@ struct WireTick<'a> {
     timestamp: Option<&'a RawValue>,
     #[serde(borrow)]
     connection_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    epoch: Option<&'a RawValue>,
 }
 
 /// Reads a tick: ours, or one of the tolerated forms. A field that is absent or null has its default where there is one; one
@@ -103,6 +108,11 @@ struct WireTick<'a> {
 /// # Errors
 /// The reason to drop it.
 pub fn read_tick(bytes: &[u8], now: UnixMillis) -> Result<Tick, Rejection> {
+    read(bytes, now).map(|(tick, _)| tick)
+}
+
+/// The same, with the epoch of its collector's lease where it says one.
+pub(super) fn read(bytes: &[u8], now: UnixMillis) -> Result<(Tick, Option<u64>), Rejection> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(Rejection::TooLarge(bytes.len()));
     }
@@ -122,7 +132,9 @@ pub fn read_tick(bytes: &[u8], now: UnixMillis) -> Result<Tick, Rejection> {
         None => None,
         Some(raw) => Some(connection(raw.get()).ok_or(Rejection::Connection)?),
     };
-    Ok(Tick { connection_id, symbol, price, volume, timestamp })
+    // Nobody else's field is meant by that name: what is no epoch of ours is none.
+    let epoch = wire.epoch.and_then(|raw| raw.get().parse().ok());
+    Ok((Tick { connection_id, symbol, price, volume, timestamp }, epoch))
 }
 
 /// The one rule for every number.
@@ -160,25 +172,9 @@ fn connection(raw: &str) -> Option<ConnectionId> {
     (id > 0).then_some(id)
 }
 
-/// A status as it is published: with the name of whoever does, so that readers can tell two of them apart.
-#[derive(Serialize)]
-struct Published<'a> {
-    #[serde(flatten)]
-    report: &'a StatusReport,
-    collector: &'a Collector,
-}
-
-/// The same as it is read. Servers of older versions do not name themselves.
-#[derive(Deserialize)]
-struct Received {
-    #[serde(flatten)]
-    report: StatusReport,
-    collector: Option<Collector>,
-}
-
-/// A status's JSON, as `collector` publishes it.
-pub(super) fn write_status(report: &StatusReport, collector: &Collector) -> String {
-    serde_json::to_string(&Published { report, collector }).unwrap_or_default()
+/// A status's JSON, as it is published.
+pub(super) fn write_status(report: &StatusReport) -> String {
+    serde_json::to_string(report).unwrap_or_default()
 }
 
 /// Reads a status: ours, or the shape that TickStockAppV2's own manager returns. Its words come from whoever may publish.
@@ -189,16 +185,15 @@ pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
     let unreadable = |why: String| format!("a status that cannot be read: {why}");
     let mut status: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
     tidy_json(&mut status);
-    match Received::deserialize(&status) {
-        Ok(Received { mut report, collector }) => {
-            report.head.origin.collector = collector;
-            Ok(report)
-        }
+    let mut report = match StatusReport::deserialize(&status) {
+        Ok(report) => report,
         Err(ours) => match TickStockStatus::deserialize(&status) {
-            Ok(status) => Ok(status.into()),
-            Err(theirs) => Err(unreadable(format!("{ours}; as TickStock's: {theirs}"))),
+            Ok(status) => status.into(),
+            Err(theirs) => return Err(unreadable(format!("{ours}; as TickStock's: {theirs}"))),
         },
-    }
+    };
+    report.head.origin.is_from_redis = true;
+    Ok(report)
 }
 
 #[derive(Deserialize)]
@@ -270,6 +265,7 @@ impl From<TickStockStatus> for StatusReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use app::model::status::Collector;
     use proptest::prelude::*;
 
     const NOW: UnixMillis = UnixMillis(1_769_007_600_000);
@@ -284,12 +280,16 @@ mod tests {
             timestamp: UnixMillis(1_705_853_696_123),
         };
         let mut json = String::new();
-        write_tick(&tick, "massive", &mut json);
+        write_tick(&tick, "massive", None, &mut json);
         assert_eq!(
             json,
             r#"{"type":"market_tick","symbol":"AAPL","price":178.23,"volume":1000,"timestamp":1705853696.123,"source":"massive","connection_id":1}"#
         );
         assert_eq!(read_tick(json.as_bytes(), NOW), Ok(tick));
+        json.clear();
+        write_tick(&tick, "massive", Some(1_764_400_000_123), &mut json);
+        assert!(json.ends_with(r#""connection_id":1,"epoch":1764400000123}"#), "{json}");
+        assert_eq!(read(json.as_bytes(), NOW), Ok((tick, Some(1_764_400_000_123))));
     }
 
     #[test]
@@ -424,15 +424,19 @@ mod tests {
     fn our_own_status_survives_the_way() {
         let mut report = StatusReport::default();
         report.connections.push(ConnectionStatus::default());
+        report.head.origin.is_from_redis = true;
         let json = serde_json::to_vec(&report).expect("serialises");
         assert_eq!(read_status(&json).as_ref(), Ok(&report), "an older version's, without a name");
-        let collector = Collector { server: "a (process 7)".into(), since: UnixMillis(1_768_998_896_789) };
-        let json = write_status(&report, &collector);
+        let since = UnixMillis(1_768_998_896_789);
+        let collector = Collector { server: "a (process 7)".into(), since, epoch: Some(1_768_998_896_800) };
+        report.head.collector = Some(collector);
+        let json = write_status(&report);
         assert!(
-            json.contains(r#""collector":{"server":"a (process 7)","since":"2026-01-21T12:34:56.789Z"}"#),
+            json.contains(
+                r#""collector":{"server":"a (process 7)","since":"2026-01-21T12:34:56.789Z","epoch":1768998896800}"#
+            ),
             "{json}"
         );
-        report.head.origin.collector = Some(collector);
         assert_eq!(read_status(json.as_bytes()), Ok(report));
     }
 }

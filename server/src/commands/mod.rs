@@ -1,6 +1,7 @@
 //! What the program does, by its command. `user`, `token` and `audit` are the library's own; what they need is opened here.
 
 pub(crate) mod check_config;
+pub(crate) mod database;
 pub(crate) mod serve;
 pub(crate) mod simulator;
 

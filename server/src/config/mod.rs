@@ -46,6 +46,10 @@ pub struct Config {
     pub market: MarketConfig,
     /// `REDIS_URL`; without it the bus is in-process.
     pub redis: Option<RedisConfig>,
+    /// `MONITOR_ROLE`.
+    pub role: MonitorRole,
+    /// `SERVER_NAME`: how this server is called; `None`: by its host's name and its port.
+    pub server_name: Option<String>,
     /// The database and the first account.
     pub accounts: AccountsConfig,
     /// How long history is kept.
@@ -58,6 +62,16 @@ pub struct Config {
     pub variables: Variables,
     /// The names that were asked for.
     asked: BTreeSet<String>,
+}
+
+/// What a server may do among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MonitorRole {
+    /// It competes for collecting.
+    #[default]
+    Auto,
+    /// It never collects.
+    Dashboard,
 }
 
 /// Where ticks come from.
@@ -152,6 +166,8 @@ impl Config {
             connections,
             market: market(&mut reader, feed),
             redis: redis(&mut reader, feed),
+            role: role(&mut reader),
+            server_name: server_name(&mut reader),
             accounts: accounts(&mut reader),
             history: history(&mut reader),
             dashboard: dashboard(&mut reader),
@@ -160,6 +176,12 @@ impl Config {
             asked: reader.asked.into_inner(),
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+
+    /// Is this server one of several, of which one collects?
+    #[must_use]
+    pub fn is_among_several(&self) -> bool {
+        self.redis.is_some() && self.feed != Feed::Redis
     }
 
     /// The universes that its connections can name.
@@ -253,6 +275,28 @@ fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
     };
     reader.problems.extend(url::problem_of_redis(url));
     Some(RedisConfig { url: url.into(), key_prefix })
+}
+
+fn role(reader: &mut Reader<'_>) -> MonitorRole {
+    let role = reader.read("MONITOR_ROLE", MonitorRole::Auto, "auto or dashboard", |value| {
+        match value.to_ascii_lowercase().as_str() {
+            "auto" => Some(MonitorRole::Auto),
+            "dashboard" => Some(MonitorRole::Dashboard),
+            _ => None,
+        }
+    });
+    if role == MonitorRole::Dashboard && reader.text("REDIS_URL").is_none() {
+        let accepted = "auto, as without REDIS_URL there is no other server that collects";
+        reader.problems.push(Problem::new("MONITOR_ROLE", Some("dashboard"), accepted));
+    }
+    role
+}
+
+fn server_name(reader: &mut Reader<'_>) -> Option<String> {
+    let is_name = |value: &str| value.len() <= 64 && value.chars().all(|c| c.is_alphanumeric() || "-._:/ ".contains(c));
+    reader.read("SERVER_NAME", None, "up to 64 letters, digits and -._:/", |value| {
+        is_name(value).then(|| Some(value.to_owned()))
+    })
 }
 
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {

@@ -11,7 +11,7 @@ use std::{
     str::FromStr,
 };
 
-/// The variables that configure the program: a `.env` file's, overridden by the process environment's.
+/// The variables that configure the program: a `.env` file's, overridden by credentials, overridden by the process environment's.
 #[derive(Clone, Default)]
 pub struct Variables {
     values: BTreeMap<String, String>,
@@ -67,6 +67,9 @@ impl Variables {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(vec![Problem::new(".env", None, format!("a readable file ({error})"))]),
         };
+        if let Some(folder) = source.environment.get(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty()) {
+            values.extend(credentials(Path::new(folder))?);
+        }
         values.extend(source.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
         Ok(Self { values, source: Some(source) })
     }
@@ -81,6 +84,34 @@ impl Variables {
     pub fn names_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.values.keys().map(String::as_str).filter(move |name| name.starts_with(prefix) && self.get(name).is_some())
     }
+}
+
+/// Names the folder of the credentials: set by systemd, and by the container recipe.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// The files that are called as a variable is, each with its value. Others in the folder are for somebody else.
+fn credentials(folder: &Path) -> Result<Vec<(String, String)>, Vec<Problem>> {
+    let problem = |name: &str, accepted: String| vec![Problem::new(name, None, accepted)];
+    let unreadable = |error| problem(CREDENTIALS_DIRECTORY, format!("a readable folder ({error})"));
+    let files = match std::fs::read_dir(folder) {
+        // A container that is given no secrets has no such folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files.map_err(unreadable)?,
+    };
+    let mut found = Vec::new();
+    for file in files {
+        let file = file.map_err(unreadable)?;
+        let Ok(name) = file.file_name().into_string() else { continue };
+        let is_variable = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        if is_variable && file.path().is_file() {
+            let value = std::fs::read_to_string(file.path());
+            found.push((
+                name.clone(),
+                value.map_err(|error| problem(&name, format!("a readable credential ({error})")))?,
+            ));
+        }
+    }
+    Ok(found)
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Variables {

@@ -21,6 +21,23 @@ fn nothing_set_is_the_simulator_with_three_connections() {
 }
 
 #[test]
+fn a_server_is_one_of_several_with_redis_and_a_feed_of_ours_and_only_then_it_can_leave_collecting_to_others() {
+    let redis = ("REDIS_URL", "redis://127.0.0.1");
+    assert!(!read([]).is_among_several());
+    assert!(read([redis]).is_among_several());
+    assert!(!read([redis, ("MARKET_FEED", "redis")]).is_among_several());
+    let dashboard = read([redis, ("MONITOR_ROLE", "dashboard"), ("SERVER_NAME", "desk-1.example:3000")]);
+    assert_eq!(
+        (dashboard.role, dashboard.server_name.as_deref()),
+        (MonitorRole::Dashboard, Some("desk-1.example:3000"))
+    );
+    let wrong = [("MONITOR_ROLE", "dashboard"), ("SERVER_NAME", "<b>")];
+    let problems: Vec<_> = Config::read(&wrong.into()).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].starts_with("MONITOR_ROLE=\"dashboard\": expected auto"), "{problems:?}");
+}
+
+#[test]
 fn single_mode_runs_connection_1_whatever_the_others_say() {
     let config = read([
         ("USE_MULTI_CONNECTION", "false"),
@@ -170,7 +187,7 @@ fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
         ("REDIS_URL", "http://:hunter2@127.0.0.1"),
         ("PUBLIC_URL", "https://ann:hunter2@monitor.example.com"),
         ("LEPTOS_SITE_ADDR", "http://ann:hunter2@127.0.0.1:3000"),
-        ("DATABASE_URL", "postgres://ann:hunter2@db/monitor"),
+        ("DATABASE_URL", "postgres://ann:hunter2@db"),
         ("DATABASE_URL", "sqlite://ann:hunter2@db/monitor"),
     ] {
         let problems = Config::read(&[(name, address)].into()).expect_err(address);
@@ -186,4 +203,29 @@ fn an_address_with_a_password_in_it_is_refused_and_not_repeated() {
         assert!(problems[0].to_string().starts_with(&format!("MASSIVE_WEBSOCKET_URL={address:?}: expected a ws://")));
     }
     assert!(Config::read(&[("DATABASE_URL", "sqlite://data/monitor@home.db")].into()).is_ok());
+}
+
+#[test]
+fn a_credential_is_the_variable_of_its_name_and_the_environment_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (name, value) in [("MASSIVE_API_KEY", "from a credential\n"), ("METRICS_TOKEN", "unused"), ("tls.key", "PEM")] {
+        std::fs::write(path(name), value).unwrap();
+    }
+    std::fs::create_dir(path("FOLDER")).unwrap();
+    std::fs::write(path(".env"), "MASSIVE_API_KEY=from a file\nADMIN_EMAIL=ann@example.com\n").unwrap();
+    let environment = |folder: &str| {
+        [("CREDENTIALS_DIRECTORY", folder), ("METRICS_TOKEN", "from the environment")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let variables = Variables::over(environment(folder.path().to_str().unwrap()), &path(".env")).unwrap();
+    let names = ["MASSIVE_API_KEY", "METRICS_TOKEN", "ADMIN_EMAIL", "tls.key", "FOLDER"];
+    let expected = [Some("from a credential"), Some("from the environment"), Some("ann@example.com"), None, None];
+    assert_eq!(names.map(|name| variables.get(name)), expected);
+
+    let without = Variables::over(environment("/nonexistent"), &path(".env")).unwrap();
+    assert_eq!(without.get("MASSIVE_API_KEY"), Some("from a file"), "a container without secrets");
+    std::fs::write(path("ADMIN_PASSWORD"), [0xff, 0xfe]).unwrap();
+    let problems = Variables::over(environment(folder.path().to_str().unwrap()), &path(".env")).unwrap_err();
+    assert_eq!(problems.iter().map(|problem| problem.variable.as_str()).collect::<Vec<_>>(), ["ADMIN_PASSWORD"]);
 }

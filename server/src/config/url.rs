@@ -1,7 +1,7 @@
 //! Addresses among the variables. What an address is refused for names the character that has to be written otherwise, and
 //! repeats nothing of the address where it may hold a secret.
 
-use crate::problem::Problem;
+use crate::{database::DatabaseError, problem::Problem};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// What `REDIS_URL` may be.
@@ -83,12 +83,16 @@ fn names_somebody(url: &str) -> bool {
 }
 
 pub(super) fn problem_of_database(url: &str) -> Option<Problem> {
-    let mut accepted = "an SQLite file, as in sqlite://data/monitor.db; other databases are not supported".to_owned();
-    if crate::database::is_database_url(url) && !names_somebody(url) {
-        return None;
-    }
-    if url.starts_with("sqlite://") && url.contains(['?', '%']) {
-        accepted += "; in a file's name, percent-encode `?` as %3F and `%` as %25";
+    let mut accepted = "an SQLite file, as in sqlite://data/monitor.db, or a PostgreSQL database, as in \
+                        postgres://USER:PASSWORD@HOST:5432/NAME"
+        .to_owned();
+    match crate::database::check_url(url) {
+        Ok(()) if !url.starts_with("sqlite:") || !names_somebody(url) => return None,
+        Err(DatabaseError::PostgresUrl(faults)) => accepted = [accepted, faults.join("; ")].join("; "),
+        _ if url.starts_with("sqlite://") && url.contains(['?', '%']) => {
+            accepted += "; in a file's name, percent-encode `?` as %3F and `%` as %25";
+        }
+        _ => {}
     }
     // The value may hold a password.
     Some(Problem::new("DATABASE_URL", None, accepted))

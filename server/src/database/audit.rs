@@ -1,9 +1,13 @@
 //! The audit log's rows. The chain's rules are the table's own, see the migration; what a record is, is `audit`'s affair.
 
-use super::{Database, QueryError};
+use super::{
+    Database, QueryError,
+    pool::{Columns, Connection, Either, on, run},
+    postgres, sqlite,
+};
 use crate::model::{self, Action, Actor, Entry, Hash, Hex, Outcome, pruned_target};
 use app::model::{audit::AuditRecord, connection::ConnectionId, time::UnixMillis};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::QueryBuilder;
 
 /// A query for whole records; `$rest` says which.
 macro_rules! select {
@@ -60,34 +64,36 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn audit_records(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRecord>, QueryError> {
-        let mut query = QueryBuilder::<Sqlite>::new(select!("WHERE TRUE"));
         let AuditFilter { from, to, actor, action, outcome, address, connection_id, before } = filter;
-        if let Some(from) = from {
-            query.push(" AND at_ms >= ").push_bind(from.0);
-        }
-        if let Some(to) = to {
-            query.push(" AND at_ms < ").push_bind(to.0);
-        }
-        if let Some(actor) = actor {
-            query.push(" AND actor = ").push_bind(actor);
-        }
-        if let Some(action) = action {
-            query.push(" AND action = ").push_bind(action.as_str());
-        }
-        if let Some(outcome) = outcome {
-            query.push(" AND outcome = ").push_bind(outcome.as_str());
-        }
-        if let Some(address) = address {
-            query.push(" AND address = ").push_bind(address);
-        }
-        if let Some(id) = connection_id {
-            query.push(" AND target LIKE ").push_bind(format!("#{id}-%"));
-        }
-        if let Some(before) = before {
-            query.push(" AND seq < ").push_bind(before);
-        }
-        query.push(" ORDER BY seq DESC LIMIT ").push_bind(limit);
-        let rows: Vec<RecordRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<RecordRow> = on!(&self.pool, db => {
+            let mut query = QueryBuilder::new(select!("WHERE TRUE"));
+            if let Some(from) = from {
+                query.push(" AND at_ms >= ").push_bind(from.0);
+            }
+            if let Some(to) = to {
+                query.push(" AND at_ms < ").push_bind(to.0);
+            }
+            if let Some(actor) = actor {
+                query.push(" AND actor = ").push_bind(actor);
+            }
+            if let Some(action) = action {
+                query.push(" AND action = ").push_bind(action.as_str());
+            }
+            if let Some(outcome) = outcome {
+                query.push(" AND outcome = ").push_bind(outcome.as_str());
+            }
+            if let Some(address) = address {
+                query.push(" AND address = ").push_bind(address);
+            }
+            if let Some(id) = connection_id {
+                query.push(" AND target LIKE ").push_bind(format!("#{id}-%"));
+            }
+            if let Some(before) = before {
+                query.push(" AND seq < ").push_bind(before);
+            }
+            query.push(" ORDER BY seq DESC LIMIT ").push_bind(i64::from(limit));
+            async move { query.build_query_as().fetch_all(db).await }
+        })?;
         Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
     }
 
@@ -96,7 +102,8 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn audit_after(&self, seq: i64, limit: i64) -> Result<Vec<AuditRecord>, QueryError> {
-        Ok(after(&mut *self.pool.acquire().await?, seq, limit).await?)
+        let rows: Vec<RecordRow> = on!(&self.pool, db => sqlx::query_as(AFTER).bind(seq).bind(limit).fetch_all(db))?;
+        Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
     }
 
     /// Through which record a server has written the log out.
@@ -104,7 +111,7 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn audit_emitted(&self) -> Result<i64, QueryError> {
-        Ok(sqlx::query_scalar("SELECT through FROM audit_emitted").fetch_one(&self.pool).await?)
+        Ok(on!(&self.pool, db => sqlx::query_scalar("SELECT through FROM audit_emitted").fetch_one(db))?)
     }
 
     /// Notes through which record the log was written out, unless another server is further.
@@ -113,11 +120,8 @@ impl Database {
     /// When the database does not answer.
     pub(crate) async fn mark_audit_emitted(&self, through: i64) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        sqlx::query("UPDATE audit_emitted SET through = ? WHERE through < ?")
-            .bind(through)
-            .bind(through)
-            .execute(&mut *change.transaction)
-            .await?;
+        let query = "UPDATE audit_emitted SET through = $1 WHERE through < $1";
+        run!(change.tx.connection(), sqlx::query(query).bind(through))?;
         change.commit().await
     }
 
@@ -126,19 +130,11 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn audit_bytes(&self) -> Result<u64, QueryError> {
-        self.table_bytes("tbl_name = 'audit'").await
-    }
-
-    /// Bytes of the pages of tables and their indexes, counted by SQLite's own list of pages. Reads each of those pages, and
-    /// because of the order that `CROSS JOIN` prescribes, no others. `which` is a condition of ours, and becomes
-    /// part of the query as it is.
-    pub(super) async fn table_bytes(&self, which: &'static str) -> Result<u64, QueryError> {
-        let query = format!(
-            "SELECT COALESCE(SUM(pages.pgsize), 0) FROM sqlite_schema AS part CROSS JOIN dbstat AS pages \
-             ON pages.name = part.name WHERE part.rootpage > 0 AND pages.aggregate = TRUE AND part.{which}"
-        );
-        let bytes: i64 = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.pool).await?;
-        Ok(u64::try_from(bytes).unwrap_or(0))
+        let bytes = match &self.pool {
+            Either::Sqlite(pool) => sqlite::audit_bytes(pool).await,
+            Either::Postgres(pool) => postgres::audit_bytes(pool).await,
+        };
+        Ok(u64::try_from(bytes?).unwrap_or(0))
     }
 
     /// Deletes the records before a time, and puts that on record; answers through which record, or `None` when none was so
@@ -150,85 +146,54 @@ impl Database {
         let mut change = self.change().await?;
         // Where a clock was set back, what came after it stays a while longer.
         let last_old = "SELECT seq, hash FROM audit WHERE seq < \
-                        (SELECT COALESCE((SELECT MIN(seq) FROM audit WHERE at_ms >= ?), 9223372036854775807)) \
+                        (SELECT COALESCE((SELECT MIN(seq) FROM audit WHERE at_ms >= $1), 9223372036854775807)) \
                         ORDER BY seq DESC LIMIT 1";
-        let Some(last) = sqlx::query(last_old).bind(before.0).fetch_optional(&mut *change.transaction).await? else {
-            return Ok(None);
-        };
-        let (through, hash): (i64, Hash) = (last.try_get("seq")?, hash_in(&last, "hash")?);
+        let last: Option<Link> =
+            on!(change.tx.connection(), db => sqlx::query_as(last_old).bind(before.0).fetch_optional(db))?;
+        let Some(Link { seq: through, hash }) = last else { return Ok(None) };
         let act = Actor::server().does(Action::AuditPrune).to(pruned_target(through)).because(Hex(&hash).to_string());
         change.record(&act).await?;
-        sqlx::query("UPDATE audit_anchor SET pruned_through = ?, pruned_hash = ?")
-            .bind(through)
-            .bind(hash.as_slice())
-            .execute(&mut *change.transaction)
-            .await?;
-        sqlx::query("DELETE FROM audit WHERE seq <= ?").bind(through).execute(&mut *change.transaction).await?;
+        let moved = "UPDATE audit_anchor SET pruned_through = $1, pruned_hash = $2";
+        run!(change.tx.connection(), sqlx::query(moved).bind(through).bind(hash.as_slice()))?;
+        run!(change.tx.connection(), sqlx::query("DELETE FROM audit WHERE seq <= $1").bind(through))?;
         change.commit().await?;
         Ok(Some(through))
-    }
-
-    /// As a disk that has room for so many pages of the file in all; with 0, for those it has.
-    #[cfg(test)]
-    pub(crate) async fn limit_pages(&self, pages: u32) {
-        let pages = pages.max(1);
-        // The limit is a connection's own: set on those that will be opened, and on all that can be open now.
-        let options = self.pool.connect_options().as_ref().clone();
-        self.pool.set_connect_options(options.pragma("max_page_count", pages.to_string()));
-        let mut connections = Vec::new();
-        for _ in 0..self.pool.options().get_max_connections() {
-            connections.push(self.pool.acquire().await.unwrap());
-        }
-        for connection in &mut connections {
-            let pragma = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-            sqlx::query(pragma).execute(&mut **connection).await.unwrap();
-        }
-    }
-
-    /// What somebody with the file and a SQLite shell can do.
-    #[cfg(test)]
-    pub(crate) async fn tamper(&self, statement: &str) -> Result<u64, sqlx::Error> {
-        sqlx::query(AssertSqlSafe(statement)).execute(&self.pool).await.map(|done| done.rows_affected())
     }
 }
 
 /// Continues the log within a transaction that has begun as the only writer: nobody comes in between.
-pub(super) async fn append(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::Result<()> {
+pub(super) async fn append(mut connection: Connection<'_>, entry: &Entry) -> sqlx::Result<()> {
     let last = "SELECT seq, hash FROM audit UNION ALL SELECT pruned_through, pruned_hash FROM audit_anchor \
                 ORDER BY seq DESC LIMIT 1";
-    let row = sqlx::query(last).fetch_one(&mut *connection).await?;
-    let previous = hash_in(&row, "hash")?;
-    let record = entry.act.record(row.try_get("seq")?, &previous, entry.at, entry.occurrences);
-    sqlx::query(
-        "INSERT INTO audit (seq, at_ms, actor, role, address, user_agent, action, target, outcome, reason, \
-         occurrences, previous_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(record.seq)
-    .bind(record.at.0)
-    .bind(&record.actor)
-    .bind(&record.role)
-    .bind(&record.address)
-    .bind(&record.user_agent)
-    .bind(&record.action)
-    .bind(&record.target)
-    .bind(&record.outcome)
-    .bind(&record.reason)
-    .bind(record.occurrences)
-    .bind(previous.as_slice())
-    .bind(model::hash(&record, &previous).as_slice())
-    .execute(connection)
-    .await?;
+    let Link { seq, hash: previous } = on!(connection.again(), db => sqlx::query_as(last).fetch_one(db))?;
+    let record = entry.act.record(seq, &previous, entry.at, entry.occurrences);
+    let query = "INSERT INTO audit (seq, at_ms, actor, role, address, user_agent, action, target, outcome, reason, \
+                 occurrences, previous_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    run!(
+        connection,
+        sqlx::query(query)
+            .bind(record.seq)
+            .bind(record.at.0)
+            .bind(&record.actor)
+            .bind(&record.role)
+            .bind(&record.address)
+            .bind(&record.user_agent)
+            .bind(&record.action)
+            .bind(&record.target)
+            .bind(&record.outcome)
+            .bind(&record.reason)
+            .bind(record.occurrences)
+            .bind(previous.as_slice())
+            .bind(model::hash(&record, &previous).as_slice())
+    )?;
     Ok(())
 }
 
-pub(super) async fn after(connection: &mut SqliteConnection, seq: i64, limit: i64) -> sqlx::Result<Vec<AuditRecord>> {
-    let query = select!("WHERE seq > ? ORDER BY seq LIMIT ?");
-    let rows: Vec<RecordRow> = sqlx::query_as(query).bind(seq).bind(limit).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
-}
+/// The records after one, oldest first, so many.
+pub(super) const AFTER: &str = select!("WHERE seq > $1 ORDER BY seq LIMIT $2");
 
-pub(super) fn hash_in(row: &SqliteRow, column: &str) -> sqlx::Result<Hash> {
-    let bytes: &[u8] = row.try_get(column)?;
+pub(super) fn hash_in(row: &impl Columns, column: &str) -> sqlx::Result<Hash> {
+    let bytes: &[u8] = row.read(column)?;
     let bad = |source: std::array::TryFromSliceError| sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: source.into(),
@@ -236,24 +201,36 @@ pub(super) fn hash_in(row: &SqliteRow, column: &str) -> sqlx::Result<Hash> {
     bytes.try_into().map_err(bad)
 }
 
-/// A record as a row has it.
-struct RecordRow(AuditRecord);
+/// A record as the next one needs it.
+pub(super) struct Link {
+    pub(super) seq: i64,
+    pub(super) hash: Hash,
+}
 
-impl sqlx::FromRow<'_, SqliteRow> for RecordRow {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl<R: Columns> sqlx::FromRow<'_, R> for Link {
+    fn from_row(row: &R) -> sqlx::Result<Self> {
+        Ok(Self { seq: row.read("seq")?, hash: hash_in(row, "hash")? })
+    }
+}
+
+/// A record as a row has it.
+pub(super) struct RecordRow(pub(super) AuditRecord);
+
+impl<R: Columns> sqlx::FromRow<'_, R> for RecordRow {
+    fn from_row(row: &R) -> sqlx::Result<Self> {
         Ok(Self(AuditRecord {
-            seq: row.try_get("seq")?,
-            at: UnixMillis(row.try_get("at_ms")?),
-            actor: row.try_get("actor")?,
-            role: row.try_get("role")?,
-            address: row.try_get("address")?,
-            user_agent: row.try_get("user_agent")?,
-            action: row.try_get("action")?,
-            target: row.try_get("target")?,
-            outcome: row.try_get("outcome")?,
-            reason: row.try_get("reason")?,
-            occurrences: row.try_get("occurrences")?,
-            hash: Hex(row.try_get::<&[u8], _>("hash")?).to_string(),
+            seq: row.read("seq")?,
+            at: UnixMillis(row.read("at_ms")?),
+            actor: row.read("actor")?,
+            role: row.read("role")?,
+            address: row.read("address")?,
+            user_agent: row.read("user_agent")?,
+            action: row.read("action")?,
+            target: row.read("target")?,
+            outcome: row.read("outcome")?,
+            reason: row.read("reason")?,
+            occurrences: row.read("occurrences")?,
+            hash: Hex(row.read::<&[u8]>("hash")?).to_string(),
         }))
     }
 }

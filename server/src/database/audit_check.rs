@@ -2,17 +2,21 @@
 
 use super::{
     Database, QueryError,
-    audit::{after, hash_in},
-    open::MIGRATIONS,
+    audit::{AFTER, Link, RecordRow, hash_in},
+    pool::{Columns, Either, Tx, on, unhurried},
+    postgres, sqlite,
 };
-use crate::model::Anchor;
+use crate::model::{Anchor, Hash};
 use app::model::audit::AuditRecord;
-use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
-use std::collections::BTreeMap;
+use sqlx::PgPool;
 
 /// The audit log as of one moment, whatever is written or cut off meanwhile.
 #[derive(Debug)]
-pub(crate) struct AuditReading(Transaction<'static, Sqlite>);
+pub(crate) struct AuditReading {
+    tx: Tx,
+    /// Where tables can be made to compare with.
+    beside: Option<PgPool>,
+}
 
 impl Database {
     /// Starts to read the audit log as it is at the first question.
@@ -20,64 +24,103 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn read_audit(&self) -> Result<AuditReading, QueryError> {
-        Ok(AuditReading(self.pool.begin().await?))
+        let beside = match &self.pool {
+            Either::Sqlite(_) => None,
+            Either::Postgres(pool) => Some(pool.clone()),
+        };
+        Ok(AuditReading { tx: self.begin_reading().await?, beside })
+    }
+}
+
+/// The anchor's row, as far as it can be one.
+struct AnchorRow(Option<Anchor>);
+
+impl<R: Columns> sqlx::FromRow<'_, R> for AnchorRow {
+    fn from_row(row: &R) -> sqlx::Result<Self> {
+        let anchor = row.read("pruned_through").and_then(|pruned_through| {
+            hash_in(row, "pruned_hash").map(|pruned_hash| Anchor { pruned_through, pruned_hash })
+        });
+        Ok(Self(anchor.ok()))
     }
 }
 
 impl AuditReading {
     /// Where the chain starts; `None` when that is missing or cannot be.
     pub(crate) async fn anchor(&mut self) -> Result<Option<Anchor>, QueryError> {
-        let rows = sqlx::query("SELECT pruned_through, pruned_hash FROM audit_anchor").fetch_all(&mut *self.0).await?;
-        let [row] = rows.as_slice() else { return Ok(None) };
-        let anchor = row.try_get("pruned_through").and_then(|pruned_through| {
-            hash_in(row, "pruned_hash").map(|pruned_hash| Anchor { pruned_through, pruned_hash })
-        });
-        Ok(anchor.ok())
+        let query = "SELECT pruned_through, pruned_hash FROM audit_anchor";
+        let mut rows: Vec<AnchorRow> = on!(self.tx.connection(), db => sqlx::query_as(query).fetch_all(db))?;
+        Ok(if rows.len() == 1 { rows.remove(0).0 } else { None })
     }
 
     /// The records after one, oldest first.
     pub(crate) async fn after(&mut self, seq: i64, limit: i64) -> Result<Vec<AuditRecord>, QueryError> {
-        Ok(after(&mut self.0, seq, limit).await?)
+        let rows: Vec<RecordRow> =
+            on!(self.tx.connection(), db => sqlx::query_as(AFTER).bind(seq).bind(limit).fetch_all(db))?;
+        Ok(rows.into_iter().map(|RecordRow(record)| record).collect())
+    }
+
+    /// The hash that a record names as the one before it, and which record has that hash, if any has. Looks through all of them.
+    pub(crate) async fn link(&mut self, seq: i64, anchor: &Anchor) -> Result<Option<(Hash, Option<i64>)>, QueryError> {
+        let query = "SELECT seq, previous_hash AS hash FROM audit WHERE seq = $1";
+        let named: Option<Link> = on!(self.tx.connection(), db => sqlx::query_as(query).bind(seq).fetch_optional(db))?;
+        let Some(Link { hash, .. }) = named else { return Ok(None) };
+        if hash == anchor.pruned_hash {
+            return Ok(Some((hash, Some(anchor.pruned_through))));
+        }
+        let query = "SELECT MIN(seq) FROM audit WHERE hash = $1";
+        let seq =
+            unhurried!(self.tx.connection(), db => sqlx::query_scalar(query).bind(hash.as_slice()).fetch_one(db))?;
+        Ok(Some((hash, seq)))
     }
 
     /// The number of the first record after one.
     pub(crate) async fn next_after(&mut self, seq: i64) -> Result<Option<i64>, QueryError> {
-        let first = sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE seq > ?").bind(seq);
-        Ok(first.fetch_one(&mut *self.0).await?)
+        let query = "SELECT MIN(seq) FROM audit WHERE seq > $1";
+        Ok(on!(self.tx.connection(), db => sqlx::query_scalar(query).bind(seq).fetch_one(db))?)
     }
 
     /// The first of the records where the chain has none: those that retention deleted, and before number 1.
     pub(crate) async fn before_start(&mut self, anchor: &Anchor) -> Result<Option<i64>, QueryError> {
-        let first = sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE seq <= ?").bind(anchor.pruned_through);
-        Ok(first.fetch_one(&mut *self.0).await?)
+        let query = "SELECT MIN(seq) FROM audit WHERE seq <= $1";
+        Ok(on!(self.tx.connection(), db => sqlx::query_scalar(query).bind(anchor.pruned_through).fetch_one(db))?)
     }
 
     /// The first record that names another one before it than is there.
     pub(crate) async fn wrong_link(&mut self, anchor: &Anchor) -> Result<Option<i64>, QueryError> {
-        let query = "SELECT MIN(record.seq) FROM audit AS record LEFT JOIN audit AS before ON before.seq = record.seq - 1 \
-                     WHERE record.seq > ?1 AND record.previous_hash IS NOT \
-                     CASE record.seq WHEN ?1 + 1 THEN ?2 ELSE before.hash END";
-        let first = sqlx::query_scalar(query).bind(anchor.pruned_through).bind(anchor.pruned_hash.as_slice());
-        Ok(first.fetch_one(&mut *self.0).await?)
+        let query = "SELECT MIN(record.seq) FROM audit AS record LEFT JOIN audit AS prior ON prior.seq = record.seq - 1 \
+                     WHERE record.seq > $1 AND record.previous_hash IS DISTINCT FROM \
+                     CASE record.seq WHEN $1 + 1 THEN $2 ELSE prior.hash END";
+        Ok(unhurried!(self.tx.connection(), db => sqlx::query_scalar(query)
+            .bind(anchor.pruned_through)
+            .bind(anchor.pruned_hash.as_slice())
+            .fetch_one(db))?)
     }
 
     /// Through which record a server has written the log out.
     pub(crate) async fn emitted(&mut self) -> Result<Option<i64>, QueryError> {
-        Ok(sqlx::query_scalar("SELECT MAX(through) FROM audit_emitted").fetch_one(&mut *self.0).await?)
+        let query = "SELECT MAX(through) FROM audit_emitted";
+        Ok(on!(self.tx.connection(), db => sqlx::query_scalar(query).fetch_one(db))?)
     }
 
-    /// What SQLite finds wrong with the table: rows that its columns forbid, indexes that leave rows out.
+    /// What SQLite finds wrong with the table: rows that its columns forbid, indexes that leave rows out. PostgreSQL has no
+    /// such question that everybody may ask.
     pub(crate) async fn damage(&mut self) -> Result<Vec<String>, QueryError> {
-        let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(audit)").fetch_all(&mut *self.0).await?;
-        Ok(said.into_iter().filter(|line| line != "ok").collect())
+        match &mut self.tx {
+            Either::Sqlite(transaction) => Ok(sqlite::damage(transaction).await?),
+            Either::Postgres(_) => Ok(Vec::new()),
+        }
     }
 
-    /// The tables, indexes, triggers and views that are not as this program makes them, with what is wrong.
+    /// What keeps the log as it is (tables, indexes, constraints, triggers, views) and is not as this program makes it, with
+    /// what is wrong.
     pub(crate) async fn altered_rules(&mut self) -> Result<Vec<(String, &'static str)>, QueryError> {
-        let mut fresh = SqliteConnection::connect("sqlite::memory:").await?;
-        MIGRATIONS.run(&mut fresh).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
-        let mut expected = rules(&mut fresh).await?;
-        let found = rules(&mut self.0).await?;
+        let (found, mut expected) = match (&mut self.tx, &self.beside) {
+            (Either::Postgres(transaction), Some(pool)) => {
+                (postgres::rules(transaction).await?, postgres::fresh_rules(pool).await?)
+            }
+            (Either::Sqlite(transaction), _) => (sqlite::rules(transaction).await?, sqlite::fresh_rules().await?),
+            (Either::Postgres(_), None) => return Ok(Vec::new()),
+        };
         let mut altered = Vec::new();
         for (name, sql) in found {
             match expected.remove(&name) {
@@ -89,12 +132,4 @@ impl AuditReading {
         altered.extend(expected.into_keys().map(|name| (name, "is missing")));
         Ok(altered)
     }
-}
-
-/// What the audit log's tables are, and every trigger and view: one on another table may reach into these.
-async fn rules(connection: &mut SqliteConnection) -> sqlx::Result<BTreeMap<String, String>> {
-    let query = "SELECT type || ' ' || name, COALESCE(sql, '') FROM sqlite_schema \
-                 WHERE tbl_name GLOB 'audit*' OR type IN ('trigger', 'view')";
-    let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await?;
-    Ok(rows.into_iter().collect())
 }

@@ -1,7 +1,10 @@
 //! Second factors. A code's step is written before the code counts, and a recovery code is deleted, so that none counts twice, whatever
 //! else is under way, on whatever server.
 
-use super::{Change, Database, QueryError, SessionsToEnd};
+use super::{
+    Change, Database, QueryError, SessionsToEnd,
+    pool::{on, run},
+};
 use crate::model::{RecoveryHash, SecondFactor, Seed};
 use app::model::time::UnixMillis;
 
@@ -15,7 +18,7 @@ impl Database {
                      (SELECT COUNT(*) FROM recovery_codes WHERE recovery_codes.account_id = second_factors.account_id) \
                      FROM second_factors WHERE account_id = $1";
         let row: Option<(Vec<u8>, Option<i64>, i64)> =
-            sqlx::query_as(query).bind(account_id).fetch_optional(&self.pool).await?;
+            on!(&self.pool, db => sqlx::query_as(query).bind(account_id).fetch_optional(db))?;
         let factor = |(seed, since, codes_left): (Vec<u8>, Option<i64>, i64)| -> sqlx::Result<SecondFactor> {
             let seed = Seed(seed.try_into().map_err(|_| sqlx::Error::Decode("a seed has 20 bytes".into()))?);
             Ok(SecondFactor { seed, since: since.map(UnixMillis), codes_left })
@@ -30,8 +33,8 @@ impl Database {
     pub async fn spend_step(&self, account_id: i64, step: i64) -> Result<bool, QueryError> {
         let query = "UPDATE second_factors SET last_step = $1 \
                      WHERE account_id = $2 AND last_step < $3 AND confirmed_at_ms IS NOT NULL";
-        let done = sqlx::query(query).bind(step).bind(account_id).bind(step).execute(&self.pool).await?;
-        Ok(done.rows_affected() == 1)
+        let spent = run!(&self.pool, sqlx::query(query).bind(step).bind(account_id).bind(step))?;
+        Ok(spent == 1)
     }
 
     /// Uses up a recovery code; answers whether there was such a one.
@@ -40,8 +43,8 @@ impl Database {
     /// When the database does not answer.
     pub async fn spend_recovery_code(&self, account_id: i64, hash: &RecoveryHash) -> Result<bool, QueryError> {
         let query = "DELETE FROM recovery_codes WHERE account_id = $1 AND code_hash = $2";
-        let done = sqlx::query(query).bind(account_id).bind(&hash.0[..]).execute(&self.pool).await?;
-        Ok(done.rows_affected() == 1)
+        let spent = run!(&self.pool, sqlx::query(query).bind(account_id).bind(&hash.0[..]))?;
+        Ok(spent == 1)
     }
 }
 
@@ -54,8 +57,8 @@ impl Change {
         let query = "INSERT INTO second_factors (account_id, seed, last_step) VALUES ($1, $2, 0) \
                      ON CONFLICT (account_id) DO UPDATE SET seed = excluded.seed, last_step = 0 \
                      WHERE second_factors.confirmed_at_ms IS NULL";
-        let done = sqlx::query(query).bind(account_id).bind(&seed.0[..]).execute(&mut *self.transaction).await?;
-        Ok(done.rows_affected() == 1)
+        let started = run!(self.tx.connection(), sqlx::query(query).bind(account_id).bind(&seed.0[..]))?;
+        Ok(started == 1)
     }
 
     /// The second factor is asked for from now on: a code of it was right. Uses that code up, and ends the account's sessions, which were
@@ -72,13 +75,12 @@ impl Change {
     ) -> Result<bool, QueryError> {
         let query = "UPDATE second_factors SET confirmed_at_ms = $1, last_step = $2 \
                      WHERE account_id = $3 AND confirmed_at_ms IS NULL";
-        let query = sqlx::query(query).bind(now.0).bind(step).bind(account_id);
-        if query.execute(&mut *self.transaction).await?.rows_affected() == 0 {
+        if run!(self.tx.connection(), sqlx::query(query).bind(now.0).bind(step).bind(account_id))? == 0 {
             return Ok(false);
         }
         self.replace_recovery_codes(account_id, codes).await?;
         let query = "UPDATE accounts SET session_epoch = session_epoch + 1 WHERE id = $1";
-        sqlx::query(query).bind(account_id).execute(&mut *self.transaction).await?;
+        run!(self.tx.connection(), sqlx::query(query).bind(account_id))?;
         self.end_sessions(account_id, SessionsToEnd::All).await?;
         Ok(true)
     }
@@ -89,10 +91,10 @@ impl Change {
     /// When the database does not answer.
     pub async fn replace_recovery_codes(&mut self, account_id: i64, codes: &[RecoveryHash]) -> Result<(), QueryError> {
         let query = "DELETE FROM recovery_codes WHERE account_id = $1";
-        sqlx::query(query).bind(account_id).execute(&mut *self.transaction).await?;
+        run!(self.tx.connection(), sqlx::query(query).bind(account_id))?;
         for code in codes {
             let query = "INSERT INTO recovery_codes (account_id, code_hash) VALUES ($1, $2)";
-            sqlx::query(query).bind(account_id).bind(&code.0[..]).execute(&mut *self.transaction).await?;
+            run!(self.tx.connection(), sqlx::query(query).bind(account_id).bind(&code.0[..]))?;
         }
         Ok(())
     }
@@ -103,12 +105,10 @@ impl Change {
     /// When the database does not answer.
     pub async fn remove_second_factor(&mut self, account_id: i64) -> Result<bool, QueryError> {
         self.replace_recovery_codes(account_id, &[]).await?;
-        let query = sqlx::query("DELETE FROM second_factors WHERE account_id = $1").bind(account_id);
-        let removed = query.execute(&mut *self.transaction).await?.rows_affected() == 1;
+        let query = "DELETE FROM second_factors WHERE account_id = $1";
+        let removed = run!(self.tx.connection(), sqlx::query(query).bind(account_id))? == 1;
         // Where the role asks for one, its sockets have to go.
-        sqlx::query("UPDATE auth_revision SET revision = revision + 1 WHERE id = 1")
-            .execute(&mut *self.transaction)
-            .await?;
+        self.tell_servers().await?;
         Ok(removed)
     }
 }

@@ -1,6 +1,9 @@
 //! Screens on walls. A row carries the SHA-256 of what is in the screen's cookie.
 
-use super::{Change, Database, QueryError};
+use super::{
+    Change, Database, QueryError,
+    pool::{on, run},
+};
 use crate::model::{Actor, TokenHash};
 use app::model::time::UnixMillis;
 use std::net::IpAddr;
@@ -55,7 +58,8 @@ impl Database {
     /// When the database does not answer.
     pub async fn screen_by_hash(&self, hash: &TokenHash, now: UnixMillis) -> Result<Option<Screen>, QueryError> {
         let query = select!("WHERE secret_hash = $1 AND ends_at_ms > $2");
-        let row: Option<Row> = sqlx::query_as(query).bind(&hash.0[..]).bind(now.0).fetch_optional(&self.pool).await?;
+        let row: Option<Row> =
+            on!(&self.pool, db => sqlx::query_as(query).bind(&hash.0[..]).bind(now.0).fetch_optional(db))?;
         Ok(row.map(screen))
     }
 
@@ -65,7 +69,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn screen_by_code(&self, code: &str, now: UnixMillis) -> Result<Option<Screen>, QueryError> {
         let query = select!("WHERE code = $1 AND ends_at_ms > $2");
-        let row: Option<Row> = sqlx::query_as(query).bind(code).bind(now.0).fetch_optional(&self.pool).await?;
+        let row: Option<Row> = on!(&self.pool, db => sqlx::query_as(query).bind(code).bind(now.0).fetch_optional(db))?;
         Ok(row.map(screen))
     }
 
@@ -75,7 +79,8 @@ impl Database {
     /// When the database does not answer.
     pub async fn is_live_screen(&self, id: i64, now: UnixMillis) -> Result<bool, QueryError> {
         let query = "SELECT id FROM screens WHERE id = $1 AND ends_at_ms > $2 AND name IS NOT NULL";
-        let found: Option<i64> = sqlx::query_scalar(query).bind(id).bind(now.0).fetch_optional(&self.pool).await?;
+        let found: Option<i64> =
+            on!(&self.pool, db => sqlx::query_scalar(query).bind(id).bind(now.0).fetch_optional(db))?;
         Ok(found.is_some())
     }
 
@@ -85,7 +90,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn screens(&self, now: UnixMillis) -> Result<Vec<Screen>, QueryError> {
         let query = select!("WHERE name IS NOT NULL AND ends_at_ms > $1 ORDER BY name, id");
-        let rows: Vec<Row> = sqlx::query_as(query).bind(now.0).fetch_all(&self.pool).await?;
+        let rows: Vec<Row> = on!(&self.pool, db => sqlx::query_as(query).bind(now.0).fetch_all(db))?;
         Ok(rows.into_iter().map(screen).collect())
     }
 
@@ -100,23 +105,24 @@ impl Database {
         actor: &Actor,
         now: UnixMillis,
     ) -> Result<bool, QueryError> {
-        sqlx::query("DELETE FROM screens WHERE ends_at_ms <= $1").bind(now.0).execute(&self.pool).await?;
+        run!(&self.pool, sqlx::query("DELETE FROM screens WHERE ends_at_ms <= $1").bind(now.0))?;
         let query = "SELECT COUNT(*) FROM screens WHERE name IS NULL";
-        let waiting: i64 = sqlx::query_scalar(query).fetch_one(&self.pool).await?;
+        let waiting: i64 = on!(&self.pool, db => sqlx::query_scalar(query).fetch_one(db))?;
         if waiting >= WAITING_MAX {
             return Ok(false);
         }
         let query = "INSERT INTO screens (secret_hash, code, ends_at_ms, address, user_agent, last_used_at_ms) \
                      VALUES ($1, $2, $3, $4, $5, $6)";
-        sqlx::query(query)
-            .bind(&hash.0[..])
-            .bind(code)
-            .bind(now.0 + CODE_LASTS_MS)
-            .bind(actor.address.map(|address| address.to_string()))
-            .bind(&actor.user_agent)
-            .bind(now.0)
-            .execute(&self.pool)
-            .await?;
+        run!(
+            &self.pool,
+            sqlx::query(query)
+                .bind(&hash.0[..])
+                .bind(code)
+                .bind(now.0 + CODE_LASTS_MS)
+                .bind(actor.address.map(|address| address.to_string()))
+                .bind(&actor.user_agent)
+                .bind(now.0)
+        )?;
         Ok(true)
     }
 
@@ -127,8 +133,8 @@ impl Database {
     /// When the database does not answer.
     pub async fn change_screen_secret(&self, old: &TokenHash, new: &TokenHash) -> Result<bool, QueryError> {
         let query = "UPDATE screens SET secret_hash = $1 WHERE secret_hash = $2";
-        let done = sqlx::query(query).bind(&new.0[..]).bind(&old.0[..]).execute(&self.pool).await?;
-        Ok(done.rows_affected() == 1)
+        let changed = run!(&self.pool, sqlx::query(query).bind(&new.0[..]).bind(&old.0[..]))?;
+        Ok(changed == 1)
     }
 
     /// Notes that a screen is there, and from where: at most once a minute.
@@ -137,8 +143,8 @@ impl Database {
     /// When the database does not answer.
     pub async fn note_screen_use(&self, id: i64, from: IpAddr, now: UnixMillis) -> Result<(), QueryError> {
         let query = "UPDATE screens SET last_used_at_ms = $1, address = $2 WHERE id = $3 AND last_used_at_ms < $4";
-        let query = sqlx::query(query).bind(now.0).bind(from.to_string()).bind(id).bind(now.0 - USE_NOTED_EVERY_MS);
-        query.execute(&self.pool).await?;
+        let before = now.0 - USE_NOTED_EVERY_MS;
+        run!(&self.pool, sqlx::query(query).bind(now.0).bind(from.to_string()).bind(id).bind(before))?;
         Ok(())
     }
 }
@@ -158,8 +164,11 @@ impl Change {
     ) -> Result<bool, QueryError> {
         let query = "UPDATE screens SET code = NULL, name = $1, paired_by = $2, paired_at_ms = $3, ends_at_ms = $4 \
                      WHERE code = $5 AND ends_at_ms > $6";
-        let query = sqlx::query(query).bind(name).bind(by).bind(now.0).bind(ends_at.0).bind(code).bind(now.0);
-        Ok(query.execute(&mut *self.transaction).await?.rows_affected() == 1)
+        let paired = run!(
+            self.tx.connection(),
+            sqlx::query(query).bind(name).bind(by).bind(now.0).bind(ends_at.0).bind(code).bind(now.0)
+        )?;
+        Ok(paired == 1)
     }
 
     /// Ends a screen; answers its name, if there was such a one.
@@ -168,10 +177,9 @@ impl Change {
     /// When the database does not answer.
     pub async fn end_screen(&mut self, id: i64) -> Result<Option<String>, QueryError> {
         let query = "DELETE FROM screens WHERE id = $1 AND name IS NOT NULL RETURNING name";
-        let name: Option<String> = sqlx::query_scalar(query).bind(id).fetch_optional(&mut *self.transaction).await?;
-        sqlx::query("UPDATE auth_revision SET revision = revision + 1 WHERE id = 1")
-            .execute(&mut *self.transaction)
-            .await?;
+        let connection = self.tx.connection();
+        let name: Option<String> = on!(connection, db => sqlx::query_scalar(query).bind(id).fetch_optional(db))?;
+        self.tell_servers().await?;
         Ok(name)
     }
 }

@@ -1,6 +1,9 @@
 //! What is known of an attempt to sign in before the password is looked at.
 
-use super::{Change, Database, QueryError};
+use super::{
+    Change, Database, QueryError,
+    pool::{on, run},
+};
 use crate::model::Email;
 use app::model::time::UnixMillis;
 use hmac::{Hmac, Mac};
@@ -30,16 +33,14 @@ impl Database {
     /// When the database does not answer.
     pub async fn attempted(&self, typed: &str, network: IpAddr, now: UnixMillis) -> Result<Attempted, QueryError> {
         let email = typed.trim().to_lowercase();
-        let query = "SELECT key, EXISTS (SELECT 1 FROM accounts WHERE email = ?), \
+        let query = "SELECT key, EXISTS (SELECT 1 FROM accounts WHERE email = $1), \
                      EXISTS (SELECT 1 FROM known_networks n JOIN accounts a ON a.id = n.account_id \
-                     WHERE a.email = ? AND n.network = ? AND n.signed_in_at_ms > ?) FROM record_key";
-        let (key, is_account, from_known_network): (Vec<u8>, bool, bool) = sqlx::query_as(query)
-            .bind(&email)
+                     WHERE a.email = $1 AND n.network = $2 AND n.signed_in_at_ms > $3) FROM record_key";
+        let (key, is_account, from_known_network): (Vec<u8>, bool, bool) = on!(&self.pool, db => sqlx::query_as(query)
             .bind(&email)
             .bind(network.to_string())
             .bind(known_since(now))
-            .fetch_one(&self.pool)
-            .await?;
+            .fetch_one(db))?;
         let pseudonym = pseudonym(&key, &email);
         Ok(Attempted { name: if is_account { email } else { pseudonym }, from_known_network })
     }
@@ -54,14 +55,12 @@ impl Database {
         network: IpAddr,
         now: UnixMillis,
     ) -> Result<(), QueryError> {
-        let noted = "INSERT INTO known_networks (account_id, network, signed_in_at_ms) VALUES (?, ?, ?) \
+        let noted = "INSERT INTO known_networks (account_id, network, signed_in_at_ms) VALUES ($1, $2, $3) \
                      ON CONFLICT (account_id, network) DO UPDATE SET signed_in_at_ms = excluded.signed_in_at_ms";
-        let query = sqlx::query(noted).bind(account_id).bind(network.to_string()).bind(now.0);
-        query.execute(&self.pool).await?;
-        let old = "DELETE FROM known_networks WHERE account_id = ? AND (signed_in_at_ms <= ? OR network NOT IN (\
-                   SELECT network FROM known_networks WHERE account_id = ? ORDER BY signed_in_at_ms DESC LIMIT ?))";
-        let query = sqlx::query(old).bind(account_id).bind(known_since(now)).bind(account_id).bind(KNOWN_MAX);
-        query.execute(&self.pool).await?;
+        run!(&self.pool, sqlx::query(noted).bind(account_id).bind(network.to_string()).bind(now.0))?;
+        let old = "DELETE FROM known_networks WHERE account_id = $1 AND (signed_in_at_ms <= $2 OR network NOT IN (\
+                   SELECT network FROM known_networks WHERE account_id = $1 ORDER BY signed_in_at_ms DESC LIMIT $3))";
+        run!(&self.pool, sqlx::query(old).bind(account_id).bind(known_since(now)).bind(KNOWN_MAX))?;
         Ok(())
     }
 }
@@ -69,8 +68,8 @@ impl Database {
 impl Change {
     /// No network of an account is known any more: whoever had its password may be among them.
     pub(super) async fn forget_networks(&mut self, email: &Email) -> Result<(), QueryError> {
-        let query = "DELETE FROM known_networks WHERE account_id = (SELECT id FROM accounts WHERE email = ?)";
-        sqlx::query(query).bind(email.as_str()).execute(&mut *self.transaction).await?;
+        let query = "DELETE FROM known_networks WHERE account_id = (SELECT id FROM accounts WHERE email = $1)";
+        run!(self.tx.connection(), sqlx::query(query).bind(email.as_str()))?;
         Ok(())
     }
 }
@@ -145,32 +144,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_network_is_known_by_a_sign_in_until_the_password_changes_or_long_after() {
-        let (_folder, database) = testing::database().await;
-        let id = testing::account(&database, "ann@x", Role::Admin).await;
-        let email: Email = "ann@x".parse().unwrap();
-        assert!(!is_known(&database, HOME).await);
-        signs_in(&database, id, HOME).await;
-        signs_in(&database, id, "2001:db8:1:2:3:4:5:6").await;
-        assert!(is_known(&database, HOME).await && is_known(&database, "2001:db8:1:2::").await);
-        assert!(!is_known(&database, "192.0.2.2").await);
-        assert!(!database.attempted("bob@x", network(HOME), NOW).await.unwrap().from_known_network, "another account");
+        for (_home, database) in testing::databases().await {
+            let id = testing::account(&database, "ann@x", Role::Admin).await;
+            let email: Email = "ann@x".parse().unwrap();
+            assert!(!is_known(&database, HOME).await);
+            signs_in(&database, id, HOME).await;
+            signs_in(&database, id, "2001:db8:1:2:3:4:5:6").await;
+            assert!(is_known(&database, HOME).await && is_known(&database, "2001:db8:1:2::").await);
+            assert!(!is_known(&database, "192.0.2.2").await);
+            assert!(
+                !database.attempted("bob@x", network(HOME), NOW).await.unwrap().from_known_network,
+                "another account"
+            );
 
-        let hash = hash_password("another password".into()).await.unwrap();
-        testing::set_password_hash(&database, &email, &hash).await;
-        assert!(!is_known(&database, HOME).await, "whoever had the old one may have been there");
-        signs_in(&database, id, HOME).await;
-        testing::set_disabled(&database, &email, true).await;
-        assert!(!is_known(&database, HOME).await);
+            let hash = hash_password("another password".into()).await.unwrap();
+            testing::set_password_hash(&database, &email, &hash).await;
+            assert!(!is_known(&database, HOME).await, "whoever had the old one may have been there");
+            signs_in(&database, id, HOME).await;
+            testing::set_disabled(&database, &email, true).await;
+            assert!(!is_known(&database, HOME).await);
 
-        signs_in(&database, id, HOME).await;
-        let after_days = |days: i64| UnixMillis(NOW.0 + days * 86_400_000);
-        assert!(is_known_at(&database, HOME, after_days(179)).await);
-        assert!(!is_known_at(&database, HOME, after_days(180)).await);
-        for n in 0..KNOWN_MAX + 20 {
-            signs_in(&database, id, &format!("198.51.{}.{}", n / 100, n % 100)).await;
+            signs_in(&database, id, HOME).await;
+            let after_days = |days: i64| UnixMillis(NOW.0 + days * 86_400_000);
+            assert!(is_known_at(&database, HOME, after_days(179)).await);
+            assert!(!is_known_at(&database, HOME, after_days(180)).await);
+            for n in 0..KNOWN_MAX + 20 {
+                signs_in(&database, id, &format!("198.51.{}.{}", n / 100, n % 100)).await;
+            }
+            let kept = database.number("SELECT COUNT(*) FROM known_networks").await;
+            assert_eq!(kept, KNOWN_MAX);
         }
-        let kept: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM known_networks").fetch_one(&database.pool).await.unwrap();
-        assert_eq!(kept, KNOWN_MAX);
     }
 }

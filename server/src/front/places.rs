@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// Connections at once of strangers, and as many of those whom we trust, where the descriptors suffice.
-const CONNECTIONS_MAX: usize = 4_096;
+const PLACES_MAX: usize = 4_096;
 /// Connections of a stranger's network, at most half of theirs.
-const NETWORK_CONNECTIONS_MAX: usize = 512;
+const NETWORK_PLACES_MAX: usize = 512;
 /// Descriptors that connections leave to everything else: upstream, Redis, the database, the simulated market.
 const RESERVED_DESCRIPTORS: u64 = 192;
 /// Who was let go and has not hung up yet, at most: each still has its descriptor.
@@ -97,16 +97,16 @@ impl Places {
     #[must_use]
     pub fn new(descriptors: u64, proxies: Arc<[IpNet]>) -> Self {
         let affordable = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_PLACE;
-        let max = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(8, CONNECTIONS_MAX);
-        if max < CONNECTIONS_MAX {
-            let wanted = CONNECTIONS_MAX as u64 * DESCRIPTORS_PER_PLACE + RESERVED_DESCRIPTORS;
+        let max = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(8, PLACES_MAX);
+        if max < PLACES_MAX {
+            let wanted = PLACES_MAX as u64 * DESCRIPTORS_PER_PLACE + RESERVED_DESCRIPTORS;
             warn!(
                 "The system allows {descriptors} open files and sockets, so {max} connections are served at once instead of \
-                 {CONNECTIONS_MAX}. To have all of them, raise the hard limit (`ulimit -Hn`, `LimitNOFILE`) to {wanted}"
+                 {PLACES_MAX}. To have all of them, raise the hard limit (`ulimit -Hn`, `LimitNOFILE`) to {wanted}"
             );
         }
         let taken = Taken {
-            strangers: Rows::new(max, NETWORK_CONNECTIONS_MAX.min(max / 2)),
+            strangers: Rows::new(max, NETWORK_PLACES_MAX.min(max / 2)),
             trusted: Rows::new(max, max),
             leaving: 0,
             let_go: 0,
@@ -315,13 +315,13 @@ mod tests {
         let places = places();
         let neighbour = many(&places, "203.0.113.8", 1);
         let crowd = many(&places, "203.0.113.7", 4_200);
-        assert_eq!(let_go(&crowd), 4_200 - NETWORK_CONNECTIONS_MAX);
-        assert_eq!((let_go(&neighbour), counts(&places)), (0, (NETWORK_CONNECTIONS_MAX + 1, 0)));
+        assert_eq!(let_go(&crowd), 4_200 - NETWORK_PLACES_MAX);
+        assert_eq!((let_go(&neighbour), counts(&places)), (0, (NETWORK_PLACES_MAX + 1, 0)));
         // A customer's IPv6 addresses are one network, and an IPv4 address is the same in its IPv6 form.
         let spread: Vec<_> = (0..600).map(|n| take(&places, &format!("2001:db8:1:2::{n:x}")).unwrap()).collect();
-        assert_eq!(let_go(&spread), 600 - NETWORK_CONNECTIONS_MAX);
+        assert_eq!(let_go(&spread), 600 - NETWORK_PLACES_MAX);
         let mapped = many(&places, "::ffff:203.0.113.7", 1);
-        assert_eq!(counts(&places), (2 * NETWORK_CONNECTIONS_MAX + 1, 0));
+        assert_eq!(counts(&places), (2 * NETWORK_PLACES_MAX + 1, 0));
         drop((neighbour, crowd, spread, mapped));
         assert_eq!(counts(&places), (0, 0));
         assert!(places.0.taken().strangers.seats.is_empty());
@@ -332,18 +332,18 @@ mod tests {
         let places = places();
         let strangers: Vec<_> =
             (0..5_000).map(|n| take(&places, &format!("10.0.{}.{}", n / 250, n % 250)).unwrap()).collect();
-        assert_eq!((let_go(&strangers), counts(&places)), (5_000 - CONNECTIONS_MAX, (CONNECTIONS_MAX, 0)));
+        assert_eq!((let_go(&strangers), counts(&places)), (5_000 - PLACES_MAX, (PLACES_MAX, 0)));
         let proxied = many(&places, "192.0.2.1", 3_000);
         let local = many(&places, "127.0.0.1", 2_000);
-        assert_eq!(counts(&places), (CONNECTIONS_MAX, CONNECTIONS_MAX));
-        assert_eq!((let_go(&proxied), let_go(&local)), (5_000 - CONNECTIONS_MAX, 0), "the most are the proxy's");
-        assert_eq!(let_go(&strangers), 5_000 - CONNECTIONS_MAX);
+        assert_eq!(counts(&places), (PLACES_MAX, PLACES_MAX));
+        assert_eq!((let_go(&proxied), let_go(&local)), (5_000 - PLACES_MAX, 0), "the most are the proxy's");
+        assert_eq!(let_go(&strangers), 5_000 - PLACES_MAX);
     }
 
     #[test]
     fn who_is_still_for_the_longest_time_goes_first_and_a_socket_stays() {
         let places = places();
-        let crowd = many(&places, "203.0.113.7", NETWORK_CONNECTIONS_MAX);
+        let crowd = many(&places, "203.0.113.7", NETWORK_PLACES_MAX);
         crowd.iter().skip(2).for_each(|place| place.seat.moved_ms.store(5_000, Relaxed));
         crowd[0].seat.becomes_socket();
         let new = take(&places, "203.0.113.7").unwrap();

@@ -85,7 +85,7 @@ impl Backlog {
     pub(super) fn take(&mut self, run: Run) -> Batch {
         let samples = self.samples.drain(..self.samples.len().min(BATCH_MAX)).collect();
         let events = self.events.drain(..self.events.len().min(BATCH_MAX)).collect();
-        Batch { run, samples, events, gaps: std::mem::take(&mut self.gaps).into_values().collect() }
+        Batch { run, epoch: None, samples, events, gaps: std::mem::take(&mut self.gaps).into_values().collect() }
     }
 
     /// A transaction that was not written, back to where it was.

@@ -12,7 +12,8 @@ mod bus;
 mod cause;
 mod rates;
 
-use crate::database::history::{Past, PastRate};
+use super::succession::Succession;
+use crate::database::history::{Past, PastRate, Run};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     health::LayerState,
@@ -24,7 +25,7 @@ use app::model::{
 use bus::BusWatch;
 use cause::{Beginning, further_cause, is_elsewhere};
 use rates::Rates;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The ledger of all connections, and of the bus.
 #[derive(Debug, Default)]
@@ -86,7 +87,7 @@ struct Absence {
 impl Ledger {
     /// Continues where the last run ended. With the feed Redis another process takes ticks in: what was missing meanwhile
     /// is a view of them, so nothing is estimated.
-    pub(super) fn resume(past: Past, feed: Feed, now: UnixMillis) -> Self {
+    pub(super) fn resume(past: Past, feed: Feed, now: UnixMillis, succession: Option<&Succession>) -> Self {
         let mut ledger = Self { calendar: Calendar::of(feed), ..Self::default() };
         for (id, number) in past.numbers {
             match id {
@@ -108,15 +109,28 @@ impl Ledger {
                 ledger.overdue.push(Gap { ended_at: Some(next_began.max(before.gap.started_at)), ..before.gap });
             }
         }
-        let Some(run) = past.last_run else { return ledger };
-        let since = run.stopped_at.unwrap_or(run.last_seen_at);
-        let cause = if run.stopped_at.is_some() { GapCause::MonitorStopped } else { GapCause::MonitorCrashed };
-        let how = match cause {
-            GapCause::MonitorStopped => "The monitor was stopped at ",
-            _ => "The monitor ended without a word after ",
+        let run = past.last_run;
+        let taken_over = succession.and_then(|new| Some((new, new.cause(run.as_ref(), now)?)));
+        let run_ended_at = run.as_ref().map(|run| run.stopped_at.unwrap_or(run.last_seen_at));
+        let words = |how, since: UnixMillis| {
+            [how, &since.day_and_clock(), " and started again at ", &now.day_and_clock(), " UTC"].concat()
         };
-        let words = [how, &since.to_string(), " and started again at ", &now.to_string()].concat();
-        for id in run.connection_ids {
+        let (cause, words) = match (&taken_over, &run) {
+            (Some((_, (cause, words))), _) => (*cause, words.clone()),
+            (None, Some(Run { stopped_at: Some(at), .. })) => {
+                (GapCause::MonitorStopped, words("The monitor was stopped at ", *at))
+            }
+            (None, Some(Run { last_seen_at: at, .. })) => {
+                (GapCause::MonitorCrashed, words("The monitor ended unexpectedly after ", *at))
+            }
+            (None, None) => return ledger,
+        };
+        let seen = taken_over.map(|(new, _)| &new.last_ticks);
+        let ids = run.iter().flat_map(|run| &run.connection_ids).chain(seen.iter().flat_map(|seen| seen.keys()));
+        for id in ids.copied().collect::<BTreeSet<_>>() {
+            // What was seen of its ticks from here is nearer to the truth than the last write of its history.
+            let seen = seen.and_then(|seen| seen.get(&id)).copied().filter(|at| *at <= now);
+            let Some(since) = seen.max(run_ended_at) else { continue };
             let rate = past.rates.iter().find(|rate| rate.connection_id == id).copied();
             let is_ours = feed != Feed::Redis;
             ledger.watch(id).absence = Some(Absence { since, cause, words: words.clone(), rate, is_ours });
@@ -179,7 +193,9 @@ impl Watch {
         let changed = match &self.open {
             Some(open) => {
                 let ticked = moved && is_after(metrics.last_update, open.gap.started_at, now).unwrap_or(!anew);
-                self.go_on(live, ticked, anew, now)
+                // That of the collector that began since says when to the millisecond.
+                let first = connection.first_tick_at.filter(|at| *at >= open.gap.started_at).or(metrics.last_update);
+                self.go_on(live, ticked.then(|| first.unwrap_or(now).min(now)), anew, now)
             }
             None => self.begin(head, connection, now),
         };
@@ -200,11 +216,16 @@ impl Watch {
     }
 
     /// A gap lasts: has it ended?
-    fn go_on(&mut self, live: &ConnectionLive, ticked: bool, anew: bool, now: UnixMillis) -> Option<Gap> {
+    fn go_on(
+        &mut self,
+        live: &ConnectionLive,
+        first_tick_at: Option<UnixMillis>,
+        anew: bool,
+        now: UnixMillis,
+    ) -> Option<Gap> {
         // It lasted when nobody watched, and has that time inside it.
         self.absence = None;
-        if ticked {
-            let first = live.metrics.last_update.unwrap_or(now).min(now);
+        if let Some(first) = first_tick_at {
             return self.end(first, Some(first));
         }
         let quiet =

@@ -19,10 +19,12 @@ mod ledger;
 mod opening;
 pub mod query;
 mod recorder;
+mod succession;
 #[cfg(test)]
 mod tests;
 
 pub use opening::Opening;
+pub use succession::Succession;
 
 use crate::database::{
     Database, QueryError,
@@ -66,10 +68,17 @@ pub struct Keeper {
     ledger_changes: bool,
     writing: Option<JoinHandle<Written>>,
     writes: u64,
+    /// Among several servers: under which epoch this one writes.
+    epoch: Option<Epoch>,
+    /// Another server collects by now: nothing is written any more.
+    is_over: bool,
     /// When the oldest thing that is not written yet was handed to the database.
     behind_since: Option<UnixMillis>,
     last_error: Option<String>,
 }
+
+/// The epoch by now; it may rise while one server collects.
+type Epoch = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// A gap's number, its end and its cause.
 type LastGap = (u32, Option<UnixMillis>, GapCause);
@@ -85,23 +94,38 @@ impl Keeper {
     /// When the database does not answer.
     pub async fn open(database: Database, retention: Retention, feed: Feed) -> Result<Self, QueryError> {
         let past = database.history_past().await?;
-        Ok(Self::start(database, retention, feed, past, UnixMillis::now()))
+        Ok(Self::start(database, retention, feed, past, UnixMillis::now(), None))
     }
 
-    fn start(database: Database, retention: Retention, feed: Feed, past: Past, now: UnixMillis) -> Self {
+    fn start(
+        database: Database,
+        retention: Retention,
+        feed: Feed,
+        past: Past,
+        now: UnixMillis,
+        succession: Option<Succession>,
+    ) -> Self {
         let after = match &past.last_run {
             None => "; history begins".to_owned(),
-            Some(Run { stopped_at: Some(at), .. }) => format!("; stopped since {at}"),
-            Some(Run { last_seen_at, .. }) => format!("; ended without a word after {last_seen_at}"),
+            Some(Run { stopped_at: Some(at), .. }) => format!("; stopped since {} UTC", at.day_and_clock()),
+            Some(Run { last_seen_at, .. }) => {
+                format!("; ended unexpectedly after {} UTC", last_seen_at.day_and_clock())
+            }
         };
-        let text = format!("Started: version {}, feed {}{after}", env!("CARGO_PKG_VERSION"), feed.label());
-        let mut recorder = Recorder::new(Ledger::resume(past, feed, now));
+        let text = match &succession {
+            None => format!("Started: version {}, feed {}{after}", env!("CARGO_PKG_VERSION"), feed.label()),
+            Some(succession) => succession.text(past.last_run.as_ref(), now),
+        };
+        let mut recorder = Recorder::new(Ledger::resume(past, feed, now, succession.as_ref()));
         recorder.tell(now, None, EventKind::Server, None, &text);
+        let server = succession.as_ref().map(|succession| succession.server.clone()).unwrap_or_default();
         Self {
             database,
             retention,
             recorder,
-            run: Run { started_at: now, last_seen_at: now, ..Run::default() },
+            epoch: succession.map(|succession| succession.epoch),
+            is_over: false,
+            run: Run { started_at: now, last_seen_at: now, server, ..Run::default() },
             news: watch::Sender::default(),
             last_gaps: BTreeMap::new(),
             ledger_changes: false,
@@ -142,6 +166,9 @@ impl Keeper {
     }
 
     fn beat(&mut self, now: UnixMillis) {
+        if self.is_over {
+            return;
+        }
         if self.writing.is_none() {
             self.write(now);
         }
@@ -153,7 +180,8 @@ impl Keeper {
         self.behind_since.get_or_insert(now);
         self.run.last_seen_at = now;
         self.run.connection_ids = self.recorder.enabled();
-        let batch = self.recorder.backlog.take(self.run.clone());
+        let mut batch = self.recorder.backlog.take(self.run.clone());
+        batch.epoch = self.epoch.as_ref().map(|epoch| epoch());
         for gap in &batch.gaps {
             let newest = (gap.number, gap.ended_at, gap.cause);
             self.ledger_changes |= self.last_gaps.insert(gap.connection_id, newest) != Some(newest);
@@ -186,6 +214,10 @@ impl Keeper {
                     self.recorder.backlog.settle(since, now, &reason);
                 }
             }
+            Err(unwritten) if unwritten.1.is_fenced() => {
+                (self.is_over, self.behind_since) = (true, None);
+                warn!("History is not written any more: {}", unwritten.1.reason());
+            }
             Err(unwritten) => {
                 let (batch, error) = *unwritten;
                 self.recorder.backlog.put_back(batch);
@@ -214,6 +246,9 @@ impl Keeper {
             if self.writing.is_some() {
                 let written = ended(&mut self.writing).await;
                 self.settle(written);
+            }
+            if self.is_over {
+                return true;
             }
             self.recorder.sample(now);
             self.recorder.tell(now, None, EventKind::Server, None, "Stopped in good order");

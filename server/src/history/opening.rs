@@ -1,6 +1,6 @@
 //! History that begins as soon as the database answers: a server starts without it.
 
-use super::{Keeper, WRITE_INTERVAL};
+use super::{Keeper, WRITE_INTERVAL, succession::Succession};
 use crate::database::{
     Database,
     history::{Past, Retention},
@@ -26,6 +26,7 @@ pub struct Opening {
     feed: Feed,
     started_at: UnixMillis,
     news: watch::Sender<HistoryNews>,
+    succession: Option<Succession>,
 }
 
 /// What was seen before history could begin.
@@ -41,7 +42,14 @@ impl Opening {
     /// From now on. Whoever wants to know whether history is being kept watches [`Opening::news`].
     #[must_use]
     pub fn new(database: Database, retention: Retention, feed: Feed) -> Self {
-        Self { database, retention, feed, started_at: UnixMillis::now(), news: watch::Sender::default() }
+        let news = watch::Sender::default();
+        Self { database, retention, feed, started_at: UnixMillis::now(), news, succession: None }
+    }
+
+    /// The same for a server among several that begins to collect; whether history is being kept is told through `news`.
+    #[must_use]
+    pub fn after(self, succession: Succession, news: watch::Sender<HistoryNews>) -> Self {
+        Self { succession: Some(succession), news, ..self }
     }
 
     /// Whether history is being kept, and when the ledger changed.
@@ -50,11 +58,18 @@ impl Opening {
         self.news.subscribe()
     }
 
+    /// What tells whether history is being kept, for those who keep it after this one.
+    #[must_use]
+    pub fn into_news(self) -> watch::Sender<HistoryNews> {
+        self.news
+    }
+
     /// Records reports until `stop`, see [`Keeper::keep`].
     pub async fn keep(self, mut reports: watch::Receiver<Arc<StatusReport>>, stop: CancellationToken) {
         let mut unkept = Unkept::default();
         let Some(Some(past)) = stop.run_until_cancelled(self.past(&mut reports, &mut unkept)).await else { return };
-        let mut keeper = Keeper::start(self.database, self.retention, self.feed, past, self.started_at);
+        let mut keeper =
+            Keeper::start(self.database, self.retention, self.feed, past, self.started_at, self.succession);
         keeper.news = self.news;
         if let Some(reason) = unkept.reason {
             let now = UnixMillis::now();

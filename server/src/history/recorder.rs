@@ -236,16 +236,16 @@ impl Recorder {
         match (before.bus_connected, head.bus_connected) {
             (true, false) => {
                 let reason = report.head.bus.reason.as_deref().unwrap_or("no reason given");
-                self.tell(now, None, EventKind::Bus, None, &["The bus carries no ticks: ", reason].concat());
+                self.tell(now, None, EventKind::Bus, None, &["No ticks are arriving over Redis: ", reason].concat());
             }
-            (false, true) => self.tell(now, None, EventKind::Bus, None, "The bus carries ticks"),
+            (false, true) => self.tell(now, None, EventKind::Bus, None, "Bus connected"),
             _ => {}
         }
         if before.source != head.source {
             let text = match head.source {
                 StatusSource::Reported => "The connection manager reports",
                 StatusSource::Stale => "The connection manager has not reported for more than 10 s",
-                StatusSource::Inferred => "No connection manager reports: states are read off the ticks",
+                StatusSource::Inferred => "No connection manager reports: states are estimated from tick flow",
             };
             self.tell(now, None, EventKind::Status, None, text);
         }
@@ -431,7 +431,8 @@ fn by_seconds(whole: &Sample) -> impl Iterator<Item = Sample> + '_ {
 fn state_text(live: &ConnectionLive) -> String {
     match live.reason_of_state() {
         Some(reason) => reason.clone(),
-        None if live.state.is_up() => {
+        // Another process' status may say nothing of subscriptions.
+        None if live.state.is_up() && live.subscription.requested > 0 => {
             let subscription = &live.subscription;
             format!("{} of {} subscriptions acknowledged", subscription.acknowledged, subscription.requested)
         }

@@ -24,6 +24,8 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// A socket that takes nothing for this long is closed; it comes back with a snapshot.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Nor may one batch take longer than this, a snapshot of many rows on a slow line.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often we ping, and how long a client may stay silent: a browser answers pings by itself.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -183,14 +185,12 @@ impl Client<'_> {
             return Ok(());
         }
         let writing = async {
-            for item in batch {
-                if self.wants(item) {
-                    sink.feed(item.message.clone()).await?;
-                }
+            for item in batch.iter().filter(|item| self.wants(item)) {
+                finish(timeout(WRITE_TIMEOUT, sink.feed(item.message.clone())).await)?;
             }
-            sink.flush().await
+            finish(timeout(WRITE_TIMEOUT, sink.flush()).await)
         };
-        finish(timeout(WRITE_TIMEOUT, writing).await)
+        timeout(BATCH_TIMEOUT, writing).await.unwrap_or(Err(End::Close(CloseReason::TooSlow)))
     }
 
     async fn hear(

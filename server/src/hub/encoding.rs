@@ -60,10 +60,20 @@ impl Audience {
     }
 }
 
-/// One message a frame.
+/// Rows of a snapshot in one message: some 80 KB, which a slow line (128 kbit/s) brings before the page takes it for dead.
+const ROWS_PER_MESSAGE: usize = 2_500;
+
+/// One message a frame, several for a snapshot of many rows: a browser tells nothing of a message before it is whole.
 pub(super) fn binary(frames: &[Frame]) -> Batch {
-    let item = |frame: &Frame| Item { message: Message::Binary(frame.encode().into()), audience: Audience::of(frame) };
-    frames.iter().map(item).collect()
+    let item = |frame: &Frame, audience| Item { message: Message::Binary(frame.encode().into()), audience };
+    let items = frames.iter().flat_map(|frame| match frame {
+        Frame::Snapshot(snapshot) if snapshot.rows.len() > ROWS_PER_MESSAGE => {
+            let parts = snapshot.as_ref().clone().in_parts(ROWS_PER_MESSAGE);
+            parts.iter().map(|part| item(part, Audience::Everybody)).collect()
+        }
+        _ => vec![item(frame, Audience::of(frame))],
+    });
+    items.collect()
 }
 
 /// Writes frames as JSON events and remembers what it said of each connection: an event is sent on change alone.
@@ -221,6 +231,17 @@ mod tests {
         symbol::Symbol,
         time::UnixMillis,
     };
+
+    #[test]
+    fn a_snapshot_of_many_rows_reaches_everybody_in_messages_that_are_not_large() {
+        let symbol = |n: usize| Symbol::parse(&format!("SYMBOL{n}")).expect("a symbol");
+        let row = |n| Row { price: Some(123.45), ticks_total: 9_900, ..Row::empty(1, symbol(n)) };
+        let rows: Vec<_> = (0..50_000).map(row).collect();
+        let snapshot = Snapshot { rows_total: 50_000, rows, ..Snapshot::default() };
+        let items = binary(&[Frame::Snapshot(Box::new(snapshot))]);
+        assert_eq!(items.len(), 20);
+        assert!(items.iter().all(|item| item.audience == Audience::Everybody && item.message.len() < 100_000));
+    }
 
     #[test]
     fn a_tick_says_what_came_and_the_total_and_a_repeated_state_says_that_it_is_one() {

@@ -34,7 +34,7 @@ use app::{
         connection::ConnectionId,
         history::{HistoryNews, HistoryTrouble},
         protocol::{Frame, Snapshot},
-        status::StatusReport,
+        status::{Standing, StatusReport},
         symbol::Symbol,
         symbol_detail::SymbolDetail,
         time::UnixMillis,
@@ -42,6 +42,7 @@ use app::{
 };
 use encoding::{Batch, JsonEvents, binary};
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -96,7 +97,11 @@ enum Request {
     FirstView { answer: oneshot::Sender<Snapshot> },
     Symbol { id: ConnectionId, symbol: Symbol, answer: oneshot::Sender<Option<SymbolDetail>> },
     Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
+    Stand { standing: Standing, answer: oneshot::Sender<LastTicks> },
 }
+
+/// When each connection last ticked, as far as was seen from here.
+pub type LastTicks = BTreeMap<ConnectionId, UnixMillis>;
 
 /// The whole truth, and everything after it.
 #[derive(Debug)]
@@ -138,6 +143,11 @@ impl Hub {
     pub async fn replan(&self, plans: Vec<ConnectionPlan>) {
         // Without a hub there is nobody to be told.
         let _ = self.ask(|answer| Request::Replan { plans, answer }).await;
+    }
+
+    /// Tells the monitor where this server stands among several; resolves when it knows, with the last ticks so far.
+    pub async fn stand(&self, standing: Standing) -> LastTicks {
+        self.ask(|answer| Request::Stand { standing, answer }).await.unwrap_or_default()
     }
 
     async fn join(&self, encoding: Encoding) -> Option<Joined> {
@@ -322,6 +332,15 @@ impl Task {
             Request::Replan { plans, answer } => {
                 self.monitor.replan(plans, now);
                 let _ = answer.send(());
+            }
+            Request::Stand { standing, answer } => {
+                // What came of the collector before belongs to that one.
+                let mut delivery = Delivery::default();
+                if self.inbox.take_now(&mut delivery) {
+                    self.fold(&delivery);
+                }
+                self.monitor.stand(standing, now);
+                let _ = answer.send(self.monitor.last_ticks());
             }
             Request::Symbol { id, symbol, answer } => {
                 let _ = answer.send(self.monitor.symbol(id, symbol, now));

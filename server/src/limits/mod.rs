@@ -17,6 +17,7 @@ mod sign_in;
 pub use sign_in::Attempt;
 
 use crate::bus::RedisConfig;
+use app::model::connection::CONNECTIONS_MAX;
 use memory::Memory;
 use redis::Shared;
 use sha2::{Digest, Sha256};
@@ -41,6 +42,9 @@ pub const PAIRINGS: Rate = Rate { name: "pairings", burst: 10, interval: Duratio
 pub const BAD_TOKENS: Rate = Rate { name: "bad tokens", burst: 20, interval: Duration::from_secs(2) };
 /// Attempts of one connection that somebody asks for: one every ten seconds, three at once. The provider counts them.
 pub const RETRIES: Rate = Rate { name: "retries", burst: 3, interval: Duration::from_secs(10) };
+/// The same of all connections together, by the account that asks: one every two seconds, each connection once at once.
+pub const RETRIES_OF_ACCOUNT: Rate =
+    Rate { name: "account retries", burst: CONNECTIONS_MAX as u32, interval: Duration::from_secs(2) };
 /// Open sockets of one account.
 pub const SOCKETS_PER_ACCOUNT: usize = 20;
 /// Open sockets of one token, or of one screen.
@@ -74,7 +78,7 @@ struct Delay {
 
 /// Too often: come back after this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests; come back in {} s", self.seconds())]
+#[error("too many requests; try again in {} s", self.seconds())]
 pub struct Wait(Duration);
 
 impl Wait {

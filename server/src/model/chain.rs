@@ -15,13 +15,29 @@ pub struct Anchor {
 /// What is wrong with a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
-    /// Numbers are missing, or one is there twice.
+    /// Numbers are missing.
     #[error("record {expected} is missing: the next one is {found}")]
     Missing {
         /// The number that should have come.
         expected: i64,
         /// The one that came.
         found: i64,
+    },
+    /// Two records continue the same one.
+    #[error("the log was forked: record {seq} continues record {after}, as another record does")]
+    Forked {
+        /// The number of the second one.
+        seq: i64,
+        /// The one before both.
+        after: i64,
+    },
+    /// A record is as it was written, at another place.
+    #[error("record {seq} is out of order: it was written as record {written_as}")]
+    OutOfOrder {
+        /// Where it is.
+        seq: i64,
+        /// Where it belongs.
+        written_as: i64,
     },
     /// A record is not what was written.
     #[error("record {0} or one before it was changed")]
@@ -76,6 +92,9 @@ impl Chain {
     /// # Errors
     /// When it does not continue the chain.
     pub fn take(&mut self, record: &AuditRecord) -> Result<(), Break> {
+        if record.seq == self.last {
+            return Err(Break::Forked { seq: record.seq, after: record.seq - 1 });
+        }
         if record.seq != self.last + 1 {
             return Err(Break::Missing { expected: self.last + 1, found: record.seq });
         }
@@ -103,6 +122,21 @@ impl Chain {
         let last_hash = Hex(&self.last_hash).to_string();
         Ok(Whole { pruned_through: self.anchor.pruned_through, records: self.records, last: self.last, last_hash })
     }
+}
+
+/// Why a record does not continue the chain where it is, as far as it tells by itself: by the hash that it names as the one
+/// before it, and the number of the record that has that hash, if any has.
+pub(crate) fn misplaced(record: &AuditRecord, previous: &Hash, previous_seq: Option<i64>) -> Option<Break> {
+    /// How far from its place a record is looked for.
+    const NEAR: i64 = 1_000;
+    let seq = record.seq;
+    let is_written_as =
+        |seq: &i64| Hex(&hash(&AuditRecord { seq: *seq, ..record.clone() }, previous)).to_string() == record.hash;
+    if is_written_as(&seq) {
+        return previous_seq.filter(|after| *after != seq - 1).map(|after| Break::Forked { seq, after });
+    }
+    let written_as = (seq - NEAR..=seq + NEAR).find(is_written_as)?;
+    Some(Break::OutOfOrder { seq, written_as })
 }
 
 /// A log that is whole.
@@ -175,6 +209,10 @@ mod tests {
         swapped.swap(1, 2);
         assert_eq!(check(START, &swapped), Err(Break::Missing { expected: 2, found: 3 }));
         assert_eq!(check(START, &records[1..]), Err(Break::Missing { expected: 1, found: 2 }));
+
+        let mut twice = records.clone();
+        twice.insert(3, records[2].clone());
+        assert_eq!(check(START, &twice), Err(Break::Forked { seq: 3, after: 2 }));
     }
 
     #[test]

@@ -16,4 +16,4 @@ pub use role::{Role, RoleRules, RoleSet, UnknownRole};
 pub use token::{BadTokenName, Scope, TokenHash, TokenName, UnknownScope};
 
 pub(crate) use act::{Entry, Hex};
-pub(crate) use chain::pruned_target;
+pub(crate) use chain::{misplaced, pruned_target};

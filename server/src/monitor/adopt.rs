@@ -3,7 +3,7 @@
 use super::{Monitor, SLOTS, Verdict, inference};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
-    status::{ConnectionLive, ConnectionStatus, Feed, Origin, StatusReport},
+    status::{ConnectionLive, ConnectionStatus, Origin, ServerRole, StatusReport},
     time::UnixMillis,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -12,15 +12,18 @@ impl Monitor {
     /// A report came. That of the connection manager here is taken over; of those that come over Redis, the newest of the
     /// one producer that is followed.
     pub(super) fn hear(&mut self, report: &Arc<StatusReport>, now: UnixMillis) {
-        let at = match self.feed {
-            Feed::Redis => {
-                let assigned: u64 = self.observed.values().map(inference::Observed::ticks_total).sum();
-                match self.producers.judge(report, assigned + self.unassigned_ticks_total, now) {
-                    Verdict::Take(at) => at,
-                    Verdict::Ignore => return,
-                }
+        // A server that begins or ends to collect may have one of the other kind in its mailbox.
+        if self.standing.is_some() && self.watches != report.head.origin.is_from_redis {
+            return;
+        }
+        let at = if self.watches {
+            let assigned: u64 = self.observed.values().map(inference::Observed::ticks_total).sum();
+            match self.producers.judge(report, assigned + self.unassigned_ticks_total, now) {
+                Verdict::Take(at) => at,
+                Verdict::Ignore => return,
             }
-            Feed::Simulator | Feed::Massive => report.head.generated_at.min(now),
+        } else {
+            report.head.generated_at.min(now)
         };
         self.adopt(report, now);
         for live in self.board.report.connections.iter().map(|connection| &connection.live) {
@@ -51,8 +54,13 @@ impl Monitor {
         report.head.bus = self.board.report.head.bus.clone();
         report.head.history_trouble = self.board.report.head.history_trouble.take();
         report.head.status_source = self.board.report.head.status_source;
+        (report.head.role, report.head.collector) = match &self.standing {
+            Some(standing) => (standing.role, standing.collector.clone()),
+            None if self.watches => (ServerRole::Dashboard, self.producers.collector().cloned()),
+            None => (ServerRole::Collector, None),
+        };
         report.head.origin = Origin {
-            collector: self.producers.collector().cloned(),
+            is_from_redis: self.watches,
             counter_run: self.producers.counter_run(),
             rivals: self.board.report.head.origin.rivals.take(),
         };
@@ -77,13 +85,13 @@ impl Monitor {
             self.complete(&mut connection);
             let live = &mut connection.live;
             let observed = self.observed.get(&live.id).copied().unwrap_or_default();
-            if self.feed == Feed::Redis && inference::says_nothing_of_data(live) {
+            if self.watches && inference::says_nothing_of_data(live) {
                 let before = self.board.report.connections.iter().map(|c| &c.live).find(|before| before.id == live.id);
                 inference::complete(live, &observed, now, &self.board.report.head.market, before);
             }
             let has_rates = inference::has_rates(&live.metrics);
             inference::fill_in(live, &observed, has_rates);
-            if self.feed == Feed::Redis {
+            if self.watches {
                 inference::contradict(live, &observed, now);
             }
             slots.entry(connection.live.id).or_insert(connection);

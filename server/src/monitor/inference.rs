@@ -1,6 +1,6 @@
 //! Where this process runs no connection manager: what the ticks themselves say of a connection.
 //!
-//! Without any status, states are read off the ticks and marked as inferred. A status that is old is marked as stale; when
+//! Without any status, states are estimated from tick flow and marked as inferred. A status that is old is marked as stale; when
 //! no ticks come either, its connections are down. A status that says nothing of the data, as TickStock's own does, is completed: a connection that is reported connected
 //! while nothing arrives here is mute, unless silence is normal.
 
@@ -10,7 +10,7 @@ use app::model::{
     connection::ConnectionState,
     health::{Health, LastLoss, Layer, LayerState, LossKind},
     market::{MarketSession, SessionKind},
-    status::{ConnectionLive, ConnectionMetrics, Feed, StatusSource},
+    status::{ConnectionLive, ConnectionMetrics, StatusSource},
     time::UnixMillis,
 };
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub(super) const FRESH_MS: i64 = 10_000;
 
 /// A collector of which neither a status nor a tick came for so long is taken for dead.
 const SILENT_MS: i64 = 15_000;
+
+/// So long a lease may be held by nobody, while another server takes over.
+const NOBODY_MS: i64 = 3_000;
 
 /// The silence that counts as mute before anything was learned, and before the first tick of the regular session.
 const UNLEARNED_MS: i64 = 30_000;
@@ -55,6 +58,10 @@ impl Observed {
     /// Is it up? Noted with every report.
     pub(super) fn note_up(&mut self, is_up: bool, now: UnixMillis) {
         self.up_since = self.up_since.filter(|_| is_up).or(is_up.then_some(now));
+    }
+
+    pub(super) fn last_tick(&self) -> Option<UnixMillis> {
+        self.last_tick
     }
 
     /// Ticks that arrived here.
@@ -102,7 +109,7 @@ impl Monitor {
     /// How the status is known by now.
     pub(super) fn note_source(&mut self, now: UnixMillis) -> StatusSource {
         let source = match self.reported_at {
-            _ if self.feed != Feed::Redis => StatusSource::Reported,
+            _ if !self.watches => StatusSource::Reported,
             Some(at) if now.millis_since(at) <= FRESH_MS => StatusSource::Reported,
             Some(_) => StatusSource::Stale,
             None => StatusSource::Inferred,
@@ -114,6 +121,12 @@ impl Monitor {
 
     /// Is the collector elsewhere dead, as far as can be told from here: since when, and in which words?
     fn silence(&self, source: StatusSource, now: UnixMillis) -> Option<LastLoss> {
+        if let Some(at) = self.standing.as_ref().and_then(|standing| standing.nobody_since)
+            && now.millis_since(at) > NOBODY_MS
+        {
+            let reason = format!("No server collects since {} UTC: none holds the lease", at.clock());
+            return Some(LastLoss { at, kind: LossKind::CollectorSilent, close_code: None, words: None, reason });
+        }
         let at = self.reported_at.filter(|_| source == StatusSource::Stale)?;
         let last_tick = self.observed.values().filter_map(|observed| observed.last_tick).max();
         let is_silent = |last: UnixMillis, ms: i64| now.millis_since(last) > ms;
@@ -137,7 +150,7 @@ impl Monitor {
     /// Where this process runs no connection manager: marks a stale status, completes one that says nothing of the data,
     /// or reads states off the ticks. `seconds` since the last call, when rates are to be measured.
     pub(super) fn infer(&mut self, now: UnixMillis, seconds: Option<f64>) {
-        if self.feed != Feed::Redis {
+        if !self.watches {
             return;
         }
         let source = self.note_source(now);
@@ -172,9 +185,9 @@ impl Monitor {
                 }
                 fill_in(live, observed, has_rates);
                 contradict(live, observed, now);
-                if let Some(silence) = silence.as_ref().filter(|_| live.state != ConnectionState::Disabled) {
-                    take_down(live, silence, now, &before);
-                }
+            }
+            if let Some(silence) = silence.as_ref().filter(|_| live.state != ConnectionState::Disabled) {
+                take_down(live, silence, now, &before);
             }
             self.changed |= live.state != before.state || live.health != before.health;
         }
@@ -206,7 +219,7 @@ fn read_off(live: &mut ConnectionLive, observed: &Observed, now: UnixMillis, mar
         live.state_since = Some(now);
     }
     (live.state, live.reason, live.connected) = (state, reason, state == ConnectionState::Connected);
-    let unknown = Layer::because(LayerState::Unknown, "Nobody reports it");
+    let unknown = Layer::because(LayerState::Unknown, "Not reported");
     live.health = Health { transport: unknown.clone(), subscription: unknown, data };
     live.uptime_seconds = match (live.connected, live.state_since) {
         (true, Some(since)) => (now.millis_since(since).max(0) / 1000) as u64,
@@ -243,7 +256,7 @@ pub(super) fn complete(
         _ => Layer::of(LayerState::Unknown),
     };
     let subscription =
-        if is_up { Layer::because(LayerState::Unknown, "Nobody reports it") } else { Layer::of(LayerState::Off) };
+        if is_up { Layer::because(LayerState::Unknown, "Not reported") } else { Layer::of(LayerState::Off) };
     let data = if is_up { observed.data(now, market) } else { Layer::of(LayerState::Off) };
     if data.state == LayerState::Bad {
         // Since it began, not since whatever was reported before.

@@ -26,7 +26,7 @@ use app::model::{
     history::HistoryNews,
     market::Calendar,
     protocol::{Frame, Metrics, Row, RowId, Snapshot, TickEntry, Ticks},
-    status::{ConnectionStatus, Feed, StatusHead, StatusReport, Summary},
+    status::{ConnectionStatus, Feed, ServerRole, Standing, StatusHead, StatusReport, Summary},
     symbol::Symbol,
     symbol_detail::SymbolDetail,
     tape::TapeSet,
@@ -37,7 +37,7 @@ use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
 use producers::{Producers, Verdict};
 use silence::{Beat, Beats};
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 use tape::Tapes;
 use watched::WatchedSymbols;
 
@@ -48,6 +48,10 @@ const SLOTS: RangeInclusive<ConnectionId> = 1..=CONNECTIONS_MAX;
 #[derive(Debug)]
 pub struct Monitor {
     feed: Feed,
+    /// Does another process collect, so that status and ticks come from Redis?
+    watches: bool,
+    /// Among several servers.
+    standing: Option<Standing>,
     plans: Vec<ConnectionPlan>,
     board: Board,
     /// Where a connection's symbol is in the board.
@@ -101,6 +105,8 @@ impl Monitor {
         let report = StatusReport { head, connections: connections.collect() };
         let mut monitor = Self {
             feed,
+            watches: feed == Feed::Redis,
+            standing: None,
             plans,
             board: Board { report, ..Board::default() },
             places: HashMap::new(),
@@ -142,7 +148,7 @@ impl Monitor {
             self.board.report.head.bus = bus.clone();
         }
         // Our own connection manager's newest says it all; of those that come over Redis each is judged.
-        let passed_over = if self.feed == Feed::Redis { 0 } else { delivery.statuses.len().saturating_sub(1) };
+        let passed_over = if self.watches { 0 } else { delivery.statuses.len().saturating_sub(1) };
         delivery.statuses[passed_over..].iter().for_each(|report| self.hear(report, now));
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
@@ -155,12 +161,34 @@ impl Monitor {
     /// The configuration is another one from now on. Where a connection manager runs here, its next report says the rest.
     pub fn replan(&mut self, plans: Vec<ConnectionPlan>, now: UnixMillis) {
         self.plans = plans;
-        if self.feed == Feed::Redis {
+        if self.watches {
             let report = self.reported.clone().unwrap_or_default();
             self.adopt(&report, now);
             self.infer(now, None);
             self.sum_up();
         }
+    }
+
+    /// This server stands there among several from now on.
+    pub fn stand(&mut self, standing: Standing, now: UnixMillis) {
+        let watches = standing.role != ServerRole::Collector;
+        if self.watches != watches {
+            self.watches = watches;
+            // What was counted so far was another one's.
+            self.producers.start_anew();
+        }
+        let head = &mut self.board.report.head;
+        let before = (head.role, head.collector.clone());
+        (head.role, head.collector) = (standing.role, standing.collector.clone());
+        self.changed |= before != (head.role, head.collector.clone());
+        self.standing = Some(standing);
+        self.infer(now, None);
+    }
+
+    /// When each connection last ticked, as far as was seen from here.
+    #[must_use]
+    pub fn last_ticks(&self) -> BTreeMap<ConnectionId, UnixMillis> {
+        self.observed.iter().filter_map(|(id, observed)| Some((*id, observed.last_tick()?))).collect()
     }
 
     /// Is there anything that the next flush would tell?
@@ -243,9 +271,9 @@ impl Monitor {
         Some(SymbolDetail {
             at: now,
             row,
-            recorded_since: watched.since,
-            seconds: watched.seconds.iter().copied().collect(),
-            last_arrival: watched.last_arrival,
+            recorded_since: watched.map(|watched| watched.since),
+            seconds: watched.map(|watched| watched.seconds.iter().copied().collect()).unwrap_or_default(),
+            last_arrival: watched.and_then(|watched| watched.last_arrival),
             ingest: None,
         })
     }

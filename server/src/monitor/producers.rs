@@ -50,6 +50,8 @@ pub(super) struct Producers {
     lead: usize,
     /// The number of its run of counters.
     counter_run: u64,
+    /// The highest epoch of a lease that was seen.
+    epoch: Option<u64>,
 }
 
 /// What becomes of a status.
@@ -65,6 +67,8 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 struct Track {
     collector: Option<Collector>,
+    /// Another one has taken its lease.
+    is_over: bool,
     /// Does it speak TickStock's own shape, which does not say when it was made?
     is_tickstock: bool,
     ticks: BTreeMap<ConnectionId, u64>,
@@ -91,6 +95,11 @@ impl Producers {
         self.counter_run
     }
 
+    /// Another run of counters begins, whoever's it is: this process collects now, or does no more.
+    pub(super) fn start_anew(&mut self) {
+        self.counter_run += 1;
+    }
+
     /// Who publishes the status that is followed.
     pub(super) fn collector(&self) -> Option<&Collector> {
         self.tracks.get(self.lead)?.collector.as_ref()
@@ -99,9 +108,13 @@ impl Producers {
     /// Judges a status that came. `observed_ticks` is how many ticks have arrived here so far, of all connections.
     pub(super) fn judge(&mut self, report: &StatusReport, observed_ticks: u64, now: UnixMillis) -> Verdict {
         let said = Said::of(report);
-        if self.is_late(&said, now) {
+        let epoch = said.collector.and_then(|collector| collector.epoch);
+        if self.is_late(&said, now) || epoch.is_some() && epoch < self.epoch {
             return Verdict::Ignore;
         }
+        // Of servers with a lease the last to have it counts, at once.
+        let is_successor = epoch > self.epoch;
+        self.epoch = epoch.max(self.epoch);
         let place = match self.place_of(&said, observed_ticks, now) {
             Some(place) => place,
             None => self.add(&said, observed_ticks, now),
@@ -111,7 +124,14 @@ impl Producers {
         let is_silent = now.millis_since(was_heard_at) as f64 > self.tracks[self.lead].silent_ms();
         let is_restart = self.tracks[place].is_restart_of(&self.tracks[self.lead]);
         let made_at = self.tracks[place].hear(&said, observed_ticks, now);
-        if !is_lead && (self.counter_run == 0 || is_silent || is_restart) {
+        if is_successor {
+            self.tracks
+                .iter_mut()
+                .enumerate()
+                .filter(|(other, _)| *other != place)
+                .for_each(|(_, track)| track.retire());
+        }
+        if !is_lead && (self.counter_run == 0 || is_silent || is_restart || is_successor) {
             self.lead = place;
             self.counter_run += 1;
         } else if is_lead && said.collector.is_none() && now.millis_since(was_heard_at) > FRESH_MS {
@@ -125,7 +145,7 @@ impl Producers {
     pub(super) fn rivals(&self, now: UnixMillis) -> Option<String> {
         let lead = self.tracks.get(self.lead)?;
         let is_rival = |track: &&Track| {
-            let both_speak = lead.heard_at > track.first_at && track.heard > 1;
+            let both_speak = lead.heard_at > track.first_at && track.heard > 1 && !track.is_over;
             both_speak && [lead, track].iter().all(|track| now.millis_since(track.heard_at) <= FRESH_MS)
         };
         let others = self.tracks.iter().enumerate().filter(|(place, _)| *place != self.lead).map(|(_, track)| track);
@@ -145,7 +165,7 @@ impl Producers {
             // A clock that was set back makes everything old: only for a while.
             let is_heard = now.millis_since(track.heard_at) <= FRESH_MS;
             if said.collector.is_some() || track.collector.is_some() {
-                return said.collector == track.collector.as_ref()
+                return is_same(said.collector, track.collector.as_ref())
                     && is_heard
                     && said.generated_at <= track.generated_at;
             }
@@ -168,7 +188,7 @@ impl Producers {
     /// The producer that it is of.
     fn place_of(&self, said: &Said<'_>, observed_ticks: u64, now: UnixMillis) -> Option<usize> {
         if said.collector.is_some() {
-            return self.tracks.iter().position(|track| track.collector.as_ref() == said.collector);
+            return self.tracks.iter().position(|track| is_same(said.collector, track.collector.as_ref()));
         }
         let fits = |(place, track): &(usize, &Track)| {
             track.collector.is_none()
@@ -225,7 +245,7 @@ impl<'a> Said<'a> {
         }
         let lives = || report.connections.iter().map(|connection| &connection.live);
         Self {
-            collector: report.head.origin.collector.as_ref(),
+            collector: report.head.collector.as_ref(),
             is_tickstock,
             ticks: lives().map(|live| (live.id, live.metrics.ticks_total)).collect(),
             signature: hasher.finish(),
@@ -239,6 +259,7 @@ impl Track {
     fn new(said: &Said<'_>, observed_ticks: u64, now: UnixMillis) -> Self {
         Self {
             collector: said.collector.cloned(),
+            is_over: false,
             is_tickstock: said.is_tickstock,
             ticks: said.ticks.clone(),
             seen: VecDeque::new(),
@@ -260,6 +281,11 @@ impl Track {
             None if self.is_tickstock => "a TickStock without a name".to_owned(),
             None => "a TickStock Monitor without a name".to_owned(),
         }
+    }
+
+    /// Another one with a lease has: if both had one, that one's is over.
+    fn retire(&mut self) {
+        self.is_over = self.collector.as_ref().is_some_and(|collector| collector.epoch.is_some());
     }
 
     /// The same server, started anew.
@@ -307,6 +333,7 @@ impl Track {
         self.lag_ms = if self.heard == 0 { age_ms } else { self.lag_ms.min(age_ms) };
         let lag_ms = if self.heard == 0 { 0 } else { self.lag_ms };
         self.heard = self.heard.saturating_add(1);
+        self.collector = said.collector.cloned();
         (self.heard_at, self.observed_ticks, self.generated_at) = (now, observed_ticks, said.generated_at);
         self.ticks.extend(said.ticks.iter().map(|(id, ticks)| (*id, *ticks)));
         self.last_update = self.last_update.max(said.last_update);
@@ -318,6 +345,11 @@ impl Track {
         }
         now.min(UnixMillis(said.generated_at.0.saturating_add(lag_ms)))
     }
+}
+
+/// Is it the same run of the same server?
+fn is_same(one: Option<&Collector>, other: Option<&Collector>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.is_same_run(other))
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 use app::model::{
     connection::ConnectionId,
     symbol::Symbol,
-    symbol_detail::{SECONDS_KEPT, SymbolSecond},
+    symbol_detail::{LOOKED_AT_MS, SECONDS_KEPT, SymbolSecond, WATCHED_MAX},
     tick::Tick,
     time::UnixMillis,
 };
 use std::collections::VecDeque;
 
-/// The most symbols that are recorded at once; the one that was asked for longest ago gives way.
-const WATCHED_MAX: usize = 16;
 /// A symbol that was not asked for during so long is recorded no more. Whoever gets a link from a colleague sees the same past.
 const WATCHED_MS: i64 = 300_000;
 
@@ -29,23 +27,22 @@ pub(super) struct WatchedSymbol {
 }
 
 impl WatchedSymbols {
-    /// Records a symbol from now on, if it does not already.
-    pub(super) fn ask(&mut self, key: (ConnectionId, Symbol), now: UnixMillis) -> &WatchedSymbol {
+    /// Records a symbol from now on, if it does not already; `None` while others look at as many as are recorded.
+    pub(super) fn ask(&mut self, key: (ConnectionId, Symbol), now: UnixMillis) -> Option<&WatchedSymbol> {
         self.forget(now);
-        let place = self.0.iter().position(|watched| watched.key == key).unwrap_or_else(|| {
+        if !self.0.iter().any(|watched| watched.key == key) {
             if self.0.len() >= WATCHED_MAX {
                 let oldest = self.0.iter().enumerate().min_by_key(|(_, watched)| watched.asked_at);
-                let oldest = oldest.map(|(place, _)| place).unwrap_or_default();
-                self.0.remove(oldest);
+                let unseen = oldest.filter(|(_, watched)| now.millis_since(watched.asked_at) > LOOKED_AT_MS);
+                self.0.remove(unseen?.0);
             }
             let seconds = VecDeque::new();
             self.0.push(WatchedSymbol { key, asked_at: now, since: now, last_arrival: None, seconds });
-            self.0.len() - 1
-        });
-        let watched = &mut self.0[place];
+        }
+        let watched = self.0.iter_mut().find(|watched| watched.key == key)?;
         watched.asked_at = now;
         watched.cut(now);
-        watched
+        Some(watched)
     }
 
     /// A tick came in, or several in one.
@@ -104,14 +101,14 @@ mod tests {
         let aapl = tick("AAPL", 1.0);
         let key = (1, aapl.symbol);
         watched.record(1, &aapl, 1, UnixMillis(500));
-        assert!(watched.ask(key, UnixMillis(1_000)).seconds.is_empty(), "nothing before somebody asks");
+        assert!(watched.ask(key, UnixMillis(1_000)).unwrap().seconds.is_empty(), "nothing before somebody asks");
         for (at, price) in [(1_100, 2.0), (1_150, 3.0), (4_000, 4.0), (4_900, 5.0)] {
             watched.record(1, &tick("AAPL", price), 2, UnixMillis(at));
             watched.record(2, &tick("AAPL", 99.0), 2, UnixMillis(at));
             watched.record(1, &tick("MSFT", 99.0), 2, UnixMillis(at));
         }
         let second = |at, price, gap_ms| SymbolSecond { at: UnixMillis(at), price, ticks: 4, gap_ms };
-        let known = watched.ask(key, UnixMillis(5_000));
+        let known = watched.ask(key, UnixMillis(5_000)).unwrap();
         assert_eq!(known.seconds, [second(1_000, 3.0, 50), second(4_000, 5.0, 2_850)]);
         assert_eq!((known.since, known.last_arrival), (UnixMillis(1_000), Some(UnixMillis(4_900))));
     }
@@ -122,7 +119,7 @@ mod tests {
         let key = (1, tick("AAPL", 1.0).symbol);
         for second in 0..2 * SECONDS_KEPT as i64 {
             let now = UnixMillis(second * 1_000);
-            let known = watched.ask(key, now);
+            let known = watched.ask(key, now).unwrap();
             assert!(known.seconds.len() <= SECONDS_KEPT && now.millis_since(known.since) <= 300_000);
             watched.record(1, &tick("AAPL", 1.0), 1, now);
         }
@@ -132,5 +129,23 @@ mod tests {
         assert_eq!(watched.0.len(), WATCHED_MAX);
         watched.forget(UnixMillis(600_100 + WATCHED_MS));
         assert!(watched.0.is_empty());
+    }
+
+    #[test]
+    fn who_looks_keeps_the_past_and_one_symbol_too_many_waits_for_a_place() {
+        let mut watched = WatchedSymbols::default();
+        let key = |n: usize| (1, tick(&format!("S{n}"), 1.0).symbol);
+        // Seventeen panels, each of which asks once a second.
+        for second in 0..60 {
+            for n in 0..=WATCHED_MAX {
+                let since = watched.ask(key(n), UnixMillis(second * 1_000)).map(|watched| watched.since);
+                assert_eq!(since, (n < WATCHED_MAX).then_some(UnixMillis(0)), "panel {n} after {second} s");
+            }
+        }
+        // One is closed.
+        (1..WATCHED_MAX).for_each(|n| assert!(watched.ask(key(n), UnixMillis(65_000)).is_some()));
+        let next = |watched: &mut WatchedSymbols, at| watched.ask(key(WATCHED_MAX), UnixMillis(at)).map(|it| it.since);
+        assert_eq!(next(&mut watched, 69_000), None, "it may be a page that is slow");
+        assert_eq!(next(&mut watched, 69_001), Some(UnixMillis(69_001)));
     }
 }

@@ -92,13 +92,13 @@ fn no_handshake(headers: &HeaderMap, error: &NoHandshake) -> Response {
 
 /// Ends when who opened it may no longer be here, with the reason.
 async fn revoked(state: &AppState, viewer: &Viewer, actor: &Actor) -> CloseReason {
-    let mut told = state.access.revocations.listen();
+    let mut revocations = state.access.revocations.listen();
     let mut looks = interval(STANDING_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reason = loop {
         tokio::select! {
             _ = looks.tick() => {}
-            Ok(()) = told.changed() => {}
+            Ok(()) = revocations.changed() => {}
         }
         match look(state, viewer).await {
             Standing::Stays => {}

@@ -4,8 +4,12 @@ use super::{AppState, api_error, too_many_requests, with_retry};
 use crate::{
     audit::{Action, Actor, NotRecorded},
     auth::Admin,
-    limits::{self, Wait},
+    limits::{self, Limits, Wait},
     upstream::CannotRetry,
+};
+use app::model::{
+    connection::ConnectionId,
+    status::{Feed, StatusHead},
 };
 use axum::{
     Extension, Json,
@@ -17,16 +21,15 @@ use serde_json::json;
 
 pub(super) async fn retry(
     State(state): State<AppState>,
-    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
+    Extension(admin): Extension<Admin>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    let manager = state.manager.as_ref().ok_or(Refused::Elsewhere)?;
+    let manager = state.manager().ok_or_else(|| Refused::elsewhere(&state.hub.report().head))?;
     let id = id.parse().map_err(|_| Refused::NoNumber)?;
     let order = manager.retry(id)?;
-    // Whoever asks: it is the provider that is called.
     let target = format!("connection {id}");
-    if let Err(wait) = state.access.limits.take(limits::RETRIES, &id.to_string()).await {
+    if let Err(wait) = take_turn(&state.access.limits, id, &admin).await {
         let refused = actor.is_refused(Action::ConnectionRetry, "too many requests").to(target);
         state.access.audit.record_refusal(refused).await;
         return Err(wait.into());
@@ -36,6 +39,12 @@ pub(super) async fn retry(
     Ok(Json(json!({"retried": id})).into_response())
 }
 
+/// The provider counts handshakes of each connection, whoever asked for them, and of the whole account.
+async fn take_turn(limits: &Limits, id: ConnectionId, admin: &Admin) -> Result<(), Wait> {
+    limits.take(limits::RETRIES, &id.to_string()).await?;
+    limits.take(limits::RETRIES_OF_ACCOUNT, &admin.sockets_counted_as()).await
+}
+
 /// Why nothing is tried.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
@@ -43,8 +52,8 @@ pub(super) enum Refused {
     #[error("there is no such connection")]
     NoNumber,
     /// 409.
-    #[error("another process manages the connections (MARKET_FEED=redis); retry there")]
-    Elsewhere,
+    #[error("{0}")]
+    Elsewhere(String),
     /// 404 or 409.
     #[error(transparent)]
     Impossible(#[from] CannotRetry),
@@ -54,6 +63,19 @@ pub(super) enum Refused {
     /// 503: what cannot be put on record is not done.
     #[error(transparent)]
     NotRecorded(#[from] NotRecorded),
+}
+
+impl Refused {
+    /// This server does not collect: who does?
+    fn elsewhere(head: &StatusHead) -> Self {
+        Self::Elsewhere(match &head.collector {
+            Some(collector) => format!("this server does not collect; {} does: retry there", collector.server),
+            None if head.feed == Feed::Redis => {
+                "another process manages the connections (MARKET_FEED=redis); retry there".to_owned()
+            }
+            None => "this server does not collect, and no other does at the moment".to_owned(),
+        })
+    }
 }
 
 impl IntoResponse for Refused {
@@ -66,7 +88,7 @@ impl IntoResponse for Refused {
             Self::Impossible(CannotRetry::AskedToWait { seconds }) => {
                 with_retry(seconds, api_error(StatusCode::CONFLICT, "asked_to_wait", &text))
             }
-            Self::Elsewhere | Self::Impossible(_) => api_error(StatusCode::CONFLICT, "conflict", &text),
+            Self::Elsewhere(_) | Self::Impossible(_) => api_error(StatusCode::CONFLICT, "conflict", &text),
             Self::TooOften(wait) => too_many_requests(wait),
             Self::NotRecorded(refused) => refused.into_response(),
         }

@@ -19,8 +19,8 @@ const FAILED: &str = r#"<p>The monitor hit an internal error; details are in its
 affected.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
-/// Failures of these routes before their answer begins are told, in the API's form or as a page.
-pub(super) fn told<S>(routes: Router<S>) -> Router<S>
+/// Answers failures of these routes in words, in the API's form or as a page, where no answer has begun yet.
+pub(super) fn answered<S>(routes: Router<S>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -62,13 +62,15 @@ mod tests {
             }
         };
         let routes = Router::new().route("/admin/x", get(broken)).route("/api/admin/x", get(broken));
-        for (path, told) in [("/admin/x", "<h1>Something went wrong</h1>"), ("/api/admin/x", r#""code":"internal""#)] {
+        for (path, expected) in
+            [("/admin/x", "<h1>Something went wrong</h1>"), ("/api/admin/x", r#""code":"internal""#)]
+        {
             let request = Request::get(path).body(Body::empty()).unwrap();
-            let response = super::told(routes.clone()).oneshot(request).await.unwrap();
+            let response = super::answered(routes.clone()).oneshot(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
             let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
             let body = String::from_utf8(body.to_vec()).unwrap();
-            assert!(body.contains(told) && !body.contains("12345"), "{path}: {body}");
+            assert!(body.contains(expected) && !body.contains("12345"), "{path}: {body}");
         }
     }
 }

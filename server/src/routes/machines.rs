@@ -4,7 +4,7 @@ use super::{AppState, api_error, guard};
 use crate::auth::{AuthSession, Caller, Right, Viewer, is_same_secret};
 use app::model::{
     connection::ConnectionState,
-    status::{StatusReport, StatusSource},
+    status::{Feed, ServerRole, StatusReport, StatusSource},
 };
 use axum::{
     Extension, Json,
@@ -56,7 +56,8 @@ pub(super) async fn readyz(
     auth: AuthSession,
     headers: HeaderMap,
 ) -> Response {
-    let ingest = ingest_trouble(&state.hub.report());
+    let report = state.hub.report();
+    let (role, ingest) = (report.head.role, ingest_trouble(&report));
     let database = state.database.trouble().await.map(str::to_owned);
     let troubles = [ingest, database];
     last.tell(&troubles);
@@ -69,12 +70,16 @@ pub(super) async fn readyz(
     };
     let [ingest, database] = troubles.each_ref().map(part);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": ready, "ingest": ingest, "database": database}))).into_response()
+    (status, Json(json!({"ready": ready, "role": role, "ingest": ingest, "database": database}))).into_response()
 }
 
 fn ingest_trouble(report: &StatusReport) -> Option<String> {
     if !report.head.bus.connected {
         return Some(report.head.bus.reason.clone().unwrap_or_else(|| "the bus is not connected".to_owned()));
+    }
+    // What another server collects, or does not, is no reason to take this one away from who reads its pages.
+    if report.head.role != ServerRole::Collector && report.head.feed != Feed::Redis {
+        return None;
     }
     if report.head.status_source == StatusSource::Stale {
         return Some("the connection manager has not reported for more than 10 s".to_owned());
@@ -149,6 +154,18 @@ fn render(state: &AppState) -> String {
             metrics::counter!("tickstock_connection_bytes_total", &labels).absolute(live.metrics.bytes_total);
             metrics::counter!("tickstock_connection_errors_total", &labels).absolute(live.metrics.error_count);
             metrics::counter!("tickstock_connection_reconnects_total", &labels).absolute(live.metrics.reconnects_total);
+        }
+        metrics::gauge!("tickstock_collector").set(f64::from(u8::from(report.head.role == ServerRole::Collector)));
+        if let Some(keeper) = &state.collecting.keeper {
+            let epoch = report.head.collector.as_ref().and_then(|collector| collector.epoch);
+            metrics::gauge!("tickstock_lease_epoch").set(epoch.unwrap_or(0) as f64);
+            let renewals = keeper.renewals();
+            for (quantile, part) in [("0.5", 0.5), ("0.99", 0.99)] {
+                let place = (renewals.len() as f64 * part) as usize;
+                if let Some(renewal) = renewals.get(place) {
+                    metrics::gauge!("tickstock_lease_renew_seconds", "quantile" => quantile).set(renewal.as_secs_f64());
+                }
+            }
         }
         let is_stale = report.head.status_source == StatusSource::Stale;
         metrics::gauge!("tickstock_status_stale").set(f64::from(u8::from(is_stale)));

@@ -24,6 +24,7 @@ mod symbol;
 
 use crate::{
     auth::{Accounts, Admin, Owner, Reader, Viewer, with_sessions},
+    collector::{Connections, Keeper},
     config::Config,
     database::Database,
     hub::Hub,
@@ -71,12 +72,27 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
-    /// `None` where others collect.
-    pub(crate) manager: Option<Manager>,
+    pub(crate) collecting: Collecting,
     pub(crate) refresher: Refresher,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
     pub(crate) shutdown: CancellationToken,
+}
+
+/// What this server has to do with collecting.
+#[derive(Clone)]
+pub(crate) struct Collecting {
+    /// `None` where others always collect.
+    pub(crate) connections: Option<Connections>,
+    /// Among several servers.
+    pub(crate) keeper: Option<Keeper>,
+}
+
+impl AppState {
+    /// The connection manager, while this server collects.
+    fn manager(&self) -> Option<Manager> {
+        self.collecting.connections.as_ref()?.manager()
+    }
 }
 
 impl FromRef<AppState> for LeptosOptions {
@@ -98,7 +114,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .fallback_service(leptos_axum::ErrorHandler::new(app::shell, state.leptos.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state((state.config.dashboard.site, state.leptos.clone()), files::files));
-    let all = failure::told(for_people.merge(for_machines()).fallback_service(files_and_errors));
+    let all = failure::answered(for_people.merge(for_machines()).fallback_service(files_and_errors));
     guard::around(all, &access).with_state(state)
 }
 

@@ -107,7 +107,7 @@ mod tests {
             .route("/away", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
             .route("/broken", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
             .route("/api/broken", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }));
-        let routes = failure::told(routes).layer(middleware::from_fn(traced));
+        let routes = failure::answered(routes).layer(middleware::from_fn(traced));
         let lines = Lines::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::DEBUG)

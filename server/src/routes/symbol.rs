@@ -45,6 +45,6 @@ pub(super) async fn symbol(
 /// What the monitor and the connection know.
 pub(super) async fn detail(state: &AppState, id: ConnectionId, symbol: Symbol) -> Option<SymbolDetail> {
     let known = state.hub.symbol(id, symbol).await?;
-    let ingest = state.manager.as_ref().and_then(|manager| manager.symbol(id, symbol, UnixMillis::now()));
+    let ingest = state.manager().and_then(|manager| manager.symbol(id, symbol, UnixMillis::now()));
     Some(SymbolDetail { ingest, ..known })
 }

@@ -47,8 +47,8 @@ impl ConnectionPlan {
             enabled: self.enabled,
             state: if starved { ConnectionState::Failed } else { ConnectionState::Disabled },
             reason: starved.then(|| match self.carried_elsewhere.len() {
-                0 => "No symbols are configured for it".to_owned(),
-                _ => "Other connections carry all of its symbols".to_owned(),
+                0 => "No symbols configured".to_owned(),
+                _ => "All of its symbols are routed to other connections".to_owned(),
             }),
             health: Health { transport: off.clone(), subscription: off.clone(), data: off },
             ..ConnectionLive::default()

@@ -77,7 +77,7 @@ impl Connection {
                     self.link.stays_away(closed.loss.clone());
                 }
                 self.show(next_at);
-                info!(parent: &self.span, wait_ms, "Connection {connection} waits on: the provider lets nobody in");
+                info!(parent: &self.span, wait_ms, "Connection {connection} keeps waiting: the provider accepts no connections");
             } else {
                 if let Some(closed) = closed.as_ref().filter(|_| until > own) {
                     self.link.stays_away(closed.loss.clone());

@@ -31,7 +31,10 @@ use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::tungstenite::{
+    Error as WsError, Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, error_span, warn};
 
@@ -134,6 +137,7 @@ impl Connection {
             let mut opened = None;
             let Some(loss) = self.live_once(&mut opened).await else { return };
             self.pulse.lost();
+            self.parts.telemetry.watches.lost();
             let lived = opened.map_or(Duration::ZERO, |opened: Instant| opened.elapsed());
             if stop.run_until_cancelled(self.lose(loss, lived)).await.is_none() {
                 return;
@@ -158,6 +162,10 @@ impl Connection {
             return Some(Loss { wait: None, ..closed.loss });
         }
         let stop = self.parts.orders.stop.clone();
+        // Among several servers, nobody dials who does not hold the lease.
+        if let Some(right) = self.parts.bus.right() {
+            stop.run_until_cancelled(right.held()).await?;
+        }
         let mut socket = match stop.run_until_cancelled(dial(&self.url, self.parts.policy.dial_timeout)).await? {
             Ok(socket) => socket,
             Err(loss) => return Some(loss),
@@ -171,7 +179,8 @@ impl Connection {
         self.link.next(Event::Opened);
         self.show(None);
         let end = stop.run_until_cancelled(self.read(&mut socket)).await;
-        let _ = timeout(FAREWELL, socket.close(None)).await;
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = timeout(FAREWELL, socket.close(Some(goodbye))).await;
         end
     }
 
@@ -372,7 +381,9 @@ impl Connection {
         if self.fresh.is_empty() {
             return;
         }
-        counters.ticks.fetch_add(self.fresh.len() as u64, Relaxed);
+        if counters.ticks.fetch_add(self.fresh.len() as u64, Relaxed) == 0 {
+            counters.first_tick.store(now.0, Relaxed);
+        }
         counters.last_tick.store(now.0, Relaxed);
         self.parts.bus.publish_ticks(&self.fresh);
         if self.link.is_subscribing() {

@@ -177,7 +177,7 @@ fn broken_line(error: &io::Error) -> String {
 fn broken_tls(error: &rustls::Error) -> String {
     use rustls::{CertificateError as C, Error as E};
     let words = match error {
-        E::InvalidCertificate(C::UnknownIssuer) => "the certificate is signed by nobody whom we trust",
+        E::InvalidCertificate(C::UnknownIssuer) => "the certificate's issuer is not trusted",
         E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => "the certificate has expired",
         E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
             "the certificate is not valid yet; is this machine's clock right?"
@@ -323,7 +323,7 @@ mod tests {
         for (error, words) in [
             (
                 Error::InvalidCertificate(CertificateError::UnknownIssuer),
-                "TLS: the certificate is signed by nobody whom we trust",
+                "TLS: the certificate's issuer is not trusted",
             ),
             (Error::InvalidCertificate(CertificateError::Expired), "TLS: the certificate has expired"),
             (Error::InvalidCertificate(CertificateError::NotValidForName), "TLS: the certificate is for another name"),

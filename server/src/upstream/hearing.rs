@@ -28,6 +28,12 @@ impl Connection {
                 _ => {}
             }
             match self.link.next(Event::Said(notice)) {
+                // It may have ended while the socket was opened: the key could put out one of another server.
+                Some(Action::Authenticate) if self.is_without_right() => {
+                    return Err(Loss::dropped(
+                        "Not opened: this server does not hold the lease of the collector any more",
+                    ));
+                }
                 Some(Action::Authenticate) => {
                     self.parts.place.presents_key(Instant::now());
                     let message = massive::auth_message(self.parts.endpoint.key());
@@ -50,6 +56,10 @@ impl Connection {
         self.show(None);
         self.tell(before);
         Ok(())
+    }
+
+    fn is_without_right(&self) -> bool {
+        self.parts.bus.right().is_some_and(|right| right.epoch(Instant::now()).is_none())
     }
 
     /// A complaint of the provider is an error, once: what it said on this socket already is none, and a refusal of each of

@@ -43,7 +43,7 @@ impl Loss {
 
     /// Nothing came for so long.
     pub(super) fn silent(silence: Duration) -> Self {
-        Self::new(LossKind::Silent, format!("Nothing received for {} s, not even a pong", silence.as_secs()))
+        Self::new(LossKind::Silent, format!("No reply to pings for {} s", silence.as_secs()))
     }
 
     /// The provider did not say what it had to.
@@ -55,7 +55,7 @@ impl Loss {
     pub(super) fn closed(code: Option<u16>, words: &str) -> Self {
         let words = &*text::tidy(words.trim(), text::BYTES_MAX);
         if code.is_some_and(|code| (code, words) == FORBIDDEN_CODE) {
-            let reason = "Closed by the provider with a code that no close frame may carry, such as 1005, 1006 or 1015";
+            let reason = "Closed by the provider with an invalid close code, such as 1005, 1006 or 1015";
             return Self::new(LossKind::Closed, reason);
         }
         let code_text = code.map_or_else(|| "without a code".to_owned(), |code| format!("with code {code}"));
@@ -100,7 +100,10 @@ impl Loss {
     /// The same end, announced by the provider before: what it announced is the reason.
     pub(super) fn announced(self, kind: LossKind, words: String) -> Self {
         if matches!(self.kind, LossKind::Dropped | LossKind::Closed) {
-            let how = if kind == LossKind::Closed { String::new() } else { format!(", {}", kind.label()) };
+            let label = kind.label();
+            // Providers tend to begin with the same words.
+            let is_said = words.get(..label.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(label));
+            let how = if kind == LossKind::Closed || is_said { String::new() } else { format!(", {label}") };
             let reason = format!("The provider ended the connection{how}: {words}");
             return Self { kind, words: Some(words), reason, ..self };
         }
@@ -118,9 +121,9 @@ fn meaning(code: u16) -> &'static str {
     match code {
         1000 => "normal end",
         1001 => "server going away",
-        1002 => "we broke the protocol, it says",
-        1003 => "we sent what it does not take, it says",
-        1007 => "we sent text that is none, it says",
+        1002 => "it reports a protocol error on our side",
+        1003 => "it does not accept what we sent",
+        1007 => "it reports invalid text from us",
         1008 => "policy violation",
         1009 => "message too large",
         1011 => "server error",
@@ -135,14 +138,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nothing_is_said_twice_of_an_end_that_was_announced() {
+        let reason = |words: &str| {
+            let announced = Loss::dropped("gone").announced(LossKind::SlowConsumer, words.to_owned());
+            announced.reason.strip_prefix("The provider ended the connection").unwrap().to_owned()
+        };
+        assert_eq!(reason("Slow consumer: too far behind."), ": Slow consumer: too far behind.");
+        assert_eq!(reason("You are too slow."), ", slow consumer: You are too slow.");
+    }
+
+    #[test]
     fn a_code_that_is_not_on_the_wire_is_not_shown_as_the_providers() {
         let odd = Loss::closed(Some(1002), "Protocol violation");
         assert_eq!((odd.close_code, odd.words), (None, None));
-        assert!(odd.reason.contains("a code that no close frame may carry"), "{}", odd.reason);
+        assert!(odd.reason.contains("an invalid close code"), "{}", odd.reason);
         let said = Loss::closed(Some(1002), "");
         assert_eq!(
             (said.close_code, said.reason.as_str()),
-            (Some(1002), "Closed by the provider with code 1002 (we broke the protocol, it says)")
+            (Some(1002), "Closed by the provider with code 1002 (it reports a protocol error on our side)")
         );
     }
 }

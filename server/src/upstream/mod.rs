@@ -58,7 +58,7 @@ use tokio::{
 };
 
 /// Where the connections go and the key that they present.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     url: String,
     key: SecretString,
@@ -94,7 +94,8 @@ impl Endpoint {
     }
 }
 
-/// The connection manager. Cheap to clone; the connections end with the tasks they were started among.
+/// The connection manager. Cheap to clone; the connections end with [`end`](Manager::end), or with the tasks they were started
+/// among.
 #[derive(Clone)]
 pub struct Manager(Arc<Inner>);
 
@@ -127,6 +128,7 @@ impl Manager {
         tasks: &Tasks,
     ) -> Self {
         let feed = endpoint.feed;
+        let tasks = tasks.until(tasks.shutdown().child_token());
         let manager = Self(Arc::new(Inner {
             bus,
             policy: Arc::new(policy),
@@ -140,6 +142,16 @@ impl Manager {
         manager.0.start_missing();
         tasks.spawn_vital("reporter of the connections", Arc::clone(&manager.0).keep_reporting(feed, metrics_interval));
         manager
+    }
+
+    /// Ends all connections with a goodbye, and the reports; resolves when they have ended.
+    pub async fn end(&self) {
+        let running = std::mem::take(&mut self.0.lock_running().connections);
+        self.0.tasks.shutdown().cancel();
+        for (_, ended) in running.into_values() {
+            // A task that panicked is an accident that `tasks` deals with.
+            let _ = ended.await;
+        }
     }
 
     /// Whether a connection can be tried at once instead of when its wait is over. What the provider asked of the whole
@@ -224,7 +236,7 @@ pub enum CannotRetry {
     #[error("connection {0} stands back: other connections of this account come first")]
     StandsBack(ConnectionId),
     /// The provider told the account how long to stay away.
-    #[error("the provider asked this account to wait; connections come back in {}", format_seconds(*.seconds))]
+    #[error("the provider asked this account to wait; connections reconnect in {}", format_seconds(*.seconds))]
     AskedToWait {
         /// For so long.
         seconds: u64,

@@ -57,6 +57,7 @@ pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusRepo
         config: slot.plan.config.clone(),
         dropped: slot.telemetry.counters.dropped(),
         standstill: slot.telemetry.face().standstill,
+        first_tick_at: time(slot.telemetry.counters.first_tick.load(Relaxed)),
     };
     let mut connections: Vec<_> = slots.iter().map(status).collect();
     name_those_that_flow(&mut connections);
@@ -69,14 +70,7 @@ pub(super) fn compose(slots: &[Slot], feed: Feed, now: UnixMillis) -> StatusRepo
 fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
     let flows = |connection: &&ConnectionStatus| connection.live.health.data.state == LayerState::Good;
     let flowing: Vec<ConnectionId> = connections.iter().filter(flows).map(|connection| connection.live.id).collect();
-    let words = match flowing.as_slice() {
-        [] => return,
-        [id] => format!("while {id} flows"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(ToString::to_string).collect();
-            format!("while {} and {last} flow", first.join(", "))
-        }
-    };
+    let Some(words) = words_of(&flowing) else { return };
     for live in connections.iter_mut().map(|connection| &mut connection.live) {
         if live.state == ConnectionState::Mute
             && let Some(reason) = &mut live.reason
@@ -86,11 +80,27 @@ fn name_those_that_flow(connections: &mut [ConnectionStatus]) {
     }
 }
 
+/// Names as many as can be read at a glance.
+fn words_of(flowing: &[ConnectionId]) -> Option<String> {
+    Some(match flowing {
+        [] => return None,
+        [id] => format!("while {id} flows"),
+        [_, _, _, _, _, ..] => format!("while {} others flow", flowing.len()),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(ToString::to_string).collect();
+            format!("while {} and {last} flow", first.join(", "))
+        }
+    })
+}
+
+fn time(millis: i64) -> Option<UnixMillis> {
+    (millis > 0).then_some(UnixMillis(millis))
+}
+
 fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
     let plan = &slot.plan;
     let face = slot.telemetry.face();
     let counters = &slot.telemetry.counters;
-    let time = |millis: i64| (millis > 0).then_some(UnixMillis(millis));
     let idle = ConnectionLive {
         last_heartbeat: time(counters.last_frame.load(Relaxed)),
         last_loss: face.last_loss,
@@ -124,5 +134,18 @@ fn live(slot: &Slot, now: UnixMillis) -> ConnectionLive {
         health: face.health,
         coverage: face.coverage,
         ..idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words_of;
+
+    #[test]
+    fn those_that_flow_are_named_while_they_are_few() {
+        let words = |count| words_of(&(1..=count).collect::<Vec<_>>());
+        assert_eq!((words(0), words(1).as_deref()), (None, Some("while 1 flows")));
+        assert_eq!(words(4).as_deref(), Some("while 1, 2, 3 and 4 flow"));
+        assert_eq!(words(14).as_deref(), Some("while 14 others flow"));
     }
 }

@@ -285,7 +285,7 @@ impl Link {
         match (&self.phase, &self.flow) {
             (Phase::Waiting(loss), _) => Some(loss.reason.clone()),
             (Phase::Subscribing, _) if self.is_overdue => {
-                Some(format!("None of {} subscriptions is acknowledged yet, and no tick came", self.params.len()))
+                Some(format!("None of {} subscriptions acknowledged yet, and no ticks received", self.params.len()))
             }
             (Phase::Live, Flow::Mute(why)) => Some(why.clone()),
             (Phase::Live, flow) => match (self.shortfall(), flow) {
@@ -321,7 +321,7 @@ impl Link {
             }
             (Phase::Dialling, None) => Layer::because(LayerState::Unknown, "The socket is being opened"),
             _ if silence > patience => {
-                Layer::because(LayerState::Warn, format!("Not even a pong for {} s", silence.as_secs()))
+                Layer::because(LayerState::Warn, format!("No reply to pings for {} s", silence.as_secs()))
             }
             _ => Layer::of(LayerState::Good),
         };

@@ -37,6 +37,8 @@ pub(super) struct Counters {
     pub(super) last_frame: AtomicI64,
     /// Unix milliseconds of the last tick's arrival; 0 before the first.
     pub(super) last_tick: AtomicI64,
+    /// The same of the first.
+    pub(super) first_tick: AtomicI64,
 }
 
 impl Counters {

@@ -6,7 +6,7 @@ use super::massive::each_named;
 use crate::text::tidy;
 use app::model::{
     symbol::Symbol,
-    symbol_detail::{RawEvent, SymbolIngest, SymbolRhythm},
+    symbol_detail::{LOOKED_AT_MS, RawEvent, SymbolIngest, SymbolRhythm, WATCHED_MAX},
     time::UnixMillis,
 };
 use std::sync::{
@@ -14,8 +14,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// The most symbols of a connection that are watched at once; the one that was asked for longest ago gives way.
-const WATCHED_MAX: usize = 16;
 /// A symbol that was not asked for during so long is watched no more.
 const WATCHED_MS: i64 = 60_000;
 /// As much of an event as is kept: several times what the provider's have.
@@ -40,23 +38,28 @@ struct Watched {
 }
 
 impl Watches {
-    /// What is known of a symbol. It is watched from now on.
+    /// What is known of a symbol. It is watched from now on, unless others look at as many as are watched.
     pub(super) fn ask(&self, symbol: Symbol, now: UnixMillis) -> SymbolIngest {
         let mut all = self.lock();
-        let place = all.iter().position(|watched| watched.symbol == symbol).unwrap_or_else(|| {
-            if all.len() >= WATCHED_MAX {
-                let oldest = all.iter().enumerate().min_by_key(|(_, watched)| watched.asked_at).map(|(place, _)| place);
-                all.remove(oldest.unwrap_or_default());
+        let is_new = !all.iter().any(|watched| watched.symbol == symbol);
+        if is_new && all.len() >= WATCHED_MAX {
+            let oldest = all.iter().enumerate().min_by_key(|(_, watched)| watched.asked_at);
+            match oldest.filter(|(_, watched)| now.millis_since(watched.asked_at) > LOOKED_AT_MS) {
+                Some((place, _)) => drop(all.remove(place)),
+                None => return SymbolIngest::default(),
             }
+        }
+        if is_new {
             let (event, received_at, rhythm) = (String::new(), None, None);
             all.push(Watched { symbol, since: now, asked_at: now, event, received_at, rhythm });
-            all.len() - 1
-        });
+        }
         self.any.store(true, Relaxed);
-        let watched = &mut all[place];
+        let Some(watched) = all.iter_mut().find(|watched| watched.symbol == symbol) else {
+            return SymbolIngest::default();
+        };
         watched.asked_at = now;
         SymbolIngest {
-            watched_since: watched.since,
+            watched_since: Some(watched.since),
             event: watched
                 .received_at
                 .map(|received_at| RawEvent { received_at, text: tidy(&watched.event, EVENT_BYTES_MAX) }),
@@ -89,6 +92,11 @@ impl Watches {
         all.retain(|watched| (0..WATCHED_MS).contains(&now.millis_since(watched.asked_at).max(0)));
         all.iter_mut().for_each(|watched| watched.rhythm = rhythm_of(watched.symbol));
         self.any.store(!all.is_empty(), Relaxed);
+    }
+
+    /// The connection was lost: nobody knows any more how its symbols tick, nor whether one is halted.
+    pub(super) fn lost(&self) {
+        self.lock().iter_mut().for_each(|watched| watched.rhythm = None);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Watched>> {
@@ -128,12 +136,31 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_connection_knows_no_rhythm_and_no_halt() {
+        let (watches, now) = (Watches::default(), UnixMillis(1_000));
+        watches.ask(symbol("AAPL"), now);
+        watches.take(r#"[{"ev":"T","sym":"AAPL","p":1.5}]"#, now);
+        watches.feel(now, |_| Some(SymbolRhythm { halted: true, ..SymbolRhythm::default() }));
+        assert!(watches.ask(symbol("AAPL"), now).rhythm.unwrap().halted);
+        watches.lost();
+        let known = watches.ask(symbol("AAPL"), now);
+        assert!(known.rhythm.is_none() && known.event.is_some(), "the last event stays, with its time: {known:?}");
+    }
+
+    #[test]
     fn what_is_looked_at_is_bounded_and_ends() {
         let watches = Watches::default();
-        (0..100).for_each(|n| drop(watches.ask(symbol(&format!("S{n}")), UnixMillis(n))));
+        let ask = |n: usize, at| watches.ask(symbol(&format!("S{n}")), UnixMillis(at)).watched_since;
+        // Seventeen panels, each of which asks once a second.
+        for second in 0..30 {
+            for n in 0..=WATCHED_MAX {
+                assert_eq!(ask(n, second * 1_000), (n < WATCHED_MAX).then_some(UnixMillis(0)), "panel {n}");
+            }
+        }
+        (1..WATCHED_MAX).for_each(|n| assert!(ask(n, 35_000).is_some()));
+        assert_eq!((ask(WATCHED_MAX, 39_000), ask(WATCHED_MAX, 39_001)), (None, Some(UnixMillis(39_001))));
         assert_eq!(watches.lock().len(), WATCHED_MAX);
-        assert_eq!(watches.lock()[0].symbol, symbol("S84"), "the oldest went");
-        watches.feel(UnixMillis(99 + WATCHED_MS), |_| None);
+        watches.feel(UnixMillis(39_001 + WATCHED_MS), |_| None);
         assert!(watches.is_empty() && watches.lock().is_empty());
     }
 }

@@ -87,7 +87,7 @@ fn reading_the_providers_frames_allocates_nothing() {
 #[test]
 fn reading_ticks_from_redis_allocates_nothing() {
     let mut json = String::new();
-    write_tick(&ticks(1)[0], "massive", &mut json);
+    write_tick(&ticks(1)[0], "massive", None, &mut json);
     let cost = steady(|| assert!(read_tick(black_box(json.as_bytes()), NOW).is_ok()));
     assert_eq!(cost.count_total, 0, "{cost:?}");
 }
@@ -98,7 +98,7 @@ fn writing_a_tick_for_redis_allocates_nothing() {
     let mut json = String::new();
     let cost = steady(|| {
         json.clear();
-        write_tick(black_box(&tick), "massive", &mut json);
+        write_tick(black_box(&tick), "massive", None, &mut json);
     });
     assert_eq!(cost.count_total, 0, "{cost:?}");
 }

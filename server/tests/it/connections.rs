@@ -151,6 +151,45 @@ async fn retries_are_few_and_an_ordinary_wait_ends_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_account_retries_no_more_by_turning_to_other_connections() {
+    let settings: [(String, String); 18] = std::array::from_fn(|place| match (place, place / 2) {
+        (0, _) => ("USE_MULTI_CONNECTION".into(), "true".into()),
+        (1, _) => ("WEBSOCKET_CONNECTIONS_MAX".into(), "8".into()),
+        (place, id) if place % 2 == 0 => (format!("WEBSOCKET_CONNECTION_{id}_ENABLED"), "true".into()),
+        (_, id) => (format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS"), format!("S{id}")),
+    });
+    let server = TestServer::start(settings.each_ref().map(|(name, value)| (name.as_str(), value.as_str()))).await;
+    let admin = server.admin().await;
+    admin.wait_for_state(8, "connected").await;
+    for id in 1..=8 {
+        server.fault(json!({"fault": "refuse_key", "connection": id})).await;
+        server.fault(json!({"fault": "drop", "connection": id})).await;
+    }
+    let begun = std::time::Instant::now();
+    let mut given = 0;
+    // Each connection could be tried three times.
+    let refused = 'all: loop {
+        for id in 1..=8 {
+            let url = format!("{}/api/admin/connections/{id}/retry", admin.base);
+            let answer = admin.http.post(url).send().await.unwrap();
+            match answer.status().as_u16() {
+                200 => given += 1,
+                409 => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                _ => break 'all answer,
+            }
+            assert!(given < 24, "it goes on");
+        }
+    };
+    assert_eq!(refused.status().as_u16(), 429);
+    let allowed = 16 + begun.elapsed().as_secs() / 2;
+    assert!((16..=allowed.min(23)).contains(&given), "{given} given, {allowed} allowed");
+    // Nobody else pays for it.
+    let other = server.sign_in(Role::Super).await;
+    other.wait_for_state(8, "failed").await;
+    other.post("/api/admin/connections/8/retry", "", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_asked_to_wait_is_not_called_before() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

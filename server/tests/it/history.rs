@@ -110,11 +110,11 @@ async fn a_killed_server_loses_a_second_and_the_ledger_says_so() {
     for gap in gaps {
         assert!(gap.started_at <= killed && gap.first_tick_at.unwrap() > killed, "{gap:?}");
         assert!(gap.duration_ms(killed) >= 2_000 && gap.missed_ticks(killed).unwrap() > 0, "{gap:?}");
-        assert!(gap.words.starts_with("The monitor ended without a word after"), "{}", gap.words);
+        assert!(gap.words.starts_with("The monitor ended unexpectedly after"), "{}", gap.words);
     }
     let filter = EventFilter { range: all(), connections: None.into(), kind: Some(EventKind::Server) };
     let started = database.history_events(&filter, None, 1).await.unwrap().remove(0);
-    assert!(started.text.contains("ended without a word after"), "{}", started.text);
+    assert!(started.text.contains("ended unexpectedly after"), "{}", started.text);
     monitor.kill();
     database.close().await;
 

@@ -116,7 +116,7 @@ fn a_message_that_is_a_tick_survives_being_written_and_read() {
             let is_usable = tick.price.is_finite() && tick.price > 0.0 && tick.volume <= 1 << 53;
             assert!(is_usable && tick.connection_id != Some(0), "{tick:?}");
             let mut json = String::new();
-            write_tick(&tick, "test", &mut json);
+            write_tick(&tick, "test", None, &mut json);
             assert_eq!(read_tick(json.as_bytes(), NOW_ON_REDIS), Ok(tick), "{json}");
         }
     });

@@ -2,7 +2,9 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    os::unix::net::UnixDatagram,
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 /// Runs it in an empty folder with these variables and nothing else.
@@ -33,7 +35,7 @@ fn every_bad_variable_is_named_at_once() {
                 ("FRAME_INTERVAL_MS", "soon"),
                 ("MARKET_FEED", "radio"),
                 ("LEPTOS_SITE_ADDR", "here"),
-                ("DATABASE_URL", "postgres://monitor:hunter2@db/monitor"),
+                ("DATABASE_URL", "postgres://monitor:hunter2@:x/?sslmode=on"),
                 ("ADMIN_EMAIL", "boss"),
                 ("ADMIN_PASSWORD", "tiny-secret"),
                 ("UNIVERSES_FILE", "/nonexistent.json"),
@@ -45,7 +47,9 @@ fn every_bad_variable_is_named_at_once() {
             "FRAME_INTERVAL_MS=\"soon\": expected a whole number",
             "MARKET_FEED=\"radio\"",
             "LEPTOS_SITE_ADDR=\"here\"",
-            "DATABASE_URL: expected an SQLite file",
+            "DATABASE_URL: expected an SQLite file, as in sqlite://data/monitor.db, or a PostgreSQL database, as in \
+             postgres://USER:PASSWORD@HOST:5432/NAME; it names no host; it names no database behind the host, as in \
+             …@HOST/NAME; its sslmode is none of disable",
             "ADMIN_EMAIL=\"boss\": expected an email",
             "ADMIN_PASSWORD: expected a stronger password: the password has 11 characters; at least 12 are needed",
             "UNIVERSES_FILE=\"/nonexistent.json\": cannot be read",
@@ -213,4 +217,36 @@ fn no_secret_is_logged_however_much_is_logged() {
     for secret in [KEY, PASSWORD] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
+}
+
+#[test]
+fn a_service_manager_is_told_when_the_server_is_ready_lives_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_tickstock-monitor"))
+        .env_clear()
+        .envs([
+            ("LEPTOS_SITE_ADDR", "127.0.0.1:0"),
+            ("WATCHDOG_USEC", "300000"),
+            ("ADMIN_PASSWORD", "correct horse battery"),
+        ])
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = socket.recv(&mut bytes).expect("the manager is told something");
+        String::from_utf8(bytes[..length].to_vec()).unwrap().trim().to_owned()
+    };
+    let first: Vec<_> = std::iter::repeat_with(told).take(4).collect();
+    assert_eq!(first, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    let stop = Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    assert!(stop.success());
+    let last = std::iter::repeat_with(told).find(|state| state != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert!(server.wait().unwrap().success());
 }

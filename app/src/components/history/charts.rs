@@ -9,7 +9,7 @@ use super::{
     scale,
     state_chart::StateChart,
 };
-use crate::model::history::{Phase, view::HistoryView};
+use crate::model::history::view::HistoryView;
 use leptos::{ev, prelude::*};
 
 /// The parts of the axis that may have a mark, on a desk and on a phone: wide enough for a finger. The style sheet has as
@@ -205,7 +205,7 @@ fn sentence(context: &ChartContext) -> String {
             None => text.push_str(" no data"),
             Some(bucket) => {
                 text.push(' ');
-                text.push_str(bucket.worst().map_or("", Phase::label));
+                text.push_str(&bucket.state_text().unwrap_or_default());
                 for quantity in QUANTITIES {
                     let percentile = context.selection.percentile;
                     if (quantity.of)(&bucket, percentile).is_some() {

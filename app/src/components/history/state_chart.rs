@@ -80,7 +80,7 @@ fn StateLegend() -> impl IntoView {
 fn Strip(id: u8, name: String, context: ChartContext) -> impl IntoView {
     let view = context.view;
     let word =
-        move |id| context.bucket_of(id).and_then(|bucket| bucket.worst()).map_or(NO_DATA, Phase::label).to_owned();
+        move |id| context.bucket_of(id).and_then(|bucket| bucket.state_text()).unwrap_or_else(|| NO_DATA.to_owned());
     let paths = Memo::new(move |_| {
         view.with(|view| {
             let series = view.series.iter().find(|series| series.connection_id == id);

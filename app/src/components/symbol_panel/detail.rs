@@ -3,7 +3,7 @@
 use super::drawing::{gap_bars, gap_shares, gap_text, price_line, scale_of_gaps};
 use crate::{
     components::format,
-    model::symbol_detail::{SymbolDetail, SymbolIngest, SymbolRhythm},
+    model::symbol_detail::{SymbolDetail, SymbolIngest, SymbolRhythm, WATCHED_MAX},
 };
 use leptos::prelude::*;
 
@@ -48,10 +48,16 @@ pub(super) fn content(detail: &SymbolDetail) -> impl IntoView + use<> {
 
 /// Price and gaps of the last minutes.
 fn past(detail: &SymbolDetail, rhythm: Option<&SymbolRhythm>) -> impl IntoView + use<> {
+    let Some(since) = detail.recorded_since else {
+        let why =
+            ["The last minutes are not recorded: ", &WATCHED_MAX.to_string(), " other symbols are open in panels."]
+                .concat();
+        return view! { <p class="unit" data-testid="symbol-past">{why}</p> }.into_any();
+    };
+    let since = since.clock();
     let prices = || detail.seconds.iter().map(|second| second.price);
     let (lowest, highest) = (prices().reduce(f64::min), prices().reduce(f64::max));
     let longest = detail.seconds.iter().map(|second| second.gap_ms).max().unwrap_or_default();
-    let since = detail.recorded_since.clock();
     let range = match (lowest, highest) {
         (Some(low), Some(high)) => [" UTC: ", &format::price(Some(low)), " to ", &format::price(Some(high))].concat(),
         _ => " UTC: no tick yet".to_owned(),
@@ -75,6 +81,7 @@ fn past(detail: &SymbolDetail, rhythm: Option<&SymbolRhythm>) -> impl IntoView +
             <p class="symbol-axis unit"><span>"5 minutes ago"</span><span>"now"</span></p>
         </figure>
     }
+    .into_any()
 }
 
 /// How long the gaps between its ticks usually are.
@@ -102,8 +109,15 @@ fn habits(rhythm: &SymbolRhythm) -> impl IntoView + use<> {
 fn event(ingest: Option<&SymbolIngest>, detail: &SymbolDetail) -> impl IntoView + use<> {
     let (head, text) = match ingest {
         None => ("Events are not shown here: another server collects the data.".to_owned(), None),
-        Some(SymbolIngest { event: None, watched_since, .. }) => {
-            (["No event since ", &watched_since.clock(), " UTC, when recording began."].concat(), None)
+        Some(SymbolIngest { watched_since: None, .. }) => {
+            let count = WATCHED_MAX.to_string();
+            (
+                ["Events are not recorded: ", &count, " other symbols of this connection are open in panels."].concat(),
+                None,
+            )
+        }
+        Some(SymbolIngest { event: None, watched_since: Some(since), .. }) => {
+            (["No event since ", &since.clock(), " UTC, when recording began."].concat(), None)
         }
         Some(SymbolIngest { event: Some(event), .. }) => {
             let age = format::age(Some(event.received_at), Some(detail.at));
@@ -142,7 +156,7 @@ mod tests {
         SymbolDetail {
             at: AT,
             row,
-            recorded_since: UnixMillis(AT.0 - 60_000),
+            recorded_since: Some(UnixMillis(AT.0 - 60_000)),
             seconds: vec![second(50_000, 178.0, 0), second(20_000, 179.5, 30_000), second(2_000, 178.23, 18_000)],
             last_arrival: Some(UnixMillis(AT.0 - 2_000)),
             ingest: None,
@@ -178,7 +192,7 @@ mod tests {
         let mut gaps = vec![0; 24];
         (gaps[0], gaps[1], gaps[2], gaps[6]) = (10, 20, 10, 1);
         let rhythm = SymbolRhythm { usual_gap_ms: Some(1_250), gaps, halted: true, ..SymbolRhythm::default() };
-        let ingest = SymbolIngest { watched_since: AT, event: Some(event), rhythm: Some(rhythm) };
+        let ingest = SymbolIngest { watched_since: Some(AT), event: Some(event), rhythm: Some(rhythm) };
         let html = render(SymbolDetail { ingest: Some(ingest.clone()), ..detail() });
         for text in
             ["&lt;AAPL&gt;", "12:34:51.789 UTC, 5 s ago", "up to 1.3 s", "Trading is halted", "≤ 0.2 s", "73<!> %"]
@@ -187,5 +201,19 @@ mod tests {
         }
         let silent = SymbolIngest { event: None, ..ingest };
         assert!(render(SymbolDetail { ingest: Some(silent), ..detail() }).contains("No event since 12:34:56 UTC"));
+    }
+
+    #[test]
+    fn what_is_not_recorded_is_said() {
+        let html = render(SymbolDetail {
+            recorded_since: None,
+            seconds: Vec::new(),
+            last_arrival: None,
+            ingest: Some(SymbolIngest::default()),
+            ..detail()
+        });
+        for text in ["178.23", "The last minutes are not recorded: 16 other", "Events are not recorded: 16 other"] {
+            assert!(html.contains(text), "{text}: {html}");
+        }
     }
 }

@@ -30,10 +30,14 @@ pub enum GapCause {
     TooManyConnections,
     /// Nothing that was asked for was acknowledged.
     NothingSubscribed,
-    /// This server ended without a word: a crash, a kill, a power cut.
+    /// This server ended unexpectedly: a crash, a kill, a power cut.
     MonitorCrashed,
     /// This server was stopped in good order.
     MonitorStopped,
+    /// Another server collected, ended without a word or lost its lease, and this one took over.
+    Failover,
+    /// Another server collected, gave it up in good order, and this one took over.
+    Handover,
     /// Redis took no ticks, or delivered none.
     BusDown,
     /// The collector elsewhere published neither a status nor ticks, or was started anew.
@@ -46,7 +50,7 @@ pub enum GapCause {
     Closed,
     /// It went away without a close frame.
     Dropped,
-    /// Not even a pong came.
+    /// No reply to pings came.
     Silent,
     /// It could not be opened.
     Unreachable,
@@ -100,6 +104,8 @@ impl GapCause {
             Self::Standstill => "monitor stood still",
             Self::MonitorStopped => "monitor stopped",
             Self::MonitorCrashed => "monitor not running",
+            Self::Handover => "handed over to another server",
+            Self::Failover => "failed over to another server",
         }
     }
 }

@@ -109,6 +109,19 @@ impl Bucket {
         Phase::ALL.into_iter().zip(self.phase_ms).filter(|(_, ms)| *ms > 0).map(|(phase, _)| phase).next_back()
     }
 
+    /// The worst phase in words, with its share of the bucket where it is not all of it: of six hours, eight seconds are not a state.
+    #[must_use]
+    pub fn state_text(&self) -> Option<String> {
+        let worst = self.worst()?;
+        let whole: u64 = self.phase_ms.iter().sum();
+        let percent = self.phase_ms[worst as usize] * 100 / whole.max(1);
+        Some(match percent {
+            99.. => worst.label().to_owned(),
+            0 => [worst.label(), " < 1 %"].concat(),
+            _ => [worst.label(), " ", &percent.to_string(), " %"].concat(),
+        })
+    }
+
     /// Both together, as one longer bucket.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
@@ -139,7 +152,7 @@ impl Bucket {
 /// One connection's buckets, without holes: a bucket that nobody looked at covers nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// Whose.
+    /// The connection whose buckets they are.
     pub connection_id: ConnectionId,
     /// Its name.
     pub name: String,
@@ -188,6 +201,10 @@ mod tests {
         assert_eq!((both.ticks, both.p50_us, both.p99_us_max), (60, Some(250), Some(500)));
         assert_eq!(both.per_second(both.ticks), Some(15.0));
         assert_eq!(both.worst(), Some(Phase::Failed));
+        assert_eq!(both.state_text().as_deref(), Some("failed 25 %"));
+        let few = Bucket { phase_ms: [0, 21_592_000, 0, 0, 0, 8_000], ..Bucket::default() };
+        assert_eq!(few.state_text().as_deref(), Some("failed < 1 %"));
+        assert_eq!((one.state_text().as_deref(), Bucket::default().state_text()), (Some("connected"), None));
         assert_eq!(Bucket::default().per_second(0), None, "nobody looked is not zero");
         assert_eq!(one.join(Bucket::default()), one);
     }

@@ -1,7 +1,10 @@
 //! The publisher's connection, and how it is asked.
 
-use super::{ANSWER_TIMEOUT, Retry, answered};
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, ServerError, Value, aio::MultiplexedConnection};
+use super::{ANSWER_TIMEOUT, Retry, answered, fence::Call};
+use redis::{
+    AsyncConnectionConfig, Client, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value,
+    aio::MultiplexedConnection,
+};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -20,6 +23,24 @@ pub(super) enum What {
     Probe,
     Status,
     Ticks { first: u64, count: usize },
+}
+
+/// What is asked of Redis in one go.
+pub(super) enum Request {
+    /// Commands of their own.
+    Pipeline(Pipeline),
+    /// One call under an epoch.
+    Call(Call),
+}
+
+impl Request {
+    /// One message more.
+    pub(super) fn publish(&mut self, channel: &str, payload: impl ToSingleRedisArg) {
+        match self {
+            Self::Pipeline(pipeline) => drop(pipeline.publish(channel, payload)),
+            Self::Call(call) => call.message(channel, payload),
+        }
+    }
 }
 
 pub(super) type Answer = (What, RedisResult<Vec<Value>>);
@@ -55,9 +76,16 @@ pub(super) async fn probe(client: Client, channel: String) -> RedisResult<Connec
     }
 }
 
-pub(super) async fn ask(mut redis: MultiplexedConnection, what: What, pipeline: Pipeline) -> Answer {
-    let count = pipeline.len();
-    (what, redis.send_packed_commands(&pipeline, 0, count).await)
+/// Answers with one value for each command, or each message of a call.
+pub(super) async fn ask(mut redis: MultiplexedConnection, what: What, request: Request) -> Answer {
+    let answer = match request {
+        Request::Pipeline(pipeline) => {
+            let count = pipeline.len();
+            redis.send_packed_commands(&pipeline, 0, count).await
+        }
+        Request::Call(call) => call.ask(&mut redis).await,
+    };
+    (what, answer)
 }
 
 pub(super) fn error_of(value: Option<&Value>) -> Option<&ServerError> {

@@ -28,6 +28,7 @@ pub(super) struct Health {
     known: Mutex<Known>,
     outbox: Outbox,
     transit: Arc<Transit>,
+    role: Role,
 }
 
 /// What can be wrong, each by itself.
@@ -61,8 +62,10 @@ struct Known {
 }
 
 impl Known {
-    fn status(&self) -> BusStatus {
-        let trouble = self.subscription.words.as_ref().or(self.publishing.words.as_ref());
+    /// Whether Redis takes what is published matters to a server that collects.
+    fn status(&self, is_collecting: bool) -> BusStatus {
+        let publishing = self.publishing.words.as_ref().filter(|_| is_collecting);
+        let trouble = self.subscription.words.as_ref().or(publishing);
         let late =
             || self.lag.filter(|_| self.is_late).map(|lag| format!("Redis is {:.1} s behind", lag.as_secs_f64()));
         let millis = |lag: Duration| u32::try_from(lag.as_millis()).unwrap_or(u32::MAX);
@@ -79,10 +82,10 @@ impl Known {
                 .map(|(reason, total)| RejectionCount { reason: (*reason).to_owned(), total: *total })
                 .collect(),
             unpublished_ticks_total: self.unpublished_ticks_total,
-            not_publishing_since: self.publishing.words.is_some().then_some(self.confirmed_at),
+            not_publishing_since: publishing.is_some().then_some(self.confirmed_at),
             missed_ticks_total: self.missed_ticks_total,
             lag_ms: self.lag.map(millis),
-            status_trouble: self.status.words.clone(),
+            status_trouble: self.status.words.clone().filter(|_| is_collecting),
         }
     }
 
@@ -101,7 +104,7 @@ impl Health {
     pub(super) fn new(outbox: Outbox, transit: Arc<Transit>, role: Role) -> Self {
         let not_yet = || Some("connecting to Redis".to_owned());
         let known = Known {
-            publishing: Trouble::new("Publishing to Redis", not_yet().filter(|_| role != Role::Watcher)),
+            publishing: Trouble::new("Publishing to Redis", not_yet().filter(|_| !matches!(role, Role::Watcher))),
             subscription: Trouble::new("Subscribed to ticks on Redis", not_yet()),
             status: Trouble::new("The status is kept on Redis", None),
             confirmed_at: UnixMillis::now(),
@@ -115,23 +118,26 @@ impl Health {
             rejections: BTreeMap::new(),
             changed: false,
         };
-        outbox.put_bus(known.status());
-        Self { known: Mutex::new(known), outbox, transit }
+        outbox.put_bus(known.status(role.is_collecting()));
+        Self { known: Mutex::new(known), outbox, transit, role }
     }
 
     /// Tells counters and the lag while they change.
-    pub(super) async fn run(self: Arc<Self>, role: Role) {
+    pub(super) async fn run(self: Arc<Self>) {
         let mut ticks = interval(TELL_INTERVAL);
+        let mut was_collecting = self.role.is_collecting();
         loop {
             ticks.tick().await;
             let (lag, missed) = (self.transit.lag(Instant::now()), self.transit.missed_total());
             let mut known = self.lock();
-            let is_publishing = role != Role::Watcher && known.publishing.words.is_none();
+            let is_collecting = self.role.is_collecting();
+            known.changed |= std::mem::replace(&mut was_collecting, is_collecting) != is_collecting;
+            let is_publishing = is_collecting && known.publishing.words.is_none();
             known.take_lag(lag.filter(|_| is_publishing));
             known.changed |= known.missed_ticks_total != missed;
             known.missed_ticks_total = missed;
             if std::mem::take(&mut known.changed) {
-                self.outbox.put_bus(known.status());
+                self.outbox.put_bus(known.status(is_collecting));
             }
         }
     }
@@ -147,7 +153,7 @@ impl Health {
         if trouble.set(words) {
             // Told under the lock, so that the tasks cannot overtake each other.
             known.changed = false;
-            self.outbox.put_bus(known.status());
+            self.outbox.put_bus(known.status(self.role.is_collecting()));
         }
     }
 
@@ -175,7 +181,7 @@ impl Health {
     }
 
     pub(super) fn status(&self) -> BusStatus {
-        self.lock().status()
+        self.lock().status(self.role.is_collecting())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -10,29 +10,42 @@
 //! A collector's own status does not go through Redis and back: when Redis is gone, the page must still tell that the
 //! upstream connections are up.
 //!
+//! Of several servers one collects, by a lease on Redis (`lease.rs`); what it publishes goes through a script that compares its
+//! epoch (`fence.rs`). The others have the same three tasks, and take ticks and status from Redis as a watcher does.
+//!
 //! The bus carries ticks when Redis takes `PUBLISH`, and nothing else is asked of it: one that cannot write to its disk, is out
 //! of memory or is a replica refuses the status key, which is a trouble of its own, and passes ticks on.
 
 mod connection;
+mod fence;
 mod health;
+pub(super) mod lease;
 mod publisher;
 mod subscriber;
 mod transit;
 mod waiting;
 
 use super::{
-    BusError, RedisConfig, Role, TickBus,
+    BusError, RedisConfig, Right, Role, TickBus,
     mailbox::{Inbox, Outbox, mailbox},
 };
 use crate::{backoff::doubling, tasks::Tasks, text::tidy};
 use app::model::{status::StatusReport, tick::Tick};
+use futures_util::future::BoxFuture;
 use health::Health;
+use lease::LeaseNames;
 use publisher::Publisher;
 use redis::{Client, IntoConnectionInfo, RedisError, RedisResult, ServerError, io::tcp::TcpSettings};
 use secrecy::ExposeSecret;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use subscriber::Subscriber;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 use transit::Transit;
 
 /// The time for connecting and for any answer. Loopback and data-centre answers take a millisecond.
@@ -54,6 +67,7 @@ struct Names {
     status: String,
     /// Nobody reads it: what is published there shows that Redis takes what is published.
     probe: String,
+    lease: LeaseNames,
 }
 
 impl Names {
@@ -62,6 +76,7 @@ impl Names {
             ticks: format!("{prefix}market:ticks"),
             status: format!("{prefix}websocket:status"),
             probe: format!("{prefix}market:probe"),
+            lease: LeaseNames::new(prefix),
         }
     }
 }
@@ -72,28 +87,35 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
     let (outbox, inbox) = mailbox();
     let (to_redis, from_us) = mailbox();
     let transit = Arc::new(Transit::new(outbox.clone()));
-    let health = Arc::new(Health::new(outbox.clone(), Arc::clone(&transit), role));
+    let health = Arc::new(Health::new(outbox.clone(), Arc::clone(&transit), role.clone()));
 
     let subscriber = Subscriber {
         client: client.clone(),
         names: Arc::clone(&names),
-        role,
+        role: role.clone(),
         outbox: outbox.clone(),
         health: Arc::clone(&health),
         transit: Arc::clone(&transit),
+        epoch: AtomicU64::default(),
     };
     tasks.spawn_vital("subscriber of the bus", subscriber.run());
-    tasks.spawn_vital("health of the bus", Arc::clone(&health).run(role));
-    if let Role::Collector { source } = role {
-        let publisher = Publisher::new(client, names, source, from_us, health, transit);
-        tasks.spawn_vital("publisher of the bus", publisher.run());
+    tasks.spawn_vital("health of the bus", Arc::clone(&health).run());
+    let (flushes, flush) = mpsc::channel(1);
+    let right = match &role {
+        Role::Candidate { right, .. } => Some(right.clone()),
+        Role::Collector { .. } | Role::Watcher => None,
+    };
+    if let Some(publisher) = Publisher::new(client, names, &role, from_us, health, transit) {
+        tasks.spawn_vital("publisher of the bus", publisher.run(flush));
     }
-    Ok((Arc::new(RedisBus { to_redis, to_us: outbox }), inbox))
+    Ok((Arc::new(RedisBus { to_redis, to_us: outbox, right, flushes }), inbox))
 }
 
 struct RedisBus {
     to_redis: Outbox,
     to_us: Outbox,
+    right: Option<Right>,
+    flushes: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl TickBus for RedisBus {
@@ -104,6 +126,19 @@ impl TickBus for RedisBus {
     fn publish_status(&self, status: Arc<StatusReport>) {
         self.to_us.put_status(Arc::clone(&status));
         self.to_redis.put_status(status);
+    }
+
+    fn right(&self) -> Option<&Right> {
+        self.right.as_ref()
+    }
+
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let (done, flushed) = oneshot::channel();
+            if self.flushes.send(done).await.is_ok() {
+                let _ = flushed.await;
+            }
+        })
     }
 }
 

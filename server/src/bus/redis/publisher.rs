@@ -3,16 +3,21 @@
 //! Several pipelines are in flight, so that a Redis far away takes as many ticks as a near one. What it has not confirmed is
 //! known to the tick. While it takes none, the latest of each symbol waits and the others are counted; the first thing that is
 //! published after a trouble goes alone, as its proof.
+//!
+//! A server among several asks for its right before every batch, and publishes through the fence (`fence.rs`). Without the right
+//! ticks wait as with a Redis that takes none; while it does not collect there are none, and the connection is kept ready.
 
 use super::{
     ANSWER_TIMEOUT, Names, Retry, answered,
-    connection::{Answer, Connection, What, ask, connect, error_of, probe},
+    connection::{Answer, Connection, Request, What, ask, connect, error_of, probe},
+    fence::{self, Call},
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
     words, words_of, words_when_connecting,
 };
 use crate::bus::{
+    Right, Role,
     mailbox::{Delivery, Inbox},
     wire,
 };
@@ -24,7 +29,10 @@ use app::model::{
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, interval, sleep_until, timeout},
+};
 
 const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
@@ -45,6 +53,9 @@ pub(super) struct Publisher {
     names: Arc<Names>,
     source: &'static str,
     collector: Collector,
+    /// `None`: nobody else could publish.
+    right: Option<Right>,
+    changes: watch::Receiver<()>,
     inbox: Inbox,
     health: Arc<Health>,
     transit: Arc<Transit>,
@@ -69,6 +80,10 @@ pub(super) struct Publisher {
     /// The next tick is tried then.
     hold_until: Instant,
     retry: Retry,
+    /// The epoch under which was published last, while the right lasts; without a lease it always does.
+    epoch: Option<u64>,
+    /// Whoever waits until nothing is left here.
+    flushes: Vec<oneshot::Sender<()>>,
 }
 
 /// How a connection ended.
@@ -82,23 +97,32 @@ enum Ended {
 fn this_collector() -> Collector {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
     let server = format!("{} (process {})", host.trim(), std::process::id());
-    Collector { server, since: UnixMillis::now() }
+    Collector { server, since: UnixMillis::now(), epoch: None }
 }
 
 impl Publisher {
     pub(super) fn new(
         client: Client,
         names: Arc<Names>,
-        source: &'static str,
+        role: &Role,
         inbox: Inbox,
         health: Arc<Health>,
         transit: Arc<Transit>,
-    ) -> Self {
-        Self {
+    ) -> Option<Self> {
+        let (source, collector, right) = match role {
+            Role::Collector { source } => (*source, this_collector(), None),
+            Role::Candidate { source, server, right } => {
+                (*source, Collector { server: server.clone(), ..Collector::default() }, Some(right.clone()))
+            }
+            Role::Watcher => return None,
+        };
+        Some(Self {
             client,
             names,
             source,
-            collector: this_collector(),
+            collector,
+            changes: right.as_ref().map_or_else(|| watch::channel(()).1, Right::changes),
+            right,
             inbox,
             health,
             transit,
@@ -115,10 +139,12 @@ impl Publisher {
             refused: false,
             hold_until: Instant::now(),
             retry: Retry::default(),
-        }
+            epoch: None,
+            flushes: Vec::new(),
+        })
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, mut flush: mpsc::Receiver<oneshot::Sender<()>>) {
         let mut next = None;
         loop {
             let connection = match next.take() {
@@ -128,7 +154,7 @@ impl Publisher {
             let why = match connection {
                 Ok(connection) => {
                     self.settle().await;
-                    match self.publish(&connection).await {
+                    match self.publish(&connection, &mut flush).await {
                         Ended::Failed(error) => words(&error),
                         Ended::Replaced(connection) => {
                             next = Some(connection);
@@ -155,21 +181,27 @@ impl Publisher {
     }
 
     /// Publishes until Redis fails.
-    async fn publish(&mut self, connection: &Connection) -> Ended {
+    async fn publish(&mut self, connection: &Connection, flush: &mut mpsc::Receiver<oneshot::Sender<()>>) -> Ended {
         let mut answers = FuturesOrdered::new();
         // When Redis last answered, or was asked after it had answered everything.
         let mut heard = Instant::now();
         self.probed = false;
         loop {
+            self.look_at_right();
             while answers.len() < PIPELINES_MAX
-                && let Some((what, pipeline)) = self.next(answers.is_empty())
+                && let Some((what, request)) = self.next(answers.is_empty())
             {
                 if answers.is_empty() {
                     heard = Instant::now();
                 }
-                answers.push_back(ask(connection.redis.clone(), what, pipeline));
+                answers.push_back(ask(connection.redis.clone(), what, request));
             }
             let has_asked = !answers.is_empty();
+            if !has_asked && !self.has_something() {
+                for done in self.flushes.drain(..) {
+                    let _ = done.send(());
+                }
+            }
             let (what, answer) = tokio::select! {
                 Some(answer) = answers.next() => answer,
                 () = self.inbox.take(&mut self.delivery), if self.may_receive() => {
@@ -177,6 +209,11 @@ impl Publisher {
                     continue;
                 }
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
+                Ok(()) = self.changes.changed() => continue,
+                Some(done) = flush.recv() => {
+                    self.flushes.push(done);
+                    continue;
+                }
                 () = sleep_until(heard + IDLE_INTERVAL), if !has_asked && self.proven_at.is_some() => {
                     self.probed = false;
                     continue;
@@ -201,8 +238,41 @@ impl Publisher {
         }
     }
 
+    /// The right may have begun or ended since.
+    fn look_at_right(&mut self) {
+        let Some(right) = &self.right else { return };
+        let (before, is_collecting) = (self.epoch, right.is_collecting());
+        self.epoch = right.epoch(Instant::now()).filter(|_| is_collecting);
+        if !is_collecting {
+            // What is left is of a time that is over.
+            let left = (self.queue.len() - self.sent + self.waiting.len()) as u64;
+            self.health.unpublished(0, left);
+            self.queue.clear();
+            (self.sent, self.waiting, self.status) = (0, Waiting::default(), None);
+        } else if self.epoch.is_none() && (before.is_some() || !self.in_trouble) {
+            self.trouble("Redis does not renew this server's lease".to_owned());
+        } else if before.is_none() && self.epoch.is_some() {
+            // What waits goes on as after any trouble.
+            (self.probed, self.hold_until) = (self.probed && self.proven_at.is_some(), Instant::now());
+            self.refused = false;
+        }
+    }
+
+    /// May ticks and status be published now? Asked for before every batch.
+    fn may_publish(&self) -> bool {
+        match &self.right {
+            None => true,
+            Some(right) => self.epoch.is_some() && self.epoch == right.epoch(Instant::now()),
+        }
+    }
+
+    /// Is anything here that is not published yet?
+    fn has_something(&self) -> bool {
+        self.sent < self.queue.len() || !self.waiting.is_empty() || self.status.is_some() || !self.inbox.is_empty()
+    }
+
     /// What goes next: the status, then ticks in order. As long as nothing was taken, one thing alone.
-    fn next(&mut self, is_idle: bool) -> Option<(What, Pipeline)> {
+    fn next(&mut self, is_idle: bool) -> Option<(What, Request)> {
         if self.proven_at.is_none() && !is_idle {
             return None;
         }
@@ -210,10 +280,13 @@ impl Publisher {
             self.probed = true;
             let mut pipeline = redis::pipe();
             pipeline.publish(&self.names.probe, "");
-            return Some((What::Probe, pipeline));
+            return Some((What::Probe, Request::Pipeline(pipeline)));
+        }
+        if !self.may_publish() {
+            return None;
         }
         if let Some(status) = self.status.take() {
-            return Some((What::Status, self.status_pipeline(&status)));
+            return Some((What::Status, self.status_request(&status)));
         }
         if self.sent == self.queue.len() {
             self.load();
@@ -223,15 +296,18 @@ impl Publisher {
         if ticks.is_empty() {
             return None;
         }
-        let mut pipeline = Pipeline::with_capacity(ticks.len());
+        let mut request = match self.epoch {
+            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch)),
+            None => Request::Pipeline(Pipeline::with_capacity(ticks.len())),
+        };
         for tick in ticks {
             self.json.clear();
-            wire::write_tick(tick, self.source, &mut self.json);
-            pipeline.publish(&self.names.ticks, &self.json);
+            wire::write_tick(tick, self.source, self.epoch, &mut self.json);
+            request.publish(&self.names.ticks, &self.json);
         }
         let (first, count) = (self.transit.send(ticks, self.since, Instant::now()), ticks.len());
         self.sent += count;
-        Some((What::Ticks { first, count }, pipeline))
+        Some((What::Ticks { first, count }, request))
     }
 
     /// Fills the queue from what waits.
@@ -245,22 +321,39 @@ impl Publisher {
         }
     }
 
-    fn status_pipeline(&mut self, status: &StatusReport) -> Pipeline {
+    fn status_request(&mut self, status: &StatusReport) -> Request {
         let mut status = status.clone();
-        status.head.bus = self.health.status();
-        let json = wire::write_status(&status, &self.collector);
-        let mut pipeline = redis::pipe();
-        pipeline.set_ex(&self.names.status, &json, STATUS_EXPIRY_SECONDS).publish(&self.names.status, &json);
-        pipeline
+        if let Some(since) = self.right.as_ref().and_then(Right::collecting_since) {
+            (self.collector.since, self.collector.epoch) = (since, self.epoch);
+        }
+        (status.head.bus, status.head.collector) = (self.health.status(), Some(self.collector.clone()));
+        let (json, channel) = (wire::write_status(&status), &self.names.status);
+        match self.epoch {
+            Some(epoch) => {
+                let key = &self.names.lease.epoch;
+                Request::Call(Call::status(key, epoch, channel, &json, STATUS_EXPIRY_SECONDS))
+            }
+            None => {
+                let mut pipeline = redis::pipe();
+                pipeline.set_ex(channel, &json, STATUS_EXPIRY_SECONDS).publish(channel, &json);
+                Request::Pipeline(pipeline)
+            }
+        }
     }
 
     /// While Redis takes ticks, those that are not sent yet come first. While it does not, all that come are conflated. At the
     /// very start neither is known, and they stay where they are.
     fn may_receive(&self) -> bool {
         match self.proven_at {
-            Some(_) => self.sent == self.queue.len() && self.waiting.is_empty(),
+            Some(_) if !self.lacks_right() => self.sent == self.queue.len() && self.waiting.is_empty(),
+            Some(_) => true,
             None => self.in_trouble,
         }
+    }
+
+    /// Is there a lease that is not held?
+    fn lacks_right(&self) -> bool {
+        self.right.is_some() && self.epoch.is_none()
     }
 
     /// Is there something that is tried only later?
@@ -271,11 +364,12 @@ impl Publisher {
 
     /// The mailbox was emptied.
     fn receive(&mut self) {
+        let can_publish = self.proven_at.is_some() && !self.lacks_right();
         let delivery = &mut self.delivery;
         if let Some(status) = delivery.statuses.pop() {
             self.status = Some(status);
         }
-        if self.proven_at.is_none() {
+        if !can_publish {
             let lost = delivery.lost;
             let replaced = self.waiting.absorb(delivery) - lost;
             self.health.unpublished(replaced, lost);
@@ -326,6 +420,10 @@ impl Publisher {
             What::Status => {
                 let words = |what: &str, error| format!("Redis does not {what} the status: {}", words_of(error));
                 let (kept, published) = (error_of(values.first()), error_of(values.get(1)));
+                if kept.is_some_and(fence::is_over) {
+                    self.fenced();
+                    return Ok(());
+                }
                 let trouble = kept.map(|error| words("keep", error)).or(published.map(|error| words("publish", error)));
                 self.health.set(Part::Status, trouble);
                 match published {
@@ -337,6 +435,9 @@ impl Publisher {
             What::Ticks { first, count } => {
                 let taken = values.iter().position(|value| error_of(Some(value)).is_some()).unwrap_or(count);
                 self.transit.confirm(first + taken as u64, Instant::now());
+                if error_of(values.get(taken)).is_some_and(fence::is_over) {
+                    self.fenced();
+                }
                 if taken < count {
                     return Err(taken);
                 }
@@ -347,8 +448,23 @@ impl Publisher {
         Ok(())
     }
 
+    /// Redis refused an epoch: the lease is over, or has to be taken anew.
+    fn fenced(&mut self) {
+        if let (Some(right), Some(epoch)) = (&self.right, self.epoch) {
+            right.refuse(epoch);
+        }
+    }
+
+    /// Does this server collect without the right to publish?
+    fn is_without_right(&self) -> bool {
+        self.epoch.is_none() && self.right.as_ref().is_some_and(Right::is_collecting)
+    }
+
     fn proven(&mut self) {
         self.health.confirmed();
+        if self.is_without_right() {
+            return;
+        }
         self.in_trouble = false;
         self.hold_until = Instant::now();
         if self.proven_at.is_none() {
@@ -385,8 +501,11 @@ impl Publisher {
         // As it happens rarely that some are taken after one was refused, they are told apart only here.
         let mut behind = taken.split_off(taken.len().saturating_sub(back.len())).into_iter();
         back.retain(|_| !behind.next().unwrap_or(false));
-        if let Some(error) = error_of(values.get(refused_from)) {
-            self.tell_refusal(error);
+        match error_of(values.get(refused_from)) {
+            // The lease tells what comes of it.
+            Some(error) if fence::is_over(error) => self.trouble("Redis refuses this server's lease".to_owned()),
+            Some(error) => self.tell_refusal(error),
+            None => {}
         }
         let replaced = self.waiting.put_older(&back);
         self.health.unpublished(replaced, 0);

@@ -13,7 +13,13 @@ use redis::{
     Client, RedisError, RedisResult,
     aio::{PubSubSink, PubSubStream},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// A subscription can look healthy and deliver nothing: a ping after which nothing comes for [`ANSWER_TIMEOUT`] ends it.
@@ -28,6 +34,8 @@ pub(super) struct Subscriber {
     pub(super) outbox: Outbox,
     pub(super) health: Arc<Health>,
     pub(super) transit: Arc<Transit>,
+    /// The highest that was seen.
+    pub(super) epoch: AtomicU64,
 }
 
 impl Subscriber {
@@ -52,9 +60,16 @@ impl Subscriber {
         let (mut sink, messages) = answered(self.client.get_async_pubsub()).await?.split();
         self.transit.join(Instant::now());
         answered(sink.subscribe(&self.names.ticks)).await?;
-        if self.role == Role::Watcher {
+        if !matches!(self.role, Role::Collector { .. }) {
             answered(sink.subscribe(&self.names.status)).await?;
             self.read_last_status().await?;
+        }
+        if matches!(self.role, Role::Candidate { .. }) {
+            match answered(sink.subscribe(&self.names.lease.released)).await {
+                // A user may be confined to the channels that are needed: then a lease that is given up is noticed a little later.
+                Err(error) if error.code().is_some() => {}
+                subscribed => subscribed?,
+            }
         }
         self.health.set(Part::Subscription, None);
         Ok((sink, messages))
@@ -147,21 +162,46 @@ impl Subscriber {
     }
 
     fn read(&self, message: &redis::Msg, now: UnixMillis, ticks: &mut Vec<Tick>) {
-        let payload = message.get_payload_bytes();
-        if message.get_channel_name() == self.names.status {
+        let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
+        if channel == self.names.status {
             self.read_status(payload);
             return;
         }
-        match wire::read_tick(payload, now) {
-            Ok(tick) => ticks.push(tick),
+        if let Role::Candidate { right, .. } = &self.role
+            && channel == self.names.lease.released
+        {
+            right.tell_release();
+            return;
+        }
+        match wire::read(payload, now) {
+            Ok((_, Some(epoch))) if self.is_over(epoch) => {}
+            Ok((tick, _)) => ticks.push(tick),
             Err(why) => self.health.rejected(why.reason(), why.to_string()),
         }
     }
 
     fn read_status(&self, payload: &[u8]) {
+        // Our own goes without the detour.
+        if self.role.is_collecting() {
+            return;
+        }
         match wire::read_status(payload) {
-            Ok(report) => self.outbox.put_status(Arc::new(report)),
+            Ok(report) => {
+                let epoch = report.head.collector.as_ref().and_then(|collector| collector.epoch);
+                if !epoch.is_some_and(|epoch| self.is_over(epoch)) {
+                    self.outbox.put_status(Arc::new(report));
+                }
+            }
             Err(why) => self.health.rejected("status", why),
         }
+    }
+
+    /// Was something of a later collector here before? Then this is of one whose time is over.
+    fn is_over(&self, epoch: u64) -> bool {
+        let newest = self.epoch.fetch_max(epoch, Relaxed);
+        if epoch < newest {
+            self.health.rejected("epoch", format!("of epoch {epoch}, after epoch {newest}"));
+        }
+        epoch < newest
     }
 }

@@ -15,6 +15,10 @@ impl Waiting {
         self.ticks.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.ticks.len()
+    }
+
     /// Takes ticks that are newer than all that wait; answers how many will never be published.
     pub(super) fn put(&mut self, ticks: &[Tick]) -> u64 {
         ticks.iter().map(|tick| u64::from(self.put_one(*tick, true))).sum()

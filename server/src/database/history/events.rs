@@ -1,13 +1,16 @@
 //! Events, newest first.
 
 use super::{NewEvent, bounds, count, value_of};
-use crate::database::{Database, QueryError};
+use crate::database::{
+    Database, QueryError,
+    pool::{Columns, Connection, on, run},
+};
 use app::model::{
     connection::ConnectionSet,
     history::{EventKind, HistoryEvent},
     time::UnixMillis,
 };
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::AssertSqlSafe;
 use std::ops::Range;
 
 /// Which events are wanted.
@@ -30,7 +33,8 @@ pub struct EventKey {
     pub id: i64,
 }
 
-const WANTED: &str = "at_ms >= $1 AND at_ms < $2 AND ($3 = 0 OR connection_id IS NULL OR ($3 >> connection_id) & 1 = 1)
+const WANTED: &str =
+    "at_ms >= $1 AND at_ms < $2 AND ($3 = 0 OR connection_id IS NULL OR ($3 >> CAST(connection_id AS INTEGER)) & 1 = 1)
     AND ($4 IS NULL OR kind = $4)";
 
 /// Acts that explain what a chart shows.
@@ -38,49 +42,59 @@ pub(super) const ACTS: &str =
     "at_ms >= $1 AND at_ms < $2 AND action IN ('config_refresh', 'gap_acknowledge', 'account_add',
     'account_disable', 'account_enable', 'account_role', 'account_password')";
 
-pub(super) async fn insert(connection: &mut SqliteConnection, event: &NewEvent) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO history_events (at_ms, connection_id, kind, state, text) VALUES ($1, $2, $3, $4, $5)")
-        .bind(event.at.0)
-        .bind(event.connection_id.map(i64::from))
-        .bind(event.kind.name())
-        .bind(event.state.map(super::name_of))
-        .bind(&event.text)
-        .execute(connection)
-        .await?;
+pub(super) async fn insert(connection: Connection<'_>, event: &NewEvent) -> sqlx::Result<()> {
+    let query = "INSERT INTO history_events (at_ms, connection_id, kind, state, text) VALUES ($1, $2, $3, $4, $5)";
+    run!(
+        connection,
+        sqlx::query(query)
+            .bind(event.at.0)
+            .bind(event.connection_id.map(i64::from))
+            .bind(event.kind.name())
+            .bind(event.state.map(super::name_of))
+            .bind(&event.text)
+    )?;
     Ok(())
 }
 
-fn event(row: &SqliteRow) -> sqlx::Result<HistoryEvent> {
-    let kind: &str = row.try_get("kind")?;
-    let state: Option<&str> = row.try_get("state")?;
-    Ok(HistoryEvent {
-        id: row.try_get("id")?,
-        at: UnixMillis(row.try_get("at_ms")?),
-        connection_id: row.try_get("connection_id")?,
-        kind: value_of("kind", kind)?,
-        state: state.map(|state| value_of("state", state)).transpose()?,
-        text: row.try_get("text")?,
-    })
+struct EventRow(HistoryEvent);
+
+impl<R: Columns> sqlx::FromRow<'_, R> for EventRow {
+    fn from_row(row: &R) -> sqlx::Result<Self> {
+        let state: Option<&str> = row.read("state")?;
+        Ok(Self(HistoryEvent {
+            id: row.read("id")?,
+            at: UnixMillis(row.read("at_ms")?),
+            connection_id: row.number_or_none("connection_id")?,
+            kind: value_of("kind", row.read("kind")?)?,
+            state: state.map(|state| value_of("state", state)).transpose()?,
+            text: row.read("text")?,
+        }))
+    }
 }
 
-fn act(row: &SqliteRow) -> sqlx::Result<HistoryEvent> {
-    let text = |column| row.try_get(column).map(|text: Option<String>| text.unwrap_or_default());
-    let (actor, action, target, outcome) = (text("actor")?, text("action")?, text("target")?, text("outcome")?);
-    let mut words = [&actor, ": ", &action.replace('_', " ")].concat();
-    if !target.is_empty() {
-        words.push_str(&[" ", &target].concat());
+/// An act of the audit log, as an event.
+struct ActRow(HistoryEvent);
+
+impl<R: Columns> sqlx::FromRow<'_, R> for ActRow {
+    fn from_row(row: &R) -> sqlx::Result<Self> {
+        let text = |column| row.read(column).map(|text: Option<String>| text.unwrap_or_default());
+        let (actor, action, target, outcome) = (text("actor")?, text("action")?, text("target")?, text("outcome")?);
+        let mut words = [&actor, ": ", &action.replace('_', " ")].concat();
+        if !target.is_empty() {
+            words.push_str(&[" ", &target].concat());
+        }
+        if outcome != "ok" {
+            words.push_str(&[" (", &outcome, ")"].concat());
+        }
+        Ok(Self(HistoryEvent {
+            id: row.read("seq")?,
+            at: UnixMillis(row.read("at_ms")?),
+            connection_id: None,
+            kind: EventKind::Audit,
+            state: None,
+            text: words,
+        }))
     }
-    if outcome != "ok" {
-        words.push_str(&[" (", &outcome, ")"].concat());
-    }
-    Ok(HistoryEvent {
-        id: row.try_get("seq")?,
-        at: UnixMillis(row.try_get("at_ms")?),
-        connection_id: None,
-        kind: EventKind::Audit,
-        state: None,
-        text: words,
-    })
 }
 
 impl Database {
@@ -97,10 +111,10 @@ impl Database {
         let (from, to) = bounds(&filter.range);
         let before = before.unwrap_or(EventKey { at: UnixMillis(to), id: 0 });
         let query = format!(
-            "SELECT * FROM history_events WHERE {WANTED} AND (at_ms, id) < ($5, $6)
-             ORDER BY at_ms DESC, id DESC LIMIT $7"
+            "SELECT id, at_ms, connection_id, kind, state, text FROM history_events WHERE {WANTED}
+             AND (at_ms, id) < ($5, $6) ORDER BY at_ms DESC, id DESC LIMIT $7"
         );
-        let rows = sqlx::query(AssertSqlSafe(query))
+        let rows: Vec<EventRow> = on!(&self.pool, db => sqlx::query_as(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
             .bind(filter.connections.bits())
@@ -108,9 +122,8 @@ impl Database {
             .bind(before.at.0)
             .bind(before.id)
             .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.iter().map(event).collect::<sqlx::Result<_>>()?)
+            .fetch_all(db))?;
+        Ok(rows.into_iter().map(|EventRow(event)| event).collect())
     }
 
     /// What administrators did to the system, newest first, at most `limit`; looking at it is not among them.
@@ -119,10 +132,15 @@ impl Database {
     /// When the database does not answer.
     pub async fn audited_acts(&self, range: Range<UnixMillis>, limit: u32) -> Result<Vec<HistoryEvent>, QueryError> {
         let (from, to) = bounds(&range);
-        let query = format!("SELECT * FROM audit WHERE {ACTS} ORDER BY at_ms DESC, seq DESC LIMIT $3");
-        let rows =
-            sqlx::query(AssertSqlSafe(query)).bind(from).bind(to).bind(i64::from(limit)).fetch_all(&self.pool).await?;
-        Ok(rows.iter().map(act).collect::<sqlx::Result<_>>()?)
+        let query = format!(
+            "SELECT seq, at_ms, actor, action, target, outcome FROM audit WHERE {ACTS} ORDER BY at_ms DESC, seq DESC LIMIT $3"
+        );
+        let rows: Vec<ActRow> = on!(&self.pool, db => sqlx::query_as(AssertSqlSafe(query))
+            .bind(from)
+            .bind(to)
+            .bind(i64::from(limit))
+            .fetch_all(db))?;
+        Ok(rows.into_iter().map(|ActRow(act)| act).collect())
     }
 
     /// How many such acts there are.
@@ -132,7 +150,8 @@ impl Database {
     pub async fn audited_act_count(&self, range: Range<UnixMillis>) -> Result<u64, QueryError> {
         let (from, to) = bounds(&range);
         let query = format!("SELECT COUNT(*) FROM audit WHERE {ACTS}");
-        Ok(count(sqlx::query_scalar(AssertSqlSafe(query)).bind(from).bind(to).fetch_one(&self.pool).await?))
+        let acts = on!(&self.pool, db => sqlx::query_scalar(AssertSqlSafe(query)).bind(from).bind(to).fetch_one(db));
+        Ok(count(acts?))
     }
 
     /// How many events there are.
@@ -142,11 +161,12 @@ impl Database {
     pub async fn history_event_count(&self, filter: &EventFilter) -> Result<u64, QueryError> {
         let (from, to) = bounds(&filter.range);
         let query = format!("SELECT COUNT(*) FROM history_events WHERE {WANTED}");
-        let events = sqlx::query_scalar(AssertSqlSafe(query))
+        let events = on!(&self.pool, db => sqlx::query_scalar(AssertSqlSafe(query))
             .bind(from)
             .bind(to)
             .bind(filter.connections.bits())
-            .bind(filter.kind.map(EventKind::name));
-        Ok(count(events.fetch_one(&self.pool).await?))
+            .bind(filter.kind.map(EventKind::name))
+            .fetch_one(db));
+        Ok(count(events?))
     }
 }

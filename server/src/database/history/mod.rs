@@ -6,8 +6,8 @@
 //!               prune by age and by size ◀────────────────┼──▶ buckets for charts, pages of records for API and export
 //! ```
 //!
-//! Statements keep to what SQLite and PostgreSQL both understand: `$1` for parameters, `ON CONFLICT`, `CASE` for the larger
-//! of two. Reads are bounded by a range and a limit; the page after is found by key, never by counting.
+//! Reads are bounded by a range and a limit; the page after is found by key, never by counting. Columns are named: a newer version
+//! may add some while this one runs.
 
 mod bundles;
 mod events;
@@ -22,7 +22,10 @@ pub use gaps::GapKey;
 pub use prune::Retention;
 pub use samples::{RESOLUTIONS_SECONDS, SampleKey};
 
-use super::{Database, QueryError};
+use super::{
+    Database, QueryError,
+    pool::{on, run},
+};
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     history::{EventKind, Phase, gap::Gap},
@@ -84,6 +87,8 @@ pub struct Run {
     pub stopped_at: Option<UnixMillis>,
     /// The connections that were enabled then.
     pub connection_ids: Vec<ConnectionId>,
+    /// Which server it was; empty when it ran alone.
+    pub server: String,
 }
 
 /// What is written in one transaction: all of it or nothing.
@@ -91,6 +96,8 @@ pub struct Run {
 pub struct Batch {
     /// The run that writes, with its newest sign of life.
     pub run: Run,
+    /// The epoch under which it may, among several servers.
+    pub epoch: Option<u64>,
     /// Samples, each merged into every resolution.
     pub samples: Vec<Sample>,
     /// Events.
@@ -156,34 +163,41 @@ impl Database {
     pub async fn write_history(&self, batch: &Batch) -> Result<(), QueryError> {
         let written = self.try_write_history(batch).await;
         // Once a second, so it says whether anything can be written at the moment.
-        self.opened.is_unwritable.store(written.is_err(), Relaxed);
+        let is_unwritable = written.as_ref().is_err_and(|error| !error.is_fenced());
+        self.opened.is_unwritable.store(is_unwritable, Relaxed);
         written
     }
 
     async fn try_write_history(&self, batch: &Batch) -> Result<(), QueryError> {
         let mut change = self.change().await?;
-        let transaction = &mut change.transaction;
+        if let Some(epoch) = batch.epoch {
+            let raise = "UPDATE collector SET epoch = $1 WHERE epoch <= $1";
+            if run!(change.tx.connection(), sqlx::query(raise).bind(bind(epoch)))? == 0 {
+                return Err(QueryError::fenced());
+            }
+        }
         let run = &batch.run;
-        sqlx::query(
-            "INSERT INTO history_runs (started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids)
-             VALUES ($1, $2, $3, $4) ON CONFLICT (started_at_ms) DO UPDATE SET
+        let query = "INSERT INTO history_runs (started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids, server)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (started_at_ms) DO UPDATE SET
              last_seen_at_ms = excluded.last_seen_at_ms, stopped_at_ms = excluded.stopped_at_ms,
-             connection_ids = excluded.connection_ids",
-        )
-        .bind(run.started_at.0)
-        .bind(run.last_seen_at.0)
-        .bind(run.stopped_at.map(|at| at.0))
-        .bind(join(run.connection_ids.iter()))
-        .execute(&mut **transaction)
-        .await?;
+             connection_ids = excluded.connection_ids";
+        run!(
+            change.tx.connection(),
+            sqlx::query(query)
+                .bind(run.started_at.0)
+                .bind(run.last_seen_at.0)
+                .bind(run.stopped_at.map(|at| at.0))
+                .bind(join(run.connection_ids.iter()))
+                .bind(&run.server)
+        )?;
         for sample in &batch.samples {
-            samples::merge(transaction, sample).await?;
+            samples::merge(change.tx.connection(), sample).await?;
         }
         for event in &batch.events {
-            events::insert(transaction, event).await?;
+            events::insert(change.tx.connection(), event).await?;
         }
         for gap in &batch.gaps {
-            gaps::put(transaction, gap).await?;
+            gaps::put(change.tx.connection(), gap).await?;
         }
         change.commit().await
     }
@@ -193,17 +207,16 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn history_past(&self) -> Result<Past, QueryError> {
-        let row: Option<(i64, i64, Option<i64>, String)> = sqlx::query_as(
-            "SELECT started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids FROM history_runs
-             ORDER BY started_at_ms DESC LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let last_run = row.map(|(started, seen, stopped, ids)| Run {
+        let query = "SELECT started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids, server FROM history_runs
+             ORDER BY started_at_ms DESC LIMIT 1";
+        let row: Option<(i64, i64, Option<i64>, String, String)> =
+            on!(&self.pool, db => sqlx::query_as(query).fetch_optional(db))?;
+        let last_run = row.map(|(started, seen, stopped, ids, server)| Run {
             started_at: UnixMillis(started),
             last_seen_at: UnixMillis(seen),
             stopped_at: stopped.map(UnixMillis),
             connection_ids: ids.split(',').filter_map(|id| id.parse().ok()).collect(),
+            server,
         });
         let rates = match &last_run {
             Some(run) => self.past_rates(run.last_seen_at).await?,

@@ -1,9 +1,12 @@
 //! Forgetting: by age, and by size when the disk matters more than the past.
 
 use super::{RESOLUTIONS_SECONDS, count};
-use crate::database::{Database, QueryError};
+use crate::database::{
+    Database, QueryError,
+    pool::{Connection, Either, on, run},
+    postgres, sqlite,
+};
 use app::model::time::UnixMillis;
-use sqlx::SqliteConnection;
 use std::time::Duration;
 
 /// The most spans of one resolution that a pass deletes, so that no other writer waits for long.
@@ -43,19 +46,18 @@ impl Database {
     pub async fn prune_history(&self, retention: &Retention, now: UnixMillis) -> Result<(), QueryError> {
         let mut change = self.change().await?;
         for resolution in RESOLUTIONS_SECONDS {
+            let query = "SELECT MIN(at_ms) FROM history_samples WHERE resolution_seconds = $1";
+            let connection = change.tx.connection();
             let oldest: Option<i64> =
-                sqlx::query_scalar("SELECT MIN(at_ms) FROM history_samples WHERE resolution_seconds = $1")
-                    .bind(i64::from(resolution))
-                    .fetch_one(&mut *change.transaction)
-                    .await?;
+                on!(connection, db => sqlx::query_scalar(query).bind(i64::from(resolution)).fetch_one(db))?;
             let Some(oldest) = oldest else { continue };
             let piece = oldest + SPANS_MAX * i64::from(resolution) * 1000;
             let end = piece.min(now.0 - retention.of(resolution));
             if end > oldest {
-                delete_samples(&mut change.transaction, resolution, end).await?;
+                delete_samples(change.tx.connection(), resolution, end).await?;
             }
         }
-        delete_records(&mut change.transaction, now.0 - retention.rest.as_millis() as i64).await?;
+        delete_records(change.tx.connection(), now.0 - retention.rest.as_millis() as i64).await?;
         change.commit().await
     }
 
@@ -66,7 +68,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn prune_by_size(&self, bytes_max: u64, now: UnixMillis) -> Result<Option<UnixMillis>, QueryError> {
         const DAY_MS: i64 = 86_400_000;
-        // Most of the time the whole file is smaller, which is known at once.
+        // Most of the time the whole database is smaller, which is known at once.
         if self.bytes_used().await? <= bytes_max || self.history_bytes().await? <= bytes_max {
             return Ok(None);
         }
@@ -77,58 +79,54 @@ impl Database {
         }
         let mut change = self.change().await?;
         for resolution in RESOLUTIONS_SECONDS {
-            delete_samples(&mut change.transaction, resolution, end).await?;
+            delete_samples(change.tx.connection(), resolution, end).await?;
         }
-        delete_records(&mut change.transaction, end).await?;
+        delete_records(change.tx.connection(), end).await?;
         change.commit().await?;
         Ok(Some(UnixMillis(end)))
     }
 
-    /// Bytes that history takes: all that are used but those of other tables. Those are counted page by page, which takes a
-    /// second for a gigabyte; to count history itself would take longer, as it is usually the larger part.
+    /// Bytes that the rows of history take, with their part of the indexes.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn history_bytes(&self) -> Result<u64, QueryError> {
-        let others = self.table_bytes("tbl_name NOT GLOB 'history_*'").await?;
-        Ok(self.bytes_used().await?.saturating_sub(others))
+        let bytes = match &self.pool {
+            Either::Sqlite(pool) => sqlite::history_bytes(pool).await,
+            Either::Postgres(pool) => postgres::history_bytes(pool).await,
+        };
+        Ok(count(bytes?))
     }
 
-    /// Bytes of the file that hold something; deleted pages are used again, the file does not shrink. SQLite's own, as what
-    /// counts the pages of a table is.
+    /// Bytes of all tables and their indexes.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn bytes_used(&self) -> Result<u64, QueryError> {
-        let pages: i64 = sqlx::query_scalar(
-            "SELECT (total.page_count - free.freelist_count) * size.page_size
-             FROM pragma_page_count() AS total, pragma_freelist_count() AS free, pragma_page_size() AS size",
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(count(pages))
+        let bytes = match &self.pool {
+            Either::Sqlite(pool) => sqlite::bytes_used(pool).await,
+            Either::Postgres(pool) => postgres::bytes_used(pool).await,
+        };
+        Ok(count(bytes?))
     }
 }
 
-async fn delete_samples(connection: &mut SqliteConnection, resolution: u32, before: i64) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM history_samples WHERE resolution_seconds = $1 AND at_ms < $2")
-        .bind(i64::from(resolution))
-        .bind(before)
-        .execute(connection)
-        .await?;
+async fn delete_samples(connection: Connection<'_>, resolution: u32, before: i64) -> sqlx::Result<()> {
+    let query = "DELETE FROM history_samples WHERE resolution_seconds = $1 AND at_ms < $2";
+    run!(connection, sqlx::query(query).bind(i64::from(resolution)).bind(before))?;
     Ok(())
 }
 
 /// Events and ended gaps. A gap that lasts is no past yet, however old it is, and the newest of a connection stays, so that
 /// no number is given twice.
-async fn delete_records(connection: &mut SqliteConnection, before: i64) -> sqlx::Result<()> {
+async fn delete_records(mut connection: Connection<'_>, before: i64) -> sqlx::Result<()> {
     for query in [
         "DELETE FROM history_events WHERE at_ms < $1",
         "DELETE FROM history_gaps WHERE started_at_ms < $1 AND ended_at_ms < $1 AND EXISTS (SELECT 1 FROM history_gaps
          AS newer WHERE newer.connection_id = history_gaps.connection_id AND newer.number > history_gaps.number)",
         "DELETE FROM history_runs WHERE last_seen_at_ms < $1",
     ] {
-        sqlx::query(query).bind(before).execute(&mut *connection).await?;
+        run!(connection.again(), sqlx::query(query).bind(before))?;
     }
     Ok(())
 }

@@ -206,7 +206,7 @@ fn without_a_rate_of_its_own_a_gap_has_that_of_this_time_on_other_days() {
         .flat_map(|day| [quarter(*day, -900, 90_000), quarter(*day, -4_500, 9_000), quarter(*day, 900, 1_800)]);
     let run = Run { started_at: UnixMillis(0), last_seen_at: UnixMillis(CLOSE - 86_400_000), ..Run::default() };
     let past = Past { last_run: Some(run), quarters: quarters.collect(), ..Past::default() };
-    let mut ledger = Ledger::resume(past, Feed::Massive, UnixMillis(CLOSE - 600_000));
+    let mut ledger = Ledger::resume(past, Feed::Massive, UnixMillis(CLOSE - 600_000), None);
     let lost = seen(ConnectionState::Failed, CLOSE - 600_000, 0, CLOSE - 600_000);
     let gap = one(ledger.see([&lost], UnixMillis(CLOSE - 600_000)));
     assert_eq!((gap.ticks_per_second_before, gap.session_rates[2]), (Some(100.0), Some(2.0)), "{gap:?}");
@@ -265,7 +265,7 @@ fn the_time_that_a_connection_is_switched_off_is_no_gap() {
 fn of_two_gaps_without_an_end_only_the_last_one_lasts() {
     let old = Gap::blank(1, 3, UnixMillis(START - 5_000));
     let open = vec![old.clone(), Gap::blank(1, 4, UnixMillis(START - 1_000))];
-    let mut ledger = Ledger::resume(Past { open, ..past(None) }, Feed::Simulator, UnixMillis(START));
+    let mut ledger = Ledger::resume(Past { open, ..past(None) }, Feed::Simulator, UnixMillis(START), None);
     let down = seen(ConnectionState::Reconnecting, START, 0, 0);
     let changed = ledger.see([&down], UnixMillis(START));
     assert_eq!(changed, [Gap { ended_at: Some(UnixMillis(START - 1_000)), ..old }]);
@@ -275,7 +275,7 @@ fn of_two_gaps_without_an_end_only_the_last_one_lasts() {
 #[test]
 fn symbols_that_come_late_do_not_hide_that_the_monitor_was_away() {
     let now = UnixMillis(START + 60_000);
-    let mut ledger = Ledger::resume(past(None), Feed::Simulator, now);
+    let mut ledger = Ledger::resume(past(None), Feed::Simulator, now, None);
     let mut starved = seen(ConnectionState::Failed, now.0, 0, 0);
     starved.config.ticker_count = 0;
     assert_eq!(ledger.see([&starved], now), []);
@@ -308,14 +308,14 @@ fn a_connection_without_symbols_is_an_outage_once_they_should_have_come() {
     let mut starved = seen(ConnectionState::Failed, START, 0, START);
     (starved.live.metrics, starved.live.state_since) = (ConnectionMetrics::default(), None);
     starved.config.ticker_count = 0;
-    starved.live.reason = Some("No symbols are configured for it".into());
+    starved.live.reason = Some("No symbols configured".into());
     starved.live.health.transport = Layer::of(LayerState::Off);
     for second in 0..=30 {
         assert_eq!(ledger.see([&starved], UnixMillis(START + second * 1_000)), [], "{second} s: they may come late");
     }
     let gap = one(ledger.see([&starved], UnixMillis(START + 31_000)));
     assert_eq!((gap.started_at, gap.cause), (UnixMillis(START), GapCause::Configuration));
-    assert_eq!(gap.words, "No symbols are configured for it");
+    assert_eq!(gap.words, "No symbols configured");
     assert_eq!(one(after_a_minute().see([&starved], UnixMillis(START + 1_000))).cause, GapCause::Configuration);
     starved.config.routing.duplicates_total = 7;
     assert_eq!(after_a_minute().see([&starved], UnixMillis(START + 1_000)), [], "what others carry nobody misses");
@@ -429,6 +429,7 @@ fn past(stopped_at: Option<i64>) -> Past {
         last_seen_at: UnixMillis(START),
         stopped_at: stopped_at.map(UnixMillis),
         connection_ids: vec![1],
+        server: String::new(),
     };
     let last_tick_at = Some(UnixMillis(START - 100));
     let rate = PastRate { connection_id: 1, last_tick_at, ticks: 3_000, up_ms: 300_000 };
@@ -438,7 +439,7 @@ fn past(stopped_at: Option<i64>) -> Past {
 #[test]
 fn a_crash_of_the_monitor_is_a_gap_until_the_first_tick_after() {
     let now = UnixMillis(START + 60_000);
-    let mut ledger = Ledger::resume(past(None), Feed::Simulator, now);
+    let mut ledger = Ledger::resume(past(None), Feed::Simulator, now, None);
     let connecting = seen(ConnectionState::Connecting, now.0, 0, 0);
     let gap = one(ledger.see([&connecting], now));
     assert_eq!((gap.number, gap.cause, gap.started_at), (5, GapCause::MonitorCrashed, UnixMillis(START)));
@@ -447,12 +448,12 @@ fn a_crash_of_the_monitor_is_a_gap_until_the_first_tick_after() {
     let gap = one(ledger.see([&ticking], UnixMillis(now.0 + 1_000)));
     assert_eq!(gap.missed_ticks(now), Some(608), "10 a second for 60.8 s");
 
-    let stopped = Ledger::resume(past(Some(START + 5)), Feed::Simulator, now).see([&connecting], now);
+    let stopped = Ledger::resume(past(Some(START + 5)), Feed::Simulator, now, None).see([&connecting], now);
     assert_eq!(
         (one(stopped.clone()).cause, one(stopped).started_at),
         (GapCause::MonitorStopped, UnixMillis(START + 5))
     );
-    let watcher = one(Ledger::resume(past(None), Feed::Redis, now).see([&connecting], now));
+    let watcher = one(Ledger::resume(past(None), Feed::Redis, now, None).see([&connecting], now));
     assert_eq!(watcher.missed_ticks(now), None, "others took the ticks in: nothing is known to be missed");
 }
 
@@ -464,7 +465,7 @@ fn a_gap_that_lasted_when_the_monitor_crashed_goes_on() {
     let open = one(before.see([&lost], UnixMillis(START)));
     let resumed =
         Past { open: vec![Gap { attempts: 3, ..open.clone() }], numbers: vec![(1, open.number)], ..past(None) };
-    let mut ledger = Ledger::resume(resumed, Feed::Simulator, UnixMillis(START + 60_000));
+    let mut ledger = Ledger::resume(resumed, Feed::Simulator, UnixMillis(START + 60_000), None);
     let mut connecting = seen(ConnectionState::Reconnecting, START + 60_000, 0, 0);
     connecting.live.metrics.reconnects_total = 2;
     let gap = one(ledger.see([&connecting], UnixMillis(START + 61_000)));

@@ -81,7 +81,7 @@ fn every_change_of_state_is_an_event_but_attempts_that_repeat_are_not() {
     }
     recorder.observe(&report(ConnectionState::Connected, at + 100, 0), UnixMillis(at + 100));
     let batch = drain(&mut recorder);
-    let up = "0 of 0 subscriptions acknowledged";
+    let up = "connected";
     let state = EventKind::State;
     assert_eq!(texts(&batch), [(state, up), (state, "refused"), (state, "connecting"), (state, up)]);
     assert_eq!(batch.events[1].at, UnixMillis(START + 100), "when it happened, not when it was seen");
@@ -123,8 +123,8 @@ fn settings_bus_and_source_that_change_are_events() {
     assert_eq!(
         texts(&drain(&mut recorder)),
         [
-            (EventKind::Bus, "The bus carries no ticks: connection refused"),
-            (EventKind::Status, "No connection manager reports: states are read off the ticks"),
+            (EventKind::Bus, "No ticks are arriving over Redis: connection refused"),
+            (EventKind::Status, "No connection manager reports: states are estimated from tick flow"),
             (EventKind::Configuration, "universe: none → dow30; symbols: 0 → 1 (1 added, 0 removed)"),
         ]
     );

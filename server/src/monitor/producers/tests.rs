@@ -26,8 +26,8 @@ fn tickstock(ticks: u64, read_at: UnixMillis) -> StatusReport {
 fn ours(ticks: u64, made_at: UnixMillis, server: Option<(&str, i64)>) -> StatusReport {
     let mut report = tickstock(ticks, made_at);
     report.connections[0].live.health = Health { data: Layer::of(LayerState::Good), ..Health::default() };
-    report.head.origin.collector =
-        server.map(|(server, since)| Collector { server: server.to_owned(), since: later(since) });
+    report.head.collector =
+        server.map(|(server, since)| Collector { server: server.to_owned(), since: later(since), epoch: None });
     report
 }
 
@@ -102,6 +102,33 @@ fn two_monitors_on_one_key_are_told_apart_by_their_names() {
     assert_eq!(reader.counted, 9);
     let warning = reader.producers.rivals(later(9_100)).expect("a warning");
     assert!(warning.contains("a (process 1) and b (process 2)"), "{warning}");
+}
+
+#[test]
+fn of_two_with_a_lease_the_one_with_the_higher_epoch_is_followed_at_once_and_the_other_no_more() {
+    let mut reader = Reader::default();
+    let leased = |ticks, at, server, epoch| {
+        let mut report = ours(ticks, at, Some(server));
+        report.head.collector.as_mut().expect("a name").epoch = Some(epoch);
+        report
+    };
+    let (first, second) = (("a:1", -5_000), ("b:2", 1_000));
+    for ticks in 0..5_u64 {
+        let at = later(ticks as i64 * 200);
+        reader.hear(&leased(1_000 + ticks, at, first, 7), at);
+    }
+    // The lease was taken again with nobody in between.
+    let at = later(1_000);
+    assert!(matches!(reader.hear(&leased(1_005, at, first, 8), at), Verdict::Take(_)));
+    assert_eq!((reader.counted, reader.producers.counter_run()), (5, 1), "one run");
+    let at = later(1_100);
+    assert!(matches!(reader.hear(&leased(3, at, second, 9), at), Verdict::Take(_)));
+    let at = later(1_200);
+    assert_eq!(reader.hear(&leased(1_006, at, first, 8), at), Verdict::Ignore, "its time is over");
+    let at = later(1_300);
+    reader.hear(&leased(10, at, second, 9), at);
+    assert_eq!((reader.counted, reader.producers.counter_run()), (12, 2));
+    assert_eq!(reader.producers.rivals(later(1_400)), None);
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn a_connection_that_may_carry_nothing_is_failed_not_up() {
     let mut link = subscribing();
     assert_eq!(link.next(Event::AcknowledgementsDue), None, "nobody refused anything: it gets more time");
     assert_eq!(link.state(), ConnectionState::Subscribing);
-    let reason = "None of 2 subscriptions is acknowledged yet, and no tick came";
+    let reason = "None of 2 subscriptions acknowledged yet, and no ticks received";
     assert_eq!((link.reason().as_deref(), health(&link).subscription.state), (Some(reason), LayerState::Warn));
     let Some(Action::HangUp(loss)) = link.next(Event::AcknowledgementsDue) else { panic!("hangs up") };
     link.next(Event::Lost { loss, lived: Duration::from_secs(60) });

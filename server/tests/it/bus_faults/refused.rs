@@ -35,10 +35,10 @@ async fn a_redis_that_refuses_to_write_carries_every_tick_and_the_status_key_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_lost_its_disk_leaves_the_server_ready() {
     let redis = RedisServer::start().await;
-    redis.lose_the_disk().await;
     let server = TestServer::start([("REDIS_URL", redis.url.as_str())]).await;
     let admin = server.admin().await;
     admin.wait_for_state(1, "connected").await;
+    redis.lose_the_disk().await;
     let status = eventually("the status says so", || async {
         let status = admin.status().await;
         (status["bus"]["connected"] == true && status["bus"]["status_trouble"].is_string()).then_some(status)

@@ -83,7 +83,7 @@ async fn a_silent_death_is_noticed_by_the_missing_pong_and_healed() {
     rig.all_connected().await;
     rig.fault(json!({"fault": "mute_pings", "connection": 2})).await;
     let live = rig.until(2, "suspected", |live| live.health.transport.state == LayerState::Warn).await;
-    assert!(live.health.transport.reason.is_some_and(|why| why.starts_with("Not even a pong")));
+    assert!(live.health.transport.reason.is_some_and(|why| why.starts_with("No reply to pings")));
     let live = rig.until(2, "lost", |live| live.last_loss.is_some()).await;
     assert_eq!(live.last_loss.expect("kept").kind, LossKind::Silent);
     rig.fault(json!({"fault": "clear"})).await;

@@ -9,6 +9,7 @@ fn snapshot(name: &str, status: &Value) {
         ".generated_at" => "[time]",
         ".summary.ticks_total" => "[count]",
         ".connections[].state_since" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
+        ".connections[].first_tick_at" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
         ".connections[].last_heartbeat" => insta::dynamic_redaction(|value, _| if value.is_nil() { value } else { "[time]".into() }),
         ".connections[].uptime_seconds" => "[seconds]",
         ".connections[].config.symbols" => insta::dynamic_redaction(|value, _| {
@@ -90,8 +91,5 @@ async fn no_connection() {
 async fn a_connection_without_symbols_fails_aloud() {
     let pairs = [("USE_MULTI_CONNECTION", "true"), ("WEBSOCKET_CONNECTION_1_ENABLED", "true")];
     let connection = &settled(pairs, 0).await["connections"][0];
-    assert_eq!(
-        (&connection["state"], &connection["reason"]),
-        (&json!("failed"), &json!("No symbols are configured for it"))
-    );
+    assert_eq!((&connection["state"], &connection["reason"]), (&json!("failed"), &json!("No symbols configured")));
 }

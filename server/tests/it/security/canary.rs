@@ -280,7 +280,7 @@ fn a_start_that_fails_tells_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let bad = [
         ("LEPTOS_SITE_ADDR", "nowhere"),
-        ("DATABASE_URL", "postgres://monitor:canary-database-4715@db/monitor"),
+        ("DATABASE_URL", "postgres://monitor:canary-database-4715@db"),
         ("TLS_CERT", "/nonexistent"),
         ("MARKET_FEED", "radio"),
     ];

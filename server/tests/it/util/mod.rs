@@ -3,6 +3,7 @@
 mod clock;
 mod monitor;
 mod nginx;
+mod postgres;
 mod proxy;
 mod redis;
 mod server;
@@ -11,16 +12,26 @@ mod socket;
 pub(crate) use clock::Clock;
 pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
+pub(crate) use postgres::Postgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Listener, RedisServer};
+use server::make_accounts;
 pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;
 
+use ::server::database::Database;
 use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long a condition may take to come true: far more than it needs, so that a slow machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// For databases that are copied from this one: with tables, and an account for each role.
+pub(crate) async fn make_tables(url: &str) {
+    let database = Database::open(url).await.unwrap();
+    make_accounts(&database).await;
+    database.close().await;
+}
 
 /// Asks until the answer is `Some`.
 ///

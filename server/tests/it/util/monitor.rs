@@ -151,7 +151,8 @@ impl Monitor {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(Self::BINARY);
-        command.args(arguments).env_clear().current_dir(self.folder.path()).output().unwrap()
+        let database = self.variables.iter().filter(|(name, _)| name == "DATABASE_URL").cloned();
+        command.args(arguments).env_clear().envs(database).current_dir(self.folder.path()).output().unwrap()
     }
 
     pub(crate) async fn database(&self) -> Database {

@@ -1,6 +1,6 @@
 //! The whole server in this process, on a free port, with a database of its own.
 
-use super::{Socket, eventually};
+use super::{Postgres, Socket, eventually};
 use app::model::time::UnixMillis;
 use reqwest::{Response, StatusCode, header, redirect::Policy};
 use secrecy::ExposeSecret;
@@ -33,15 +33,26 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     /// Starts with these variables over a database, accounts and a simulator port of the test's own.
+    ///
+    /// With TEST_DATABASE=postgres in the environment the database is PostgreSQL's.
     pub(crate) async fn start<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+        if std::env::var("TEST_DATABASE").is_ok_and(|kind| kind == "postgres") {
+            let url = Postgres::shared().database("monitor_with_accounts").await.url;
+            return Self::start_on(&url, pairs).await;
+        }
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/monitor.db", folder.path().display());
-        let database = Database::open(&url).await.unwrap();
-        let password_hash = hash_password(PASSWORD.into()).await.unwrap();
-        for role in [Role::User, Role::Moderator, Role::Admin, Role::Super] {
-            let email = email_of(role).parse().unwrap();
-            database.add_account(&NewAccount { email, role, password_hash: password_hash.clone() }).await.unwrap();
-        }
+        make_accounts(&Database::open(&url).await.unwrap()).await;
+        Self::start_in(folder, &url, pairs).await
+    }
+
+    /// The same over a database of PostgreSQL's with these accounts: any number of servers may share it.
+    pub(crate) async fn start_on<const N: usize>(database_url: &str, pairs: [(&str, &str); N]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), database_url, pairs).await
+    }
+
+    async fn start_in<const N: usize>(folder: TempDir, url: &str, pairs: [(&str, &str); N]) -> Self {
+        let database = Database::open(url).await.unwrap();
         let simulator = format!("127.0.0.1:{}", super::free_port());
         let own = [("SIMULATOR_LISTEN", simulator.as_str()), ("METRICS_INTERVAL_MS", "200")];
         let environment = own.into_iter().chain(pairs).map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -52,7 +63,7 @@ impl TestServer {
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(server::run(config, database.clone(), listener, shutdown.clone()));
         let control = format!("http://{simulator}/control");
-        let server = Self { address, database, database_url: url, control, shutdown, running, folder };
+        let server = Self { address, database, database_url: url.to_owned(), control, shutdown, running, folder };
         // Whatever it speaks: that it takes connections is enough.
         eventually("the server answers", || async { TcpStream::connect(address).await.ok() }).await;
         server
@@ -117,6 +128,15 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.shutdown.cancel();
+    }
+}
+
+/// An account for each role.
+pub(super) async fn make_accounts(database: &Database) {
+    let password_hash = hash_password(PASSWORD.into()).await.unwrap();
+    for role in [Role::User, Role::Moderator, Role::Admin, Role::Super] {
+        let email = email_of(role).parse().unwrap();
+        database.add_account(&NewAccount { email, role, password_hash: password_hash.clone() }).await.unwrap();
     }
 }
 

@@ -45,7 +45,7 @@ impl Watcher {
         let mut monitor = Monitor::new(Feed::Redis, plans, at(now));
         let bus = BusStatus { kind: BusKind::Redis, connected: true, ..BusStatus::default() };
         monitor.take(&Delivery { bus: Some(bus), ..Delivery::default() }, at(now));
-        let recorder = Recorder::new(Ledger::resume(past, Feed::Redis, at(now)));
+        let recorder = Recorder::new(Ledger::resume(past, Feed::Redis, at(now), None));
         let mut watcher = Self { monitor, recorder, samples: Vec::new(), gaps: BTreeMap::new() };
         watcher.look(now);
         watcher
@@ -117,14 +117,14 @@ fn ours(now: i64, since: i64, ticks: u64) -> StatusReport {
     connection.config.ticker_count = 1;
     let mut report = StatusReport { connections: vec![connection], ..StatusReport::default() };
     report.head.generated_at = at(now);
-    report.head.origin.collector = Some(Collector { server: "a (process 1)".into(), since: at(since) });
+    report.head.collector = Some(Collector { server: "a (process 1)".into(), since: at(since), epoch: None });
     report
 }
 
 /// The same in TickStock's own shape.
 fn tickstock(now: i64, ticks: u64) -> StatusReport {
     let mut report = ours(now, 0, ticks);
-    report.head.origin.collector = None;
+    report.head.collector = None;
     let live = &mut report.connections[0].live;
     (live.health, live.state_since, live.last_heartbeat) = (Health::default(), None, None);
     (live.metrics.last_update, live.metrics.bytes_total) = (None, 0);

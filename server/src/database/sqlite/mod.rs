@@ -1,18 +1,21 @@
-//! Opening the database: every way it can fail is told with the path and the cause.
+//! What is SQLite's alone: opening the file, where every way it can fail is told with the path and the cause; the file's
+//! place; sizes; and the table's own rules.
 
-use super::files::{Files, close_to_others, make_folder};
+pub(super) mod catalog;
+mod claim;
+mod files;
+
+pub use claim::Claim;
+pub(super) use files::Files;
+
+use super::error::DatabaseError;
+use files::{close_to_others, make_folder};
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{
-    fs::OpenOptions,
-    io,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs::OpenOptions, path::Path, str::FromStr, time::Duration};
 
 /// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often.
 const CONNECTIONS_MAX: u32 = 8;
@@ -22,110 +25,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tables, as every version since the first has made them.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// Why the database could not be opened. The URL itself is never repeated: one of another kind may hold a password.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// The URL is for another kind of database.
-    #[error("DATABASE_URL starts with `{scheme}`; only sqlite:// is supported, as in sqlite://data/monitor.db")]
-    UnsupportedScheme {
-        /// What stands before the colon.
-        scheme: String,
-    },
-    /// The URL names no file.
-    #[error(
-        "DATABASE_URL names no file; write it like sqlite://data/monitor.db or sqlite:///var/lib/tickstock/monitor.db"
-    )]
-    NoFile,
-    /// The URL has parameters.
-    #[error("DATABASE_URL takes no parameters but `mode=rwc`; percent-encode a `?` in the file's name as %3F")]
-    Parameters,
-    /// What is percent-encoded in the file's name is no text.
-    #[error("DATABASE_URL is not understood: {0}")]
-    BadUrl(#[source] sqlx::Error),
-    /// The path is a folder.
-    #[error("the database {} is a folder, not a file", .0.display())]
-    IsFolder(PathBuf),
-    /// The folder is missing and cannot be made.
-    #[error("the folder {} of the database cannot be made: {cause}", .folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the operating system said.
-        cause: io::Error,
-    },
-    /// The file cannot be made or written.
-    #[error("the database {} cannot be written: {cause}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        cause: io::Error,
-    },
-    /// The file holds something else.
-    #[error("{} is not a SQLite database", .0.display())]
-    NotADatabase(PathBuf),
-    /// SQLite refused the file.
-    #[error("the database {} cannot be opened: {cause}", .path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        cause: sqlx::Error,
-    },
-    /// Another server has it.
-    #[error(
-        "the database {} is in use by another server ({holder}): stop that one, or set DATABASE_URL to another file",
-        .path.display()
-    )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-        /// Who has it, since when, and where it is to be found.
-        holder: String,
-    },
-    /// The tables could not be brought up to date.
-    #[error("the tables of the database {} cannot be brought up to date: {cause}", .path.display())]
-    Migrate {
-        /// The file.
-        path: PathBuf,
-        /// Which migration, and why.
-        cause: MigrateError,
-    },
-}
-
-impl DatabaseError {
-    /// May it be otherwise in a while, with the same configuration? A full disk, one that fails, a file that another program
-    /// holds or that is damaged: a server is better without its database than not running at all.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Folder { cause, .. } | Self::File { cause, .. } => matches!(
-                cause.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
-            ),
-            Self::Open { cause, .. } => is_of_the_disk(cause),
-            Self::Migrate {
-                cause: MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _), ..
-            } => is_of_the_disk(cause),
-            _ => false,
-        }
-    }
-}
-
-/// SQLite's codes for busy, locked, read-only, I/O error, corrupt, full, cannot open, locking protocol; their variants are
-/// in the higher bytes.
-fn is_of_the_disk(error: &sqlx::Error) -> bool {
-    const CODES: [i32; 8] = [5, 6, 8, 10, 11, 13, 14, 15];
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => {
-            error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| CODES.contains(&(code & 0xff)))
-        }
-        _ => false,
-    }
-}
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// A pool over the file that a URL names; nothing is opened yet.
 pub(super) fn pool(url: &str) -> Result<SqlitePool, DatabaseError> {
@@ -154,7 +54,13 @@ pub(super) async fn prepare(pool: &SqlitePool) -> Result<(SqliteConnection, File
     }
     close_to_others(&path);
     let mut connection = options.connect().await.map_err(|cause| refused(&path, cause))?;
-    MIGRATIONS.run(pool).await.map_err(|cause| DatabaseError::Migrate { path: path.clone(), cause })?;
+    MIGRATIONS.run(pool).await.map_err(|cause| match cause {
+        MigrateError::VersionMissing(found) => {
+            let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+            DatabaseError::Newer { database: path.display().to_string(), found, known }
+        }
+        cause => DatabaseError::Migrate { database: path.display().to_string(), cause },
+    })?;
     // With this it has opened the log, too.
     let tables = sqlx::query("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut connection).await;
     tables.map_err(|cause| refused(&path, cause))?;
@@ -208,6 +114,56 @@ pub(super) fn prepare_file(path: &Path) -> Result<(), DatabaseError> {
     file.open(path).map(drop).map_err(|cause| DatabaseError::File { path: path.to_path_buf(), cause })
 }
 
+/// Bytes of the pages of tables and their indexes, counted by SQLite's own list of pages. Reads each of those pages, and
+/// because of the order that `CROSS JOIN` prescribes, no others. `which` is a condition of ours, and becomes part of the
+/// query as it is.
+async fn table_bytes(pool: &SqlitePool, which: &'static str) -> sqlx::Result<i64> {
+    let query = format!(
+        "SELECT COALESCE(SUM(pages.pgsize), 0) FROM sqlite_schema AS part CROSS JOIN dbstat AS pages \
+         ON pages.name = part.name WHERE part.rootpage > 0 AND pages.aggregate = TRUE AND part.{which}"
+    );
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(pool).await
+}
+
+pub(super) async fn audit_bytes(pool: &SqlitePool) -> sqlx::Result<i64> {
+    table_bytes(pool, "tbl_name = 'audit'").await
+}
+
+/// All that are used but those of other tables. Those are counted page by page, which takes a second for a gigabyte; to count
+/// history itself would take longer, as it is usually the larger part.
+pub(super) async fn history_bytes(pool: &SqlitePool) -> sqlx::Result<i64> {
+    let others = table_bytes(pool, "tbl_name NOT GLOB 'history_*'").await?;
+    Ok(bytes_used(pool).await?.saturating_sub(others))
+}
+
+/// Bytes of the file that hold something; deleted pages are used again, the file does not shrink.
+pub(super) async fn bytes_used(pool: &SqlitePool) -> sqlx::Result<i64> {
+    let query = "SELECT (total.page_count - free.freelist_count) * size.page_size
+                 FROM pragma_page_count() AS total, pragma_freelist_count() AS free, pragma_page_size() AS size";
+    sqlx::query_scalar(query).fetch_one(pool).await
+}
+
+/// What SQLite finds wrong with the audit log's table: rows that its columns forbid, indexes that leave rows out.
+pub(super) async fn damage(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(audit)").fetch_all(connection).await?;
+    Ok(said.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// What the audit log's tables are, and every trigger and view: one on another table may reach into these.
+pub(super) async fn rules(connection: &mut SqliteConnection) -> sqlx::Result<BTreeMap<String, String>> {
+    let query = "SELECT type || ' ' || name, COALESCE(sql, '') FROM sqlite_schema \
+                 WHERE tbl_name GLOB 'audit*' OR type IN ('trigger', 'view')";
+    let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The same of tables as this version makes them.
+pub(super) async fn fresh_rules() -> sqlx::Result<BTreeMap<String, String>> {
+    let mut fresh = SqliteConnection::connect("sqlite::memory:").await?;
+    MIGRATIONS.run(&mut fresh).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+    rules(&mut fresh).await
+}
+
 fn refused(path: &Path, cause: sqlx::Error) -> DatabaseError {
     const NOT_A_DATABASE: &str = "26";
     let path = path.to_path_buf();
@@ -254,7 +210,8 @@ mod tests {
     async fn built_in_sqlite_is_new_enough() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&format!("sqlite://{}/monitor.db", folder.path().display())).await.unwrap();
-        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&database.pool).await.unwrap();
+        let version: String =
+            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&database.sqlite()).await.unwrap();
         let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
         // 3.50.2 has the last fix that scanners ask for (CVE-2025-6965). Before 3.51.3, a checkpoint and a write at the
         // wrong moments could damage a database in WAL mode.
@@ -263,8 +220,8 @@ mod tests {
 
     #[tokio::test]
     async fn another_kind_of_database_is_refused_without_repeating_its_password() {
-        let text = message("postgres://monitor:hunter2@db/monitor").await;
-        assert!(text.contains("`postgres`") && text.contains("only sqlite:// is supported"), "{text}");
+        let text = message("mysql://monitor:hunter2@db/monitor").await;
+        assert!(text.contains("`mysql`") && text.contains("sqlite:// and postgres:// are supported"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 
@@ -273,7 +230,7 @@ mod tests {
         for url in ["sqlite://", "sqlite://:memory:", "sqlite://?mode=rwc"] {
             assert!(message(url).await.contains("names no file"), "{url}");
         }
-        assert!(message("data/monitor.db").await.contains("only sqlite:// is supported"));
+        assert!(message("data/monitor.db").await.contains("sqlite:// and postgres:// are supported"));
         for parameters in ["mode=memory", "mode=rwc&mode=memory", "mode=%6demory", "immutable=true", "x"] {
             let text = message(&format!("sqlite://data/monitor.db?{parameters}")).await;
             assert!(text.contains("takes no parameters"), "{parameters}: {text}");
@@ -312,11 +269,11 @@ mod tests {
         let url = format!("sqlite://{}/monitor.db", folder.path().display());
         let database = Database::open(&url).await.unwrap();
         sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', TRUE, x'00', 0)")
-            .execute(&database.pool)
+            .execute(&database.sqlite())
             .await
             .unwrap();
         database.close().await;
         let text = message(&url).await;
-        assert!(text.contains("cannot be brought up to date") && text.contains("9999"), "{text}");
+        assert!(text.contains("up to migration 9999 by a newer version"), "{text}");
     }
 }

@@ -21,7 +21,7 @@ const OVERWRITTEN: &str = "was overwritten by another program: stop the server a
 
 /// Where the files were when the database was opened, and which ones they were.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(in crate::database) struct Files {
     parts: Vec<Part>,
     header: Option<Header>,
     are_overwritten: AtomicBool,
@@ -46,7 +46,7 @@ struct Part {
 
 /// What happened to one of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moved {
+pub(in crate::database) struct Moved {
     name: &'static str,
     how: &'static str,
 }
@@ -71,12 +71,12 @@ impl Files {
     }
 
     /// Was something else copied into the files while they were open? Then what is in them is not ours to change.
-    pub(super) fn are_overwritten(&self) -> bool {
+    pub(in crate::database) fn are_overwritten(&self) -> bool {
         self.are_overwritten.load(Relaxed)
     }
 
     /// Are they still where they were?
-    pub(super) fn check(&self) -> io::Result<Result<(), Moved>> {
+    pub(in crate::database) fn check(&self) -> io::Result<Result<(), Moved>> {
         for part in &self.parts {
             let is_main = part.path == self.parts[0].path;
             let is_whole = || !is_main || self.header.as_ref().is_none_or(Header::is_ours);
@@ -102,7 +102,7 @@ impl Files {
 
     /// Can what is in the write-ahead log still be folded into the database file? It is in its place, and nobody else has
     /// begun a log of their own for it.
-    pub(super) fn can_be_saved(&self) -> bool {
+    pub(in crate::database) fn can_be_saved(&self) -> bool {
         let Some(main) = self.parts.first().filter(|_| !self.are_overwritten()) else { return false };
         let is_there = look(&main.path).is_ok_and(|(identity, _)| identity == main.identity);
         let log = self.parts.iter().find(|part| part.path == with_suffix(&main.path, "-wal"));

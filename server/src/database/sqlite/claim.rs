@@ -1,6 +1,6 @@
-//! One server at a time has a database: two would take each other's samples and gaps for their own.
+//! One server at a time has an SQLite file: two would take each other's samples and gaps for their own.
 
-use super::{DatabaseError, open};
+use super::DatabaseError;
 use app::model::time::UnixMillis;
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -20,12 +20,16 @@ pub struct Claim {
 
 impl Claim {
     /// Claims the database of a `sqlite://` URL for this process, which can be found at `address`. Where the system has no
-    /// locks, or the disk no room, there is a warning instead of a claim.
+    /// locks, or the disk no room, there is a warning instead of a claim. PostgreSQL is for several servers: there is nothing
+    /// to claim.
     ///
     /// # Errors
     /// [`DatabaseError::InUse`] says who has it; and whatever is wrong with the URL.
     pub fn take(url: &str, address: &str) -> Result<Self, DatabaseError> {
-        let path = open::parse(url)?.get_filename().to_path_buf();
+        if !url.starts_with("sqlite:") {
+            return Ok(Self { _lock: None });
+        }
+        let path = super::parse(url)?.get_filename().to_path_buf();
         let lock = match lock(&path) {
             Ok((mut file, path)) => match file.try_lock() {
                 Ok(()) => {
@@ -45,7 +49,7 @@ impl Claim {
 
 /// The file to lock. Whatever name the database is called by, it is one file in one place.
 fn lock(database: &Path) -> io::Result<(File, PathBuf)> {
-    open::prepare_file(database).map_err(io::Error::other)?;
+    super::prepare_file(database).map_err(io::Error::other)?;
     let path = database.canonicalize()?;
     let mut name = path.clone().into_os_string();
     name.push(".lock");
@@ -96,6 +100,6 @@ mod tests {
     #[test]
     fn a_path_that_cannot_be_locked_is_left_to_who_opens_it() {
         Claim::take("sqlite:///dev/null/monitor.db", "").unwrap();
-        assert!(Claim::take("postgres://db", "").is_err());
+        assert!(Claim::take("sqlite://", "").is_err());
     }
 }

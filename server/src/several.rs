@@ -1,0 +1,168 @@
+//! One server among several: what it is called, its lease, and what hangs on that.
+
+use crate::{
+    bus::{Asker, LeaseOnRedis, Right},
+    collector::{self, Begun, Connections, Keeper},
+    config::{Config, MonitorRole},
+    database::Database,
+    history::{Opening, Succession},
+    hub::Hub,
+    tasks::Tasks,
+    thread::Thread,
+};
+use anyhow::Context;
+use app::model::{history::HistoryNews, status::Standing};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A server that is one of several, before it runs.
+pub(crate) struct Several {
+    server: String,
+    right: Right,
+    competes: bool,
+}
+
+impl Several {
+    /// `None` for a server that runs alone, or only watches others.
+    pub(crate) fn of(config: &Config, port: u16) -> Option<Self> {
+        let server = config.server_name.clone().unwrap_or_else(|| format!("{}:{port}", host()));
+        let competes = config.role == MonitorRole::Auto;
+        config.is_among_several().then(|| Self { server, right: Right::default(), competes })
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub(crate) fn right(&self) -> &Right {
+        &self.right
+    }
+
+    /// What it is shown as at first.
+    pub(crate) fn first_view(&self) -> Standing {
+        collector::first_view(self.competes)
+    }
+
+    /// From now on it competes, or looks on.
+    pub(crate) fn start(
+        self,
+        config: &Config,
+        connections: Option<Connections>,
+        hub: &Hub,
+        history: Opening,
+        database: &Database,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Running> {
+        let Self { server, right, competes } = self;
+        let redis = config.redis.as_ref().context("several servers without REDIS_URL")?;
+        let asker = Asker { server: server.clone(), host: host(), build: env!("CARGO_PKG_VERSION").to_owned() };
+        let thread = Thread::start("lease").context("no thread for the lease")?;
+        let (keeper, task) = collector::keep(LeaseOnRedis::new(redis, asker)?, right.clone(), server.clone(), competes);
+        let end = tasks.shutdown().clone();
+        tasks.on(thread.runtime()).spawn_vital_until("keeper of the lease", keeper.given_up().clone(), task);
+        let (begun, tenures) = watch::channel(None);
+        let (history_tasks, history_end, news) = (TaskTracker::new(), end.child_token(), history.into_news());
+        match &connections {
+            Some(connections) => {
+                let following =
+                    collector::follow(keeper.standing(), connections.clone(), right.clone(), hub.clone(), begun, end);
+                tasks.tracker().spawn(following);
+                let (config, database, hub) = (config.clone(), database.clone(), hub.clone());
+                let keeping = Tenures { server, config, database, hub, news: news.clone() };
+                tasks.tracker().spawn(history_tasks.track_future(keeping.keep(tenures, history_end.clone())));
+            }
+            None => {
+                tasks.tracker().spawn(collector::look_on(keeper.standing(), hub.clone(), end));
+            }
+        }
+        history_tasks.close();
+        let _held = Arc::new((thread, news));
+        Ok(Running { keeper, connections, right, history_tasks, history_end, _held })
+    }
+}
+
+/// A server among several that runs.
+#[derive(Clone)]
+pub(crate) struct Running {
+    keeper: Keeper,
+    connections: Option<Connections>,
+    right: Right,
+    history_tasks: TaskTracker,
+    history_end: CancellationToken,
+    /// The thread of the lease, and the word on history, which is none while others write it.
+    _held: Arc<(Thread, watch::Sender<HistoryNews>)>,
+}
+
+impl Running {
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// Told to stop, a server lets another one that waits for it collect before anything else ends.
+    pub(crate) async fn hand_over_early(self, shutdown: CancellationToken) {
+        shutdown.cancelled().await;
+        if self.keeper.has_others() || !self.right.is_collecting() {
+            self.hand_over().await;
+        }
+    }
+
+    /// Ends collecting, and gives the lease up. Done twice, the second time finds nothing to do.
+    pub(crate) async fn hand_over(&self) {
+        let Some(connections) = &self.connections else {
+            self.keeper.release().await;
+            return;
+        };
+        let history_ended = async {
+            self.history_end.cancel();
+            self.history_tasks.wait().await;
+        };
+        collector::hand_over(&self.keeper, connections, history_ended).await;
+    }
+}
+
+/// Keeps history while this server collects.
+struct Tenures {
+    server: String,
+    config: Config,
+    database: Database,
+    hub: Hub,
+    news: watch::Sender<HistoryNews>,
+}
+
+impl Tenures {
+    async fn keep(self, mut tenures: watch::Receiver<Option<Begun>>, stop: CancellationToken) {
+        loop {
+            let begun = tenures.borrow_and_update().clone();
+            let over = stop.child_token();
+            let keeping = async {
+                let Some(Begun { tenure, last_ticks }) = begun else { return over.cancelled().await };
+                let succession = Succession {
+                    server: self.server.clone(),
+                    is_again: tenure.number() > 1,
+                    predecessor: tenure.predecessor.clone(),
+                    epoch: Box::new(move || tenure.epoch()),
+                    last_ticks,
+                };
+                let opening = Opening::new(self.database.clone(), self.config.history, self.config.feed);
+                opening.after(succession, self.news.clone()).keep(self.hub.reports(), over.clone()).await;
+            };
+            let ending = async {
+                let _ = stop.run_until_cancelled(tenures.changed()).await;
+                over.cancel();
+            };
+            tokio::join!(keeping, ending);
+            if stop.is_cancelled() {
+                return;
+            }
+            self.news.send_modify(|news| news.trouble = None);
+        }
+    }
+}
+
+/// The machine's name.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unknown host".to_owned() } else { name.to_owned() }
+}
