@@ -5,7 +5,7 @@
 #
 #   scripts/setup.sh         what a build needs
 #   scripts/setup.sh dev     and what `make dev` needs: cargo-leptos and wasm-bindgen (about ten minutes on two cores when compiled)
-#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, PostgreSQL, sqlite3, faketime, nginx,
+#   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, PostgreSQL, sqlite3, faketime, nginx, haproxy,
 #                            lintian, promtool, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -219,6 +219,7 @@ if [ "${1:-}" = test ]; then
     compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
     need sqlite3 sqlite3
     need faketime faketime
+    [ -x /usr/sbin/haproxy ] || need haproxy haproxy
     # Its package starts it where there is an init system; the tests want the program alone.
     [ -x /usr/sbin/nginx ] || need nginx nginx-light
     # Packages are made and looked at where there is dpkg.

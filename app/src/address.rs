@@ -4,6 +4,8 @@
 pub const DASHBOARD: &str = "/admin/websockets";
 /// The full metrics.
 pub const METRICS: &str = "/admin/metrics";
+/// The alerts.
+pub const ALERTS: &str = "/admin/alerts";
 /// The audit log.
 pub const AUDIT: &str = "/admin/audit";
 /// Where an administrator looks after the own account.
@@ -17,7 +19,7 @@ pub const LOGIN_CODE: &str = "/login/code";
 /// Where everybody signs in.
 pub const LOGIN: &str = "/login";
 /// All pages of the app.
-pub const PATHS: [&str; 5] = [DASHBOARD, METRICS, AUDIT, ACCOUNT, LOGIN];
+pub const PATHS: [&str; 6] = [DASHBOARD, METRICS, ALERTS, AUDIT, ACCOUNT, LOGIN];
 
 /// The path, such as `/admin/websockets`.
 #[must_use]

@@ -64,6 +64,22 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>) -> Vec<Aim> {
     add("N6: 100,000 ticks/s taken in and conflated", "% of a core", 100.0, rush.map(|row| row.cpu_percent));
     let peak = latest(10, 400_000);
     add("N6: 400,000 ticks in one second, miscounted", "ticks", 0.0, peak.map(|row| row.missing as f64));
+    let dashboard = |source, ticks_per_second| {
+        let is_it = |row: &&Row| {
+            let scenario = &row.scenario;
+            scenario.group.starts_with("a dashboard")
+                && (scenario.source, scenario.ticks_per_second) == (source, ticks_per_second)
+        };
+        rows.iter().find(is_it).map(|row| row.cpu_percent)
+    };
+    let by_frames = dashboard(Source::Frames, 100_000);
+    add("N10: a dashboard fed by frames, 100,000 ticks/s, 10 admins", "% of a core", 4.0, by_frames);
+    for (what, ticks_per_second) in
+        [("the same against tick by tick", 100_000), ("10,000 ticks/s by frames against tick by tick", 10_000)]
+    {
+        let both = dashboard(Source::Frames, ticks_per_second).zip(dashboard(Source::Redis, ticks_per_second));
+        add(what, "of the CPU time", 0.5, both.map(|(frames, ticks)| frames / ticks));
+    }
     add("N7: status API, p99", "ms", 1.0, whole.map(|whole| whole.status_p99_ms));
 
     if !aims.is_empty() {

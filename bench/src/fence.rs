@@ -1,6 +1,10 @@
 //! What publishing under a lease costs, beside publishing with a command a tick: CPU time of this process and of Redis, in turns.
 
-use crate::{redis::RedisServer, scenario::Market, usage::cpu_seconds};
+use crate::{
+    redis::RedisServer,
+    scenario::{Market, Source},
+    usage::cpu_seconds,
+};
 use app::model::time::UnixMillis;
 use serde_json::json;
 use server::{
@@ -37,12 +41,16 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 async fn publish(rate: u64, is_fenced: bool) -> anyhow::Result<(f64, f64)> {
     let redis = RedisServer::start()?;
-    let config = RedisConfig { url: format!("redis://{}", redis.address).into(), key_prefix: "tickstock:".into() };
+    let config = RedisConfig {
+        url: format!("redis://{}", redis.address).into(),
+        key_prefix: "tickstock:".into(),
+        publish_ticks: true,
+    };
     let shutdown = CancellationToken::new();
     let _end = shutdown.clone().drop_guard();
     let role = if is_fenced { candidate(&config).await? } else { Role::Collector { source: "bench" } };
     let (bus, mut inbox) = bus::open(Some(&config), role, &Tasks::new(shutdown))?;
-    redis.wait_for_subscriber()?;
+    redis.wait_for_subscriber(Source::Redis)?;
     tokio::spawn(async move {
         let mut delivery = bus::Delivery::default();
         loop {

@@ -162,7 +162,7 @@ fn bare_subscriber(quick: bool) -> anyhow::Result<f64> {
         }
         (ticks, usage::own_thread_seconds())
     });
-    server.wait_for_subscriber()?;
+    server.wait_for_subscriber(Source::Redis)?;
     let mut load = Load::new(&scenario, &server)?;
     pace(scenario.ticks_per_second, scenario.spacing, scenario.length(), &mut load)?;
     load.publish(0, 0)?;

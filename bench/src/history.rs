@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use app::model::{
+    alert::OpenAlerts,
     connection::{ConnectionId, ConnectionState},
     history::{
         EventKind, HistoryNews,
@@ -108,7 +109,14 @@ async fn way_of_a_tick(database: Option<PathBuf>) -> anyhow::Result<(Histogram<u
     let pace =
         Pace { frame_interval: config.dashboard.frame_interval, metrics_interval: config.dashboard.metrics_interval };
     let monitor = Monitor::new(Feed::Simulator, plans, UnixMillis::now());
-    let (hub, task) = hub::hub(monitor, inbox, pace, news, tokio::runtime::Handle::current());
+    let (hub, task) = hub::hub(
+        monitor,
+        inbox,
+        pace,
+        news,
+        watch::channel(OpenAlerts::default()).1,
+        tokio::runtime::Handle::current(),
+    );
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(task));
     let keeping = keeper.map(|keeper| tokio::spawn(keeper.keep(hub.reports(), shutdown.clone())));
 

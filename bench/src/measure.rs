@@ -82,11 +82,16 @@ enum Load {
         load: Box<redis::Load>,
         _server: RedisServer,
     },
+    /// The same.
+    Frames {
+        load: Box<redis::FrameLoad>,
+        _server: RedisServer,
+    },
     Provider(Box<provider::Load>),
 }
 
 pub(crate) fn measure(scenario: &Scenario) -> anyhow::Result<Row> {
-    let redis = (scenario.source == Source::Redis).then(RedisServer::start).transpose()?;
+    let redis = matches!(scenario.source, Source::Redis | Source::Frames).then(RedisServer::start).transpose()?;
     let provider = (scenario.source == Source::Provider).then(Provider::start).transpose()?;
     let address = redis.as_ref().map(|server| server.address).or(provider.as_ref().map(|provider| provider.address));
     let mut server = match scenario.server {
@@ -100,8 +105,12 @@ pub(crate) fn measure(scenario: &Scenario) -> anyhow::Result<Row> {
     let listening = server.listening()?;
     let load = match (redis, &provider) {
         (Some(redis), _) => {
-            redis.wait_for_subscriber()?;
-            Load::Redis { load: Box::new(redis::Load::new(scenario, &redis)?), _server: redis }
+            redis.wait_for_subscriber(scenario.source)?;
+            if scenario.source == Source::Frames {
+                Load::Frames { load: Box::new(redis::FrameLoad::new(scenario, &redis)?), _server: redis }
+            } else {
+                Load::Redis { load: Box::new(redis::Load::new(scenario, &redis)?), _server: redis }
+            }
         }
         (None, Some(provider)) => Load::Provider(Box::new(provider.load(scenario)?)),
         (None, None) => Load::Inside,
@@ -123,6 +132,7 @@ fn run(scenario: &Scenario, load: Load, server: &mut Process, crowd: &Crowd) -> 
         let ticks = match &mut publisher {
             Load::Inside => Ok(0),
             Load::Redis { load, .. } => pace(rate, spacing, length, load.as_mut()),
+            Load::Frames { load, .. } => pace(rate, spacing, length, load.as_mut()),
             Load::Provider(load) => pace(rate, spacing, length, load.as_mut()),
         };
         ticks.map(|ticks| (ticks, publisher))

@@ -2,10 +2,14 @@
 
 use crate::{
     pace::Publish,
-    scenario::{Market, Scenario},
+    scenario::{Market, Scenario, Source, connection_of, symbol},
 };
 use anyhow::Context;
-use server::bus::write_tick;
+use app::model::{protocol::Row, time::UnixMillis};
+use server::bus::{
+    frames::{BoardCopy, Encoded, FrameWriter, Stream},
+    write_tick,
+};
 use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
@@ -17,6 +21,9 @@ use std::{
 
 /// The channel that TickStock publishes ticks on.
 pub(crate) const CHANNEL: &str = "tickstock:market:ticks";
+/// The channel of frames, and the shortest time between two of them.
+const FRAMES: &str = "tickstock:market:frames";
+const FRAME_INTERVAL: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct RedisServer {
@@ -41,11 +48,12 @@ impl RedisServer {
         self.process.id()
     }
 
-    /// Waits until somebody listens to the ticks.
-    pub(crate) fn wait_for_subscriber(&self) -> anyhow::Result<()> {
+    /// Waits until somebody listens to what this source publishes.
+    pub(crate) fn wait_for_subscriber(&self, source: Source) -> anyhow::Result<()> {
+        let channel = if source == Source::Frames { FRAMES } else { CHANNEL };
         let mut connection = BufReader::new(TcpStream::connect(self.address)?);
         wait_for("a subscriber", || {
-            let asked = connection.get_mut().write_all(format!("PUBSUB NUMSUB {CHANNEL}\r\n").as_bytes());
+            let asked = connection.get_mut().write_all(format!("PUBSUB NUMSUB {channel}\r\n").as_bytes());
             // *2, $22, the channel, :1
             let answer: Vec<_> = (0..4).filter_map(|_| line(&mut connection)).collect();
             asked.is_ok() && answer.last().is_some_and(|count| count != ":0")
@@ -88,11 +96,7 @@ impl Load {
     pub(crate) fn new(scenario: &Scenario, server: &RedisServer) -> anyhow::Result<Self> {
         let connection = TcpStream::connect(server.address)?;
         connection.set_nodelay(true)?;
-        let mut answers = connection.try_clone()?;
-        thread::spawn(move || {
-            let mut buffer = [0; 65_536];
-            while answers.read(&mut buffer).is_ok_and(|length| length > 0) {}
-        });
+        count_answers(&connection)?;
         let market = Market::new(scenario);
         Ok(Self { scenario: scenario.clone(), market, connection, commands: String::new(), json: String::new() })
     }
@@ -110,5 +114,72 @@ impl Publish for Load {
                 write!(self.commands, "*3\r\n$7\r\nPUBLISH\r\n${channel}\r\n{CHANNEL}\r\n${json}\r\n{}\r\n", self.json);
         }
         self.connection.write_all(self.commands.as_bytes()).context("Redis is gone")
+    }
+}
+
+fn count_answers(connection: &TcpStream) -> anyhow::Result<()> {
+    let mut answers = connection.try_clone()?;
+    thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        while answers.read(&mut buffer).is_ok_and(|length| length > 0) {}
+    });
+    Ok(())
+}
+
+/// Publishes frames, as a collector does that gathers ticks for an interval.
+pub(crate) struct FrameLoad {
+    scenario: Scenario,
+    market: Market,
+    connection: TcpStream,
+    writer: FrameWriter,
+    commands: Vec<u8>,
+    sent: Instant,
+    total: u64,
+}
+
+impl FrameLoad {
+    pub(crate) fn new(scenario: &Scenario, server: &RedisServer) -> anyhow::Result<Self> {
+        let connection = TcpStream::connect(server.address)?;
+        connection.set_nodelay(true)?;
+        count_answers(&connection)?;
+        let total = (scenario.ticks_per_second as f64 * scenario.length().as_secs_f64()) as u64;
+        let (market, writer) = (Market::new(scenario), FrameWriter::new(Stream { epoch: 1, run: 1 }));
+        let scenario = scenario.clone();
+        let mut load = Self { scenario, market, connection, writer, commands: Vec::new(), sent: Instant::now(), total };
+        let hello: Vec<_> = load.writer.sign_of_life(UnixMillis::now()).collect();
+        load.send(hello)?;
+        // It is asked for, but this generator only counts answers.
+        let rows = (0..load.scenario.symbols).map(|place| Row::empty(connection_of(place), symbol(place))).collect();
+        let board = load.writer.board(&BoardCopy { rows, ..BoardCopy::default() });
+        load.send(board)?;
+        Ok(load)
+    }
+
+    fn send(&mut self, messages: impl IntoIterator<Item = Encoded>) -> anyhow::Result<()> {
+        self.commands.clear();
+        for Encoded { bytes, .. } in messages {
+            let head = format!("*3\r\n$7\r\nPUBLISH\r\n${}\r\n{FRAMES}\r\n${}\r\n", FRAMES.len(), bytes.len());
+            self.commands.extend_from_slice(head.as_bytes());
+            self.commands.extend_from_slice(&bytes);
+            self.commands.extend_from_slice(b"\r\n");
+        }
+        self.connection.write_all(&self.commands).context("Redis is gone")
+    }
+}
+
+impl Publish for FrameLoad {
+    fn publish(&mut self, first: u64, count: u64) -> anyhow::Result<()> {
+        let now_us = self.scenario.now_us();
+        let now = UnixMillis::now();
+        for n in first..first + count {
+            let (place, tick) = (n % self.scenario.symbols, self.market.tick(n, now_us));
+            self.writer.record(connection_of(place), place as u32, &tick, 1, now);
+        }
+        if self.sent.elapsed() >= FRAME_INTERVAL || first + count >= self.total {
+            self.sent = Instant::now();
+            let frames: Vec<_> = self.writer.drain(now).collect();
+            self.send(frames)?;
+        }
+        Ok(())
     }
 }

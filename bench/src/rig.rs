@@ -8,7 +8,7 @@ use crate::{
     usage::GENERATOR,
 };
 use anyhow::Context;
-use app::model::{history::HistoryNews, status::Feed, tick::Tick, time::UnixMillis};
+use app::model::{alert::OpenAlerts, history::HistoryNews, status::Feed, tick::Tick, time::UnixMillis};
 use axum::{Router, extract::Request, response::IntoResponse, routing::get};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -75,11 +75,11 @@ async fn start(
     let (config, plans) = configure(scenario)?;
     let tasks = Tasks::new(shutdown.clone());
     let ingest_tasks = tasks.on(ingest_thread.runtime());
-    let redis = source_address
-        .filter(|_| scenario.source == Source::Redis)
-        .map(|address| RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into() });
+    let redis = source_address.filter(|_| matches!(scenario.source, Source::Redis | Source::Frames)).map(|address| {
+        RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into(), publish_ticks: true }
+    });
     let (role, feed) = match scenario.source {
-        Source::Redis => (Role::Watcher, Feed::Redis),
+        Source::Redis | Source::Frames => (Role::Watcher, Feed::Redis),
         Source::Bus | Source::Provider => (Role::Collector { source: "bench" }, Feed::Simulator),
     };
     let (bus, inbox) = bus::open(redis.as_ref(), role, &ingest_tasks)?;
@@ -92,8 +92,14 @@ async fn start(
             Manager::start(plans.clone(), endpoint, Arc::clone(&bus), policy, pace.metrics_interval, &ingest_tasks);
     }
     let monitor = Monitor::new(feed, plans, UnixMillis::now());
-    let (hub, task) =
-        hub::hub(monitor, inbox, pace, watch::channel(HistoryNews::default()).1, hub_thread.runtime().clone());
+    let (hub, task) = hub::hub(
+        monitor,
+        inbox,
+        pace,
+        watch::channel(HistoryNews::default()).1,
+        watch::channel(OpenAlerts::default()).1,
+        hub_thread.runtime().clone(),
+    );
     tasks.on(hub_thread.runtime()).spawn_vital("hub", task);
     Ok((serve(hub, shutdown).await?, bus))
 }

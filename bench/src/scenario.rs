@@ -54,8 +54,10 @@ pub(crate) enum Contestant {
 pub(crate) enum Source {
     /// A thread in the server's process calls `publish_ticks`.
     Bus,
-    /// `PUBLISH` on a real redis-server.
+    /// `PUBLISH` on a real redis-server, one JSON message a tick.
     Redis,
+    /// The same, in frames as a collector of ours publishes them.
+    Frames,
     /// A WebSocket that speaks Massive's protocol.
     Provider,
 }

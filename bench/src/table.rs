@@ -104,6 +104,11 @@ fn scenarios(quick: bool) -> Vec<Scenario> {
             }
         }
     }
+    for ticks_per_second in [10_000, 100_000] {
+        for source in [Source::Redis, Source::Frames] {
+            add("a dashboard tick by tick and by frames", Scenario { source, ticks_per_second, ..plain.clone() });
+        }
+    }
     for admins in [0, 1, 10, 100] {
         add("what admins cost the ingest path", Scenario { admins, ..plain.clone() });
     }
@@ -138,6 +143,7 @@ fn line(row: &Row) -> String {
     let source = match scenario.source {
         Source::Bus => "bus",
         Source::Redis => "Redis",
+        Source::Frames => "frames",
         Source::Provider => "provider",
     };
     let counts = match (row.is_exact(), scenario.admins, &row.slow) {

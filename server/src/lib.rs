@@ -8,6 +8,7 @@
 //!
 //! Data flows one way. Ingest owes the dashboard nothing: nothing upstream of the bus knows that anybody watches.
 
+pub mod alerts;
 pub mod audit;
 pub mod auth;
 mod backoff;
@@ -27,6 +28,7 @@ pub mod problem;
 pub mod refresh;
 mod rhythm;
 pub mod routes;
+pub mod servers;
 mod service;
 mod several;
 pub mod signals;
@@ -37,8 +39,9 @@ pub mod thread;
 pub mod universe;
 pub mod upstream;
 
+use alerts::Alerts;
 use anyhow::Context;
-use app::model::{connection::CONNECTIONS_MAX, status::Feed, time::UnixMillis};
+use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
 use auth::{Revocations, RoleRules, SessionRules};
 use bus::Role;
@@ -51,11 +54,12 @@ use leptos::config::LeptosOptions;
 use limits::Limits;
 use refresh::Refresher;
 use routes::{AppState, Collecting, guard::Access};
+use servers::Servers;
 use simulator::SimulatorConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tasks::Tasks;
 use thread::Thread;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -114,7 +118,11 @@ pub async fn run(
     };
     let history = Opening::new(database.clone(), config.history, config.feed);
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
-    let (hub, hub_task) = hub::hub(monitor, inbox, pace, history.news(), hub_thread.runtime().clone());
+    let (alerts, alert_keeper) =
+        Alerts::new(&config.alerts, config.dashboard.public_url.clone(), database.clone()).context("no HTTP client")?;
+    let news = history.news();
+    let (hub, hub_task) =
+        hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     let several = match among_several {
         Some(several) => Some(several.start(&config, connections.clone(), &hub, history, &database, &tasks)?),
@@ -126,6 +134,16 @@ pub async fn run(
             None
         }
     };
+    let sources = alerts::Sources {
+        reports: hub.reports(),
+        news,
+        // Of several servers, the one that collects.
+        sends: several.as_ref().map_or_else(|| watch::channel(true).1, several::Running::collecting),
+        calendar: Calendar::of(config.feed),
+        tls: config.dashboard.tls.clone(),
+        kept: config.history.rest,
+    };
+    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
     let access = access(&config, port, &database, &tasks);
@@ -148,15 +166,30 @@ pub async fn run(
     tasks.tracker().spawn(refresher.clone().complete(shutdown.clone()));
     tasks.tracker().spawn(signals::refresh_on_hangup(refresher.clone(), shutdown.clone()));
 
+    let orders = match &config.redis {
+        Some(redis) if several.is_some() => Some(bus::OrdersOnRedis::new(redis)?),
+        _ => None,
+    };
+    let name = several::server_name(&config, listener.local_addr()?.port());
+    let presence = config.redis.as_ref().map(|redis| bus::PresenceOnRedis::new(redis, &name)).transpose()?;
+    let (servers, presence) = Servers::new(name, refresher.fingerprint(), hub.clone(), presence, end.clone());
+    tasks.tracker().spawn(presence);
+
     let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {
         access,
+        alerts,
         leptos: leptos_options(&config),
         config: Arc::new(config),
         database: database.clone(),
         hub: hub.clone(),
-        collecting: Collecting { connections, keeper: several.as_ref().map(|several| several.keeper().clone()) },
+        collecting: Collecting {
+            connections,
+            keeper: several.as_ref().map(|several| several.keeper().clone()),
+            orders,
+        },
         refresher,
+        servers,
         sockets: TaskTracker::new(),
         shutdown: shutdown.clone(),
     };
@@ -165,6 +198,7 @@ pub async fn run(
     if let Some(several) = &several {
         tasks.tracker().spawn(several.clone().hand_over_early(shutdown.clone()));
     }
+    tasks.tracker().spawn(routes::orders::serve_others(state.clone(), end.clone()));
     serve(state, listener, tls, places, shutdown).await;
     if let Some(several) = several {
         several.hand_over().await;

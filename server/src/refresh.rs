@@ -10,7 +10,7 @@
 //! What is read only at a start is named. One refresh at a time, and it goes on to its end whoever stops waiting for it.
 
 use crate::{
-    audit::{Action, Actor, Audit, NotRecorded},
+    audit::{Action, Actor, Audit, AuditAct, NotRecorded},
     collector::Connections,
     config::{Config, ConnectionSettings, Problem},
     hub::Hub,
@@ -24,7 +24,11 @@ use app::model::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{sync::Mutex, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -43,6 +47,8 @@ struct Inner {
     /// Where the simulated market listens, when that is the feed.
     simulator: Option<SocketAddr>,
     current: Mutex<Current>,
+    /// Tells the configuration that is in force from others.
+    fingerprint: watch::Sender<String>,
 }
 
 /// What is in force.
@@ -93,15 +99,24 @@ impl Refresher {
     ) -> Self {
         let is_incomplete = lacks_universes(&config, universes);
         let current = Current { started: config.clone(), config, plans, is_incomplete };
-        Self(Arc::new(Inner { audit, hub, connections, simulator, current: Mutex::new(current) }))
+        let fingerprint = watch::Sender::new(current.config.fingerprint(&current.plans));
+        Self(Arc::new(Inner { audit, hub, connections, simulator, current: Mutex::new(current), fingerprint }))
     }
 
-    /// Reads the configuration again for somebody, on record: that it was asked for, and what came of it.
+    /// What tells the configuration that is in force from others, now and from now on.
+    #[must_use]
+    pub fn fingerprint(&self) -> watch::Receiver<String> {
+        self.0.fingerprint.subscribe()
+    }
+
+    /// Reads the configuration again for somebody, on record: that it was asked for, and what came of it. `asked` says who asked
+    /// on which other server.
     ///
     /// # Errors
     /// When it cannot be put on record; then nothing is read. When it broke off.
-    pub async fn refresh_by(&self, actor: &Actor) -> Result<RefreshOutcome, RefreshError> {
-        self.0.audit.record(actor.does(Action::ConfigRefresh)).await?;
+    pub async fn refresh_by(&self, actor: &Actor, asked: Option<String>) -> Result<RefreshOutcome, RefreshError> {
+        let to = |act: AuditAct| AuditAct { target: asked.clone(), ..act };
+        self.0.audit.record(to(actor.does(Action::ConfigRefresh))).await?;
         let outcome = self.refresh().await;
         let act = match &outcome {
             Ok(done) if done.changed.is_empty() && !done.refused.is_empty() => {
@@ -111,7 +126,7 @@ impl Refresher {
             Err(error) => actor.failed_at(Action::ConfigRefresh, error.to_string()),
         };
         // It is done and the asking is on record; that its outcome is not is an error in the log.
-        let _ = self.0.audit.record(act).await;
+        let _ = self.0.audit.record(to(act)).await;
         outcome
     }
 
@@ -212,6 +227,7 @@ impl Inner {
         outcome.needs_restart = needs_restart;
         current.is_incomplete = lacks_universes(&config, universes);
         (current.config, current.plans) = (config, plans.clone());
+        self.fingerprint.send_replace(current.config.fingerprint(&current.plans));
         self.hub.replan(plans.clone()).await;
         if let Some(connections) = &self.connections {
             connections.apply(plans, endpoint(&current.config, self.simulator)).await;

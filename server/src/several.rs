@@ -26,7 +26,7 @@ pub(crate) struct Several {
 impl Several {
     /// `None` for a server that runs alone, or only watches others.
     pub(crate) fn of(config: &Config, port: u16) -> Option<Self> {
-        let server = config.server_name.clone().unwrap_or_else(|| format!("{}:{port}", host()));
+        let server = server_name(config, port);
         let competes = config.role == MonitorRole::Auto;
         config.is_among_several().then(|| Self { server, right: Right::default(), competes })
     }
@@ -60,6 +60,9 @@ impl Several {
         let thread = Thread::start("lease").context("no thread for the lease")?;
         let (keeper, task) = collector::keep(LeaseOnRedis::new(redis, asker)?, right.clone(), server.clone(), competes);
         let end = tasks.shutdown().clone();
+        let (collects, changes) = (watch::Sender::new(false), right.changes());
+        let collecting = collects.subscribe();
+        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right.clone(), changes, collects)));
         tasks.on(thread.runtime()).spawn_vital_until("keeper of the lease", keeper.given_up().clone(), task);
         let (begun, tenures) = watch::channel(None);
         let (history_tasks, history_end, news) = (TaskTracker::new(), end.child_token(), history.into_news());
@@ -78,7 +81,7 @@ impl Several {
         }
         history_tasks.close();
         let _held = Arc::new((thread, news));
-        Ok(Running { keeper, connections, right, history_tasks, history_end, _held })
+        Ok(Running { keeper, connections, right, collecting, history_tasks, history_end, _held })
     }
 }
 
@@ -88,6 +91,7 @@ pub(crate) struct Running {
     keeper: Keeper,
     connections: Option<Connections>,
     right: Right,
+    collecting: watch::Receiver<bool>,
     history_tasks: TaskTracker,
     history_end: CancellationToken,
     /// The thread of the lease, and the word on history, which is none while others write it.
@@ -97,6 +101,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn keeper(&self) -> &Keeper {
         &self.keeper
+    }
+
+    /// Does it collect?
+    pub(crate) fn collecting(&self) -> watch::Receiver<bool> {
+        self.collecting.clone()
     }
 
     /// Told to stop, a server lets another one that waits for it collect before anything else ends.
@@ -118,6 +127,15 @@ impl Running {
             self.history_tasks.wait().await;
         };
         collector::hand_over(&self.keeper, connections, history_ended).await;
+    }
+}
+
+async fn tell(right: Right, mut changes: watch::Receiver<()>, collects: watch::Sender<bool>) {
+    loop {
+        collects.send_replace(right.is_collecting());
+        if changes.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -158,6 +176,11 @@ impl Tenures {
             self.news.send_modify(|news| news.trouble = None);
         }
     }
+}
+
+/// How this server is called.
+pub(crate) fn server_name(config: &Config, port: u16) -> String {
+    config.server_name.clone().unwrap_or_else(|| format!("{}:{port}", host()))
 }
 
 /// The machine's name.

@@ -62,7 +62,7 @@ pub(crate) async fn refresh_on_hangup(refresher: Refresher, stop: CancellationTo
         Err(error) => return warn!("SIGHUP cannot be listened for: {error}"),
     };
     while let Some(Some(())) = stop.run_until_cancelled(hangups.recv()).await {
-        if let Err(error) = refresher.refresh_by(&Actor::signal("SIGHUP")).await {
+        if let Err(error) = refresher.refresh_by(&Actor::signal("SIGHUP"), None).await {
             warn!("SIGHUP: the configuration was not read again: {error}");
         }
     }

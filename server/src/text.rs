@@ -17,6 +17,14 @@ use tracing_subscriber::{
 /// The longest text that is kept of somebody else's words, in bytes.
 pub(crate) const BYTES_MAX: usize = 512;
 
+/// Bytes as they are shown, such as those of a hash.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// The text in one line and as it reads: what cannot be seen or changes how the rest is shown stands there by its number
 /// (`\u{1b}`, `\u{202e}`). Nothing of it begins a line, moves a cursor or reverses what comes after. At most `bytes_max` bytes
 /// long; what is beyond is cut off.

@@ -4,7 +4,7 @@
 //! metrics they are nothing: links to them are `rel="external"`.
 
 use crate::{
-    address::{ACCOUNT, AUDIT, DASHBOARD, METRICS},
+    address::{ACCOUNT, ALERTS, AUDIT, DASHBOARD, METRICS},
     model::time::UnixMillis,
 };
 #[cfg(feature = "ssr")]
@@ -20,8 +20,13 @@ use leptos::prelude::*;
 use std::sync::Arc;
 
 /// The pages that bars lead to: address and name, in their order.
-pub const PAGES: [(&str, &str); 4] =
-    [(DASHBOARD, "Connections"), (METRICS, "Full metrics"), (AUDIT, "Audit log"), (ACCOUNT, "Account")];
+pub const PAGES: [(&str, &str); 5] = [
+    (DASHBOARD, "Connections"),
+    (METRICS, "Full metrics"),
+    (ALERTS, "Alerts"),
+    (AUDIT, "Audit log"),
+    (ACCOUNT, "Account"),
+];
 
 /// A point in time to the second, `2026-01-21 12:34:56`; the heading says that it is UTC.
 #[must_use]

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     model::{
         history::HistoryTrouble,
+        servers::differences,
         status::{StatusHead, StatusSource},
         time::{UnixMillis, format_seconds},
     },
@@ -55,7 +56,14 @@ pub fn Banners(
     let troubles = Memo::new(move |_| {
         let of_link = link_trouble(link.get(), || clock.get(), || now.get());
         let of_head = head.with(|head| {
-            [bus_trouble(head), late_trouble(head), kept_trouble(head), source_trouble(head), history_trouble(head)]
+            [
+                bus_trouble(head),
+                late_trouble(head),
+                kept_trouble(head),
+                source_trouble(head),
+                history_trouble(head),
+                servers_trouble(head),
+            ]
         });
         let of_document = altered.get().then(altered_document);
         let of_pause = opened_paused.get().map(opened_paused_note);
@@ -212,6 +220,11 @@ fn history_trouble(head: &StatusHead) -> Option<Trouble> {
         ["Since ", &since.clock(), " UTC: ", reason, ". Live data is not affected. Check the database's disk."]
             .concat();
     Some(Trouble { tone: "warn", title: "History is not being recorded.", detail, offer: None })
+}
+
+fn servers_trouble(head: &StatusHead) -> Option<Trouble> {
+    let detail = differences(&head.servers, head.generated_at)?;
+    Some(Trouble { tone: "warn", title: "Servers differ.", detail, offer: None })
 }
 
 /// What is wrong with how the server is set up: stays until it is put right and the page is loaded anew.

@@ -34,6 +34,7 @@ pub mod live_data;
 pub mod live_table;
 pub mod market_clock;
 pub mod metrics_panel;
+pub mod open_alerts;
 pub mod overview;
 pub mod reason_line;
 pub mod refresh_panel;

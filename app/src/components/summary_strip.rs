@@ -53,6 +53,10 @@ pub fn SummaryStrip(
     let bus_lag = Signal::derive(move || format::count(bus.get().0.unwrap_or(0).into()));
     let (no_bus_lag, bus_late) = (Signal::derive(move || bus.get().0.is_none()), Signal::derive(move || bus.get().1));
     let unpublished = Signal::derive(move || bus.get().2);
+    // A collector, which knows its lag, has those that it missed all the same.
+    let missed = Signal::derive(move || {
+        head.with(|head| if head.bus.lag_ms.is_none() { head.bus.missed_ticks_total } else { 0 })
+    });
     let never = Signal::stored(false);
     view! {
         <div class="summary">
@@ -66,6 +70,7 @@ pub fn SummaryStrip(
                 <Count label="stale tickers" count=total(|totals| totals.stale.into()) tone="warn" on_click=on_stale/>
                 <Item label="Redis lag" value=bus_lag unit=Signal::stored(" ms".to_owned()) tone="warn" toned=bus_late hidden=no_bus_lag/>
                 <Count label="ticks not published" count=unpublished tone="warn" only_some=true/>
+                <Count label="ticks missed" count=missed tone="warn" only_some=true/>
             </dl>
             <MarketClock clock market=market.into()/>
         </div>

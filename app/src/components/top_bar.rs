@@ -49,6 +49,7 @@ pub fn TopBar(
             <LinkBadge
                 link
                 lag_ms=RwSignal::from(view.lag_ms).into()
+                head
             />
             <SearchField search/>
             <div class="actions">

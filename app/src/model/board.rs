@@ -111,6 +111,7 @@ impl Board {
             rates: self.rates.iter().map(|rates| rates.iter().copied().collect()).collect(),
             stale: self.stale.clone(),
             rows_total: self.rows.len() as u32,
+            ..Snapshot::default()
         }
     }
 }

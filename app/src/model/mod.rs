@@ -9,6 +9,7 @@
 //! reads it the same way on both sides.
 
 pub mod account;
+pub mod alert;
 pub mod audit;
 pub mod board;
 pub mod connection;
@@ -18,6 +19,7 @@ pub mod history;
 pub mod market;
 pub mod protocol;
 pub mod refresh;
+pub mod servers;
 pub mod status;
 pub mod symbol;
 pub mod symbol_detail;

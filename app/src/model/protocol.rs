@@ -2,6 +2,7 @@
 //! for those who write a client; the two change together.
 
 use super::{
+    alert::OpenAlerts,
     connection::ConnectionId,
     status::{LiveReport, StatusReport},
     symbol::Symbol,
@@ -57,6 +58,9 @@ pub struct Snapshot {
     /// order and with nothing in between: a reader sees that the rest is on its way, and shows it with the last of them.
     #[serde(deserialize_with = "default_at_the_end")]
     pub rows_total: u32,
+    /// The open alerts, as in [`Metrics::alerts`].
+    #[serde(deserialize_with = "default_at_the_end")]
+    pub alerts: OpenAlerts,
 }
 
 /// What comes every metrics interval.
@@ -71,6 +75,9 @@ pub struct Metrics {
     /// When a gap last began, ended or got another cause in the ledger: time to ask for it again.
     #[serde(deserialize_with = "default_at_the_end")]
     pub ledger_changed_at: UnixMillis,
+    /// The open alerts, the gravest first.
+    #[serde(deserialize_with = "default_at_the_end")]
+    pub alerts: OpenAlerts,
 }
 
 /// Rows that follow each other.
@@ -322,7 +329,12 @@ mod tests {
         assert_eq!(stale, [RowSpan { first: 1, count: 2 }, RowSpan { first: 4, count: 1 }]);
         let held: Vec<_> = (0..6).filter(|row| RowSpan::hold(&stale, *row)).collect();
         assert_eq!((held, RowSpan::hold(&[], 0)), (vec![1, 2, 4], false));
-        let new = Frame::Metrics(Metrics { live: live.clone(), stale, ledger_changed_at: UnixMillis(9) });
+        let new = Frame::Metrics(Metrics {
+            live: live.clone(),
+            stale,
+            ledger_changed_at: UnixMillis(9),
+            alerts: OpenAlerts { total: 1, ..OpenAlerts::default() },
+        });
         assert_eq!(Frame::decode(&new.encode()), Ok(new.clone()));
         // As it was: the frame's number, and a report.
         assert_eq!(postcard::from_bytes(&new.encode()[1..]), Ok(live.clone()));

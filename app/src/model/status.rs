@@ -14,6 +14,7 @@ use super::{
     health::{Coverage, Health, LastLoss, LayerState},
     history::HistoryTrouble,
     market::MarketSession,
+    servers::ServerEntry,
     time::{UnixMillis, format_seconds},
 };
 use serde::{Deserialize, Serialize};
@@ -345,6 +346,9 @@ pub struct StatusHead {
     /// Who collects; `None` when one server runs alone, when nobody collects, and when it does not say who it is.
     #[serde(default)]
     pub collector: Option<Collector>,
+    /// The servers that run beside each other, this one first; empty without Redis.
+    #[serde(default)]
+    pub servers: Vec<ServerEntry>,
     /// Totals.
     pub summary: Summary,
     /// Where the status comes from, as this process sees it.

@@ -11,6 +11,8 @@
 #[cfg(feature = "ssr")]
 mod account;
 #[cfg(feature = "ssr")]
+mod alerts;
+#[cfg(feature = "ssr")]
 mod audit;
 #[cfg(feature = "ssr")]
 pub mod login;
@@ -40,6 +42,7 @@ pub(crate) fn page_at(path: &str) -> AnyView {
         address::DASHBOARD => return monitor::rendered(),
         // A translator would put elements of its own around every text, and what is written there next is not seen.
         address::METRICS => return view! { <div id=ROOT translate="no">{metrics::page()}</div> }.into_any(),
+        address::ALERTS => alerts::page(),
         address::AUDIT => audit::page(),
         address::ACCOUNT => account::page(),
         address::LOGIN => login::page(),

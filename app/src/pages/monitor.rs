@@ -16,6 +16,7 @@ use crate::{
         column::ConnectionColumn,
         common::Common,
         help::{self, Help},
+        open_alerts::OpenAlertLines,
         overview::Overview,
         refresh_panel::RefreshPanel,
         reliability_note::{keep_reliability, open_gaps},
@@ -26,6 +27,7 @@ use crate::{
         top_bar::TopBar,
     },
     model::{
+        alert::OpenAlerts,
         connection::{ConnectionId, ConnectionState},
         health::LayerState,
         status::{ConnectionLive, StatusHead},
@@ -120,6 +122,7 @@ pub fn Monitor(
         }
     });
     let ledger_changed_at: Signal<UnixMillis> = RwSignal::from(signals.ledger_changed_at.clone()).into();
+    let alerts: Signal<OpenAlerts> = RwSignal::from(signals.alerts.clone()).into();
     let reliability = keep_reliability(first.reliability, ledger_changed_at, link);
     let open_gaps = Signal::derive(move || reliability.with(|all| open_gaps(all)));
     let common = Memo::new(move |_| head.with(Common::of));
@@ -261,6 +264,7 @@ pub fn Monitor(
             <p class="print-head">{move || printed.get()}</p>
             <main id="connections" class="page" tabindex="-1">
                 <StillPage at=rendered_at/>
+                <OpenAlertLines alerts clock/>
                 <div class="page-top">
                     <Banners head link now clock altered opened_paused=paused_by_link on_retry on_resume/>
                     <Warnings texts=first.warnings/>

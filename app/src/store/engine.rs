@@ -16,6 +16,7 @@ use super::{
     view::{View, set_if_changed},
 };
 use crate::model::{
+    alert::OpenAlerts,
     board::{Board, Change},
     connection::ConnectionId,
     protocol::{Frame, Metrics, Row, RowSpan, Snapshot, Ticks},
@@ -59,6 +60,7 @@ pub struct Engine {
     clock: ServerClock,
     announcer: Announcer,
     ledger_changed_at: UnixMillis,
+    alerts: OpenAlerts,
     /// The columns in which text is selected: for so many more seconds nothing is painted into their tables.
     selected: (TapeSet, u32),
 }
@@ -88,10 +90,11 @@ impl Engine {
     /// Starts from a snapshot, arranged as an address asks.
     #[must_use]
     pub fn new(snapshot: Snapshot, opening: PageArrangement) -> Self {
+        let alerts = snapshot.alerts.clone();
         let board = Board::from(snapshot);
         let mut sides = Sides::default();
         sides.extend(&board.rows);
-        Self { board, sides, opening, stale_parts: Parts::ALL, ..Self::default() }
+        Self { board, sides, opening, alerts, stale_parts: Parts::ALL, ..Self::default() }
     }
 
     /// Buffers a frame that arrived at `local`; true for a snapshot that is whole.
@@ -125,11 +128,17 @@ impl Engine {
     fn fold(&mut self) {
         for frame in std::mem::take(&mut self.buffer) {
             match &frame {
-                Frame::Snapshot(snapshot) => self.sides = self.sides.carried_over(&self.board.rows, snapshot),
+                Frame::Snapshot(snapshot) => {
+                    self.sides = self.sides.carried_over(&self.board.rows, snapshot);
+                    self.alerts.clone_from(&snapshot.alerts);
+                }
                 Frame::Live(live) => self.note_states(live),
                 Frame::Metrics(metrics) => {
                     self.note_states(&metrics.live);
                     self.ledger_changed_at = metrics.ledger_changed_at;
+                    if self.alerts != metrics.alerts {
+                        self.alerts.clone_from(&metrics.alerts);
+                    }
                 }
                 Frame::Tape(tape) => self.take_tape(tape),
                 Frame::Rows(_) | Frame::Ticks(_) => {}

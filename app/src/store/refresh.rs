@@ -83,6 +83,16 @@ pub async fn retry(id: crate::model::connection::ConnectionId) -> Option<String>
     }
 }
 
+/// Says that somebody looks after an alert, and answers why that was not taken. In the browser only.
+#[cfg(feature = "hydrate")]
+pub async fn acknowledge(id: &str) -> Option<String> {
+    match post(&["/api/admin/alerts/", id, "/acknowledge"].concat(), "application/json").await {
+        Ok((200, _)) => None,
+        Ok((status, body)) => Some(refusal(status, &body)),
+        Err(silence) => Some(silence),
+    }
+}
+
 #[cfg(feature = "hydrate")]
 async fn post(path: &str, accepted: &str) -> Result<(u16, Vec<u8>), String> {
     let answer = async {

@@ -2,6 +2,7 @@
 
 use super::{arrangement::Arrangement, link::LinkState, screen_delay::ScreenDelay, side::Side};
 use crate::model::{
+    alert::OpenAlerts,
     connection::{ConnectionId, ConnectionState},
     protocol::Row,
     status::{ConnectionConfig, ConnectionLive, StatusHead},
@@ -45,6 +46,8 @@ pub struct View {
     pub announcement: ArcRwSignal<String>,
     /// When the gap ledger last changed.
     pub ledger_changed_at: ArcRwSignal<UnixMillis>,
+    /// The open alerts.
+    pub alerts: ArcRwSignal<OpenAlerts>,
 }
 
 /// Sums over all connections.

@@ -3,6 +3,7 @@
 //! The writer takes a short lock and is gone. The reader swaps the whole contents out, so that in the steady state no
 //! memory is allocated on either side. Both vectors are bounded: ticks by [`TICKS_MAX`], the rest by [`SYMBOLS_MAX`].
 
+use super::frames::{BoardCopy, Outlet, TickFrame};
 use app::model::{
     connection::ConnectionId,
     status::{BusStatus, StatusReport},
@@ -26,6 +27,8 @@ pub const STATUSES_MAX: usize = 16;
 /// What was in a mailbox.
 #[derive(Debug, Default)]
 pub struct Delivery {
+    /// What a collector elsewhere shows: it replaces all that came before, and what follows is newer.
+    pub board: Option<Box<NewBoard>>,
     /// Ticks in order.
     pub ticks: Vec<Tick>,
     /// After them, the latest tick of each symbol that did not fit and how many ticks it stands for.
@@ -38,6 +41,15 @@ pub struct Delivery {
     pub bus: Option<BusStatus>,
     /// Ticks of which nothing is left.
     pub lost: u64,
+}
+
+/// A collector's board.
+#[derive(Clone, Debug, Default)]
+pub struct NewBoard {
+    /// What it shows.
+    pub copy: BoardCopy,
+    /// What was delivered before it was a collector's board, too, and its ticks: those that were missed can be told.
+    pub continues: bool,
 }
 
 #[derive(Default)]
@@ -53,6 +65,8 @@ impl Contents {
             && delivery.conflated.is_empty()
             && delivery.statuses.is_empty()
             && delivery.bus.is_none()
+            && delivery.board.is_none()
+            && delivery.lost == 0
     }
 
     fn put_all(&mut self, ticks: &[Tick], now: impl FnOnce() -> UnixMillis) {
@@ -61,22 +75,46 @@ impl Contents {
         let room = if self.delivery.conflated.is_empty() { TICKS_MAX - self.delivery.ticks.len() } else { 0 };
         let (fit, rest) = ticks.split_at(ticks.len().min(room));
         self.delivery.ticks.extend_from_slice(fit);
-        rest.iter().for_each(|tick| self.conflate(*tick));
+        rest.iter().for_each(|tick| self.conflate(*tick, 1));
     }
 
-    fn conflate(&mut self, tick: Tick) {
+    fn put_frame(&mut self, frame: &TickFrame, received: UnixMillis) {
+        let mut from = 0;
+        for (place, count) in &frame.counts {
+            let place = *place as usize;
+            self.put_all(&frame.ticks[from..place], || received);
+            self.delivery.since.get_or_insert(received);
+            self.conflate(frame.ticks[place], *count);
+            from = place + 1;
+        }
+        if from < frame.ticks.len() {
+            self.put_all(&frame.ticks[from..], || received);
+        }
+        self.delivery.lost += frame.unassigned();
+    }
+
+    fn put_board(&mut self, mut board: Box<NewBoard>) {
+        let delivery = &mut self.delivery;
+        board.continues &= delivery.board.as_ref().is_none_or(|before| before.continues);
+        delivery.ticks.clear();
+        delivery.conflated.clear();
+        self.places.clear();
+        (delivery.since, delivery.lost, delivery.board) = (None, 0, Some(board));
+    }
+
+    fn conflate(&mut self, tick: Tick, ticks: u32) {
         let Delivery { conflated, lost, .. } = &mut self.delivery;
         match self.places.get(&(tick.connection_id, tick.symbol)) {
             Some(&place) => {
                 let (latest, count) = &mut conflated[place];
                 *latest = tick;
-                *count = count.saturating_add(1);
+                *count = count.saturating_add(ticks);
             }
             None if conflated.len() < SYMBOLS_MAX => {
                 self.places.insert((tick.connection_id, tick.symbol), conflated.len());
-                conflated.push((tick, 1));
+                conflated.push((tick, ticks));
             }
-            None => *lost += 1,
+            None => *lost += u64::from(ticks),
         }
     }
 }
@@ -98,13 +136,16 @@ impl Shared {
 pub struct Outbox(Arc<Shared>);
 
 /// The reading end. There is one.
-pub struct Inbox(Arc<Shared>);
+pub struct Inbox {
+    shared: Arc<Shared>,
+    outlet: Option<Arc<Outlet>>,
+}
 
 /// A new mailbox.
 #[must_use]
 pub fn mailbox() -> (Outbox, Inbox) {
     let shared = Arc::new(Shared::default());
-    (Outbox(Arc::clone(&shared)), Inbox(shared))
+    (Outbox(Arc::clone(&shared)), Inbox { shared, outlet: None })
 }
 
 impl Outbox {
@@ -114,6 +155,18 @@ impl Outbox {
             return;
         }
         self.put(|contents| contents.put_all(ticks, UnixMillis::now));
+    }
+
+    /// Leaves a frame of a collector elsewhere, the first tick of which it received then.
+    pub(super) fn put_frame(&self, frame: &TickFrame, received: UnixMillis) {
+        if frame.ticks_total > 0 {
+            self.put(|contents| contents.put_frame(frame, received));
+        }
+    }
+
+    /// Leaves what a collector elsewhere shows, in the place of all ticks that were not read.
+    pub(super) fn put_board(&self, board: Box<NewBoard>) {
+        self.put(|contents| contents.put_board(board));
     }
 
     /// Leaves a status behind those that were not read: several producers may publish one at the same moment, and the last
@@ -146,6 +199,17 @@ impl Outbox {
 }
 
 impl Inbox {
+    /// The same, whose reader tells dashboards elsewhere by `outlet` what it made of what it read.
+    pub(super) fn with_outlet(self, outlet: Arc<Outlet>) -> Self {
+        Self { outlet: Some(outlet), ..self }
+    }
+
+    /// Where the reader leaves frames for dashboards elsewhere, on a bus that has any.
+    #[must_use]
+    pub fn outlet(&self) -> Option<Arc<Outlet>> {
+        self.outlet.clone()
+    }
+
     /// Waits until there is something and takes all of it into `delivery`, whose old contents are dropped. Safe to
     /// cancel: nothing is taken before it returns.
     pub async fn take(&mut self, delivery: &mut Delivery) {
@@ -154,14 +218,14 @@ impl Inbox {
                 return;
             }
             // A writer that came in between has left a permit here.
-            self.0.filled.notified().await;
+            self.shared.filled.notified().await;
         }
     }
 
     /// Is nothing there at the moment?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.shared.lock().is_empty()
     }
 
     /// Takes what is there now; `false` when nothing is.
@@ -169,8 +233,8 @@ impl Inbox {
         delivery.ticks.clear();
         delivery.conflated.clear();
         delivery.statuses.clear();
-        (delivery.since, delivery.bus, delivery.lost) = (None, None, 0);
-        let mut contents = self.0.lock();
+        (delivery.since, delivery.bus, delivery.lost, delivery.board) = (None, None, 0, None);
+        let mut contents = self.shared.lock();
         if contents.is_empty() {
             return false;
         }

@@ -11,6 +11,7 @@
 //!
 //! Publishing never waits and never fails. Beside this folder only `limits` knows the Redis library.
 
+pub mod frames;
 pub mod mailbox;
 mod memory;
 mod redis;
@@ -18,8 +19,11 @@ mod right;
 mod universes;
 mod wire;
 
-pub use mailbox::{Delivery, Inbox};
+pub use mailbox::{Delivery, Inbox, NewBoard};
 pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
+pub use redis::orders::{Notice, OrdersOnRedis};
+pub use redis::presence::{PresenceOnRedis, Said};
+pub(crate) use redis::{RedisAddress, words};
 pub use right::Right;
 pub use universes::UniversesOnRedis;
 pub use wire::{Rejection, read_tick, write_tick};
@@ -37,6 +41,8 @@ pub struct RedisConfig {
     pub url: SecretString,
     /// `REDIS_KEY_PREFIX`.
     pub key_prefix: String,
+    /// `REDIS_PUBLISH_TICKS`: one JSON message a tick, beside the frames for our own dashboards.
+    pub publish_ticks: bool,
 }
 
 /// The publishing side.
@@ -118,8 +124,11 @@ pub enum BusError {
     Address(String),
 }
 
-/// Can a Redis server be behind this address, as far as the address says? `docs/configuration.md` lists the forms.
-#[must_use]
-pub fn is_redis_address(url: &str) -> bool {
-    redis::client(url).is_ok()
+/// What is wrong with the address of a Redis server, as far as the address says; nothing of it that may be secret.
+/// `docs/configuration.md` lists the forms.
+///
+/// # Errors
+/// For addresses that cannot be used.
+pub fn check_redis_address(url: &str) -> Result<(), String> {
+    RedisAddress::parse(url).map(|_| ())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     RedisConfig,
-    redis::{answered, client, words},
+    redis::{RedisAddress, answered, words},
 };
 use crate::text::tidy;
 use app::model::{board::ROWS_MAX, symbol::Symbol};
@@ -24,7 +24,7 @@ pub struct UniversesOnRedis {
 }
 
 pub(super) async fn read(config: &RedisConfig, keys: &BTreeSet<String>) -> Result<UniversesOnRedis, String> {
-    let client = client(config.url.expose_secret()).map_err(|error| error.category().to_owned())?;
+    let address = RedisAddress::parse(config.url.expose_secret())?;
     let mut pipeline = redis::pipe();
     for key in keys {
         pipeline.smembers(format!("{}universe:{key}", config.key_prefix));
@@ -32,7 +32,7 @@ pub(super) async fn read(config: &RedisConfig, keys: &BTreeSet<String>) -> Resul
     // One key may hold something that is no set: that costs this key alone.
     pipeline.ignore_errors();
     let asked = async {
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = address.client().await?.get_multiplexed_async_connection().await?;
         // Bytes: a member that is no text costs itself alone.
         pipeline.query_async::<Vec<redis::RedisResult<Vec<Vec<u8>>>>>(&mut connection).await
     };

@@ -3,8 +3,10 @@
 //! `docs/configuration.md` lists every variable. A value is checked where it is read; nothing after this module looks
 //! at the environment.
 
+mod alerts;
 mod connections;
 mod env_file;
+mod fingerprint;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ pub use env_file::read_env_file;
 pub use reader::Variables;
 
 use crate::{
+    alerts::AlertsConfig,
     audit,
     auth::{Email, Names, Role, RoleSet, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
@@ -54,6 +57,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// How long history is kept.
     pub history: Retention,
+    /// Who is told of alerts.
+    pub alerts: AlertsConfig,
     /// The page and its socket.
     pub dashboard: DashboardConfig,
     /// Problems that stop nothing.
@@ -170,6 +175,7 @@ impl Config {
             server_name: server_name(&mut reader),
             accounts: accounts(&mut reader),
             history: history(&mut reader),
+            alerts: alerts::read(&mut reader),
             dashboard: dashboard(&mut reader),
             warnings,
             variables: variables.clone(),
@@ -266,6 +272,7 @@ fn market(reader: &mut Reader<'_>, feed: Feed) -> MarketConfig {
 
 fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
     let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or("tickstock:").to_owned();
+    let publish_ticks = reader.flag("REDIS_PUBLISH_TICKS", true);
     let Some(url) = reader.text("REDIS_URL") else {
         if feed == Feed::Redis {
             let accepted = format!("{}, because MARKET_FEED is redis", url::REDIS);
@@ -274,7 +281,7 @@ fn redis(reader: &mut Reader<'_>, feed: Feed) -> Option<RedisConfig> {
         return None;
     };
     reader.problems.extend(url::problem_of_redis(url));
-    Some(RedisConfig { url: url.into(), key_prefix })
+    Some(RedisConfig { url: url.into(), key_prefix, publish_ticks })
 }
 
 fn role(reader: &mut Reader<'_>) -> MonitorRole {

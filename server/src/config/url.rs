@@ -5,11 +5,14 @@ use crate::{database::DatabaseError, problem::Problem};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// What `REDIS_URL` may be.
-pub(super) const REDIS: &str = "a redis://, rediss:// or redis+unix:// address";
+pub(super) const REDIS: &str = "a redis://, rediss://, redis+unix:// or redis+sentinel:// address";
 
 pub(super) fn problem_of_redis(url: &str) -> Option<Problem> {
     let refused = |accepted: &str| Some(Problem::new("REDIS_URL", None, accepted));
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    if scheme == "redis+sentinel" {
+        return crate::bus::check_redis_address(url).err().and_then(|why| refused(&why));
+    }
     if scheme.ends_with("unix") {
         if let Some(c) = strange_in_query(rest) {
             return refused(&format!("{REDIS}; {}", encoded(c)));
@@ -19,7 +22,7 @@ pub(super) fn problem_of_redis(url: &str) -> Option<Problem> {
     } else if rest.contains('#') && !(scheme.starts_with("rediss") && rest.ends_with("#insecure")) {
         return refused(&format!("{REDIS}, without `#`"));
     }
-    if crate::bus::is_redis_address(url) {
+    if crate::bus::check_redis_address(url).is_ok() {
         return None;
     }
     // The escapes of a password may make no text.
@@ -138,6 +141,8 @@ mod tests {
             "rediss://user:pw@host:6380#insecure",
             "redis://[::1]:6379",
             "redis+unix:///run/redis.sock",
+            "redis+sentinel://h:26379/mymaster",
+            "redis+sentinel://user:p@w@h:1,g:2,[::1]:3/mymaster?db=1&sentinel_password=x",
             "redis+unix:///run/redis.sock?db=1&user=u&pass=p%2Bw",
         ] {
             assert_eq!(redis(url), None, "{url}");
@@ -174,7 +179,13 @@ mod tests {
         fn no_secret_is_repeated_and_an_encoded_one_is_taken(secret in "[!-~]{3,20}") {
             // Letters that the words around it do not have.
             let secret = format!("ZQ{secret}QZ");
-            for url in [format!("redis://:{secret}@host"), format!("redis+unix:///s?pass={secret}")] {
+            for url in [
+                format!("redis://:{secret}@host"),
+                format!("redis+unix:///s?pass={secret}"),
+                format!("redis+sentinel://u:{secret}@host:1/m"),
+                format!("redis+sentinel://host:1/m?sentinel_password={secret}"),
+                format!("redis+sentinel://{secret}/m"),
+            ] {
                 if let Some(problem) = problem_of_redis(&url) {
                     prop_assert!(!problem.to_string().contains(&secret));
                 }
@@ -186,6 +197,8 @@ mod tests {
             }
             let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
             prop_assert_eq!(redis(&format!("redis://:{encoded}@host:6379/0")), None);
+            let url = format!("redis+sentinel://:{encoded}@host:1/m?sentinel_password={encoded}");
+            prop_assert_eq!(redis(&url), None);
         }
     }
 }

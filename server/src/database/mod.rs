@@ -5,6 +5,7 @@
 //!                  (opening, sizes,           │   ├──▶ sessions   who is signed in
 //!                   the tables' rules)        │   ├──▶ audit      what was done
 //!                                             │   ├──▶ history    samples, events, gaps
+//!                                             │   ├──▶ alerts     what fires, and who has to be told
 //!                                             │   └──▶ change     one writer at a time: a change and its record
 //!                                             └──────▶ trouble, for /readyz
 //! ```
@@ -34,6 +35,7 @@
 //! this module, so that nothing from outside can become SQL.
 
 mod accounts;
+pub mod alerts;
 mod audit;
 mod audit_check;
 mod change;

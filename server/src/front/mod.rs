@@ -14,7 +14,7 @@ mod watched;
 
 pub use descriptors::raise_descriptor_limit;
 pub use places::Places;
-pub use tls::{TlsConfig, TlsError, TlsKeys};
+pub use tls::{TlsConfig, TlsError, TlsKeys, certificate_end};
 
 use axum::{
     Router,

@@ -1,5 +1,6 @@
 //! Certificate and key. Renewed files are taken without a restart, as certificates live for weeks.
 
+use app::model::time::UnixMillis;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -118,6 +119,14 @@ impl Renewal {
             Err(error) => tracing::warn!("The renewed certificate cannot be used, the old one serves on: {error}"),
         }
     }
+}
+
+/// When the certificate ends; `None` when that cannot be read.
+#[must_use]
+pub fn certificate_end(config: &TlsConfig) -> Option<UnixMillis> {
+    let first = CertificateDer::pem_file_iter(&config.certificate).ok()?.next()?.ok()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&first).ok()?;
+    Some(UnixMillis(certificate.validity().not_after.timestamp() * 1000))
 }
 
 fn last_written(config: &TlsConfig) -> [Option<SystemTime>; 2] {

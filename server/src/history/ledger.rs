@@ -112,7 +112,7 @@ impl Ledger {
         let run = past.last_run;
         let taken_over = succession.and_then(|new| Some((new, new.cause(run.as_ref(), now)?)));
         let run_ended_at = run.as_ref().map(|run| run.stopped_at.unwrap_or(run.last_seen_at));
-        let words = |how, since: UnixMillis| {
+        let words = |how: &str, since: UnixMillis| {
             [how, &since.day_and_clock(), " and started again at ", &now.day_and_clock(), " UTC"].concat()
         };
         let (cause, words) = match (&taken_over, &run) {
@@ -157,6 +157,12 @@ impl Ledger {
         let gone = self.watches.iter_mut().filter(|(id, _)| !seen.contains(id));
         changed.extend(gone.filter_map(|(_, watch)| watch.end(now, None)));
         changed
+    }
+
+    /// The gaps of connections that last, and since when.
+    pub(super) fn open_gaps(&self) -> Vec<(ConnectionId, UnixMillis)> {
+        let open = |(id, watch): (&ConnectionId, &Watch)| Some((*id, watch.open.as_ref()?.gap.started_at));
+        self.watches.iter().filter_map(open).collect()
     }
 
     fn watch(&mut self, id: ConnectionId) -> &mut Watch {

@@ -153,7 +153,9 @@ impl Keeper {
                 Ok(()) = reports.changed() => {
                     let report = Arc::clone(&reports.borrow_and_update());
                     // A full second goes at once: a crash loses what came since, and nothing that waited.
-                    if self.recorder.observe(&report, UnixMillis::now()) {
+                    let is_full = self.recorder.observe(&report, UnixMillis::now());
+                    self.tell_gaps();
+                    if is_full {
                         self.beat(UnixMillis::now());
                         beats.reset();
                     }
@@ -229,6 +231,11 @@ impl Keeper {
             }
         }
         self.tell_trouble(now);
+    }
+
+    fn tell_gaps(&self) {
+        let open = self.recorder.open_gaps();
+        self.news.send_if_modified(|news| (news.open_gaps != open).then(|| news.open_gaps = open).is_some());
     }
 
     fn tell_trouble(&mut self, now: UnixMillis) {

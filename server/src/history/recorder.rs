@@ -139,6 +139,11 @@ impl Recorder {
         self.watched.iter().filter(|(_, watched)| watched.live.enabled).map(|(id, _)| *id).collect()
     }
 
+    /// The gaps of connections that last, and since when.
+    pub(super) fn open_gaps(&self) -> Vec<(ConnectionId, UnixMillis)> {
+        self.ledger.open_gaps()
+    }
+
     /// Takes a report in; answers whether a second is full and waits to be written.
     pub(super) fn observe(&mut self, report: &StatusReport, now: UnixMillis) -> bool {
         let since_last = self.observed_at.map_or(0, |at| now.millis_since(at).clamp(0, SAMPLE_MS_MAX)) as u64;

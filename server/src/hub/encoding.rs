@@ -4,9 +4,13 @@ use app::model::{
     connection::ConnectionId,
     protocol::{Frame, Metrics, Row, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, TickEntry},
     status::{ConnectionLive, LiveReport},
+    symbol::Symbol,
 };
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 /// How a socket is spoken to.
@@ -80,6 +84,8 @@ pub(super) fn binary(frames: &[Frame]) -> Batch {
 #[derive(Debug, Default)]
 pub(super) struct JsonEvents {
     said: HashMap<ConnectionId, Value>,
+    /// Whose price was told, to one socket at least.
+    priced: HashSet<(ConnectionId, Symbol)>,
 }
 
 impl JsonEvents {
@@ -94,9 +100,19 @@ impl JsonEvents {
 
     fn events(&mut self, frame: &Frame, rows: &[Row]) -> Vec<Message> {
         match frame {
-            Frame::Snapshot(_) => Self::first(frame),
+            Frame::Snapshot(snapshot) => {
+                // Another collector's board, on which some have not ticked.
+                let told = std::mem::take(&mut self.priced);
+                let is_gone = |row: &&Row| row.price.is_none() && told.contains(&(row.connection_id, row.symbol));
+                let gone: Vec<_> = snapshot.rows.iter().filter(is_gone).map(unpriced).collect();
+                let mut messages = self.first(frame);
+                messages.extend(gone);
+                messages
+            }
             Frame::Rows(_) | Frame::Tape(_) => Vec::new(),
             Frame::Ticks(ticks) => {
+                let rows_of = |entry: &TickEntry| rows.get(entry.row as usize);
+                self.priced.extend(ticks.entries.iter().filter_map(rows_of).map(|row| (row.connection_id, row.symbol)));
                 ticks.entries.iter().filter_map(|entry| Some(tick(rows.get(entry.row as usize)?, entry))).collect()
             }
             Frame::Live(live) => self.changes(live),
@@ -109,11 +125,11 @@ impl JsonEvents {
     }
 
     /// The events that a socket starts with, as a batch.
-    pub(super) fn first_batch(frame: &Frame) -> Batch {
-        Self::first(frame).into_iter().map(|message| Item { message, audience: Audience::Everybody }).collect()
+    pub(super) fn first_batch(&mut self, frame: &Frame) -> Batch {
+        self.first(frame).into_iter().map(|message| Item { message, audience: Audience::Everybody }).collect()
     }
 
-    fn first(frame: &Frame) -> Vec<Message> {
+    fn first(&mut self, frame: &Frame) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut tell = |live: &LiveReport| {
             messages.extend(live.connections.iter().map(|connection| status(connection, live)));
@@ -123,6 +139,8 @@ impl JsonEvents {
             Frame::Snapshot(snapshot) => {
                 tell(&snapshot.report.live);
                 messages.extend(snapshot.rows.iter().filter_map(latest));
+                let priced = snapshot.rows.iter().filter(|row| row.price.is_some());
+                self.priced.extend(priced.map(|row| (row.connection_id, row.symbol)));
             }
             Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => tell(live),
             Frame::Rows(_) | Frame::Ticks(_) | Frame::Tape(_) => {}
@@ -193,20 +211,27 @@ fn metrics(connection: &ConnectionLive, live: &LiveReport) -> Message {
 
 /// A symbol ticked.
 fn tick(row: &Row, entry: &TickEntry) -> Message {
-    let shown = Shown { price: entry.price, volume: entry.volume, ticks: entry.ticks.into() };
+    let shown = Shown { price: Some(entry.price), volume: entry.volume, ticks: entry.ticks.into() };
     event("tick_update", tick_data(row, &shown))
 }
 
 /// What is known of a symbol that has ticked. It repeats the state: whoever adds up `ticks` must not add this.
 fn latest(row: &Row) -> Option<Message> {
-    let shown = Shown { price: row.price?, volume: row.volume, ticks: row.ticks_total };
+    let shown = Shown { price: Some(row.price?), volume: row.volume, ticks: row.ticks_total };
     let mut data = tick_data(row, &shown);
     data["snapshot"] = json!(true);
     Some(event("tick_update", data))
 }
 
+/// A symbol that was told, and of which nothing is known any more.
+fn unpriced(row: &Row) -> Message {
+    let mut data = tick_data(row, &Shown { price: None, volume: 0, ticks: row.ticks_total });
+    (data["snapshot"], data["timestamp"]) = (json!(true), Value::Null);
+    event("tick_update", data)
+}
+
 struct Shown {
-    price: f64,
+    price: Option<f64>,
     volume: u64,
     ticks: u64,
 }
@@ -257,12 +282,26 @@ mod tests {
         assert_eq!((&ticked["ticks"], &ticked["ticks_total"]), (&json!(7), &json!(9_900)));
         assert_eq!(ticked.get("snapshot"), None);
         let snapshot = Frame::Snapshot(Box::new(Snapshot { rows: vec![row], ..Snapshot::default() }));
-        for batch in
-            [JsonEvents::first_batch(&snapshot), JsonEvents::default().batch(std::slice::from_ref(&snapshot), &[row])]
-        {
+        for batch in [
+            JsonEvents::default().first_batch(&snapshot),
+            JsonEvents::default().batch(std::slice::from_ref(&snapshot), &[row]),
+        ] {
             let repeated = read(&batch);
             assert_eq!((&repeated["ticks"], &repeated["ticks_total"]), (&json!(9_900), &json!(9_900)));
             assert_eq!(repeated["snapshot"], json!(true));
         }
+    }
+
+    #[test]
+    fn a_symbol_that_was_told_and_has_no_price_on_another_board_is_told_to_have_none() {
+        let row = |price| Row { price, ..Row::empty(1, Symbol::parse("AAPL").expect("a symbol")) };
+        let snapshot = |price| Frame::Snapshot(Box::new(Snapshot { rows: vec![row(price)], ..Snapshot::default() }));
+        let mut events = JsonEvents::default();
+        assert_eq!(events.batch(&[snapshot(None)], &[]).len(), 0, "nobody heard of it");
+        events.first_batch(&snapshot(Some(2.0)));
+        let batch = events.batch(&[snapshot(None)], &[]);
+        let [Item { message: Message::Text(text), .. }] = &batch[..] else { panic!("one event: {batch:?}") };
+        let data: Value = serde_json::from_str::<Value>(text).expect("JSON")["data"].take();
+        assert_eq!((&data["price"], &data["ticks_total"], &data["snapshot"]), (&Value::Null, &json!(0), &json!(true)));
     }
 }

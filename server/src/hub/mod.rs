@@ -24,16 +24,18 @@ pub use handshake::{Handshake, NoHandshake, Socket};
 pub use meter::Metered;
 
 use crate::{
-    bus::{Delivery, Inbox},
+    bus::{Delivery, Inbox, frames::Outlet},
     monitor::Monitor,
     universe::ConnectionPlan,
 };
 use app::{
     api::FIRST_ROWS_MAX,
     model::{
+        alert::OpenAlerts,
         connection::ConnectionId,
         history::{HistoryNews, HistoryTrouble},
         protocol::{Frame, Snapshot},
+        servers::ServerEntry,
         status::{Standing, StatusReport},
         symbol::Symbol,
         symbol_detail::SymbolDetail,
@@ -65,6 +67,8 @@ const REST_MAX: Duration = Duration::from_millis(50);
 const SHARE_OF_SOCKET: Duration = Duration::from_micros(150);
 /// Frames get no fewer than 25 a second for that: fluent to the eye still.
 const STRETCHED_MAX: Duration = Duration::from_millis(40);
+/// Without ticks for so long, dashboards elsewhere are told that their collector is there: they notice what they missed.
+const SILENCE_MAX: Duration = Duration::from_millis(250);
 /// Joins and questions that may wait for the hub's task.
 const REQUESTS_MAX: usize = 256;
 
@@ -98,6 +102,7 @@ enum Request {
     Symbol { id: ConnectionId, symbol: Symbol, answer: oneshot::Sender<Option<SymbolDetail>> },
     Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
     Stand { standing: Standing, answer: oneshot::Sender<LastTicks> },
+    Servers { servers: Vec<ServerEntry>, answer: oneshot::Sender<()> },
 }
 
 /// When each connection last ticked, as far as was seen from here.
@@ -150,6 +155,11 @@ impl Hub {
         self.ask(|answer| Request::Stand { standing, answer }).await.unwrap_or_default()
     }
 
+    /// Tells the monitor of the servers that run beside each other; resolves when it knows.
+    pub async fn tell_servers(&self, servers: Vec<ServerEntry>) {
+        let _ = self.ask(|answer| Request::Servers { servers, answer }).await;
+    }
+
     async fn join(&self, encoding: Encoding) -> Option<Joined> {
         self.ask(|answer| Request::Join { encoding, answer }).await
     }
@@ -194,6 +204,7 @@ pub fn hub(
     inbox: Inbox,
     pace: Pace,
     history: watch::Receiver<HistoryNews>,
+    alerts: watch::Receiver<OpenAlerts>,
     runtime: Handle,
 ) -> (Hub, impl Future<Output = ()> + Send) {
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
@@ -202,6 +213,7 @@ pub fn hub(
     let tapes = TapeReaders::default();
     let task = Task {
         monitor,
+        outlet: inbox.outlet(),
         inbox,
         requests: received,
         report,
@@ -211,9 +223,11 @@ pub fn hub(
         json: broadcast::Sender::new(RING_LENGTH),
         json_events: JsonEvents::default(),
         history: Some(history),
+        alerts,
         pace,
         last_beat: Instant::now(),
         last_flush: Instant::now(),
+        last_frames: Instant::now(),
     };
     (Hub { requests, report: reported, counters, tapes, runtime }, task.run())
 }
@@ -221,6 +235,8 @@ pub fn hub(
 struct Task {
     monitor: Monitor,
     inbox: Inbox,
+    /// Where frames for dashboards elsewhere go.
+    outlet: Option<Arc<Outlet>>,
     requests: mpsc::Receiver<Request>,
     report: watch::Sender<Arc<StatusReport>>,
     counters: Arc<HubCounters>,
@@ -230,17 +246,22 @@ struct Task {
     json_events: JsonEvents,
     /// `None` once nobody keeps history any more.
     history: Option<watch::Receiver<HistoryNews>>,
+    /// Looked at with every beat, as they travel with the metrics.
+    alerts: watch::Receiver<OpenAlerts>,
     pace: Pace,
     last_beat: Instant,
     last_flush: Instant,
+    last_frames: Instant,
 }
 
 impl Task {
     async fn run(mut self) {
+        self.send_frames(false);
         let mut delivery = Delivery::default();
         let mut beats = interval_at(Instant::now() + self.pace.metrics_interval, self.pace.metrics_interval);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let silence_ends = self.last_frames + SILENCE_MAX;
             // The first news after a silence go at once. What follows within the interval waits for its end, in the
             // mailbox, where it wakes nobody up.
             let now = Instant::now();
@@ -254,6 +275,8 @@ impl Task {
                     }
                 }
                 _ = beats.tick() => self.beat(),
+                () = sleep_until(silence_ends), if self.outlet.is_some() => self.send_frames(true),
+                () = board_wanted(self.outlet.as_deref()) => self.send_board(),
                 news = news_of(&mut self.history) => self.monitor.tell_history(news),
                 request = self.requests.recv() => match request {
                     Some(request) => self.answer(request),
@@ -262,6 +285,7 @@ impl Task {
             }
             if due <= Instant::now() && self.monitor.has_news() {
                 self.flush();
+                self.send_frames(false);
             }
         }
     }
@@ -285,9 +309,29 @@ impl Task {
         self.send(&frames);
     }
 
+    /// Tells dashboards elsewhere what was folded, where this server collects.
+    fn send_frames(&mut self, silence: bool) {
+        let Some(outlet) = &self.outlet else { return };
+        self.monitor.mirror_to(outlet.stream());
+        let are_sent = outlet.put(self.monitor.take_frames(silence, UnixMillis::now()));
+        if are_sent || silence {
+            self.last_frames = Instant::now();
+        }
+    }
+
+    /// In one step with the frames before it, so that those after it continue it.
+    fn send_board(&mut self) {
+        self.send_frames(false);
+        if let Some(outlet) = &self.outlet {
+            outlet.answered();
+            outlet.put(self.monitor.board_messages());
+        }
+    }
+
     fn beat(&mut self) {
         let seconds = self.last_beat.elapsed().as_secs_f64();
         self.last_beat = Instant::now();
+        self.monitor.tell_alerts(&self.alerts.borrow());
         let frame = self.monitor.beat(UnixMillis::now(), seconds);
         self.send(&[frame]);
     }
@@ -317,7 +361,7 @@ impl Task {
                 let snapshot = Frame::Snapshot(Box::new(self.monitor.snapshot(now)));
                 let (snapshot, batches) = match encoding {
                     Encoding::Binary => (binary(&[snapshot]), self.binary.subscribe()),
-                    Encoding::Json => (JsonEvents::first_batch(&snapshot), self.json.subscribe()),
+                    Encoding::Json => (self.json_events.first_batch(&snapshot), self.json.subscribe()),
                 };
                 let _ = answer.send(Joined { snapshot, batches });
             }
@@ -325,7 +369,7 @@ impl Task {
                 let live = Frame::Live(self.monitor.report().live());
                 let batch = match encoding {
                     Encoding::Binary => binary(&[live]),
-                    Encoding::Json => JsonEvents::first_batch(&live),
+                    Encoding::Json => self.json_events.first_batch(&live),
                 };
                 let _ = answer.send(batch);
             }
@@ -342,6 +386,10 @@ impl Task {
                 self.monitor.stand(standing, now);
                 let _ = answer.send(self.monitor.last_ticks());
             }
+            Request::Servers { servers, answer } => {
+                self.monitor.tell_servers(servers);
+                let _ = answer.send(());
+            }
             Request::Symbol { id, symbol, answer } => {
                 let _ = answer.send(self.monitor.symbol(id, symbol, now));
             }
@@ -349,6 +397,13 @@ impl Task {
                 let _ = answer.send(self.monitor.first_view(FIRST_ROWS_MAX));
             }
         }
+    }
+}
+
+async fn board_wanted(outlet: Option<&Outlet>) {
+    match outlet {
+        Some(outlet) => outlet.board_wanted().await,
+        None => std::future::pending().await,
     }
 }
 

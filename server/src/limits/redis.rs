@@ -1,8 +1,8 @@
 //! The counts that several servers share. Each question is one script, so that two servers never count the same one.
 
 use super::{Delay, Key, LEASE, Rate, Wait, millis};
-use crate::bus::RedisConfig;
-use redis::{Client, Cmd, RedisError, aio::MultiplexedConnection};
+use crate::bus::{RedisAddress, RedisConfig, words};
+use redis::{Cmd, RedisError, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -51,7 +51,7 @@ return 1";
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    client: Client,
+    address: RedisAddress,
     prefix: String,
     link: Mutex<Link>,
 }
@@ -71,8 +71,8 @@ impl std::fmt::Debug for Link {
 impl Shared {
     /// `None` for an address that is none; the configuration has refused it before.
     pub(super) fn open(config: &RedisConfig) -> Option<Self> {
-        let client = Client::open(config.url.expose_secret()).ok()?;
-        Some(Self { client, prefix: format!("{}limits:", config.key_prefix), link: Mutex::default() })
+        let address = RedisAddress::parse(config.url.expose_secret()).ok()?;
+        Some(Self { address, prefix: format!("{}limits:", config.key_prefix), link: Mutex::default() })
     }
 
     /// `None` when Redis does not answer; then the memory decides.
@@ -141,10 +141,10 @@ impl Shared {
             }
             failed => {
                 if link.paused_until.is_none() {
-                    // The error's own text may hold the address, and that a password.
-                    let reason = failed.map_or("no answer in time".to_owned(), |answer| {
-                        answer.map_or_else(|error: RedisError| error.category().to_owned(), |_| String::new())
-                    });
+                    let reason = match failed {
+                        Ok(answer) => answer.map_or_else(|error| words(&error), |_| String::new()),
+                        Err(_) => "no answer in time".to_owned(),
+                    };
                     tracing::warn!(reason, "Limits are not shared: Redis does not answer, this server counts alone");
                 }
                 *link = Link { connection: None, paused_until: Some(Instant::now() + PAUSE) };
@@ -158,7 +158,7 @@ impl Shared {
         if let Some(connection) = open {
             return Ok(connection);
         }
-        let connection = self.client.get_multiplexed_async_connection().await?;
+        let connection = self.address.client().await?.get_multiplexed_async_connection().await?;
         self.link().connection = Some(connection.clone());
         Ok(connection)
     }

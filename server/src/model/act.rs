@@ -41,6 +41,16 @@ pub enum Action {
     GapAcknowledge,
     /// Another note was added to an outage.
     GapNote,
+    /// Somebody looks after an alert.
+    AlertAcknowledge,
+    /// Alerts are not told for a while.
+    AlertSilence,
+    /// A silence was ended.
+    AlertSilenceEnd,
+    /// A rule of the alerts was changed.
+    AlertRule,
+    /// A destination of alerts was tried.
+    AlertTest,
     /// Records left as a file.
     Export,
     /// A request from another origin.
@@ -77,7 +87,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -90,6 +100,11 @@ impl Action {
         Self::ConnectionRetry,
         Self::GapAcknowledge,
         Self::GapNote,
+        Self::AlertAcknowledge,
+        Self::AlertSilence,
+        Self::AlertSilenceEnd,
+        Self::AlertRule,
+        Self::AlertTest,
         Self::Export,
         Self::CrossOrigin,
         Self::AccountAdd,
@@ -124,6 +139,11 @@ impl Action {
             Self::ConnectionRetry => "connection_retry",
             Self::GapAcknowledge => "gap_acknowledge",
             Self::GapNote => "gap_note",
+            Self::AlertAcknowledge => "alert_acknowledge",
+            Self::AlertSilence => "alert_silence",
+            Self::AlertSilenceEnd => "alert_silence_end",
+            Self::AlertRule => "alert_rule",
+            Self::AlertTest => "alert_test",
             Self::Export => "export",
             Self::CrossOrigin => "cross_origin",
             Self::AccountAdd => "account_add",

@@ -53,6 +53,7 @@ impl Monitor {
         report.head.market = self.board.report.head.market;
         report.head.bus = self.board.report.head.bus.clone();
         report.head.history_trouble = self.board.report.head.history_trouble.take();
+        report.head.servers = std::mem::take(&mut self.board.report.head.servers);
         report.head.status_source = self.board.report.head.status_source;
         (report.head.role, report.head.collector) = match &self.standing {
             Some(standing) => (standing.role, standing.collector.clone()),

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod inference;
+mod mirror;
 mod producers;
 mod silence;
 mod tape;
@@ -21,11 +22,13 @@ use crate::{
     universe::{Assignments, ConnectionPlan},
 };
 use app::model::{
+    alert::OpenAlerts,
     board::{Board, ROWS_MAX},
     connection::{CONNECTIONS_MAX, ConnectionId},
     history::HistoryNews,
     market::Calendar,
     protocol::{Frame, Metrics, Row, RowId, Snapshot, TickEntry, Ticks},
+    servers::ServerEntry,
     status::{ConnectionStatus, Feed, ServerRole, Standing, StatusHead, StatusReport, Summary},
     symbol::Symbol,
     symbol_detail::SymbolDetail,
@@ -35,6 +38,7 @@ use app::model::{
 };
 use foldhash::{HashMap, HashMapExt};
 use inference::Observed;
+use mirror::Mirror;
 use producers::{Producers, Verdict};
 use silence::{Beat, Beats};
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
@@ -68,6 +72,8 @@ pub struct Monitor {
     received: Option<UnixMillis>,
     tapes: Tapes,
     watched: WatchedSymbols,
+    /// `None` where nobody elsewhere can watch.
+    mirror: Option<Mirror>,
     rows_flushed: usize,
     reconfigured: bool,
     changed: bool,
@@ -80,6 +86,7 @@ pub struct Monitor {
     reported: Option<Arc<StatusReport>>,
     reported_at: Option<UnixMillis>,
     ledger_changed_at: UnixMillis,
+    alerts: OpenAlerts,
 }
 
 /// What is not flushed yet of one row.
@@ -117,6 +124,7 @@ impl Monitor {
             received: None,
             tapes: Tapes::default(),
             watched: WatchedSymbols::default(),
+            mirror: None,
             rows_flushed: 0,
             reconfigured: false,
             changed: false,
@@ -127,6 +135,7 @@ impl Monitor {
             reported: None,
             reported_at: None,
             ledger_changed_at: UnixMillis::default(),
+            alerts: OpenAlerts::default(),
         };
         monitor.lay_out_rows();
         monitor.infer(now, None);
@@ -150,9 +159,15 @@ impl Monitor {
         // Our own connection manager's newest says it all; of those that come over Redis each is judged.
         let passed_over = if self.watches { 0 } else { delivery.statuses.len().saturating_sub(1) };
         delivery.statuses[passed_over..].iter().for_each(|report| self.hear(report, now));
+        if let Some(board) = &delivery.board {
+            self.take_board(board);
+        }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.note_received(delivery.since);
+        }
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
-        self.unassigned_ticks_total += delivery.lost;
+        self.leave_unassigned(delivery.lost);
         if !self.dirty.is_empty() {
             self.received = self.received.or(delivery.since);
         }
@@ -185,6 +200,16 @@ impl Monitor {
         self.infer(now, None);
     }
 
+    /// The servers that run beside each other.
+    pub fn tell_servers(&mut self, servers: Vec<ServerEntry>) {
+        let known = &mut self.board.report.head.servers;
+        let is_same = known.len() == servers.len()
+            && known.iter().zip(&servers).all(|(old, new)| (&old.name, old.role) == (&new.name, new.role));
+        // When they were last heard of is told with the next metrics.
+        self.changed |= !is_same;
+        *known = servers;
+    }
+
     /// When each connection last ticked, as far as was seen from here.
     #[must_use]
     pub fn last_ticks(&self) -> BTreeMap<ConnectionId, UnixMillis> {
@@ -203,6 +228,7 @@ impl Monitor {
         if std::mem::take(&mut self.reconfigured) {
             self.forget_news();
             frames.push(Frame::Snapshot(Box::new(self.snapshot(now))));
+            frames.extend(self.tapes.drain(now).map(Frame::Tape));
             return frames;
         }
         if self.rows_flushed < self.board.rows.len() {
@@ -235,6 +261,13 @@ impl Monitor {
         self.ledger_changed_at = news.ledger_changed_at;
     }
 
+    /// Shows the open alerts from the next metrics on.
+    pub fn tell_alerts(&mut self, open: &OpenAlerts) {
+        if self.alerts != *open {
+            self.alerts.clone_from(open);
+        }
+    }
+
     /// The heartbeat of the metrics interval, `seconds` after the last: rates, staleness, a sample for the sparkline.
     pub fn beat(&mut self, now: UnixMillis, seconds: f64) -> Frame {
         self.board.report.head.market = Calendar::of(self.feed).session_at(now);
@@ -249,6 +282,7 @@ impl Monitor {
             live: self.board.report.live(),
             stale: self.board.stale.clone(),
             ledger_changed_at: self.ledger_changed_at,
+            alerts: self.alerts.clone(),
         })
     }
 
@@ -283,6 +317,7 @@ impl Monitor {
     pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
         let mut snapshot = self.board.snapshot();
         snapshot.report.live.head.generated_at = now;
+        snapshot.alerts.clone_from(&self.alerts);
         snapshot
     }
 
@@ -297,7 +332,8 @@ impl Monitor {
         });
         let (places, rows): (Vec<usize>, Vec<Row>) = first_rows.map(|(place, row)| (place, *row)).unzip();
         let stale = self.stale_among(places.into_iter());
-        Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale }.snapshot()
+        let board = Board { rows, report: self.board.report.clone(), rates: self.board.rates.clone(), stale };
+        Snapshot { alerts: self.alerts.clone(), ..board.snapshot() }
     }
 
     fn drain_ticks(&mut self, now: UnixMillis) -> Ticks {
@@ -326,13 +362,11 @@ impl Monitor {
 
     fn fold(&mut self, tick: &Tick, count: u32, now: UnixMillis) {
         let Some(connection_id) = self.carrier_of(tick) else {
-            self.unassigned_ticks_total += u64::from(count);
-            return;
+            return self.leave_unassigned(count.into());
         };
         self.observed.entry(connection_id).or_default().ticked(count, now);
         let Some(place) = self.place_of(connection_id, tick.symbol) else {
-            self.unassigned_ticks_total += u64::from(count);
-            return;
+            return self.leave_unassigned(count.into());
         };
         self.beats[place as usize].rhythm.beat(now);
         let row = &mut self.board.rows[place as usize];
@@ -346,6 +380,9 @@ impl Monitor {
         fresh.ticks = fresh.ticks.saturating_add(count);
         self.tapes.record(connection_id, place, tick, count);
         self.watched.record(connection_id, tick, count, now);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.record(connection_id, place, tick, count, now);
+        }
     }
 
     /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never
@@ -406,12 +443,8 @@ impl Monitor {
         }
         let names = self.board.rows.iter().map(|row| (row.connection_id, row.symbol));
         self.beats = names.map(|name| beats.remove(&name).unwrap_or_default()).collect();
-        self.board.stale = self.stale_among(0..self.beats.len());
-        let rows = self.board.rows.iter().enumerate();
-        self.places = rows.map(|(place, row)| ((row.connection_id, row.symbol), place as RowId)).collect();
-        self.fresh = vec![Fresh::default(); self.board.rows.len()];
+        self.number_rows();
         self.board.rates.resize_with(self.board.report.connections.len(), Default::default);
-        self.forget_news();
         self.tapes.renumber();
         self.reconfigured = true;
     }

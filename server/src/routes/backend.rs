@@ -1,6 +1,6 @@
 //! What the pages' questions are answered from.
 
-use super::{AppState, audit, history, symbol};
+use super::{AppState, alerts, audit, history, symbol};
 use crate::{
     audit::{Action, Actor},
     auth::{Admin, AuthSession, Reader},
@@ -10,6 +10,7 @@ use app::{
     api::{Answer, ApiError, Backend},
     model::{
         account::{AccountSession, ApiToken},
+        alert::page::AlertsPage,
         audit::{AuditForm, AuditPage},
         connection::ConnectionId,
         history::{Reliability, selection::Selection, view::HistoryView},
@@ -57,6 +58,10 @@ impl Backend for Behind {
             let alarm = self.state.access.audit.size().alarm();
             Ok(AuditPage { records, next_cursor, alarm, actions: Action::ALL.map(Action::as_str).to_vec() })
         })
+    }
+
+    fn alerts_page(&self, cursor: Option<String>) -> Answer<'_, Result<AlertsPage, String>> {
+        Box::pin(async move { alerts::page(&self.state, cursor).await.map_err(|refused| refused.to_string()) })
     }
 
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {

@@ -1,6 +1,10 @@
 //! `POST /api/admin/connections/{id}/retry`: a connection that waits is tried at once.
 
-use super::{AppState, api_error, too_many_requests, with_retry};
+use super::{
+    AppState, api_error,
+    elsewhere::{self, What},
+    too_many_requests, with_retry,
+};
 use crate::{
     audit::{Action, Actor, NotRecorded},
     auth::Admin,
@@ -25,11 +29,40 @@ pub(super) async fn retry(
     Extension(admin): Extension<Admin>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
+    let Some(orders) = elsewhere::collector(&state) else {
+        return retry_here(&state, &actor, &id, Some(&admin), None).await;
+    };
+    let number: ConnectionId = id.parse().map_err(|_| Refused::NoNumber)?;
+    let target = format!("connection {number}, on the collector");
+    if let Err(wait) = take_turn(&state.access.limits, number, &admin).await {
+        let refused = actor.is_refused(Action::ConnectionRetry, "too many requests").to(target);
+        state.access.audit.record_refusal(refused).await;
+        return Err(wait.into());
+    }
+    state.access.audit.record(actor.does(Action::ConnectionRetry).to(target)).await?;
+    Ok(elsewhere::ask(&state, orders, &actor, What::Retry(id)).await)
+}
+
+/// Tries it on this server, for somebody whose turn it is to be, or who had it where it was asked for; `asked` says who that was and
+/// where.
+pub(super) async fn retry_here(
+    state: &AppState,
+    actor: &Actor,
+    id: &str,
+    admin: Option<&Admin>,
+    asked: Option<&str>,
+) -> Result<Response, Refused> {
     let manager = state.manager().ok_or_else(|| Refused::elsewhere(&state.hub.report().head))?;
-    let id = id.parse().map_err(|_| Refused::NoNumber)?;
+    let id: ConnectionId = id.parse().map_err(|_| Refused::NoNumber)?;
     let order = manager.retry(id)?;
-    let target = format!("connection {id}");
-    if let Err(wait) = take_turn(&state.access.limits, id, &admin).await {
+    // Whoever asks: it is the provider that is called.
+    let target = match asked {
+        Some(asked) => format!("connection {id}, {asked}"),
+        None => format!("connection {id}"),
+    };
+    if let Some(admin) = admin
+        && let Err(wait) = take_turn(&state.access.limits, id, admin).await
+    {
         let refused = actor.is_refused(Action::ConnectionRetry, "too many requests").to(target);
         state.access.audit.record_refusal(refused).await;
         return Err(wait.into());

@@ -187,6 +187,19 @@ fn render(state: &AppState) -> String {
         let audit = state.access.audit.size();
         metrics::gauge!("tickstock_audit_bytes").set(audit.bytes as f64);
         metrics::gauge!("tickstock_audit_over_size").set(f64::from(u8::from(audit.is_over())));
+        // Every rule and severity that has open alerts; a series that is not there is none.
+        let mut open = std::collections::BTreeMap::<_, u32>::new();
+        for alert in state.alerts.open().iter() {
+            *open.entry((alert.rule.name(), alert.severity.name(), alert.state())).or_default() += 1;
+        }
+        for ((rule, severity, state), count) in open {
+            let labels = [("rule", rule), ("severity", severity), ("state", state)];
+            metrics::gauge!("tickstock_alerts", &labels).set(f64::from(count));
+        }
+        for (destination, outcome, count) in state.alerts.counts() {
+            let labels = [("destination", destination), ("outcome", outcome.to_owned())];
+            metrics::counter!("tickstock_alert_deliveries_total", &labels).absolute(count);
+        }
         let unrecorded = state.access.audit.unrecorded_total();
         metrics::counter!("tickstock_audit_refusals_unrecorded_total").absolute(unrecorded);
     });

@@ -2,12 +2,14 @@
 
 mod account;
 mod admin_ws;
+mod alerts;
 mod audit;
 mod backend;
 mod config;
 mod connections;
 pub(crate) mod csv;
 pub(crate) mod destination;
+mod elsewhere;
 mod failure;
 mod files;
 mod functions;
@@ -15,21 +17,26 @@ pub mod guard;
 mod history;
 pub(crate) mod login;
 mod machines;
+pub(crate) mod orders;
 mod plain_page;
 pub(crate) mod query;
 mod request;
 mod screen;
+mod servers;
 mod status;
 mod symbol;
 
 use crate::{
+    alerts::Alerts,
     auth::{Accounts, Admin, Owner, Reader, Viewer, with_sessions},
+    bus::OrdersOnRedis,
     collector::{Connections, Keeper},
     config::Config,
     database::Database,
     hub::Hub,
     limits::Wait,
     refresh::Refresher,
+    servers::Servers,
     upstream::Manager,
 };
 use app::{
@@ -69,11 +76,13 @@ const READINESS: &str = "/readyz";
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) access: Access,
+    pub(crate) alerts: Alerts,
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) hub: Hub,
     pub(crate) collecting: Collecting,
     pub(crate) refresher: Refresher,
+    pub(crate) servers: Servers,
     pub(crate) leptos: LeptosOptions,
     pub(crate) sockets: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -86,6 +95,8 @@ pub(crate) struct Collecting {
     pub(crate) connections: Option<Connections>,
     /// Among several servers.
     pub(crate) keeper: Option<Keeper>,
+    /// The way to the others.
+    pub(crate) orders: Option<OrdersOnRedis>,
 }
 
 impl AppState {
@@ -152,7 +163,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Reader>));
-    let account_acts = account::acts().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
+    let account_acts = account::acts().merge(alerts::forms()).layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
     let owners = account::of_owners().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Owner>));
     let server_functions = move |request| functions::call(context.clone(), request);
     // Whatever changes something stands here, and takes an `Admin`.
@@ -166,6 +177,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Admin>));
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
+        .route("/api/admin/servers", get(servers::servers))
         .route("/api/admin/symbol", get(symbol::symbol))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
@@ -176,7 +188,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .route(SOCKET, get(admin_ws::admin_ws))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Viewer>));
-    pages.merge(for_readers).merge(audit).merge(account_acts).merge(owners).merge(acts).merge(api)
+    pages.merge(for_readers).merge(audit).merge(account_acts).merge(owners).merge(acts).merge(alerts::routes(access)).merge(api)
 }
 
 /// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app

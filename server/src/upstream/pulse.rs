@@ -13,6 +13,8 @@
 mod detail;
 mod lag;
 #[cfg(test)]
+mod quiet_week;
+#[cfg(test)]
 mod tests;
 mod windows;
 

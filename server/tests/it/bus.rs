@@ -33,7 +33,7 @@ fn open(redis: Option<&RedisConfig>, role: Role) -> (Arc<dyn TickBus>, Inbox, Ca
 }
 
 fn config(redis: &RedisServer) -> RedisConfig {
-    RedisConfig { url: redis.url.as_str().into(), key_prefix: "test:".into() }
+    RedisConfig { url: redis.url.as_str().into(), key_prefix: "test:".into(), publish_ticks: true }
 }
 
 /// Both buses, ready to carry.
@@ -118,7 +118,7 @@ async fn the_newest_status_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn publishing_never_waits_for_a_redis_that_is_not_there() {
     let nowhere = format!("redis://127.0.0.1:{}", crate::util::free_port());
-    let config = RedisConfig { url: nowhere.as_str().into(), key_prefix: "test:".into() };
+    let config = RedisConfig { url: nowhere.as_str().into(), key_prefix: "test:".into(), publish_ticks: true };
     let (bus, mut inbox, shutdown) = open(Some(&config), ROLE);
     let batch: Vec<_> = (0..1_000).map(tick).collect();
     let publishing = tokio::task::spawn_blocking(move || (0..1_000).for_each(|_| bus.publish_ticks(&batch)));

@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod accounting;
+mod alerts;
 mod budgets;
 mod bus;
 mod bus_faults;
 mod connections;
 mod deploy;
+mod frames;
 mod history;
 mod massive;
 mod modules;

@@ -4,7 +4,10 @@
 use app::model::time::UnixMillis;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use server::{
-    bus::{read_tick, write_tick},
+    bus::{
+        frames::{Body, read_board, read_frame as read_bus_frame},
+        read_tick, write_tick,
+    },
     config::read_env_file,
     upstream::massive::{Reading, read_frame},
 };
@@ -118,6 +121,28 @@ fn a_message_that_is_a_tick_survives_being_written_and_read() {
             let mut json = String::new();
             write_tick(&tick, "test", None, &mut json);
             assert_eq!(read_tick(json.as_bytes(), NOW_ON_REDIS), Ok(tick), "{json}");
+        }
+    });
+}
+
+#[test]
+fn no_bytes_break_the_reading_of_frames_and_boards_and_what_comes_out_can_be() {
+    throw("redis_frame", |bytes| {
+        if let Ok(message) = read_bus_frame(bytes) {
+            match message.body {
+                Body::Ticks(frame) => {
+                    assert!(frame.ticks.iter().all(|tick| tick.price.is_finite() && tick.price > 0.0));
+                    assert!(
+                        frame.counts.iter().all(|(place, count)| (*place as usize) < frame.ticks.len() && *count > 0)
+                    );
+                }
+                Body::Part(part) => assert!(part.number < part.count),
+            }
+        }
+        if let Ok(board) = read_board(bytes) {
+            let rows = board.rows.iter().chain(&board.removed);
+            assert!(rows.clone().all(|row| row.price.is_none_or(|price| price.is_finite() && price > 0.0)));
+            assert!(rows.map(|row| row.connection_id).all(|id| (1..=16).contains(&id)));
         }
     });
 }

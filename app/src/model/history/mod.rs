@@ -115,6 +115,8 @@ pub struct HistoryNews {
     pub trouble: Option<HistoryTrouble>,
     /// When a gap last began, ended or got another cause in the database.
     pub ledger_changed_at: UnixMillis,
+    /// The gaps of connections that last, and since when.
+    pub open_gaps: Vec<(ConnectionId, UnixMillis)>,
 }
 
 /// What a connection was doing, as far as a sample tells.

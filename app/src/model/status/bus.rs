@@ -27,8 +27,8 @@ pub struct BusStatus {
     /// When Redis last took a tick, while it takes none; `None` while it does.
     #[serde(default)]
     pub not_publishing_since: Option<UnixMillis>,
-    /// Ticks that Redis took and our own subscription did not see, because it was cut off or fell behind too far. The
-    /// latest of each symbol was handed over all the same.
+    /// Ticks that Redis took and our own subscription did not see, because it was cut off or fell behind too far. A
+    /// collector's board has them all the same; a dashboard's was set right with the collector's.
     #[serde(default)]
     pub missed_ticks_total: u64,
     /// Milliseconds from handing a tick to Redis until our own subscription delivers it; `None` without a publisher, and
@@ -55,7 +55,7 @@ impl BusStatus {
 /// Messages, or events of a connection, that were dropped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectionCount {
-    /// On the bus `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`; of a
+    /// On the bus `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`, `frame`; of a
     /// connection
     /// `one_sided_quote`, `unreadable`, `symbol`, `price`, `no_time`, `time_unit`, `time_past`, `time_future`.
     pub reason: String,

@@ -44,6 +44,7 @@ impl Engine {
         let report = &self.board.report;
         set_if_changed(&view.head, report.head.clone());
         set_if_changed(&view.ledger_changed_at, self.ledger_changed_at);
+        set_if_changed(&view.alerts, self.alerts.clone());
         let columns = view.columns.get_untracked();
         for (place, connection) in report.connections.iter().enumerate() {
             // By number: while the view is paused its columns may be older than the report.

@@ -145,7 +145,12 @@ fn rows_are_stale_when_the_server_says_so_however_old_their_times_are() {
     engine.receive(ticks(1_000, &[(0, 1.0), (1, 1.0)]), UnixMillis(1_000));
     let show = |engine: &mut Engine, stale: &[RowSpan], ledger_changed_at| {
         let live = engine.board.report.live();
-        let metrics = Metrics { live, stale: stale.to_vec(), ledger_changed_at: UnixMillis(ledger_changed_at) };
+        let metrics = Metrics {
+            live,
+            stale: stale.to_vec(),
+            ledger_changed_at: UnixMillis(ledger_changed_at),
+            ..Metrics::default()
+        };
         engine.receive(Frame::Metrics(metrics), UnixMillis(1_000));
         engine.beat(&view, UnixMillis(3_600_000));
         engine.paint(&view, LOCAL);

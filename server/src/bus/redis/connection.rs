@@ -1,9 +1,8 @@
 //! The publisher's connection, and how it is asked.
 
-use super::{ANSWER_TIMEOUT, Retry, answered, fence::Call};
+use super::{ANSWER_TIMEOUT, Retry, address::RedisAddress, answered, fence::Call};
 use redis::{
-    AsyncConnectionConfig, Client, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value, aio::MultiplexedConnection,
 };
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -22,7 +21,14 @@ pub(super) struct Connection {
 pub(super) enum What {
     Probe,
     Status,
-    Ticks { first: u64, count: usize },
+    Ticks {
+        first: u64,
+        count: usize,
+    },
+    /// Frames with so many ticks in them.
+    Frames {
+        ticks: u64,
+    },
 }
 
 /// What is asked of Redis in one go.
@@ -45,8 +51,9 @@ impl Request {
 
 pub(super) type Answer = (What, RedisResult<Vec<Value>>);
 
-pub(super) async fn connect(client: &Client) -> RedisResult<Connection> {
+pub(super) async fn connect(address: &RedisAddress) -> RedisResult<Connection> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
+    let client = address.client().await?;
     let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
     let id = match answered(redis::cmd("CLIENT").arg("ID").query_async(&mut redis)).await {
         Ok(id) => Some(id),
@@ -58,9 +65,9 @@ pub(super) async fn connect(client: &Client) -> RedisResult<Connection> {
 
 /// A new connection, once Redis answered on it whether it takes what is published. It answers when it goes on after a pause; the
 /// old connection is then answered as well.
-pub(super) async fn probe(client: Client, channel: String) -> RedisResult<Connection> {
+pub(super) async fn probe(address: RedisAddress, channel: String) -> RedisResult<Connection> {
     let asked = async {
-        let mut connection = connect(&client).await?;
+        let mut connection = connect(&address).await?;
         match redis::cmd("PUBLISH").arg(channel).arg("").query_async::<Value>(&mut connection.redis).await {
             Err(error) if error.code().is_none() => Err(error),
             _ => Ok(connection),

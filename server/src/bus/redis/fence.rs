@@ -7,6 +7,9 @@
 //! The epoch comes from [`Right::epoch`](crate::bus::Right::epoch), asked for before each call; what is published in a call is a
 //! list of (channel, payload), whatever the payloads are.
 //!
+//! Where Sentinels name the master, a server that was one may be a replica by now, or cut off from its replicas: what is published
+//! there reaches nobody who counts. It takes `PUBLISH` all the same, and is known by refusing to write.
+//!
 //! `EVAL` with the whole script and not `EVALSHA`: a Redis that lost its scripts would refuse calls that are in flight, and their
 //! ticks would come behind later ones. Redis finds the compiled script by its hash all the same.
 
@@ -14,6 +17,18 @@ use redis::{Cmd, RedisResult, ToRedisArgs, Value, aio::MultiplexedConnection};
 
 /// Answers how many were published, in order, and why the next one was not; a negative number when the epoch is over.
 const PUBLISH: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1, ''} end
+for n = 2, #ARGV, 2 do
+  local done = redis.pcall('PUBLISH', ARGV[n], ARGV[n + 1])
+  if type(done) == 'table' and done.err then return {n / 2 - 1, done.err} end
+end
+return {(#ARGV - 1) / 2, ''}";
+
+/// The same where Sentinels name the master: that the epoch can be written comes first.
+const PUBLISH_ON_MASTER: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1, ''} end
+local written = redis.pcall('SET', KEYS[1], ARGV[1])
+if type(written) == 'table' and written.err and (string.find(written.err, 'READONLY') or string.find(written.err, 'NOREPLICAS')) then
+  return {0, written.err}
+end
 for n = 2, #ARGV, 2 do
   local done = redis.pcall('PUBLISH', ARGV[n], ARGV[n + 1])
   if type(done) == 'table' and done.err then return {n / 2 - 1, done.err} end
@@ -37,10 +52,10 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Nothing so far. `epoch_key` is where the highest epoch stands.
-    pub(super) fn publish(epoch_key: &str, epoch: u64) -> Self {
+    /// Nothing so far. `epoch_key` is where the highest epoch stands; `moves` says that Sentinels name the server.
+    pub(super) fn publish(epoch_key: &str, epoch: u64, moves: bool) -> Self {
         let mut command = redis::cmd("EVAL");
-        command.arg(PUBLISH).arg(1).arg(epoch_key).arg(epoch);
+        command.arg(if moves { PUBLISH_ON_MASTER } else { PUBLISH }).arg(1).arg(epoch_key).arg(epoch);
         Self { command, count: 0 }
     }
 

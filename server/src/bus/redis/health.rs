@@ -40,12 +40,18 @@ pub(super) enum Part {
     Subscription,
     /// Redis keeps the status.
     Status,
+    /// Redis takes frames for our own dashboards, where it takes ticks.
+    Frames,
+    /// Redis passes on what a dashboard asks of the collector.
+    Asking,
 }
 
 struct Known {
     publishing: Trouble,
     subscription: Trouble,
     status: Trouble,
+    frames: Trouble,
+    asking: Trouble,
     /// When Redis last took anything.
     confirmed_at: UnixMillis,
     lag: Option<Duration>,
@@ -53,9 +59,11 @@ struct Known {
     conflated_ticks_total: u64,
     unpublished_ticks_total: u64,
     missed_ticks_total: u64,
+    /// Those of them that were missed in frames.
+    missed_in_frames: u64,
     rejected_total: u64,
     last_rejection: Option<String>,
-    /// By reason; there are eight.
+    /// By reason; there are nine.
     rejections: BTreeMap<&'static str, u64>,
     /// Something is not told yet.
     changed: bool,
@@ -72,7 +80,7 @@ impl Known {
         BusStatus {
             kind: BusKind::Redis,
             connected: trouble.is_none(),
-            reason: trouble.cloned().or_else(late),
+            reason: trouble.or(self.asking.words.as_ref()).cloned().or_else(late),
             conflated_ticks_total: self.conflated_ticks_total,
             rejected_total: self.rejected_total,
             last_rejection: self.last_rejection.clone(),
@@ -107,12 +115,15 @@ impl Health {
             publishing: Trouble::new("Publishing to Redis", not_yet().filter(|_| !matches!(role, Role::Watcher))),
             subscription: Trouble::new("Subscribed to ticks on Redis", not_yet()),
             status: Trouble::new("The status is kept on Redis", None),
+            frames: Trouble::new("Frames for dashboards are published to Redis", None),
+            asking: Trouble::new("The collector's board has come", None),
             confirmed_at: UnixMillis::now(),
             lag: None,
             is_late: false,
             conflated_ticks_total: 0,
             unpublished_ticks_total: 0,
             missed_ticks_total: 0,
+            missed_in_frames: 0,
             rejected_total: 0,
             last_rejection: None,
             rejections: BTreeMap::new(),
@@ -133,6 +144,7 @@ impl Health {
             let is_collecting = self.role.is_collecting();
             known.changed |= std::mem::replace(&mut was_collecting, is_collecting) != is_collecting;
             let is_publishing = is_collecting && known.publishing.words.is_none();
+            let missed = missed + known.missed_in_frames;
             known.take_lag(lag.filter(|_| is_publishing));
             known.changed |= known.missed_ticks_total != missed;
             known.missed_ticks_total = missed;
@@ -149,6 +161,8 @@ impl Health {
             Part::Publishing => &mut known.publishing,
             Part::Subscription => &mut known.subscription,
             Part::Status => &mut known.status,
+            Part::Frames => &mut known.frames,
+            Part::Asking => &mut known.asking,
         };
         if trouble.set(words) {
             // Told under the lock, so that the tasks cannot overtake each other.
@@ -170,6 +184,11 @@ impl Health {
             known.unpublished_ticks_total += replaced + lost;
             known.changed = true;
         }
+    }
+
+    /// So many ticks were missed in frames.
+    pub(super) fn missed(&self, ticks: u64) {
+        self.lock().missed_in_frames += ticks;
     }
 
     pub(super) fn rejected(&self, reason: &'static str, why: String) {

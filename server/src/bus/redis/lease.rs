@@ -10,10 +10,10 @@
 //!
 //! An epoch is the time of Redis in milliseconds, or one more than the last: it rises even over a Redis that lost its data.
 
-use super::{answered, client, words};
+use super::{address::RedisAddress, answered, words};
 use crate::bus::{BusError, RedisConfig};
 use app::model::{status::Collector, time::UnixMillis};
-use redis::{Client, RedisResult, aio::MultiplexedConnection};
+use redis::{RedisResult, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -29,7 +29,8 @@ const STANDBY: Duration = Duration::from_secs(2);
 const VALID: Duration = Duration::from_millis(500);
 
 /// What Redis does on a question. It writes the epoch first: whatever fails then, no epoch is given twice. A Redis that refuses
-/// to write gives the lease to nobody else either, so its holder keeps it.
+/// to write gives the lease to nobody else either, so its holder keeps it; but where Sentinels name the master, one that refuses
+/// because it is none, or cut off, proves nothing.
 const ASK: &str = "local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function number(n) return string.format('%.0f', n) end
@@ -57,7 +58,8 @@ if not failed(done) then
 end
 if not failed(done) then done = redis.pcall('PEXPIRE', KEYS[1], ARGV[8]) end
 if failed(done) then
-  if kind == 'kept' then return {'kept', number(mine), '', '0', others} end
+  local moved = ARGV[12] == '1' and (string.find(done.err, 'READONLY') or string.find(done.err, 'NOREPLICAS'))
+  if kind == 'kept' and not moved then return {'kept', number(mine), '', '0', others} end
   return redis.error_reply(done.err)
 end
 return {kind, number(epoch), '', '0', others}";
@@ -136,7 +138,7 @@ pub enum LeaseAnswer {
 
 /// The way to the lease on Redis. It connects by itself.
 pub struct LeaseOnRedis {
-    client: Client,
+    address: RedisAddress,
     names: LeaseNames,
     asker: Asker,
     /// Tells this run of the server from every other.
@@ -153,11 +155,10 @@ impl LeaseOnRedis {
     /// # Errors
     /// When the address cannot be understood.
     pub fn new(config: &RedisConfig, asker: Asker) -> Result<Self, BusError> {
-        let client =
-            client(config.url.expose_secret()).map_err(|error| BusError::Address(error.category().to_owned()))?;
+        let address = RedisAddress::parse(config.url.expose_secret()).map_err(BusError::Address)?;
         let holder = format!("{} {:016x}", asker.server, rand::random::<u64>());
         let names = LeaseNames::new(&config.key_prefix);
-        Ok(Self { client, names, asker, holder, connection: None, clock: (0, Instant::now()), is_checked: false })
+        Ok(Self { address, names, asker, holder, connection: None, clock: (0, Instant::now()), is_checked: false })
     }
 
     /// Asks for the lease.
@@ -173,12 +174,13 @@ impl LeaseOnRedis {
         command.arg(&self.asker.host).arg(&self.asker.build).arg(since.0);
         command.arg(LEASE.as_millis() as u64).arg(STANDBY.as_millis() as u64);
         let (redis_ms, at) = self.clock;
-        command.arg(redis_ms + (at.elapsed() + VALID).as_millis() as i64).arg(seen);
+        command.arg(redis_ms + (at.elapsed() + VALID).as_millis() as i64).arg(seen).arg(u8::from(self.address.moves()));
         let answer = timeout(LEASE_ANSWER_TIMEOUT, command.query_async(&mut connection)).await;
         let (kind, epoch, server, since, others): (String, u64, String, i64, String) = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                if error.code().is_none() {
+                // One that refuses to write may be the master no more.
+                if error.code().is_none() || self.address.moves() {
                     self.connection = None;
                 }
                 return Err(words(&error));
@@ -235,7 +237,8 @@ impl LeaseOnRedis {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let mut connection = answered(self.client.get_multiplexed_async_connection()).await?;
+        let connect = async { self.address.client().await?.get_multiplexed_async_connection().await };
+        let mut connection = answered(connect).await?;
         let at = Instant::now();
         let (seconds, micros): (i64, i64) = answered(redis::cmd("TIME").query_async(&mut connection)).await?;
         // As of when it was asked: what is late for that is late.

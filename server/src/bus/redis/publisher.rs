@@ -8,9 +8,12 @@
 //! ticks wait as with a Redis that takes none; while it does not collect there are none, and the connection is kept ready.
 
 use super::{
-    ANSWER_TIMEOUT, Names, Retry, answered,
+    ANSWER_TIMEOUT, Names, Retry,
+    address::RedisAddress,
+    answered,
     connection::{Answer, Connection, Request, What, ask, connect, error_of, probe},
     fence::{self, Call},
+    frames::Frames,
     health::{Health, Part},
     transit::Transit,
     waiting::Waiting,
@@ -27,7 +30,7 @@ use app::model::{
     time::UnixMillis,
 };
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use redis::{Client, Pipeline, RedisError, RedisResult, ServerError, Value};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerError, Value};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -49,7 +52,7 @@ const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
 const LAST_CHANCE: Duration = Duration::from_millis(100);
 
 pub(super) struct Publisher {
-    client: Client,
+    address: RedisAddress,
     names: Arc<Names>,
     source: &'static str,
     collector: Collector,
@@ -59,6 +62,7 @@ pub(super) struct Publisher {
     inbox: Inbox,
     health: Arc<Health>,
     transit: Arc<Transit>,
+    frames: Frames,
 
     delivery: Delivery,
     /// Ticks in order, sent up to `sent`; the first of them was published at `since`.
@@ -86,6 +90,14 @@ pub(super) struct Publisher {
     flushes: Vec<oneshot::Sender<()>>,
 }
 
+/// Nothing yet, under the epoch of the lease where there is one.
+fn request(address: &RedisAddress, names: &Names, epoch: Option<u64>, messages: usize) -> Request {
+    match epoch {
+        Some(epoch) => Request::Call(Call::publish(&names.lease.epoch, epoch, address.moves())),
+        None => Request::Pipeline(Pipeline::with_capacity(messages)),
+    }
+}
+
 /// How a connection ended.
 enum Ended {
     Failed(RedisError),
@@ -102,12 +114,13 @@ fn this_collector() -> Collector {
 
 impl Publisher {
     pub(super) fn new(
-        client: Client,
+        address: RedisAddress,
         names: Arc<Names>,
         role: &Role,
         inbox: Inbox,
         health: Arc<Health>,
         transit: Arc<Transit>,
+        frames: Frames,
     ) -> Option<Self> {
         let (source, collector, right) = match role {
             Role::Collector { source } => (*source, this_collector(), None),
@@ -117,7 +130,7 @@ impl Publisher {
             Role::Watcher => return None,
         };
         Some(Self {
-            client,
+            address,
             names,
             source,
             collector,
@@ -126,6 +139,7 @@ impl Publisher {
             inbox,
             health,
             transit,
+            frames,
             delivery: Delivery::default(),
             queue: Vec::new(),
             sent: 0,
@@ -149,7 +163,7 @@ impl Publisher {
         loop {
             let connection = match next.take() {
                 Some(connection) => Ok(connection),
-                None => connect(&self.client).await,
+                None => connect(&self.address).await,
             };
             let why = match connection {
                 Ok(connection) => {
@@ -177,7 +191,7 @@ impl Publisher {
         let _ = timeout(SUBSCRIBER_WAIT, self.transit.barrier()).await;
         let (_, back) = self.transit.take_back();
         let replaced = self.waiting.put_older(&back);
-        self.health.unpublished(replaced, 0);
+        self.health.unpublished(replaced, self.frames.drop_in_flight());
     }
 
     /// Publishes until Redis fails.
@@ -208,6 +222,7 @@ impl Publisher {
                     self.receive();
                     continue;
                 }
+                () = self.frames.outlet.filled(), if self.proven_at.is_some() => continue,
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
                 Ok(()) = self.changes.changed() => continue,
                 Some(done) = flush.recv() => {
@@ -230,6 +245,10 @@ impl Publisher {
                 Ok(values) => values,
                 Err(error) => return Ended::Failed(error),
             };
+            if values.iter().any(|value| error_of(Some(value)).is_some_and(|error| self.address.is_demoted(error))) {
+                let demoted = "the master is another server now".to_owned();
+                return Ended::Failed(RedisError::from((ErrorKind::InvalidClientConfig, "demoted", demoted)));
+            }
             if let Err(refused_from) = self.take_answer(what, &values)
                 && let Err(error) = self.take_refusal(refused_from, &values, &mut answers).await
             {
@@ -288,6 +307,13 @@ impl Publisher {
         if let Some(status) = self.status.take() {
             return Some((What::Status, self.status_request(&status)));
         }
+        if self.proven_at.is_some()
+            && let Some((ticks, frames)) = self.frames.next()
+        {
+            let mut request = request(&self.address, &self.names, self.epoch, frames.len());
+            frames.for_each(|frame| request.publish(&self.names.frames, &frame.bytes[..]));
+            return Some((What::Frames { ticks }, request));
+        }
         if self.sent == self.queue.len() {
             self.load();
         }
@@ -296,14 +322,11 @@ impl Publisher {
         if ticks.is_empty() {
             return None;
         }
-        let mut request = match self.epoch {
-            Some(epoch) => Request::Call(Call::publish(&self.names.lease.epoch, epoch)),
-            None => Request::Pipeline(Pipeline::with_capacity(ticks.len())),
-        };
+        let mut request = request(&self.address, &self.names, self.epoch, ticks.len());
         for tick in ticks {
             self.json.clear();
             wire::write_tick(tick, self.source, self.epoch, &mut self.json);
-            request.publish(&self.names.ticks, &self.json);
+            request.publish(&self.names.ticks, self.json.as_bytes());
         }
         let (first, count) = (self.transit.send(ticks, self.since, Instant::now()), ticks.len());
         self.sent += count;
@@ -386,8 +409,9 @@ impl Publisher {
         self.since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
     }
 
-    /// Takes out of the mailbox what is there, while nothing can be sent.
+    /// Takes out of the mailbox what is there, while nothing can be sent. Old frames are of no use to anybody.
     fn absorb(&mut self) {
+        self.health.unpublished(0, self.frames.drop_waiting());
         if self.inbox.take_now(&mut self.delivery) {
             self.receive();
         }
@@ -401,7 +425,7 @@ impl Publisher {
             self.retry.reset();
         }
         let replaced = self.waiting.put(&self.queue[self.sent..]);
-        self.health.unpublished(replaced, 0);
+        self.health.unpublished(replaced, self.frames.drop_waiting());
         self.queue.clear();
         self.sent = 0;
     }
@@ -430,6 +454,21 @@ impl Publisher {
                     None if !self.refused => self.proven(),
                     Some(error) if self.proven_at.is_none() => self.tell_refusal(error),
                     _ => {}
+                }
+            }
+            What::Frames { ticks } => {
+                self.frames.answered(ticks);
+                let refused = values.iter().find_map(|value| error_of(Some(value)));
+                let unpublished = if refused.is_some() { ticks } else { 0 } + self.frames.outlet.lost_ticks();
+                self.health.unpublished(0, if self.frames.alone { unpublished } else { 0 });
+                match refused {
+                    Some(error) if fence::is_over(error) => self.fenced(),
+                    Some(error) if self.frames.alone => self.tell_refusal(error),
+                    None if self.frames.alone => self.proven(),
+                    refused => {
+                        let words = |error| format!("Redis does not take frames for dashboards: {}", words_of(error));
+                        self.health.set(Part::Frames, refused.map(words));
+                    }
                 }
             }
             What::Ticks { first, count } => {
@@ -494,7 +533,7 @@ impl Publisher {
             let values = values?;
             match what {
                 What::Ticks { .. } => taken.extend(values.iter().map(is_taken)),
-                What::Status | What::Probe => self.take_answer(what, &values).unwrap_or_default(),
+                What::Status | What::Probe | What::Frames { .. } => self.take_answer(what, &values).unwrap_or_default(),
             }
         }
         let (_, mut back) = self.transit.take_back();
@@ -522,7 +561,7 @@ impl Publisher {
         self.trouble("Redis does not take ticks: it did not answer within 2 s".to_owned());
         let mut absorb = interval(ABSORB_INTERVAL);
         loop {
-            let probe = probe(self.client.clone(), self.names.probe.clone());
+            let probe = probe(self.address.clone(), self.names.probe.clone());
             tokio::pin!(probe);
             let new = loop {
                 tokio::select! {

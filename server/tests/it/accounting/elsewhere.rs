@@ -1,6 +1,6 @@
 //! A collector elsewhere: what a server counts that reads ticks and status from Redis.
 
-use super::{Books, CONNECTIONS, Server, collector, provider::Provider, tickstock};
+use super::{Books, CONNECTIONS, Numbers, Server, collector, provider::Provider, tickstock};
 use crate::util::{Client, Clock, Monitor, RedisServer, TestServer, eventually};
 use app::model::history::gap::GapCause;
 use serde_json::{Value, json};
@@ -133,6 +133,8 @@ async fn a_collector_elsewhere_that_is_killed_and_started_again_is_counted_from_
         wait_for(&books.admin, id, "stale", "failed").await;
     }
     books.totals_ahead = books.sent_to().map(|sent| -(sent as i64));
+    // So do the rows, which are the collector's.
+    books.sent_before = books.provider.sent();
     collector.start_again();
     books.until_subscribed().await;
     eventually("its new totals are known", || async { (books.of_status().await == [0; 2]).then_some(()) }).await;

@@ -3,6 +3,7 @@
 
 mod elsewhere;
 mod faults;
+mod frames;
 mod ours;
 mod provider;
 mod readers;

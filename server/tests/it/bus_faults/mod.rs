@@ -3,6 +3,7 @@
 
 mod away;
 mod refused;
+mod sentinel;
 
 use crate::util::{Listener, PATIENCE};
 use app::model::{
@@ -51,7 +52,7 @@ impl Drop for Collector {
 
 impl Collector {
     fn open(url: &str) -> Self {
-        let config = RedisConfig { url: url.into(), key_prefix: "test:".into() };
+        let config = RedisConfig { url: url.into(), key_prefix: "test:".into(), publish_ticks: true };
         let shutdown = CancellationToken::new();
         let role = Role::Collector { source: "simulator" };
         let (bus, inbox) = bus::open(Some(&config), role, &Tasks::new(shutdown.clone())).unwrap();

@@ -317,7 +317,7 @@ fn redis_limits(redis: &RedisServer) -> Limits {
 }
 
 fn limits_at(url: &str) -> Limits {
-    Limits::new(Some(&RedisConfig { url: url.into(), key_prefix: "test:".into() }))
+    Limits::new(Some(&RedisConfig { url: url.into(), key_prefix: "test:".into(), publish_ticks: true }))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,11 +15,17 @@ enum Needs {
 }
 
 /// Every route under `/admin` and `/api/admin`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 34] = [
+const ROUTES: [(&str, &str, &str, Needs); 50] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
     ("GET", "/admin/audit", "", Needs::See),
+    ("GET", "/admin/alerts", "", Needs::See),
+    ("POST", "/admin/alerts/acknowledge", "", Needs::Act),
+    ("POST", "/admin/alerts/silence", "", Needs::Act),
+    ("POST", "/admin/alerts/silence/end", "", Needs::Act),
+    ("POST", "/admin/alerts/rule", "", Needs::Act),
+    ("POST", "/admin/alerts/test", "", Needs::Act),
     ("GET", "/admin/account", "", Needs::See),
     // The own account: whoever is signed in guards it, and changes nothing of the monitor.
     ("POST", "/admin/account/password", "", Needs::See),
@@ -35,6 +41,16 @@ const ROUTES: [(&str, &str, &str, Needs); 34] = [
     ("POST", "/admin/account/tokens", "", Needs::Act),
     ("POST", "/admin/account/tokens/revoke", "", Needs::Act),
     ("GET", "/api/admin/websocket-status", "", Needs::See),
+    ("GET", "/api/admin/servers", "", Needs::See),
+    ("GET", "/api/admin/alerts", "", Needs::See),
+    ("POST", "/api/admin/alerts/1/acknowledge", "", Needs::Act),
+    ("GET", "/api/admin/silences", "", Needs::See),
+    ("POST", "/api/admin/silences", "", Needs::Act),
+    ("DELETE", "/api/admin/silences/1", "", Needs::Act),
+    ("GET", "/api/admin/alert-rules", "", Needs::See),
+    ("PATCH", "/api/admin/alert-rules", "", Needs::Act),
+    ("GET", "/api/admin/alert-destinations", "", Needs::See),
+    ("POST", "/api/admin/alert-destinations/none/test", "", Needs::Act),
     ("GET", "/api/admin/symbol?symbol=AAPL", "", Needs::See),
     ("POST", "/api/admin/config/refresh", "", Needs::Act),
     ("POST", "/api/admin/connections/99/retry", "", Needs::Act),
@@ -103,7 +119,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         let is_at_the_door = |r: &serde_json::Value| ["api_call", "page_view"].contains(&r["action"].as_str().unwrap());
         let records: Vec<_> = records.into_iter().filter(is_at_the_door).collect();
         let targets: BTreeSet<_> = records.iter().map(|r| r["target"].as_str().unwrap().to_owned()).collect();
-        (targets.len() == 10).then_some((targets, records))
+        (targets.len() == 20).then_some((targets, records))
     })
     .await;
     assert!(refused.0.contains("POST /api/admin/fn/acknowledge_gap"), "{refused:?}");

@@ -84,6 +84,11 @@ impl Gate {
         self.arrivals.lock().unwrap().len()
     }
 
+    /// When.
+    pub(super) fn arrival_times(&self) -> Vec<Instant> {
+        self.arrivals.lock().unwrap().clone()
+    }
+
     /// How many connections of its server are open.
     pub(super) fn open(&self) -> usize {
         self.open.load(SeqCst)

@@ -3,6 +3,11 @@
 
 mod faults;
 mod market;
+mod orders;
+mod presence;
+mod proxies;
+mod schedules;
+mod shared;
 mod takeover;
 mod times;
 

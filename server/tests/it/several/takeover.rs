@@ -23,16 +23,11 @@ async fn one_of_two_collects_and_the_other_shows_what_it_publishes_and_says_who_
 
     let ready = second.process.ready().await;
     assert_eq!((&ready["ready"], &ready["role"]), (&json!(true), &json!("standby")), "{ready}");
-    let admin = second.process.admin().await;
-    let refused = admin.post("/api/admin/connections/1/retry", "", 409).await;
-    assert!(refused.contains("this server does not collect; a:1 does"), "{refused}");
     let metrics = first.process.get("/metrics").await.unwrap();
     assert!(metrics.contains("tickstock_collector 1"), "{metrics}");
     assert!(metrics.contains(&format!("tickstock_lease_epoch {}", cluster.epoch())), "{metrics}");
     assert!(metrics.contains("tickstock_lease_renew_seconds{quantile=\"0.99\"}"), "{metrics}");
     assert!(second.process.get("/metrics").await.unwrap().contains("tickstock_collector 0"));
-    // A configuration that is read again waits until it collects.
-    admin.post("/api/admin/config/refresh", "", 200).await;
     assert_eq!(second.gate.arrivals(), 0);
 }
 

@@ -1,20 +1,26 @@
 //! What the tests stand on.
 
 mod clock;
+mod front;
+mod hook;
 mod monitor;
 mod nginx;
 mod postgres;
 mod proxy;
 mod redis;
+mod sentinel;
 mod server;
 mod socket;
 
 pub(crate) use clock::Clock;
+pub(crate) use front::Front;
+pub(crate) use hook::Hook;
 pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
 pub(crate) use postgres::Postgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Listener, RedisServer};
+pub(crate) use sentinel::Watched;
 use server::make_accounts;
 pub(crate) use server::{Client, PASSWORD, TestServer, email_of};
 pub(crate) use socket::Socket;

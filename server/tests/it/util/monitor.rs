@@ -32,6 +32,22 @@ impl Monitor {
         Self::start_in(tempfile::tempdir().unwrap(), command, variables)
     }
 
+    /// One that logs into a file of its folder: nobody has to read what it says, however long it runs.
+    pub(crate) fn start_silent(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut command = Command::new(Self::BINARY);
+        command.stdout(Stdio::null());
+        Self::start_in(folder, command, variables)
+    }
+
+    /// The end of what it logged into its file.
+    pub(crate) fn log_tail(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
     pub(crate) fn start_in(folder: TempDir, mut command: Command, variables: &[(&str, &str)]) -> Self {
         let (port, simulator) = (free_port(), free_port());
         let own = [
@@ -172,7 +188,10 @@ impl Monitor {
 fn spawn(command: &mut Command, folder: &TempDir, variables: &[(String, String)]) -> Child {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let command = command.env_clear().env("PATH", path).envs(variables.iter().cloned());
-    command.current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap()
+    // Where there is a file for it.
+    let file = std::fs::OpenOptions::new().append(true).open(folder.path().join("log"));
+    let stderr = file.map_or_else(|_| Stdio::piped(), Stdio::from);
+    command.current_dir(folder.path()).stderr(stderr).spawn().unwrap()
 }
 
 impl Drop for Monitor {

@@ -40,7 +40,9 @@ impl RedisServer {
         let data = self.data();
         std::fs::create_dir_all(&data).unwrap();
         let data = data.to_str().unwrap();
-        self.run(&["--port", &port, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", data]).await;
+        // Replicas get what there is at once, and not after the five seconds in which others might come.
+        let options = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"];
+        self.run(&[&["--port", &port, "--dir", data], &options[..]].concat()).await;
     }
 
     fn data(&self) -> std::path::PathBuf {

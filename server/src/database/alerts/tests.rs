@@ -1,0 +1,113 @@
+use super::*;
+use crate::{
+    auth::testing,
+    model::{Action, Actor},
+};
+use app::model::alert::{AlertConnection, Rule, RuleNumbers};
+
+fn step(alert: &str, number: u32, kind: TransitionKind) -> Transition {
+    let connections = vec![AlertConnection { id: 1, name: "primary".into() }];
+    let alert = Alert {
+        id: alert.into(),
+        title: "primary: no data".into(),
+        rule: Rule::Mute,
+        connections,
+        started_at: UnixMillis(10),
+        transitions: number,
+        ..Alert::default()
+    };
+    let to = vec!["webhook".to_owned(), "slack".to_owned()];
+    Transition { id: format!("{}-{number}", alert.id), kind, at: UnixMillis(100 + i64::from(number)), alert, to }
+}
+
+fn ended(outcome: Outcome, at: i64) -> Delivered {
+    Delivered { outcome, attempts: 1, at: UnixMillis(at), answer: "200".into() }
+}
+
+#[tokio::test]
+async fn steps_wait_in_the_order_of_their_alert_until_each_was_told() {
+    for (_home, database) in testing::databases().await {
+        let steps = [
+            step("a", 1, TransitionKind::Firing),
+            step("b", 1, TransitionKind::Firing),
+            step("a", 2, TransitionKind::Resolved),
+        ];
+        database.write_transitions(&steps).await.unwrap();
+        // Once more, as after a failure of which nobody knows how it ended.
+        database.write_transitions(&steps).await.unwrap();
+        let waiting = async |destination: &str| {
+            let waiting = database.waiting_deliveries(destination).await.unwrap();
+            waiting.into_iter().map(|waiting| waiting.step.id).collect::<Vec<_>>()
+        };
+        assert_eq!(waiting("webhook").await, ["a-1", "b-1"]);
+        assert!(database.note_delivery("a-1", "webhook", &ended(Outcome::Delivered, 200)).await.unwrap());
+        assert_eq!(waiting("webhook").await, ["b-1", "a-2"]);
+        assert_eq!(waiting("slack").await, ["a-1", "b-1"], "each destination is told by itself");
+        assert!(database.note_delivery("b-1", "webhook", &ended(Outcome::Pending, 5_000)).await.unwrap());
+        assert_eq!(waiting("webhook").await, ["a-2", "b-1"], "by when they are due");
+        assert!(!database.note_delivery("c-1", "webhook", &ended(Outcome::Delivered, 1)).await.unwrap());
+        let open = database.open_alerts().await.unwrap();
+        assert_eq!(open.iter().map(|alert| &*alert.id).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(database.give_up_other_deliveries(&["webhook".to_owned()], UnixMillis(1)).await.unwrap(), 3);
+        assert_eq!(waiting("slack").await, [""; 0]);
+        let last = database.last_deliveries("slack", 10).await.unwrap();
+        assert_eq!((last.len(), &*last[0].kind, &*last[0].outcome), (3, "resolved", "given_up"));
+        database.prune_alerts(UnixMillis(1_000)).await.unwrap();
+        assert_eq!(database.alert("a").await.unwrap(), None);
+        assert!(database.alert("b").await.unwrap().is_some(), "what is open stays");
+    }
+}
+
+#[tokio::test]
+async fn what_people_say_is_on_record_and_moves_the_revision() {
+    for (_home, database) in testing::databases().await {
+        database.write_transitions(&[step("a", 1, TransitionKind::Firing)]).await.unwrap();
+        let act = Actor::server().does(Action::AlertAcknowledge).to("a");
+        let said = Acknowledgement { at: UnixMillis(7), by: "ann@x".into(), note: "on it".into() };
+        let first = database.acknowledge_alert("a", &said, &act).await.unwrap();
+        let second = database.acknowledge_alert("a", &said, &act).await.unwrap();
+        let unknown = database.acknowledge_alert("x", &said, &act).await.unwrap();
+        assert_eq!([first, second, unknown], [Acknowledged::Done, Acknowledged::TooLate, Acknowledged::Unknown]);
+        let silence = Silence {
+            id: 0,
+            rule: Some(Rule::Mute),
+            connection: Some(2),
+            from: UnixMillis(0),
+            until: UnixMillis(1_000),
+            reason: "maintenance".into(),
+            by: "ann@x".into(),
+        };
+        let id = database.add_silence(&silence, &act).await.unwrap();
+        let numbers = RuleNumbers { enabled: true, for_seconds: 60, resolve_seconds: 5, threshold: None };
+        database.set_alert_rule(Rule::Mute, Some(2), Some(numbers), &act).await.unwrap();
+        database.set_alert_rule(Rule::Bus, None, Some(numbers), &act).await.unwrap();
+        database.set_alert_rule(Rule::Bus, None, None, &act).await.unwrap();
+        let all = database.alerts_said(UnixMillis(500)).await.unwrap();
+        assert_eq!(all.acknowledgements, [("a".to_owned(), said)]);
+        assert_eq!(all.silences, [Silence { id, ..silence }]);
+        assert_eq!(all.settings, [RuleSetting { rule: Rule::Mute, connection: Some(2), numbers }]);
+        assert_eq!(database.alert_revision().await.unwrap(), 5);
+        assert!(database.end_silence(id, UnixMillis(600), &act).await.unwrap());
+        assert!(!database.end_silence(id, UnixMillis(600), &act).await.unwrap());
+        assert_eq!(database.alert_silences(UnixMillis(600)).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn alerts_come_by_the_page() {
+    for (_home, database) in testing::databases().await {
+        let steps: Vec<_> = ["a", "b", "c"].map(|id| step(id, 1, TransitionKind::Firing)).into();
+        database.write_transitions(&steps).await.unwrap();
+        database.write_transitions(&[step("b", 2, TransitionKind::Resolved)]).await.unwrap();
+        let all = AlertFilter { open: false, from: UnixMillis(0), to: UnixMillis(1_000), before: None };
+        let ids = async |filter: &AlertFilter, limit| {
+            let alerts = database.alerts(filter, limit).await.unwrap();
+            alerts.into_iter().map(|alert| alert.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&all, 2).await, ["c", "b"]);
+        assert_eq!(ids(&AlertFilter { before: Some((UnixMillis(10), "b".into())), ..all.clone() }, 2).await, ["a"]);
+        assert_eq!(ids(&AlertFilter { open: true, ..all.clone() }, 9).await, ["c", "a"]);
+        assert_eq!(ids(&AlertFilter { to: UnixMillis(10), ..all }, 9).await, [""; 0]);
+        assert_eq!(database.alert_counts(UnixMillis(0)).await.unwrap(), [("mute".to_owned(), 3)]);
+    }
+}

@@ -1,0 +1,358 @@
+//! `/api/admin/alerts` and what belongs to it: what fires, who looks after it, what is not told, by which numbers, and to whom.
+//!
+//! What the page can do, the API can: both go through `done`.
+
+mod done;
+mod page;
+
+use super::{
+    AppState, api_error,
+    guard::{Access, api_for},
+    query::{self, BadQuery},
+    wrong_method,
+};
+use crate::{
+    alerts::{Answer, Destination, data},
+    audit::{Action, Actor, NotRecorded},
+    auth::{Admin, Viewer},
+    database::{
+        QueryError,
+        alerts::{AlertFilter, Delivery},
+    },
+};
+use app::model::{
+    alert::{Rule, RuleNumbers, Silence},
+    connection::ConnectionId,
+    time::UnixMillis,
+};
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    http::{StatusCode, header::RETRY_AFTER},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{delete, get, patch, post},
+};
+use done::NewSilence;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower_http::compression::CompressionLayer;
+
+pub(super) use page::{forms, page};
+
+const LIMIT: u32 = 100;
+const LIMIT_MAX: u32 = 1_000;
+const DELIVERIES_SHOWN: u32 = 10;
+const WEEK_MS: i64 = 7 * 24 * 3_600_000;
+
+pub(super) fn routes(access: &Access) -> Router<AppState> {
+    // The same address for who looks and for who acts: each method has its guard.
+    let see = middleware::from_fn_with_state(access.clone(), api_for::<Viewer>);
+    let act = middleware::from_fn_with_state(access.clone(), api_for::<Admin>);
+    Router::new()
+        .route("/api/admin/alerts", get(list).layer(see.clone()))
+        .route("/api/admin/alerts/{id}/acknowledge", post(acknowledge).layer(act.clone()))
+        .route("/api/admin/silences", get(silences).layer(see.clone()).merge(post(silence).layer(act.clone())))
+        .route("/api/admin/silences/{id}", delete(end_silence).layer(act.clone()))
+        .route("/api/admin/alert-rules", get(rules).layer(see.clone()).merge(patch(change_rule).layer(act.clone())))
+        .route("/api/admin/alert-destinations", get(destinations).layer(see))
+        .route("/api/admin/alert-destinations/{name}/test", post(test).layer(act))
+        .layer(CompressionLayer::new())
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// Why there is no answer. In the API's form, none with words of the database.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// 400, naming what is accepted.
+    #[error("{0}")]
+    Bad(String),
+    /// 404.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// 409.
+    #[error("this alert is resolved, or somebody has acknowledged it already")]
+    TooLate,
+    /// 503: what cannot be put on record is not done.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+    /// 503.
+    #[error("the database is unavailable right now; try again in a few seconds")]
+    NoDatabase(#[from] QueryError),
+}
+
+impl From<BadQuery> for Refused {
+    fn from(bad: BadQuery) -> Self {
+        Self::Bad(bad.to_string())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let text = self.to_string();
+        match self {
+            Self::Bad(_) => api_error(StatusCode::BAD_REQUEST, "bad_request", &text),
+            Self::NotFound(_) => api_error(StatusCode::NOT_FOUND, "not_found", &text),
+            Self::TooLate => api_error(StatusCode::CONFLICT, "conflict", &text),
+            Self::NotRecorded(refused) => refused.into_response(),
+            Self::NoDatabase(error) => {
+                tracing::warn!(%error, "Alerts could not be read or written");
+                let mut answer = api_error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &text);
+                answer.headers_mut().insert(RETRY_AFTER, 5.into());
+                answer
+            }
+        }
+    }
+}
+
+/// A body that was not understood.
+fn body<T>(body: Result<Json<T>, JsonRejection>, accepted: &str) -> Result<T, Refused> {
+    body.map(|Json(body)| body).map_err(|_| Refused::Bad(format!("expected a JSON body {accepted}")))
+}
+
+/// A misspelt parameter would otherwise be a filter that does not filter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    state: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    cursor: Option<String>,
+    limit: Option<String>,
+}
+
+/// Where the next page goes on: when the last alert started, and its id.
+fn read_cursor(text: &str) -> Result<(UnixMillis, String), BadQuery> {
+    let parts = text.split_once('~').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id.to_owned())));
+    parts.ok_or_else(|| BadQuery::new("cursor", text, "next_cursor of the page before"))
+}
+
+fn cursor_of(alert: &app::model::alert::Alert) -> String {
+    format!("{}~{}", alert.started_at.0, alert.id)
+}
+
+async fn list(
+    State(state): State<AppState>,
+    asked: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    const ACCEPTED: &str =
+        "the query is not understood: expected each of state, from, to, cursor and limit at most once";
+    let Query(asked) = asked.map_err(|_| Refused::Bad(ACCEPTED.to_owned()))?;
+    let now = UnixMillis::now();
+    let time = |name, text: Option<&str>, default| text.map_or(Ok(default), |text| query::time(name, text, now));
+    let open = match asked.state.as_deref() {
+        None | Some("open") => true,
+        Some("all") => false,
+        Some(other) => return Err(BadQuery::new("state", other, "open or all").into()),
+    };
+    let filter = AlertFilter {
+        open,
+        from: time("from", asked.from.as_deref(), UnixMillis(0))?,
+        to: time("to", asked.to.as_deref(), UnixMillis(i64::MAX))?,
+        before: asked.cursor.as_deref().map(read_cursor).transpose()?,
+    };
+    let limit = query::number("limit", asked.limit.as_deref(), LIMIT, LIMIT_MAX)?;
+    let alerts = state.database.alerts(&filter, limit).await?;
+    let next = alerts.last().filter(|_| alerts.len() == limit as usize).map(cursor_of);
+    let alerts: Vec<_> = alerts.iter().map(|alert| data(alert, state.alerts.context())).collect();
+    Ok(Json(json!({ "alerts": alerts, "next_cursor": next })).into_response())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    note: String,
+}
+
+async fn acknowledge(
+    State(state): State<AppState>,
+    Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let expected = |_| Refused::Bad(r#"expected a JSON body {"note":"…"}, or none"#.to_owned());
+    let Note { note } =
+        if body.is_empty() { Note::default() } else { serde_json::from_slice(&body).map_err(expected)? };
+    let alert = done::acknowledge(&state, &admin.name, &actor, &id, &note).await?;
+    Ok(Json(data(&alert, state.alerts.context())).into_response())
+}
+
+async fn silences(State(state): State<AppState>) -> Result<Response, Refused> {
+    let silences = state.database.alert_silences(UnixMillis::now()).await?;
+    Ok(Json(json!({ "silences": silences.iter().map(silence_object).collect::<Vec<_>>() })).into_response())
+}
+
+fn silence_object(silence: &Silence) -> Value {
+    json!(silence)
+}
+
+/// `from` and `until` are times, or spans: `until` from now on, `2h`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilenceBody {
+    rule: Option<String>,
+    connection: Option<ConnectionId>,
+    from: Option<UnixMillis>,
+    until: UnixMillis,
+    reason: String,
+}
+
+async fn silence(
+    State(state): State<AppState>,
+    Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    asked: Result<Json<SilenceBody>, JsonRejection>,
+) -> Result<Response, Refused> {
+    const ACCEPTED: &str = r#"{"rule":"mute","connection":1,"from":"…Z","until":"…Z","reason":"…"} of which rule, connection and from may be missing"#;
+    let asked = body(asked, ACCEPTED)?;
+    let rule = asked.rule.as_deref().map(done::rule_named).transpose()?;
+    let new =
+        NewSilence { rule, connection: asked.connection, from: asked.from, until: asked.until, reason: asked.reason };
+    let silence = done::silence(&state, &admin.name, &actor, new).await?;
+    Ok((StatusCode::CREATED, Json(silence_object(&silence))).into_response())
+}
+
+async fn end_silence(
+    State(state): State<AppState>,
+    _: Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
+    let id = id.parse().map_err(|_| Refused::NotFound("silence"))?;
+    done::end_silence(&state, &actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn rules(State(state): State<AppState>) -> Result<Response, Refused> {
+    let settings = state.database.alert_rules().await?;
+    let counts = state.database.alert_counts(UnixMillis(UnixMillis::now().0 - WEEK_MS)).await?;
+    let rules: Vec<_> = Rule::ALL
+        .into_iter()
+        .map(|rule| {
+            let own = settings.iter().filter(|setting| setting.rule == rule);
+            let of_all = own.clone().find(|setting| setting.connection.is_none());
+            let of_connections: Vec<_> = own.filter(|setting| setting.connection.is_some()).collect();
+            let numbers = of_all.map_or_else(|| rule.numbers(), |setting| setting.numbers);
+            json!({
+                "rule": rule,
+                "title": rule.label(),
+                "severity": rule.severity(),
+                "when": rule.when(),
+                "unit": rule.unit(),
+                "enabled": numbers.enabled,
+                "for_seconds": numbers.for_seconds,
+                "resolve_seconds": numbers.resolve_seconds,
+                "threshold": numbers.threshold,
+                "changed": of_all.is_some(),
+                "default": rule.numbers(),
+                "connections": of_connections,
+                "fired_in_7_days": counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count),
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "rules": rules })).into_response())
+}
+
+/// What is not said stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleBody {
+    rule: String,
+    connection: Option<ConnectionId>,
+    enabled: Option<bool>,
+    for_seconds: Option<u32>,
+    resolve_seconds: Option<u32>,
+    threshold: Option<f64>,
+    #[serde(default)]
+    reset: bool,
+}
+
+async fn change_rule(
+    State(state): State<AppState>,
+    _: Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    asked: Result<Json<RuleBody>, JsonRejection>,
+) -> Result<Response, Refused> {
+    const ACCEPTED: &str = r#"{"rule":"mute","connection":1,"enabled":true,"for_seconds":5,"resolve_seconds":60,"threshold":null} of which all but the
+rule may be missing, or {"rule":"mute","reset":true}"#;
+    let asked = body(asked, &ACCEPTED.replace('\n', " "))?;
+    let rule = done::rule_named(&asked.rule)?;
+    let numbers = if asked.reset {
+        None
+    } else {
+        let known = done::numbers(&state, rule, asked.connection).await?;
+        Some(RuleNumbers {
+            enabled: asked.enabled.unwrap_or(known.enabled),
+            for_seconds: asked.for_seconds.unwrap_or(known.for_seconds),
+            resolve_seconds: asked.resolve_seconds.unwrap_or(known.resolve_seconds),
+            threshold: asked.threshold.or(known.threshold),
+        })
+    };
+    done::set_rule(&state, &actor, rule, asked.connection, numbers).await?;
+    rules(State(state)).await
+}
+
+async fn destinations(State(state): State<AppState>) -> Result<Response, Refused> {
+    let mut all = Vec::new();
+    for destination in state.alerts.destinations() {
+        let deliveries = state.database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
+        all.push(destination_object(&state, destination, &deliveries));
+    }
+    let heartbeat = state.config.alerts.heartbeat.is_some();
+    Ok(Json(json!({ "destinations": all, "heartbeat": heartbeat })).into_response())
+}
+
+fn destination_object(state: &AppState, destination: &Destination, deliveries: &[Delivery]) -> Value {
+    let deliveries: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| {
+            json!({
+                "at": delivery.at,
+                "alert": (!delivery.alert_id.is_empty()).then_some(&delivery.alert_id),
+                "kind": delivery.kind,
+                "title": delivery.title,
+                "outcome": delivery.outcome,
+                "attempts": delivery.attempts,
+                "answer": delivery.answer,
+            })
+        })
+        .collect();
+    json!({
+        "name": destination.name,
+        "format": destination.kind(),
+        "host": destination.host(),
+        "min_severity": destination.min_severity,
+        "gone_since": state.alerts.gone_since(&destination.name),
+        "deliveries": deliveries,
+    })
+}
+
+async fn test(
+    State(state): State<AppState>,
+    _: Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    let answer = done::test(&state, &actor, &name).await?;
+    let taken = matches!(answer, Answer::Taken(_));
+    Ok(Json(json!({ "taken": taken, "answer": answer.text() })).into_response())
+}
+
+/// Actions of alerts in the audit log name what they were done to.
+fn target(rule: Option<Rule>, connection: Option<ConnectionId>) -> String {
+    let rule = rule.map_or("every rule", Rule::name);
+    match connection {
+        Some(id) => format!("{rule}, connection {id}"),
+        None => rule.to_owned(),
+    }
+}
+
+/// An act on alerts, for the record.
+fn act(actor: &Actor, action: Action, target: impl Into<String>, reason: impl Into<String>) -> crate::audit::AuditAct {
+    actor.does(action).to(target).because(reason)
+}

@@ -1,0 +1,253 @@
+//! `/admin/alerts`: what the page shows, and its forms, which work without JavaScript.
+
+use super::{
+    DELIVERIES_SHOWN, Refused, WEEK_MS, cursor_of,
+    done::{self, NewSilence},
+    read_cursor,
+};
+use crate::{alerts::Answer, audit::Actor, auth::Admin, database::alerts::AlertFilter, routes::AppState};
+use app::{
+    address::ALERTS,
+    model::{
+        alert::{
+            AlertConnection, Rule, RuleNumbers,
+            page::{AlertsPage, DeliveryView, DestinationView, RuleView},
+        },
+        connection::ConnectionId,
+        time::UnixMillis,
+    },
+};
+use axum::{
+    Extension, Form, Router,
+    extract::{DefaultBodyLimit, State, rejection::FormRejection},
+    response::{IntoResponse, Redirect, Response},
+    routing::post,
+};
+use serde::Deserialize;
+
+const BODY_BYTES_MAX: usize = 8 << 10;
+/// Alerts on one page of the past.
+const PAST: u32 = 50;
+
+/// Belongs behind the guard of pages.
+pub(in super::super) fn forms() -> Router<AppState> {
+    Router::new()
+        .route("/admin/alerts/acknowledge", post(acknowledge))
+        .route("/admin/alerts/silence", post(silence))
+        .route("/admin/alerts/silence/end", post(end_silence))
+        .route("/admin/alerts/rule", post(rule))
+        .route("/admin/alerts/test", post(test))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// All that the page shows.
+pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> Result<AlertsPage, Refused> {
+    let now = UnixMillis::now();
+    let database = &state.database;
+    let before = cursor.as_deref().map(read_cursor).transpose()?;
+    let filter = AlertFilter { open: false, from: UnixMillis(0), to: UnixMillis(i64::MAX), before };
+    let mut past = database.alerts(&filter, PAST + 1).await?;
+    let more = past.len() > PAST as usize;
+    past.truncate(PAST as usize);
+    let next_cursor = past.last().filter(|_| more).map(cursor_of);
+    let settings = database.alert_rules().await?;
+    let counts = database.alert_counts(UnixMillis(now.0 - WEEK_MS)).await?;
+    let rules = Rule::ALL.into_iter().flat_map(|rule| {
+        let fired = counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count);
+        let of_all = settings.iter().find(|setting| setting.rule == rule && setting.connection.is_none());
+        let numbers = of_all.map_or_else(|| rule.numbers(), |setting| setting.numbers);
+        let all = RuleView { rule, connection: None, numbers, is_changed: of_all.is_some(), fired };
+        let own = settings.iter().filter(move |setting| setting.rule == rule && setting.connection.is_some());
+        let own = own.map(move |setting| RuleView {
+            rule,
+            connection: setting.connection,
+            numbers: setting.numbers,
+            is_changed: true,
+            fired,
+        });
+        std::iter::once(all).chain(own)
+    });
+    let rules = rules.collect();
+    let mut destinations = Vec::new();
+    for destination in state.alerts.destinations() {
+        let deliveries = database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
+        let delivery = |delivery: crate::database::alerts::Delivery| DeliveryView {
+            at: delivery.at,
+            kind: delivery.kind,
+            title: delivery.title,
+            outcome: delivery.outcome,
+            attempts: delivery.attempts,
+            answer: delivery.answer.unwrap_or_default(),
+        };
+        destinations.push(DestinationView {
+            name: destination.name.clone(),
+            format: destination.kind(),
+            host: destination.host(),
+            min_severity: destination.min_severity,
+            gone_since: state.alerts.gone_since(&destination.name),
+            deliveries: deliveries.into_iter().map(delivery).collect(),
+        });
+    }
+    let report = state.hub.report();
+    let connections = report
+        .connections
+        .iter()
+        .map(|connection| AlertConnection { id: connection.live.id, name: connection.live.name.clone() })
+        .collect();
+    Ok(AlertsPage {
+        open: state.alerts.open().to_vec(),
+        past: past.into_iter().filter(|alert| alert.ended_at.is_some()).collect(),
+        next_cursor,
+        silences: database.alert_silences(now).await?,
+        rules,
+        destinations,
+        has_heartbeat: state.config.alerts.heartbeat.is_some(),
+        connections,
+        now,
+    })
+}
+
+#[derive(Deserialize)]
+struct AcknowledgeForm {
+    id: String,
+    #[serde(default)]
+    note: String,
+    /// Sent from the dashboard: back there.
+    #[serde(default)]
+    from: String,
+}
+
+async fn acknowledge(
+    State(state): State<AppState>,
+    Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    form: Result<Form<AcknowledgeForm>, FormRejection>,
+) -> Response {
+    let Ok(Form(form)) = form else { return back("error=form") };
+    let done = done::acknowledge(&state, &admin.name, &actor, &form.id, &form.note).await;
+    if done.is_ok() && form.from == "dashboard" {
+        return Redirect::to(app::address::DASHBOARD).into_response();
+    }
+    answer(done.map(drop), "acknowledged")
+}
+
+#[derive(Deserialize)]
+struct SilenceForm {
+    rule: String,
+    connection: String,
+    hours: f64,
+    reason: String,
+}
+
+async fn silence(
+    State(state): State<AppState>,
+    Extension(admin): Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    form: Result<Form<SilenceForm>, FormRejection>,
+) -> Response {
+    let Ok(Form(form)) = form else { return back("error=form") };
+    let now = UnixMillis::now();
+    let done = async {
+        let rule = if form.rule.is_empty() { None } else { Some(done::rule_named(&form.rule)?) };
+        let until = UnixMillis(now.0.saturating_add((form.hours * 3_600_000.0) as i64));
+        let connection = connection(&form.connection)?;
+        let new = NewSilence { rule, connection, from: Some(now), until, reason: form.reason };
+        done::silence(&state, &admin.name, &actor, new).await
+    };
+    answer(done.await.map(drop), "silenced")
+}
+
+#[derive(Deserialize)]
+struct IdForm {
+    id: i64,
+}
+
+async fn end_silence(
+    State(state): State<AppState>,
+    _: Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    form: Result<Form<IdForm>, FormRejection>,
+) -> Response {
+    let Ok(Form(form)) = form else { return back("error=form") };
+    answer(done::end_silence(&state, &actor, form.id).await, "ended")
+}
+
+#[derive(Deserialize)]
+struct RuleForm {
+    rule: String,
+    connection: String,
+    #[serde(default)]
+    enabled: String,
+    for_seconds: u32,
+    resolve_seconds: u32,
+    #[serde(default)]
+    threshold: String,
+    /// Which button it was: `save` or `reset`.
+    #[serde(rename = "do")]
+    act: String,
+}
+
+async fn rule(
+    State(state): State<AppState>,
+    _: Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    form: Result<Form<RuleForm>, FormRejection>,
+) -> Response {
+    let Ok(Form(form)) = form else { return back("error=form") };
+    let done = async {
+        let rule = done::rule_named(&form.rule)?;
+        let threshold = form.threshold.trim();
+        let threshold = if threshold.is_empty() {
+            None
+        } else {
+            let bad = || Refused::Bad("threshold: expected a number".to_owned());
+            Some(threshold.parse().map_err(|_| bad())?)
+        };
+        let RuleForm { for_seconds, resolve_seconds, .. } = form;
+        let numbers = RuleNumbers { enabled: !form.enabled.is_empty(), for_seconds, resolve_seconds, threshold };
+        let numbers = (form.act != "reset").then_some(numbers);
+        done::set_rule(&state, &actor, rule, connection(&form.connection)?, numbers).await
+    };
+    answer(done.await, "rule")
+}
+
+#[derive(Deserialize)]
+struct TestForm {
+    name: String,
+}
+
+async fn test(
+    State(state): State<AppState>,
+    _: Extension<Admin>,
+    Extension(actor): Extension<Actor>,
+    form: Result<Form<TestForm>, FormRejection>,
+) -> Response {
+    let Ok(Form(form)) = form else { return back("error=form") };
+    match done::test(&state, &actor, &form.name).await {
+        Ok(Answer::Taken(_)) => back("done=test"),
+        Ok(_) => back("error=test"),
+        Err(refused) => answer(Err(refused), "test"),
+    }
+}
+
+/// None is written as nothing.
+fn connection(text: &str) -> Result<Option<ConnectionId>, Refused> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Refused::Bad("connection: expected a number".to_owned()))
+}
+
+fn answer(done: Result<(), Refused>, word: &str) -> Response {
+    match done {
+        Ok(()) => back(&["done=", word].concat()),
+        Err(Refused::Bad(_)) => back("error=input"),
+        Err(Refused::NotFound(_)) => back("error=gone"),
+        Err(Refused::TooLate) => back("error=late"),
+        Err(Refused::NotRecorded(_) | Refused::NoDatabase(_)) => back("error=unavailable"),
+    }
+}
+
+fn back(query: &str) -> Response {
+    Redirect::to(&format!("{ALERTS}?{query}")).into_response()
+}

@@ -1,0 +1,114 @@
+//! What is seen from outside: what subscribers of Redis get, and who holds the lease when.
+
+use crate::util::RedisServer;
+use futures_util::StreamExt;
+use redis::Client;
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A tick, as a subscriber got it.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) epoch: u64,
+    pub(super) symbol: String,
+    pub(super) number: u64,
+}
+
+/// The lease, as somebody saw it who looked.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) at: Instant,
+    pub(super) server: String,
+    pub(super) epoch: u64,
+}
+
+/// What is written down of one Redis server.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    ticks: Vec<Seen>,
+    held: Vec<Held>,
+    /// Of statuses: who published under which epoch.
+    publishers: Vec<(u64, String)>,
+}
+
+/// Writes while it lives.
+pub(super) struct Writers {
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+impl Log {
+    pub(super) fn write(redis: &RedisServer) -> (Self, Writers) {
+        let log = Self::default();
+        let tasks = [tokio::spawn(read(redis.client(), log.clone())), tokio::spawn(watch(redis.client(), log.clone()))];
+        (log, Writers { _tasks: tasks.map(AbortOnDropHandle::new) })
+    }
+
+    pub(super) fn ticks(&self) -> Vec<Seen> {
+        self.0.lock().unwrap().ticks.clone()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().unwrap().ticks.len()
+    }
+
+    pub(super) fn held(&self) -> Vec<Held> {
+        self.0.lock().unwrap().held.clone()
+    }
+
+    pub(super) fn publishers(&self) -> Vec<(u64, String)> {
+        self.0.lock().unwrap().publishers.clone()
+    }
+}
+
+async fn read(client: Client, log: Log) {
+    loop {
+        if let Ok(mut pubsub) = client.get_async_pubsub().await
+            && pubsub.subscribe(super::TICKS).await.is_ok()
+            && pubsub.subscribe(super::STATUS).await.is_ok()
+        {
+            let mut messages = pubsub.into_on_message();
+            while let Some(message) = messages.next().await {
+                let json: Value = serde_json::from_slice(message.get_payload_bytes()).unwrap();
+                let mut log = log.0.lock().unwrap();
+                if message.get_channel_name() == super::STATUS {
+                    let collector = &json["collector"];
+                    if let (Some(epoch), Some(server)) = (collector["epoch"].as_u64(), collector["server"].as_str()) {
+                        log.publishers.push((epoch, server.to_owned()));
+                    }
+                    continue;
+                }
+                log.ticks.push(Seen {
+                    epoch: json["epoch"].as_u64().expect("every tick says its epoch"),
+                    symbol: json["symbol"].as_str().unwrap().to_owned(),
+                    number: json["price"].as_f64().unwrap() as u64,
+                });
+            }
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn watch(client: Client, log: Log) {
+    loop {
+        if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+            let mut question = redis::cmd("HMGET");
+            question.arg("tickstock:{collector}:lease").arg("server").arg("epoch");
+            while let Ok((server, epoch)) = question.query_async::<(Option<String>, Option<u64>)>(&mut connection).await
+            {
+                if let (Some(server), Some(epoch)) = (server, epoch) {
+                    log.0.lock().unwrap().held.push(Held { at: Instant::now(), server, epoch });
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
