@@ -10,9 +10,15 @@ pub const ALERTS: &str = "/admin/alerts";
 pub const AUDIT: &str = "/admin/audit";
 /// Where an administrator looks after the own account.
 pub const ACCOUNT: &str = "/admin/account";
+/// Where somebody turns on a second factor. Not a page of the app's.
+pub const SECOND_FACTOR: &str = "/admin/account/second-factor";
+/// Where screens on walls are paired. Not a page of the app's.
+pub const SCREENS: &str = "/admin/account/screens";
+/// Where the code of a second factor is asked for. Not a page of the app's.
+pub const LOGIN_CODE: &str = "/login/code";
 /// Where everybody signs in.
 pub const LOGIN: &str = "/login";
-/// All of them.
+/// All pages of the app.
 pub const PATHS: [&str; 6] = [DASHBOARD, METRICS, ALERTS, AUDIT, ACCOUNT, LOGIN];
 
 /// The path, such as `/admin/websockets`.

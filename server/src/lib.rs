@@ -43,7 +43,7 @@ use alerts::Alerts;
 use anyhow::Context;
 use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
-use auth::{Revocations, SessionRules};
+use auth::{Revocations, RoleRules, SessionRules};
 use bus::Role;
 use collector::Connections;
 use config::{Config, MonitorRole};
@@ -262,6 +262,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
     tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
     Access {
         audit,
+        database: database.clone(),
         limits: Limits::new(config.redis.as_ref()),
         revocations,
         sessions: SessionRules {
@@ -270,6 +271,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
             idle: config.accounts.session_idle,
             lifetime: config.accounts.session_lifetime,
         },
+        roles: RoleRules { viewer: config.accounts.viewer_role, second_factor: config.accounts.second_factor_roles },
         proxies: config.dashboard.trusted_proxies.clone().into(),
         hosts: config.dashboard.allowed_hosts.clone().into(),
     }

@@ -4,7 +4,12 @@ mod commands;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use server::{audit::cli::AuditCommand, auth::cli::UserCommand, logging, site::Site};
+use server::{
+    audit::cli::AuditCommand,
+    auth::{cli::UserCommand, token_cli::TokenCommand},
+    logging,
+    site::Site,
+};
 use simulator::SimulatorArgs;
 use std::{process::ExitCode, time::Duration};
 
@@ -34,6 +39,9 @@ enum Command {
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Manage the tokens of programs.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look after the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -73,6 +81,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve => commands::serve::run(SITE).await,
         Command::Simulator(args) => commands::simulator::run(args).await,
         Command::User(command) => commands::user(command).await,
+        Command::Token(command) => commands::token(command).await,
         Command::Audit(command) => commands::audit(command).await,
         Command::Database(command) => commands::database::run(command).await,
         Command::CheckConfig => commands::check_config::run().await,

@@ -16,12 +16,14 @@ pub struct HistoryAnswer {
     pub view: HistoryView,
     /// Who is signed in.
     pub email: String,
+    /// May they change something?
+    pub may_act: bool,
 }
 
 /// History as the parameters of an address ask for it. With `since`, in Unix milliseconds, buckets from then on alone.
 ///
 /// # Errors
-/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Refused`] for a range that is none, [`ApiError::Unavailable`] when
+/// [`ApiError::NotAllowed`] without a viewer, [`ApiError::Refused`] for a range that is none, [`ApiError::Unavailable`] when
 /// history cannot be read.
 #[server(prefix = "/api/admin/fn", endpoint = "history")]
 pub async fn load_history(
@@ -30,30 +32,30 @@ pub async fn load_history(
     /// From when on, in Unix milliseconds.
     since: Option<i64>,
 ) -> Result<HistoryAnswer, ApiError> {
-    use super::{Backend, CurrentAdmin};
+    use super::{Backend, CurrentViewer};
     use crate::model::{history::selection::Selection, time::UnixMillis};
     use std::sync::Arc;
 
-    let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    let viewer = use_context::<CurrentViewer>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     if let Some(why) = Selection::refusal_of(&query) {
         return Err(ApiError::Refused(why));
     }
     let selection = Selection::of_query(&query);
     let view = backend.history(selection, since.map(UnixMillis)).await.ok_or(ApiError::Unavailable)?;
-    Ok(HistoryAnswer { view, email: admin.email })
+    Ok(HistoryAnswer { view, email: viewer.email, may_act: viewer.may_act })
 }
 
 /// Last outage and availability of each connection, for the dashboard to ask for now and then.
 ///
 /// # Errors
-/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] without a backend.
+/// [`ApiError::NotAllowed`] without a viewer, [`ApiError::Unavailable`] without a backend.
 #[server(prefix = "/api/admin/fn", endpoint = "reliability", output = Packed)]
 pub async fn load_reliability() -> Result<Vec<Reliability>, ApiError> {
-    use super::{Backend, CurrentAdmin};
+    use super::{Backend, CurrentViewer};
     use std::sync::Arc;
 
-    use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    use_context::<CurrentViewer>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     Ok(backend.reliability().await)
 }
@@ -73,10 +75,10 @@ pub async fn acknowledge_gap(
     #[server(default)]
     further: bool,
 ) -> Result<(), ApiError> {
-    use super::{Backend, CurrentAdmin};
+    use super::{Backend, CurrentViewer};
     use std::sync::Arc;
 
-    use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    use_context::<CurrentViewer>().filter(|viewer| viewer.may_act).ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     backend.note_gap(id, note, further).await
 }

@@ -7,7 +7,7 @@ pub mod symbol;
 
 #[cfg(feature = "ssr")]
 use crate::model::{
-    account::AccountSession,
+    account::{AccountSession, ApiToken},
     alert::page::AlertsPage,
     audit::{AuditForm, AuditPage},
     connection::ConnectionId,
@@ -24,6 +24,9 @@ use serde::{Deserialize, Serialize};
 /// The most rows of a connection that are rendered on the server; the socket's snapshot brings the rest.
 pub const FIRST_ROWS_MAX: usize = 40;
 
+/// Where the one server function is that changes something.
+pub const ACKNOWLEDGE_GAP: &str = "/api/admin/fn/acknowledge_gap";
+
 /// Where an open page asks by itself whether it still may: the status, in so many words not as somebody's use of a session.
 pub const STATUS_UNASKED: &str = "/api/admin/websocket-status?unasked";
 
@@ -36,6 +39,8 @@ pub struct FirstView {
     pub reliability: Vec<Reliability>,
     /// Who is signed in.
     pub email: String,
+    /// May they change something?
+    pub may_act: bool,
     /// What is wrong with how the server is set up, a sentence or two each.
     pub warnings: Vec<String>,
 }
@@ -43,7 +48,7 @@ pub struct FirstView {
 /// Why a server function did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ApiError {
-    /// Nobody is signed in, or not as an admin.
+    /// Nobody is signed in, or somebody who may not.
     #[error("sign in as an administrator")]
     NotAllowed,
     /// The server is not set up to answer.
@@ -86,6 +91,9 @@ pub trait Backend: Send + Sync {
     /// The live sessions of whoever is signed in; `None` when they cannot be told.
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>>;
 
+    /// Every API token, for those who may make and end them; `None` when they cannot be told.
+    fn tokens(&self) -> Answer<'_, Option<Vec<ApiToken>>>;
+
     /// A stretch of history; with `since`, its buckets from then on alone. `None` when it cannot be read.
     fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>>;
 
@@ -107,27 +115,43 @@ pub trait Backend: Send + Sync {
 #[cfg(feature = "ssr")]
 pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The administrator of the current request; provided only after the role was checked.
+/// Who sends the current request; provided only after it was checked that they may see the dashboard.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug)]
-pub struct CurrentAdmin {
+pub struct CurrentViewer {
     /// The account's email.
     pub email: String,
     /// The account's role.
     pub role: &'static str,
+    /// May they change something?
+    pub may_act: bool,
+    /// Have they a second factor, so that forms ask for a code?
+    pub second_factor: bool,
 }
 
-/// The dashboard's first view. The route is for admins only; this checks again for itself.
+/// May who sees the page change something? What they may not do is not shown. In the context of the pages that show it.
+#[derive(Clone, Copy, Debug)]
+pub struct MayAct(pub bool);
+
+impl MayAct {
+    /// That of the page.
+    #[must_use]
+    pub fn here() -> bool {
+        use_context::<Self>().is_some_and(|may| may.0)
+    }
+}
+
+/// The dashboard's first view. The route is guarded; this checks again for itself.
 ///
 /// # Errors
-/// [`ApiError::NotAllowed`] without an admin, [`ApiError::Unavailable`] without a backend.
+/// [`ApiError::NotAllowed`] without a viewer, [`ApiError::Unavailable`] without a backend.
 #[cfg(feature = "ssr")]
 pub(crate) async fn first_view() -> Result<FirstView, ApiError> {
     use std::sync::Arc;
 
-    let admin = use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    let viewer = use_context::<CurrentViewer>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     let snapshot = backend.first_view().await.ok_or(ApiError::Unavailable)?;
     let reliability = backend.reliability().await;
-    Ok(FirstView { snapshot, reliability, email: admin.email, warnings: backend.warnings() })
+    Ok(FirstView { snapshot, reliability, email: viewer.email, may_act: viewer.may_act, warnings: backend.warnings() })
 }

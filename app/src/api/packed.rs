@@ -80,7 +80,13 @@ mod tests {
         let snapshot = Snapshot { rows: vec![row; 5], ..Snapshot::default() };
         let last = LastOutage { number: 3, cause: "dropped".into(), ..LastOutage::default() };
         let reliability = vec![Reliability { connection_id: 1, last: Some(last), ..Reliability::default() }];
-        let first = FirstView { snapshot, reliability, email: "ann@example.com".into(), warnings: vec!["one".into()] };
+        let first = FirstView {
+            snapshot,
+            reliability,
+            email: "ann@example.com".into(),
+            may_act: true,
+            warnings: vec!["one".into()],
+        };
         let text = to_text(&first).expect("serialises");
         assert_eq!(of_text(&text), Some(first));
         assert_eq!((of_text::<FirstView>(&text[..text.len() / 2]), of_text::<FirstView>("<html>")), (None, None));
@@ -105,7 +111,7 @@ mod tests {
             events: vec![event],
             ..HistoryView::default()
         };
-        let answer = HistoryAnswer { view, email: "ann@example.com".into() };
+        let answer = HistoryAnswer { view, email: "ann@example.com".into(), may_act: true };
         let json = serde_json::to_string(&answer).expect("serialises");
         assert_eq!(serde_json::from_str::<HistoryAnswer>(&json).expect("parses"), answer);
     }

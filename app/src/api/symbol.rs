@@ -24,11 +24,11 @@ pub async fn load_symbol(
     /// The symbol.
     symbol: String,
 ) -> Result<SymbolAnswer, ApiError> {
-    use super::{Backend, CurrentAdmin};
+    use super::{Backend, CurrentViewer};
     use crate::model::symbol::Symbol;
     use std::sync::Arc;
 
-    use_context::<CurrentAdmin>().ok_or(ApiError::NotAllowed)?;
+    use_context::<CurrentViewer>().ok_or(ApiError::NotAllowed)?;
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     let Ok(symbol) = Symbol::parse(&symbol) else { return Ok(SymbolAnswer { detail: None }) };
     Ok(SymbolAnswer { detail: backend.symbol(connection, symbol).await })

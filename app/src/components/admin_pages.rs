@@ -9,7 +9,7 @@ use crate::{
 };
 #[cfg(feature = "ssr")]
 use crate::{
-    api::{Backend, CurrentAdmin},
+    api::{Backend, CurrentViewer},
     components::{
         icon::{Icon, WARNING},
         tab_title::keep_tab_title,
@@ -84,9 +84,9 @@ pub(crate) fn admin_page(
     title: &'static str,
     here: &'static str,
     class: &'static str,
-    body: impl FnOnce(CurrentAdmin, Arc<dyn Backend>) -> AnyView,
+    body: impl FnOnce(CurrentViewer, Arc<dyn Backend>) -> AnyView,
 ) -> AnyView {
-    let (Some(admin), Some(backend)) = (use_context::<CurrentAdmin>(), use_context::<Arc<dyn Backend>>()) else {
+    let (Some(admin), Some(backend)) = (use_context::<CurrentViewer>(), use_context::<Arc<dyn Backend>>()) else {
         return ().into_any();
     };
     let email = admin.email.clone();

@@ -3,6 +3,7 @@
 use super::icon::{Icon, WARNING};
 use crate::{
     address::ALERTS,
+    api::MayAct,
     model::{
         alert::{AlertLine, OpenAlerts, Severity},
         time::{UnixMillis, format_seconds},
@@ -89,7 +90,8 @@ fn Line(line: Memo<AlertLine>, clock: Signal<Option<UnixMillis>>) -> impl IntoVi
         #[cfg(not(feature = "hydrate"))]
         let _ = &id;
     };
-    let is_open = Memo::new(move |_| line.with(|line| line.acknowledged_by.is_none()));
+    let may_act = MayAct::here();
+    let is_open = Memo::new(move |_| may_act && line.with(|line| line.acknowledged_by.is_none()));
     view! {
         <div class="banner" data-testid="open-alert" data-tone=move || line.with(tone)>
             <Icon path=WARNING/>

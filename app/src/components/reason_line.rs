@@ -7,6 +7,7 @@ use super::{
     history::range_bar,
 };
 use crate::{
+    api::MayAct,
     model::{
         connection::ConnectionState,
         health::{LayerState, LossKind},
@@ -46,7 +47,8 @@ pub fn ReasonLine(
                 || is_on_its_way_back(live)
         })
     });
-    let retryable = Memo::new(move |_| common.get().is_ours && live.with(waits));
+    let may_act = MayAct::here();
+    let retryable = Memo::new(move |_| may_act && common.get().is_ours && live.with(waits));
     let gaps = StoredValue::new(
         range_bar::href(&Selection { connections: Some(id).into(), ..Selection::default() }) + "#ledger-title",
     );

@@ -9,6 +9,7 @@ use super::{
     theme_toggle::ThemeToggle,
 };
 use crate::{
+    api::MayAct,
     model::status::StatusHead,
     store::{link::LinkState, view::View},
 };
@@ -61,7 +62,7 @@ pub fn TopBar(
                     {move || super::format::count(behind.get())} " ticks behind"
                 </span>
                 <PauseButton paused on_pause/>
-                <button
+                {MayAct::here().then(|| view! { <button
                     type="button"
                     class="button"
                     id="refresh"
@@ -74,7 +75,7 @@ pub fn TopBar(
                 >
                     <Icon path=REFRESH/>
                     <span class="button-text">"Refresh config"</span>
-                </button>
+                </button> })}
                 <ThemeToggle/>
                 <button type="button" class="button button-icon" data-testid="help" title="Keyboard shortcuts and legend (?)" aria-label="Keyboard shortcuts and legend" on:click=move |_| on_help.run(())>
                     <Icon path=HELP/>

@@ -1,4 +1,4 @@
-//! What an account's owner sees of it.
+//! What an account's owner sees of it, and an administrator of tokens.
 
 use super::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -18,4 +18,23 @@ pub struct AccountSession {
     pub user_agent: Option<String>,
     /// Is it the one that asks?
     pub is_own: bool,
+}
+
+/// An API token, without what it is: that is shown once, when it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiToken {
+    /// How it is called.
+    pub name: String,
+    /// `read` or `operate`.
+    pub scope: String,
+    /// Who made it: an account's email, or `cli:USER`.
+    pub made_by: String,
+    /// When it was made.
+    pub made_at: UnixMillis,
+    /// When it ends.
+    pub ends_at: UnixMillis,
+    /// When it was last used, to a minute.
+    pub last_used_at: Option<UnixMillis>,
+    /// From where it was last used.
+    pub last_used_from: Option<String>,
 }

@@ -7,10 +7,13 @@ pub(crate) use rendered::page;
 #[cfg(feature = "ssr")]
 mod rendered {
     use crate::{
-        address::{self, ACCOUNT},
-        api::{Backend, CurrentAdmin},
+        address::{self, ACCOUNT, SCREENS, SECOND_FACTOR},
+        api::{Backend, CurrentViewer},
         components::admin_pages::{admin_page, browser, problem, second},
-        model::account::AccountSession,
+        model::{
+            account::{AccountSession, ApiToken},
+            time::UnixMillis,
+        },
     };
     use leptos::prelude::*;
     use std::sync::Arc;
@@ -20,15 +23,22 @@ mod rendered {
         admin_page("Account", ACCOUNT, "admin-page", body)
     }
 
-    fn body(admin: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
+    fn body(admin: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
         let query = address::query();
+        let (has_code, may_act) = (admin.second_factor, admin.may_act);
+        let tokens_of = admin.may_act.then(|| Arc::clone(&backend));
         view! {
             <p class="admin-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
             {query.get("done").map(|done| view! {
                 <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(done)}</span></p>
             })}
             {query.get("error").map(|error| problem(error_text(error), "error"))}
-            <PasswordForm email=admin.email/>
+            <PasswordForm email=admin.email has_code/>
+            <section class="admin-card" aria-labelledby="second-factor">
+                <h2 id="second-factor">"Second factor"</h2>
+                <p>{if has_code { "On: signing in takes a code of your authenticator app." } else { "Off: signing in takes the password alone." }}</p>
+                <p><a class="button" href=SECOND_FACTOR data-testid="second-factor">{if has_code { "Change" } else { "Turn on" }}</a></p>
+            </section>
             <section class="admin-card" aria-labelledby="sessions">
                 <h2 id="sessions">"Sessions"</h2>
                 <Suspense>
@@ -38,14 +48,127 @@ mod rendered {
                     }}
                 </Suspense>
             </section>
+            {may_act.then(|| view! {
+                <section class="admin-card" aria-labelledby="screens">
+                    <h2 id="screens">"Screens"</h2>
+                    <p>"Screens on walls show the dashboard without anybody's session."</p>
+                    <p><a class="button" href=SCREENS data-testid="screens">"Pair or end screens"</a></p>
+                </section>
+            })}
+            {tokens_of.map(|backend| view! {
+                <section class="admin-card" aria-labelledby="tokens">
+                    <h2 id="tokens">"API tokens"</h2>
+                    <p class="admin-hint">"For programs, instead of a password. All administrators see and revoke the same ones."</p>
+                    <Suspense>
+                        {move || {
+                            let asked = Arc::clone(&backend);
+                            Suspend::new(async move { view! { <Tokens tokens=asked.tokens().await/> } })
+                        }}
+                    </Suspense>
+                    <TokenForm has_code/>
+                </section>
+            })}
         }
         .into_any()
+    }
+
+    #[component]
+    fn Tokens(
+        /// `None` when they cannot be told.
+        tokens: Option<Vec<ApiToken>>,
+    ) -> impl IntoView {
+        let Some(tokens) = tokens else {
+            return view! { <p>"The tokens cannot be loaded right now. Reload in a moment."</p> }.into_any();
+        };
+        if tokens.is_empty() {
+            return view! { <p>"There are no tokens."</p> }.into_any();
+        }
+        let now = UnixMillis::now();
+        let rows = tokens.into_iter().map(|token| {
+            let has_ended = token.ends_at <= now;
+            view! {
+                <tr data-testid="token">
+                    <td>{token.name.clone()}</td>
+                    <td>{token.scope}</td>
+                    <td class="number">{second(token.ends_at)} {has_ended.then_some(" (ended)")}</td>
+                    <td class="number" title=token.last_used_from>{token.last_used_at.map_or_else(|| "never".to_owned(), second)}</td>
+                    <td class="admin-cut" title=token.made_by.clone()>{token.made_by.clone()}</td>
+                    <td>
+                        <form method="post" action="/admin/account/tokens/revoke">
+                            <input type="hidden" name="name" value=token.name.clone()/>
+                            <button type="submit" class="button" aria-label=["Revoke ", &token.name].concat()>"Revoke"</button>
+                        </form>
+                    </td>
+                </tr>
+            }
+        });
+        view! {
+            <div class="admin-scroll" tabindex="0" role="region" aria-label="Table of tokens">
+                <table class="admin-table">
+                    <thead><tr>
+                        <th scope="col">"Name"</th>
+                        <th scope="col">"Scope"</th>
+                        <th scope="col">"Ends (UTC)"</th>
+                        <th scope="col">"Last used (UTC)"</th>
+                        <th scope="col">"Made by"</th>
+                        <th scope="col"><span class="visually-hidden">"Revoke"</span></th>
+                    </tr></thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    }
+
+    /// Where the account has a second factor.
+    fn code_field() -> impl IntoView {
+        view! {
+            <label class="field">
+                <span>"Code of your authenticator app"</span>
+                <input type="text" name="code" autocomplete="one-time-code" spellcheck="false" required/>
+            </label>
+        }
+    }
+
+    #[component]
+    fn TokenForm(
+        /// Is a code asked for too?
+        has_code: bool,
+    ) -> impl IntoView {
+        view! {
+            <form class="admin-form" method="post" action="/admin/account/tokens" data-testid="token-form">
+                <label class="field">
+                    <span>"Name"</span>
+                    <input type="text" name="name" required maxlength="40" pattern="[A-Za-z0-9._\\-]+" autocomplete="off" placeholder="nightly-report"/>
+                </label>
+                <label class="field">
+                    <span>"Scope"</span>
+                    <select name="scope">
+                        <option value="read">"read: sees everything"</option>
+                        <option value="operate">"operate: refresh, retry, notes on gaps"</option>
+                    </select>
+                </label>
+                <label class="field">
+                    <span>"Days until it ends"</span>
+                    <input type="number" name="days" required min="1" max="365" value="90"/>
+                </label>
+                <label class="field">
+                    <span>"Your password"</span>
+                    <input type="password" name="current" autocomplete="current-password" required/>
+                </label>
+                {has_code.then(code_field)}
+                <p class="admin-hint">"The token is shown once, on the next page. Programs send it as Authorization: Bearer …"</p>
+                <button type="submit" class="button">"Make token"</button>
+            </form>
+        }
     }
 
     #[component]
     fn PasswordForm(
         /// Whose password: for the browser's own keeper of passwords.
         email: String,
+        /// Is a code asked for too?
+        has_code: bool,
     ) -> impl IntoView {
         view! {
             <section class="admin-card" aria-labelledby="password">
@@ -56,6 +179,7 @@ mod rendered {
                         <span>"Current password"</span>
                         <input type="password" name="current" autocomplete="current-password" required/>
                     </label>
+                    {has_code.then(code_field)}
                     <label class="field">
                         <span>"New password"</span>
                         <input type="password" name="new" autocomplete="new-password" minlength="12" required aria-describedby="password-rule"/>
@@ -130,6 +254,7 @@ mod rendered {
         match word {
             "password" => "Password changed. All other sessions have ended.",
             "sessions" => "Sessions ended.",
+            "revoked" => "Token revoked. It no longer works, and its sockets are closed.",
             _ => "Done.",
         }
     }
@@ -138,11 +263,17 @@ mod rendered {
     fn error_text(word: &str) -> &'static str {
         match word {
             "current" => "The current password is wrong. Nothing was changed.",
+            "code" => "The code is wrong, or was used already. Nothing was changed.",
             "differ" => "The two new passwords differ. Nothing was changed.",
             "same" => "The new password is the same as the old one. Nothing was changed.",
             "short" => "The new password is too short: at least 12 characters are needed.",
             "long" => "The new password is too long: at most 1024 bytes are accepted.",
             "common" => "The new password is too easy to guess. Use several unrelated words.",
+            "token" => {
+                "No token was made: it takes a name of letters, digits, dots and hyphens, a scope, and 1 to 365 days."
+            }
+            "token-name" => "There is already a token with that name. Revoke it first, or choose another name.",
+            "token-gone" => "No such token: it may have been revoked already.",
             "busy" => "The server is busy checking passwords. Try again in a few seconds.",
             "session" => "No such session: it may have ended already.",
             "form" => "The form was incomplete. Nothing was changed.",

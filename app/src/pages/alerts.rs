@@ -8,7 +8,7 @@ pub(crate) use rendered::page;
 mod rendered {
     use crate::{
         address::{self, ALERTS, Query},
-        api::{Backend, CurrentAdmin},
+        api::{Backend, CurrentViewer, MayAct},
         components::admin_pages::{admin_page, problem, second},
         model::{
             alert::{
@@ -28,7 +28,8 @@ mod rendered {
         admin_page("Alerts", ALERTS, "admin-page admin-page-wide", body)
     }
 
-    fn body(_: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
+    fn body(viewer: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
+        provide_context(MayAct(viewer.may_act));
         let query = address::query();
         let cursor = query.get("cursor").map(str::to_owned);
         let outcome = outcome(query.get("done"), query.get("error"));
@@ -121,11 +122,13 @@ mod rendered {
             }
             .into_any();
         }
+        let may_act = MayAct::here();
         let mut alerts = alerts;
         alerts.sort_by_key(|alert| (alert.acknowledged.is_some(), std::cmp::Reverse(alert.severity), alert.started_at));
         let rows = alerts.into_iter().map(|alert| {
             let looks_after = match &alert.acknowledged {
                 Some(said) => view! { <span>{[&said.by, ": ", &said.note].concat()}</span> }.into_any(),
+                None if !may_act => ().into_any(),
                 None => view! {
                     <form class="admin-actions" method="post" action="/admin/alerts/acknowledge">
                         <input type="hidden" name="id" value=alert.id.clone()/>
@@ -224,6 +227,7 @@ mod rendered {
                 <p class="admin-lead" data-testid="no-destinations">"Nobody is told: no destination is configured. Alerts are shown here and on the dashboard. See docs/alerts.md for " <code>"ALERT_WEBHOOK_URL"</code> " and others."</p>
             }
         });
+        let may_act = MayAct::here();
         let each = destinations.into_iter().map(|destination| {
             let gone = destination.gone_since.map(|at| {
                 problem(["Switched off: it answered at ", &second(at), " UTC that it is gone. A test that it takes switches it on."].concat(), "gone")
@@ -246,10 +250,12 @@ mod rendered {
                 <details class="admin-details" data-testid="destination" open=destination.gone_since.is_some()>
                     <summary><b>{destination.name.clone()}</b> " " {destination.host} ", from " {destination.min_severity.name()} " on"</summary>
                     {gone}
-                    <form method="post" action="/admin/alerts/test">
-                        <input type="hidden" name="name" value=destination.name/>
-                        <button type="submit" class="button" data-testid="test">"Send a test"</button>
-                    </form>
+                    {may_act.then(|| view! {
+                        <form method="post" action="/admin/alerts/test">
+                            <input type="hidden" name="name" value=destination.name/>
+                            <button type="submit" class="button" data-testid="test">"Send a test"</button>
+                        </form>
+                    })}
                     <div class="admin-scroll" tabindex="0" role="region" aria-label=["Last deliveries to ", &title].concat()>
                         <table class="admin-table">
                             <thead><tr>
@@ -302,16 +308,19 @@ mod rendered {
 
     #[component]
     fn Silences(silences: Vec<Silence>, connections: Arc<Vec<AlertConnection>>) -> impl IntoView {
+        let may_act = MayAct::here();
         let rows = silences.into_iter().map(|silence| {
             let rule = silence.rule.map_or("every rule", Rule::name);
             let what = [rule, ", ", &of_connection(silence.connection, &connections)].concat();
             view! {
                 <li class="admin-line" data-testid="silence">
                     <span><b>{what}</b> " until " <span class="number">{second(silence.until)}</span> " UTC: " {silence.reason} " (" {silence.by} ")"</span>
-                    <form method="post" action="/admin/alerts/silence/end">
-                        <input type="hidden" name="id" value=silence.id/>
-                        <button type="submit" class="button">"End"</button>
-                    </form>
+                    {may_act.then(|| view! {
+                        <form method="post" action="/admin/alerts/silence/end">
+                            <input type="hidden" name="id" value=silence.id/>
+                            <button type="submit" class="button">"End"</button>
+                        </form>
+                    })}
                 </li>
             }
         });
@@ -331,19 +340,22 @@ mod rendered {
                 <h2 id="silences-title">"Silences"</h2>
                 <p class="admin-lead">"Silenced alerts are shown and not told. One that still fires at the end of its silence is told then."</p>
                 <ul class="admin-lines">{rows.collect_view()}</ul>
-                <form class="admin-filters" method="post" action="/admin/alerts/silence" data-testid="new-silence">
-                    <label class="field"><span>"Rule"</span><select name="rule"><option value="">"every rule"</option>{rules}</select></label>
-                    <label class="field"><span>"Connection"</span>{choice(&connections, "all, and the whole")}</label>
-                    <label class="field"><span>"For"</span><select name="hours">{lengths}</select></label>
-                    <label class="field"><span>"Reason"</span><input name="reason" required maxlength="200" placeholder="maintenance of the line"/></label>
-                    <div class="admin-actions"><button type="submit" class="button button-primary">"Silence"</button></div>
-                </form>
+                {may_act.then(|| view! {
+                    <form class="admin-filters" method="post" action="/admin/alerts/silence" data-testid="new-silence">
+                        <label class="field"><span>"Rule"</span><select name="rule"><option value="">"every rule"</option>{rules}</select></label>
+                        <label class="field"><span>"Connection"</span>{choice(&connections, "all, and the whole")}</label>
+                        <label class="field"><span>"For"</span><select name="hours">{lengths}</select></label>
+                        <label class="field"><span>"Reason"</span><input name="reason" required maxlength="200" placeholder="maintenance of the line"/></label>
+                        <div class="admin-actions"><button type="submit" class="button button-primary">"Silence"</button></div>
+                    </form>
+                })}
             </section>
         }
     }
 
     #[component]
     fn Rules(rules: Vec<RuleView>, connections: Arc<Vec<AlertConnection>>) -> impl IntoView {
+        let may_act = MayAct::here();
         let rows = rules.into_iter().map(|view| {
             let RuleView { rule, connection, numbers, is_changed, fired } = view;
             let id = [rule.name(), "-", &connection.map(|id| id.to_string()).unwrap_or_default()].concat();
@@ -374,12 +386,14 @@ mod rendered {
                     <td>{threshold}</td>
                     <td class="number">{fired}</td>
                     <td>
-                        <form id=id.clone() class="admin-actions" method="post" action="/admin/alerts/rule">
-                            <input type="hidden" name="rule" value=rule.name()/>
-                            <input type="hidden" name="connection" value=connection.map(|id| id.to_string()).unwrap_or_default()/>
-                            <button type="submit" class="button" name="do" value="save">"Save"</button>
-                        </form>
-                        {reset}
+                        {may_act.then(|| view! {
+                            <form id=id.clone() class="admin-actions" method="post" action="/admin/alerts/rule">
+                                <input type="hidden" name="rule" value=rule.name()/>
+                                <input type="hidden" name="connection" value=connection.map(|id| id.to_string()).unwrap_or_default()/>
+                                <button type="submit" class="button" name="do" value="save">"Save"</button>
+                            </form>
+                            {reset}
+                        })}
                     </td>
                 </tr>
             }
@@ -407,15 +421,17 @@ mod rendered {
                         <tbody>{rows}</tbody>
                     </table>
                 </div>
-                <form class="admin-filters" method="post" action="/admin/alerts/rule" data-testid="own-rule">
-                    <label class="field"><span>"A connection's own numbers"</span><select name="rule">{own}</select></label>
-                    <label class="field"><span>"Connection"</span>{choice(&connections, "choose")}</label>
-                    <label class="field"><span>"After (seconds)"</span><input name="for_seconds" inputmode="numeric" value="60" required/></label>
-                    <label class="field"><span>"Well for (seconds)"</span><input name="resolve_seconds" inputmode="numeric" value="60" required/></label>
-                    <label class="field"><span>"Threshold"</span><input name="threshold" inputmode="decimal" placeholder="where the rule has one"/></label>
-                    <label class="field"><span>"On"</span><input type="checkbox" name="enabled" value="on" checked/></label>
-                    <div class="admin-actions"><button type="submit" class="button" name="do" value="save">"Set"</button></div>
-                </form>
+                {may_act.then(|| view! {
+                    <form class="admin-filters" method="post" action="/admin/alerts/rule" data-testid="own-rule">
+                        <label class="field"><span>"A connection's own numbers"</span><select name="rule">{own}</select></label>
+                        <label class="field"><span>"Connection"</span>{choice(&connections, "choose")}</label>
+                        <label class="field"><span>"After (seconds)"</span><input name="for_seconds" inputmode="numeric" value="60" required/></label>
+                        <label class="field"><span>"Well for (seconds)"</span><input name="resolve_seconds" inputmode="numeric" value="60" required/></label>
+                        <label class="field"><span>"Threshold"</span><input name="threshold" inputmode="decimal" placeholder="where the rule has one"/></label>
+                        <label class="field"><span>"On"</span><input type="checkbox" name="enabled" value="on" checked/></label>
+                        <div class="admin-actions"><button type="submit" class="button" name="do" value="save">"Set"</button></div>
+                    </form>
+                })}
             </section>
         }
     }

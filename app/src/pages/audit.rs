@@ -8,7 +8,7 @@ pub(crate) use rendered::page;
 mod rendered {
     use crate::{
         address::{self, AUDIT, Query},
-        api::{Backend, CurrentAdmin},
+        api::{Backend, CurrentViewer},
         components::admin_pages::{admin_page, browser, problem, second},
         model::audit::{AuditForm, AuditPage, AuditRecord},
     };
@@ -20,7 +20,7 @@ mod rendered {
         admin_page("Audit log", AUDIT, "admin-page admin-page-wide", body)
     }
 
-    fn body(_: CurrentAdmin, backend: Arc<dyn Backend>) -> AnyView {
+    fn body(_: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
         let query = address::query();
         let asked = |name| query.get(name).map(str::to_owned);
         let form = AuditForm {

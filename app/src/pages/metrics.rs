@@ -10,7 +10,7 @@
 use crate::{
     address::METRICS,
     api::{
-        ApiError,
+        ApiError, MayAct,
         history::{AcknowledgeGap, HistoryAnswer, load_history},
     },
     components::{
@@ -83,7 +83,8 @@ pub fn Metrics(
     #[prop(optional)]
     focused: Option<StoredValue<String>>,
 ) -> impl IntoView {
-    let HistoryAnswer { view, email } = answer;
+    let HistoryAnswer { view, email, may_act } = answer;
+    provide_context(MayAct(may_act));
     let rendered_at = view.at;
     // What the server chose where the address says nothing, and what is asked for from now on.
     let selection = Selection { range: selection.range.fitted(view.began, view.at), ..selection };

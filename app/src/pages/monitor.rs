@@ -10,7 +10,7 @@ use crate::{
     api::{ApiError, first_view, packed},
 };
 use crate::{
-    api::FirstView,
+    api::{FirstView, MayAct},
     components::{
         banners::{Banners, StillPage, Warnings},
         column::ConnectionColumn,
@@ -96,6 +96,7 @@ pub fn Monitor(
     /// How the address asks to arrange it.
     opening: PageArrangement,
 ) -> impl IntoView {
+    provide_context(MayAct(first.may_act));
     let rendered_at = first.snapshot.report.live.head.generated_at;
     let search = SymbolSearch::new(opening.symbol);
     let store = Store::new(first.snapshot, opening);

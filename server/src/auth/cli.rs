@@ -17,7 +17,7 @@ pub enum UserCommand {
     Add {
         /// What the account signs in with
         email: Email,
-        /// user, moderator, admin or super; the last two reach the dashboard
+        /// user, moderator, admin or super; the last two operate the dashboard
         #[arg(long)]
         role: Role,
     },
@@ -32,12 +32,17 @@ pub enum UserCommand {
     SetRole {
         /// The account
         email: Email,
-        /// user, moderator, admin or super; the last two reach the dashboard
+        /// user, moderator, admin or super; the last two operate the dashboard
         #[arg(long)]
         role: Role,
     },
     /// End the sessions of an account
     SignOut {
+        /// The account
+        email: Email,
+    },
+    /// Take the second factor of an account away, after its phone and recovery codes were lost
+    ResetSecondFactor {
         /// The account
         email: Email,
     },
@@ -111,6 +116,16 @@ async fn execute(
             change.record(&actor.does(Action::SessionEnd).to(email.as_str()).because("all sessions")).await?;
             change.commit().await?;
             writeln!(out, "Ended the sessions of {email}.")?;
+        }
+        UserCommand::ResetSecondFactor { email } => {
+            let Some(account) = database.account_by_email(&email).await? else { bail!(unknown(&email)) };
+            let mut change = database.change().await?;
+            if !change.remove_second_factor(account.id).await? {
+                bail!("{email} has no second factor");
+            }
+            change.record(&actor.does(Action::SecondFactorOff).to(email.as_str())).await?;
+            change.commit().await?;
+            writeln!(out, "{email} signs in with the password alone until it turns a second factor on.")?;
         }
         UserCommand::Disable { email } => {
             let mut change = database.change().await?;

@@ -4,27 +4,35 @@
 //! POST /login ──▶ Accounts::authenticate ──▶ session (cookie ⇄ SQLite)
 //!                  (argon2, few at a time)        │
 //! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
+//! of a program  ──▶ Bearer ── KnownToken ─────────┤   the same
 //!                                                 ▼
-//!                       guard ──▶ Admin ──▶ handlers, server functions
-//!                                   └─────▶ still_admin, asked by open sockets whenever Revocations tells
+//!                       guard ──▶ Caller ─┬▶ Viewer ──▶ what shows something, server functions
+//!                                         │     └─────▶ standing, asked by open sockets whenever Revocations tells
+//!                                         └▶ Admin ───▶ what changes something
 //! ```
 //!
-//! Permission is an argument: a handler that takes an [`Admin`] can only be called by one.
+//! Permission is an argument: a handler that takes an [`Admin`] can only be called by one, and who is a [`Viewer`] alone is none.
 
-mod admin;
 mod backend;
+mod caller;
 pub mod cli;
 mod first;
 mod guessable;
 mod password;
 mod revocation;
+mod screen;
+mod second_factor;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
+mod token;
+pub mod token_cli;
 
-pub use crate::model::{Account, BadEmail, Email, PasswordHash, Role, UnknownRole};
-pub use admin::{Admin, Denied, Standing, still_admin};
+pub use crate::model::{
+    Account, BadEmail, Email, PasswordHash, Role, RoleRules, RoleSet, Scope, TokenName, UnknownRole,
+};
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
+pub use caller::{Admin, Caller, Denied, Owner, Reader, Right, Standing, Viewer, standing};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use guessable::Names;
 pub use password::{
@@ -32,5 +40,14 @@ pub use password::{
     is_same_secret,
 };
 pub use revocation::Revocations;
+pub use screen::{
+    generate_screen_code, generate_screen_secret, read_screen_code, screen_code_text, screen_cookie, screen_of,
+};
+pub(crate) use second_factor::picture;
+pub use second_factor::{
+    RECOVERY_CODES, generate_recovery_codes, generate_seed, seed_picture, seed_text, spend_code, step_of,
+};
 pub(crate) use session::LOGOUT;
 pub use session::{SessionRules, StartError, start_session, with_sessions};
+pub use token::{TOKEN_DAYS_MAX, generate_token};
+pub(crate) use token::{holds_token, read_token};

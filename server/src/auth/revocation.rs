@@ -1,8 +1,8 @@
-//! Sessions that end while a socket is open: the socket hears of it at once, instead of at its next look.
+//! Sessions and tokens that end while a socket is open: the socket hears of it at once, instead of at its next look.
 //!
 //! ```text
 //!  sign-out, account page ──────────────────────────▶ Revocations ──▶ every open socket looks whether it may stay
-//!  user command ──▶ auth_revision ──▶ looked at each second ──┘
+//!  user, token commands ──▶ auth_revision ──▶ looked at twice a second ──┘
 //! ```
 
 use crate::database::Database;
@@ -13,7 +13,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// What another process ends is over within a second.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Says that somebody's right to be here may have ended, not whose: who is concerned looks for itself.
 #[derive(Clone, Debug, Default)]

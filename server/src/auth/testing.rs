@@ -1,6 +1,9 @@
 //! What the tests of sign-in share: a database in a folder of its own, accounts in it, and the routes around it.
 
-use super::{Accounts, Admin, Email, PasswordHash, Revocations, Role, SessionRules, hash_password, with_sessions};
+use super::{
+    Accounts, Admin, Email, PasswordHash, Revocations, Role, RoleRules, SessionRules, Viewer, hash_password,
+    with_sessions,
+};
 use crate::{
     audit::Audit,
     database::{Database, NewAccount},
@@ -116,18 +119,22 @@ pub(crate) async fn set_password_hash(database: &Database, email: &Email, hash: 
 
 /// The routes as the server puts them together, with a page, an API and a file that say who was let through.
 pub(crate) fn site(database: &Database, secure: bool) -> Router {
-    let who = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.email, admin.role) };
+    let who = |Extension(viewer): Extension<Viewer>| async move { format!("{} {}", viewer.name, viewer.role_name()) };
+    let act = |Extension(admin): Extension<Admin>| async move { format!("{} {}", admin.name, admin.role_name()) };
     let access = access(database, secure);
     let pages = Router::new()
         .route("/admin/websockets", get(who))
-        .layer(middleware::from_fn_with_state(access.clone(), guard::pages_for_admins));
+        .layer(middleware::from_fn_with_state(access.clone(), guard::pages_for::<Viewer>));
     let api = Router::new()
         .route("/api/admin/websocket-status", get(who))
-        .route("/api/admin/config/refresh", post(who))
         .route("/admin-ws", get(who))
-        .layer(middleware::from_fn_with_state(access.clone(), guard::api_for_admins));
+        .layer(middleware::from_fn_with_state(access.clone(), guard::api_for::<Viewer>));
+    let acts = Router::new()
+        .route("/api/admin/config/refresh", post(act))
+        .layer(middleware::from_fn_with_state(access.clone(), guard::api_for::<Admin>));
     let accounts = Accounts::new(database.clone());
-    let with_session = with_sessions(login::routes(&access).merge(pages).merge(api), &accounts, access.sessions);
+    let with_session =
+        with_sessions(login::routes(&access).merge(pages).merge(api).merge(acts), &accounts, access.sessions);
     let files = Router::new()
         .route("/pkg/app.js", get(|| async { "js" }))
         .route("/icon.svg", get(|| async { ([(header::LAST_MODIFIED, "Wed, 21 Oct 2026 07:28:00 GMT")], "<svg/>") }));
@@ -139,9 +146,11 @@ pub(crate) fn access(database: &Database, secure: bool) -> guard::Access {
     let hours = |count: u64| std::time::Duration::from_secs(count * 3600);
     guard::Access {
         audit: Audit::new(database.clone()),
+        database: database.clone(),
         limits: Limits::new(None),
         revocations: Revocations::default(),
         sessions: SessionRules { secure, port: 3000, idle: hours(12), lifetime: hours(24) },
+        roles: RoleRules::default(),
         proxies: guard::TrustedProxies::default(),
         hosts: vec!["h".to_owned()].into(),
     }

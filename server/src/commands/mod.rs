@@ -1,4 +1,4 @@
-//! What the program does, by its command. `user` and `audit` are the library's own; what they need is opened here.
+//! What the program does, by its command. `user`, `token` and `audit` are the library's own; what they need is opened here.
 
 pub(crate) mod check_config;
 pub(crate) mod database;
@@ -7,7 +7,7 @@ pub(crate) mod simulator;
 
 use server::{
     audit::{self, cli::AuditCommand},
-    auth::{self, cli::UserCommand},
+    auth::{self, cli::UserCommand, token_cli::TokenCommand},
     config::{Config, Variables},
     database::Database,
 };
@@ -16,6 +16,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 pub(crate) async fn user(command: UserCommand) -> anyhow::Result<()> {
     let (database, config) = open_database().await?;
     auth::cli::run(command, &database, &config.accounts.names).await
+}
+
+pub(crate) async fn token(command: TokenCommand) -> anyhow::Result<()> {
+    auth::token_cli::run(command, &open_database().await?.0).await
 }
 
 pub(crate) async fn audit(command: AuditCommand) -> anyhow::Result<()> {

@@ -20,7 +20,7 @@ pub use reader::Variables;
 use crate::{
     alerts::AlertsConfig,
     audit,
-    auth::{Email, Names, TOKEN_MIN, check_password, is_good_token},
+    auth::{Email, Names, Role, RoleSet, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
     site::Site,
@@ -109,6 +109,10 @@ pub struct AccountsConfig {
     pub session_idle: Duration,
     /// `SESSION_LIFETIME_HOURS`: so long after the sign-in, a session ends in any case.
     pub session_lifetime: Duration,
+    /// `VIEWER_ROLE`: accounts with this role, or one above it, see everything; only administrators change anything.
+    pub viewer_role: Option<Role>,
+    /// `SECOND_FACTOR_ROLES`: accounts with one of these roles get nowhere without a second factor.
+    pub second_factor_roles: RoleSet,
     /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
     pub audit: audit::Retention,
 }
@@ -321,6 +325,14 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
         names,
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
+        viewer_role: reader.read("VIEWER_ROLE", None, "moderator, or user for every account", |value| {
+            value.to_ascii_lowercase().parse().ok().filter(|role: &Role| !role.is_admin()).map(Some)
+        }),
+        second_factor_roles: reader.parse(
+            "SECOND_FACTOR_ROLES",
+            RoleSet::default(),
+            "roles separated by commas, as in admin,super",
+        ),
         audit: audit::Retention {
             days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
             bytes_max: reader.number("AUDIT_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,

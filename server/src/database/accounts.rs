@@ -10,7 +10,12 @@ use app::model::time::UnixMillis;
 /// A query for whole accounts; `$rest` says which.
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, email, role, password_hash, disabled, session_epoch, created_at_ms FROM accounts ", $rest)
+        concat!(
+            "SELECT id, email, role, password_hash, disabled, session_epoch, created_at_ms, \
+             EXISTS (SELECT 1 FROM second_factors WHERE account_id = accounts.id AND confirmed_at_ms IS NOT NULL) \
+             AS has_second_factor FROM accounts ",
+            $rest
+        )
     };
 }
 
@@ -194,6 +199,7 @@ impl<R: Columns> sqlx::FromRow<'_, R> for Account {
             email: row.read::<&str>("email")?.parse::<Email>().map_err(|e| bad("email")(e.into()))?,
             role: row.read::<&str>("role")?.parse::<Role>().map_err(|e| bad("role")(e.into()))?,
             disabled: row.read("disabled")?,
+            has_second_factor: row.read("has_second_factor")?,
             created_at: UnixMillis(row.read("created_at_ms")?),
             session_epoch: row.read::<i64>("session_epoch")?.to_be_bytes(),
             password_hash: PasswordHash::from_stored(row.read("password_hash")?),

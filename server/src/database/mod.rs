@@ -41,12 +41,15 @@ mod audit_check;
 mod change;
 mod copy;
 mod error;
+mod factors;
 pub mod history;
 mod pool;
 mod postgres;
+mod screens;
 mod sessions;
 mod sign_in;
 mod sqlite;
+mod tokens;
 
 pub use accounts::{AccountError, NewAccount};
 pub use audit::AuditFilter;
@@ -54,9 +57,11 @@ pub(crate) use audit_check::AuditReading;
 pub use change::Change;
 pub use copy::CopyError;
 pub use error::DatabaseError;
+pub use screens::Screen;
 pub use sessions::{SessionStore, SessionsToEnd};
 pub use sign_in::Attempted;
 pub use sqlite::Claim;
+pub use tokens::{KnownToken, NewToken, TokenError};
 
 use pool::{Either, Pool, on};
 use sqlite::Files;

@@ -30,6 +30,16 @@ use std::{
 pub const API_CALLS: Rate = Rate { name: "api", burst: 300, interval: Duration::from_millis(20) };
 /// Handshakes of sockets by one session: two a second, a burst of 60, so that its pages may all come back at once.
 pub const SOCKET_CONNECTS: Rate = Rate { name: "sockets", burst: 60, interval: Duration::from_millis(500) };
+/// Calls of the API with one token: ten a second, a burst of 100. A program that wants more of the live data opens the socket.
+pub const TOKEN_CALLS: Rate = Rate { name: "token calls", burst: 100, interval: Duration::from_millis(100) };
+/// Handshakes of sockets with one token: one in two seconds, a burst of ten.
+pub const TOKEN_SOCKET_CONNECTS: Rate = Rate { name: "token sockets", burst: 10, interval: Duration::from_secs(2) };
+/// Codes for screens to be paired, for one network: one in thirty seconds, a burst of ten.
+pub const SCREEN_CODES: Rate = Rate { name: "screen codes", burst: 10, interval: Duration::from_secs(30) };
+/// Codes of screens that somebody enters: one in thirty seconds, a burst of ten.
+pub const PAIRINGS: Rate = Rate { name: "pairings", burst: 10, interval: Duration::from_secs(30) };
+/// What is no token, from one network: one in two seconds, a burst of twenty.
+pub const BAD_TOKENS: Rate = Rate { name: "bad tokens", burst: 20, interval: Duration::from_secs(2) };
 /// Attempts of one connection that somebody asks for: one every ten seconds, three at once. The provider counts them.
 pub const RETRIES: Rate = Rate { name: "retries", burst: 3, interval: Duration::from_secs(10) };
 /// The same of all connections together, by the account that asks: one every two seconds, each connection once at once.
@@ -37,6 +47,8 @@ pub const RETRIES_OF_ACCOUNT: Rate =
     Rate { name: "account retries", burst: CONNECTIONS_MAX as u32, interval: Duration::from_secs(2) };
 /// Open sockets of one account.
 pub const SOCKETS_PER_ACCOUNT: usize = 20;
+/// Open sockets of one token, or of one screen.
+pub const SOCKETS_PER_TOKEN: usize = 5;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -98,7 +110,7 @@ pub struct Limits {
     shared: Option<Arc<Shared>>,
 }
 
-/// A place among the open sockets of an account, given back when it is dropped.
+/// A place among the open sockets of an account or a token, given back when it is dropped.
 #[derive(Debug)]
 pub struct SocketPlace {
     limits: Limits,
@@ -127,17 +139,17 @@ impl Limits {
         self.local().take(rate, key, now_ms())
     }
 
-    /// A place for one more socket of an account; `None` when all are taken.
-    pub async fn socket_place(&self, account_id: i64) -> Option<SocketPlace> {
-        let key = key("places", &[&account_id.to_string()]);
+    /// A place for one more of so many sockets of somebody; `None` when all are taken.
+    pub async fn socket_place(&self, of: &str, places: usize) -> Option<SocketPlace> {
+        let key = key("places", &[of]);
         let id = rand::random();
-        if !self.local().lease(key, SOCKETS_PER_ACCOUNT) {
+        if !self.local().lease(key, places) {
             return None;
         }
         // From here on dropping it gives the place back.
         let place = SocketPlace { limits: self.clone(), key, id };
         match &self.shared {
-            Some(shared) => (shared.lease(key, id, SOCKETS_PER_ACCOUNT).await != Some(false)).then_some(place),
+            Some(shared) => (shared.lease(key, id, places).await != Some(false)).then_some(place),
             None => Some(place),
         }
     }

@@ -81,6 +81,14 @@ impl Limits {
         Ok(Attempt { own: counted[0], others })
     }
 
+    /// One more attempt at the second factor of an account: counted as those at its password are, and apart from them.
+    ///
+    /// # Errors
+    /// When it was too often; then it does not count.
+    pub async fn attempt_code(&self, address: IpAddr, account_id: i64) -> Result<Attempt, Wait> {
+        self.attempt_sign_in(address, &format!("second factor of {account_id}"), false).await
+    }
+
     /// The password was right. What else was tried at the account, and from the network, stays counted: one account of one's
     /// own must not pay for guessing others'.
     pub async fn signed_in(&self, attempt: Attempt) {

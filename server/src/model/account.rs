@@ -21,6 +21,8 @@ pub struct Account {
     pub role: Role,
     /// Refused at sign-in, and its sessions are as good as gone.
     pub disabled: bool,
+    /// Does signing in take a code too?
+    pub has_second_factor: bool,
     /// When it was made.
     pub created_at: UnixMillis,
     /// Its `Debug` shows nothing.
@@ -155,6 +157,7 @@ mod tests {
             created_at: UnixMillis(0),
             password_hash: PasswordHash::from_stored("$argon2id$secret".into()),
             session_epoch: [0; 8],
+            has_second_factor: false,
         };
         let text = format!("{account:?} {account:#?}");
         assert!(text.contains("a@x") && !text.contains("argon2"), "{text}");

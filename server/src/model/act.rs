@@ -65,6 +65,20 @@ pub enum Action {
     AccountRole,
     /// An account got another password, from the command line.
     AccountPassword,
+    /// An API token was made.
+    TokenAdd,
+    /// An API token was ended.
+    TokenRevoke,
+    /// An account turned a second factor on.
+    SecondFactorOn,
+    /// An account lost its second factor.
+    SecondFactorOff,
+    /// An account got other recovery codes.
+    RecoveryCodes,
+    /// A screen on a wall was paired.
+    ScreenPair,
+    /// A screen was ended.
+    ScreenEnd,
     /// Old records were deleted: `target` says through which, `reason` has the last one's hash.
     AuditPrune,
     /// Refusals that were too many to be records of their own: `reason` says whose.
@@ -73,7 +87,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 33] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -98,6 +112,13 @@ impl Action {
         Self::AccountEnable,
         Self::AccountRole,
         Self::AccountPassword,
+        Self::TokenAdd,
+        Self::TokenRevoke,
+        Self::SecondFactorOn,
+        Self::SecondFactorOff,
+        Self::RecoveryCodes,
+        Self::ScreenPair,
+        Self::ScreenEnd,
         Self::AuditPrune,
         Self::RefusalsCounted,
     ];
@@ -130,6 +151,13 @@ impl Action {
             Self::AccountEnable => "account_enable",
             Self::AccountRole => "account_role",
             Self::AccountPassword => "account_password",
+            Self::TokenAdd => "token_add",
+            Self::TokenRevoke => "token_revoke",
+            Self::SecondFactorOn => "second_factor_on",
+            Self::SecondFactorOff => "second_factor_off",
+            Self::RecoveryCodes => "recovery_codes",
+            Self::ScreenPair => "screen_pair",
+            Self::ScreenEnd => "screen_end",
             Self::AuditPrune => "audit_prune",
             Self::RefusalsCounted => "refusals_counted",
         }

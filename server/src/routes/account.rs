@@ -1,5 +1,10 @@
-//! What an administrator does to the own account: another password, an end to sessions. Plain forms, without JavaScript.
+//! What somebody does to the own account: another password, an end to sessions. Plain forms, without JavaScript. A read-only account
+//! may too: it guards itself, and changes nothing of the monitor.
 //! The page with them is the app's.
+
+mod screens;
+mod second_factor;
+mod tokens;
 
 use super::{
     AppState,
@@ -10,18 +15,22 @@ use super::{
 use crate::{
     audit::{Action, Actor},
     auth::{
-        Account, Admin, AuthError, AuthSession, BadPassword, Credentials, check_password, hash_password, start_session,
+        Account, AuthError, AuthSession, BadPassword, Credentials, Reader, check_password, hash_password, spend_code,
+        start_session,
     },
     database::{Database, SessionsToEnd},
     limits::Wait,
 };
-use app::address::ACCOUNT;
+use app::{
+    address::{ACCOUNT, SCREENS, SECOND_FACTOR},
+    model::time::UnixMillis,
+};
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
-    routing::post,
+    routing::{get, post},
 };
 use axum_login::AuthnBackend;
 use secrecy::{ExposeSecret, SecretString};
@@ -29,11 +38,32 @@ use serde::Deserialize;
 
 const BODY_BYTES_MAX: usize = 8 << 10;
 
-/// Belongs behind the guard of pages.
+/// Belongs behind the guard of readers.
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/admin/account/password", post(change_password))
         .route("/admin/account/sessions", post(end_sessions))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// The second factor, which who has to turn it on first reaches too. Belongs behind the guard of owners.
+pub(super) fn of_owners() -> Router<AppState> {
+    Router::new()
+        .route(SECOND_FACTOR, get(second_factor::show))
+        .route("/admin/account/second-factor/start", post(second_factor::start))
+        .route("/admin/account/second-factor/confirm", post(second_factor::turn_on))
+        .route("/admin/account/second-factor/codes", post(second_factor::new_codes))
+        .route("/admin/account/second-factor/off", post(second_factor::turn_off))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// What changes more than the own account. Belongs behind the guard of administrators.
+pub(super) fn acts() -> Router<AppState> {
+    Router::new()
+        .route(SCREENS, get(screens::show).post(screens::pair))
+        .route("/admin/account/screens/end", post(screens::end))
+        .route("/admin/account/tokens", post(tokens::make))
+        .route("/admin/account/tokens/revoke", post(tokens::revoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
@@ -43,6 +73,8 @@ struct PasswordForm {
     current: SecretString,
     new: SecretString,
     again: SecretString,
+    #[serde(default)]
+    code: String,
 }
 
 /// Why nothing was changed: a word for the page's address, and one for the record.
@@ -60,15 +92,14 @@ async fn change_password(
 ) -> Response {
     let (Ok(Form(form)), Some(account)) = (form, auth.user.clone()) else { return back("error=form") };
     let access = &state.access;
-    // Guessing here what the session's owner knows is limited as it is at sign-in.
-    let attempt = access.limits.attempt_sign_in(client.address, account.email.as_str(), true).await;
-    let attempt = match attempt {
-        Ok(attempt) => attempt,
-        Err(wait) => return too_many_attempts(access, &actor, wait).await,
-    };
+    let shown = (form.current.clone(), form.code.clone());
+    match confirm(&state, &auth, &client, &actor, Action::PasswordChange, shown).await {
+        Confirmed::Yes => {}
+        Confirmed::Not(word) => return back(&format!("error={word}")),
+        Confirmed::TooOften(answer) => return answer,
+    }
     match try_change(&state, &mut auth, &account, &actor, form).await {
         Ok(Ok(())) => {
-            access.limits.signed_in(attempt).await;
             access.revocations.tell();
             back("done=password")
         }
@@ -83,15 +114,94 @@ async fn change_password(
     }
 }
 
-async fn too_many_attempts(access: &Access, actor: &Actor, wait: Wait) -> Response {
-    access.audit.record_refusal(actor.is_refused(Action::PasswordChange, "too many attempts")).await;
+async fn too_many_attempts(access: &Access, actor: &Actor, action: Action, wait: Wait) -> Response {
+    access.audit.record_refusal(actor.is_refused(action, "too many attempts")).await;
     let page = plain_page(
         StatusCode::TOO_MANY_REQUESTS,
         "Too many attempts",
-        r#"<p>The current password was wrong too many times. Wait a while, then try again.</p>
+        r#"<p>The current password or the code was wrong too many times. Wait a while, then try again.</p>
 <p><a class="button button-primary" href="/admin/account">Back to the account</a></p>"#,
     );
     with_retry(wait.seconds(), page)
+}
+
+/// Is it still the account's owner at the keyboard?
+enum Confirmed {
+    Yes,
+    /// A word for the page's address says why.
+    Not(&'static str),
+    /// And what to answer.
+    TooOften(Response),
+}
+
+/// Asks for the password again, and for a code where the account has a second factor, before something that outlives the session. Guessing
+/// either is limited as it is at sign-in.
+async fn confirm(
+    state: &AppState,
+    auth: &AuthSession,
+    client: &Client,
+    actor: &Actor,
+    action: Action,
+    (password, code): (SecretString, String),
+) -> Confirmed {
+    let access = &state.access;
+    let Some(account) = &auth.user else { return Confirmed::Not("form") };
+    let attempt = match access.limits.attempt_sign_in(client.address, account.email.as_str(), true).await {
+        Ok(attempt) => attempt,
+        Err(wait) => return Confirmed::TooOften(too_many_attempts(access, actor, action, wait).await),
+    };
+    let credentials = Credentials { email: account.email.to_string(), password, from_known_network: true };
+    let word = match auth.backend.authenticate(credentials).await {
+        Ok(Some(_)) => {
+            access.limits.signed_in(attempt).await;
+            return confirm_code(state, account, client, actor, action, &code).await;
+        }
+        Ok(None) => {
+            access.audit.record_refusal(actor.is_refused(action, "the current password was wrong")).await;
+            "current"
+        }
+        Err(AuthError::Busy) => {
+            access.limits.take_back(attempt).await;
+            "busy"
+        }
+        Err(error) => {
+            tracing::error!(%error, "A password could not be checked");
+            "unavailable"
+        }
+    };
+    Confirmed::Not(word)
+}
+
+async fn confirm_code(
+    AppState { access, database, .. }: &AppState,
+    account: &Account,
+    client: &Client,
+    actor: &Actor,
+    action: Action,
+    code: &str,
+) -> Confirmed {
+    if !account.has_second_factor {
+        return Confirmed::Yes;
+    }
+    let attempt = match access.limits.attempt_code(client.address, account.id).await {
+        Ok(attempt) => attempt,
+        Err(wait) => return Confirmed::TooOften(too_many_attempts(access, actor, action, wait).await),
+    };
+    match spend_code(database, account.id, code, UnixMillis::now()).await {
+        Ok(true) => {
+            access.limits.signed_in(attempt).await;
+            Confirmed::Yes
+        }
+        Ok(false) => {
+            let refused = actor.is_refused(action, "wrong or used code of the second factor");
+            access.audit.record_refusal(refused).await;
+            Confirmed::Not("code")
+        }
+        Err(error) => {
+            tracing::error!(%error, "A code could not be checked");
+            Confirmed::Not("unavailable")
+        }
+    }
 }
 
 /// All sessions of the account end; this browser gets a new one.
@@ -103,14 +213,6 @@ async fn try_change(
     form: PasswordForm,
 ) -> anyhow::Result<Result<(), Refused>> {
     let refused = |word, reason| Ok(Err(Refused { word, reason }));
-    let credentials =
-        Credentials { email: account.email.to_string(), password: form.current.clone(), from_known_network: true };
-    match auth.backend.authenticate(credentials).await {
-        Ok(Some(_)) => {}
-        Ok(None) => return refused("current", "the current password was wrong"),
-        Err(AuthError::Busy) => return refused("busy", "too many passwords are being checked"),
-        Err(error) => return Err(error.into()),
-    }
     if form.new.expose_secret() != form.again.expose_secret() {
         return refused("differ", "the two new passwords differ");
     }
@@ -142,7 +244,7 @@ struct SessionsForm {
 
 async fn end_sessions(
     State(state): State<AppState>,
-    Extension(admin): Extension<Admin>,
+    Extension(viewer): Extension<Reader>,
     Extension(actor): Extension<Actor>,
     auth: AuthSession,
     form: Result<Form<SessionsForm>, FormRejection>,
@@ -153,7 +255,7 @@ async fn end_sessions(
         (_, Ok(id)) => SessionsToEnd::One(id),
         _ => return back("error=form"),
     };
-    match try_end(&state.access, &state.database, &admin, &actor, which).await {
+    match try_end(&state.access, &state.database, &viewer, &actor, which).await {
         Ok(0) => back("error=session"),
         Ok(_) => {
             state.access.revocations.tell();
@@ -169,12 +271,13 @@ async fn end_sessions(
 async fn try_end(
     access: &Access,
     database: &Database,
-    admin: &Admin,
+    viewer: &Reader,
     actor: &Actor,
     which: SessionsToEnd<'_>,
 ) -> anyhow::Result<u64> {
+    let Some(account_id) = viewer.account_id() else { return Ok(0) };
     let mut change = database.change().await?;
-    let ended = change.end_sessions(admin.id, which).await?;
+    let ended = change.end_sessions(account_id, which).await?;
     let target = match which {
         SessionsToEnd::One(id) => format!("session {id}"),
         SessionsToEnd::All | SessionsToEnd::Others(_) => "all other sessions".to_owned(),

@@ -1,10 +1,11 @@
-//! `GET /admin-ws`: hands the socket over to the hub, and says when its administrator may no longer be there.
+//! `GET /admin-ws`: hands the socket over to the hub, and says when who opened it may no longer be there.
 
 use super::{AppState, api_error};
 use crate::{
     audit::{Action, Actor},
-    auth::{Admin, Standing, still_admin},
+    auth::{Standing, Viewer, standing},
     hub::{self, Handshake, NoHandshake},
+    limits::{SOCKETS_PER_ACCOUNT, SOCKETS_PER_TOKEN},
 };
 use app::model::protocol::CloseReason;
 use axum::{
@@ -27,7 +28,7 @@ const STANDING_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(super) async fn admin_ws(
     State(state): State<AppState>,
-    Extension(admin): Extension<Admin>,
+    Extension(viewer): Extension<Viewer>,
     Extension(actor): Extension<Actor>,
     mut request: Request,
 ) -> Response {
@@ -42,27 +43,37 @@ pub(super) async fn admin_ws(
             "this server has reached its socket limit",
         );
     }
-    let Some(place) = state.access.limits.socket_place(admin.id).await else {
-        let refusal = actor.is_refused(Action::SocketOpen, "the account has reached its socket limit");
-        state.access.audit.record_refusal(refusal).await;
-        let message = "this account has reached its limit of open pages; close one";
+    let is_token = viewer.account_id().is_none();
+    let places = if is_token { SOCKETS_PER_TOKEN } else { SOCKETS_PER_ACCOUNT };
+    let Some(place) = state.access.limits.socket_place(&viewer.sockets_counted_as(), places).await else {
+        let (reason, message) = match is_token {
+            false => (
+                "the account has reached its socket limit",
+                "this account has reached its limit of open pages; close one",
+            ),
+            true => (
+                "the token or screen has reached its socket limit",
+                "this token or screen has reached its limit of open sockets; close one",
+            ),
+        };
+        state.access.audit.record_refusal(actor.is_refused(Action::SocketOpen, reason)).await;
         return super::with_retry(30, api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_sockets", message));
     };
     let encoding = handshake.encoding();
     let (answer, socket) = handshake.accept();
     // Within the span of the request that opened it. The hub's thread, which reads and writes, does not enter it.
-    let span = error_span!("socket", account = admin.id);
+    let span = error_span!("socket", account = viewer.account_id(), token = viewer.token_id());
     let serving = async move {
         let Some(socket) = socket.await else { return };
-        info!("{} opened a socket", admin.email);
-        let revoked = revoked(&state, &admin, &actor);
+        info!("{} opened a socket", viewer.name);
+        let revoked = revoked(&state, &viewer, &actor);
         let served = hub::serve(socket, state.hub.clone(), encoding, revoked, state.shutdown.clone());
         let served = state.sockets.track_future(served);
         tokio::select! {
             () = served => {}
             () = place.keep() => {}
         }
-        info!("A socket of {} closed", admin.email);
+        info!("A socket of {} closed", viewer.name);
     };
     tokio::spawn(serving.instrument(span));
     answer
@@ -79,8 +90,8 @@ fn no_handshake(headers: &HeaderMap, error: &NoHandshake) -> Response {
     api_error(error.status(), "bad_request", &error.to_string())
 }
 
-/// Ends when the administrator may no longer be here, with the reason.
-async fn revoked(state: &AppState, admin: &Admin, actor: &Actor) -> CloseReason {
+/// Ends when who opened it may no longer be here, with the reason.
+async fn revoked(state: &AppState, viewer: &Viewer, actor: &Actor) -> CloseReason {
     let mut revocations = state.access.revocations.listen();
     let mut looks = interval(STANDING_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,8 +100,8 @@ async fn revoked(state: &AppState, admin: &Admin, actor: &Actor) -> CloseReason 
             _ = looks.tick() => {}
             Ok(()) = revocations.changed() => {}
         }
-        match standing(state, admin).await {
-            Standing::Admin => {}
+        match look(state, viewer).await {
+            Standing::Stays => {}
             Standing::SignedOut => break CloseReason::SignedOut,
             Standing::Forbidden => break CloseReason::Forbidden,
         }
@@ -101,9 +112,9 @@ async fn revoked(state: &AppState, admin: &Admin, actor: &Actor) -> CloseReason 
 }
 
 /// A database that does not answer throws nobody out: the live page goes on without it.
-async fn standing(state: &AppState, admin: &Admin) -> Standing {
-    still_admin(&state.database, admin).await.unwrap_or_else(|error| {
-        warn!(%error, "Cannot check whether {} is still signed in", admin.email);
-        Standing::Admin
+async fn look(state: &AppState, viewer: &Viewer) -> Standing {
+    standing(&state.database, viewer, state.access.roles).await.unwrap_or_else(|error| {
+        warn!(%error, "Cannot check whether {} is still signed in", viewer.name);
+        Standing::Stays
     })
 }

@@ -3,13 +3,13 @@
 use super::{AppState, alerts, audit, history, symbol};
 use crate::{
     audit::{Action, Actor},
-    auth::{Admin, AuthSession},
+    auth::{Admin, AuthSession, Reader},
     history::query,
 };
 use app::{
     api::{Answer, ApiError, Backend},
     model::{
-        account::AccountSession,
+        account::{AccountSession, ApiToken},
         alert::page::AlertsPage,
         audit::{AuditForm, AuditPage},
         connection::ConnectionId,
@@ -67,12 +67,16 @@ impl Backend for Behind {
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {
         let asked = use_context::<Parts>().and_then(|parts| {
             let own = parts.extensions.get::<AuthSession>()?.session.id()?;
-            Some((parts.extensions.get::<Admin>()?.id, own))
+            Some((parts.extensions.get::<Reader>()?.account_id()?, own))
         });
         Box::pin(async move {
             let (account_id, own) = asked?;
             self.state.database.account_sessions(account_id, &own, UnixMillis::now()).await.ok()
         })
+    }
+
+    fn tokens(&self) -> Answer<'_, Option<Vec<ApiToken>>> {
+        Box::pin(async { self.state.database.tokens().await.ok() })
     }
 
     fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>> {
@@ -105,7 +109,7 @@ impl Backend for Behind {
             let admin = extensions.and_then(|extensions| extensions.get::<Admin>());
             let actor = extensions.and_then(|extensions| extensions.get::<Actor>());
             let (Some(admin), Some(actor)) = (admin, actor) else { return Err(ApiError::NotAllowed) };
-            let done = history::note_gap(&self.state, &admin.email, actor, id, &note, further).await;
+            let done = history::note_gap(&self.state, admin, actor, id, &note, further).await;
             done.map(drop).map_err(ApiError::from)
         })
     }

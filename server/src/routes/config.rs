@@ -4,6 +4,7 @@
 use super::{AppState, api_error, elsewhere};
 use crate::{
     audit::{Action, Actor},
+    auth::Admin,
     refresh::RefreshError,
 };
 use app::{api::packed::Postcard, model::refresh::RefreshOutcome};
@@ -20,6 +21,7 @@ use leptos::server_fn::{ContentType, Encodes};
 
 pub(super) async fn refresh(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     headers: HeaderMap,
 ) -> Response {

@@ -75,7 +75,7 @@ pub(super) async fn retry_here(
 /// The provider counts handshakes of each connection, whoever asked for them, and of the whole account.
 async fn take_turn(limits: &Limits, id: ConnectionId, admin: &Admin) -> Result<(), Wait> {
     limits.take(limits::RETRIES, &id.to_string()).await?;
-    limits.take(limits::RETRIES_OF_ACCOUNT, &admin.id.to_string()).await
+    limits.take(limits::RETRIES_OF_ACCOUNT, &admin.sockets_counted_as()).await
 }
 
 /// Why nothing is tried.

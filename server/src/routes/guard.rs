@@ -1,20 +1,23 @@
 //! Middleware between the network and the handlers.
 //!
 //! ```text
-//! everything ─ span ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for_admins ─ pages
-//!                                                                     │            ├─ api_for_admins ── API, socket, server functions
+//! everything ─ span ─ headers ─ host ─ body ─ identify ─ same origin ─┬─ sessions ─┬─ pages_for::<Viewer> ─ pages
+//!                                                                     │            ├─ api_for::<Viewer> ── what shows something: API, socket
+//!                                                                     │            ├─ api_for::<Admin> ─── what changes something
 //!                                                                     │            └─ /login, /logout
 //!                                                                     └─ /healthz, /pkg, …
 //! ```
 //!
 //! Whom a guard lets through, and whom it does not, is on record before the handler is called.
 
+mod bearer;
 mod bodies;
 mod client;
 mod headers;
 mod hosts;
 mod origin;
 
+use bearer::Bearer;
 pub(super) use client::is_proxied;
 pub use client::{Client, TrustedProxies};
 pub use headers::security_headers;
@@ -29,10 +32,14 @@ use super::{
 };
 use crate::{
     audit::{Action, Actor, Audit, AuditAct, NotRecorded},
-    auth::{Admin, AuthSession, Denied, Revocations, SessionRules},
-    limits::{self, Limits},
+    auth::{
+        Admin, AuthSession, Caller, Denied, Reader, Revocations, Right, RoleRules, SessionRules, Viewer, screen_of,
+    },
+    database::Database,
+    limits::{self, Limits, Rate},
+    network::network,
 };
-use app::api::CurrentAdmin;
+use app::{address::SECOND_FACTOR, api::CurrentViewer, model::time::UnixMillis};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -53,7 +60,13 @@ const FORBIDDEN: &str = r#"<p>You are signed in, but the dashboard is for admini
 the role, or sign out and use another account.</p>
 <form method="post" action="/logout"><button type="submit" class="button button-primary">Sign out</button></form>"#;
 
-const NOT_RECORDED: &str = r#"<p>Everything administrators do is recorded in the audit log, which cannot be written right now: the database does not
+const SCREEN: &str = r#"<p>This screen shows the dashboard and the metrics alone. Sign in with an account to see more.</p>
+<p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a> <a class="button" href="/login">Sign in</a></p>"#;
+
+const READ_ONLY: &str = r#"<p>This account may look at everything and change nothing. Ask an administrator.</p>
+<p><a class="button button-primary" href="/admin/websockets">Back to the dashboard</a></p>"#;
+
+const NOT_RECORDED: &str = r#"<p>Everything that is done here is recorded in the audit log, which cannot be written right now: the database does not
 answer, or its disk is full. Until it can, nobody can sign in. Open dashboards and ingest are not affected.</p>
 <p><a class="button button-primary" href="/admin/websockets">Try again</a></p>"#;
 
@@ -62,12 +75,16 @@ answer, or its disk is full. Until it can, nobody can sign in. Open dashboards a
 pub struct Access {
     /// Where it is put on record who got in and who did not.
     pub audit: Audit,
+    /// Where tokens are known.
+    pub database: Database,
     /// How often somebody may come.
     pub limits: Limits,
     /// Tells open sockets that a session ended.
     pub revocations: Revocations,
     /// How sessions are kept.
     pub sessions: SessionRules,
+    /// Which roles see the dashboard, and which operate it.
+    pub roles: RoleRules,
     /// Whose word on addresses is believed.
     pub proxies: TrustedProxies,
     /// Which names the server answers to.
@@ -84,6 +101,8 @@ where
         .layer(middleware::from_fn(bodies::too_large))
         .layer(middleware::from_fn(query::each_once))
         .layer(middleware::from_fn_with_state(access.clone(), same_origin))
+        .layer(middleware::from_fn(bearer::taken_out))
+        .layer(middleware::from_fn_with_state(access.clone(), bearer::not_in_address))
         .layer(middleware::from_fn_with_state(access.proxies.clone(), client::identify))
         .layer(middleware::from_fn_with_state(bodies::TIMEOUT, bodies::in_time))
         .layer(middleware::from_fn_with_state(access.hosts.clone(), hosts::allowed_host))
@@ -91,17 +110,14 @@ where
         .layer(middleware::from_fn(request::traced))
 }
 
-/// Lets administrators through to pages; leads who is not signed in to the sign-in page, and tells who is no
-/// administrator so. What is behind it finds the [`Admin`] and the [`Actor`] in the request's extensions.
-pub async fn pages_for_admins(
-    State(access): State<Access>,
-    admin: Result<Admin, Denied>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Lets who has a right through to pages; leads who is not signed in to the sign-in page, and tells the others that they may not.
+/// What is behind it finds the proof, a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
+pub async fn pages_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    match admin {
-        Ok(admin) => pass(&access, admin, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
+    let caller = of_browser(&access, &request).await;
+    let actor = actor(&request, caller.as_ref().ok());
+    match caller.and_then(R::of) {
+        Ok(right) => pass(&access, right, actor, Action::PageView, request, next).await.unwrap_or_else(|NotRecorded| {
             let rest = [NOT_RECORDED, &request::reference(id)].concat();
             plain_page(StatusCode::SERVICE_UNAVAILABLE, "Audit log unavailable", &rest)
         }),
@@ -109,12 +125,14 @@ pub async fn pages_for_admins(
             if denied == Denied::Unauthorized && origin::is_link_from_elsewhere(&request) {
                 return ask_again(&request);
             }
-            let act = refusal(Action::PageView, denied, &request);
-            access.audit.record_refusal(act).await;
+            access.audit.record_refusal(refusal(&actor, Action::PageView, denied, &request)).await;
             match denied {
                 Denied::Unauthorized => Redirect::to(&destination::leading_back_to(address(&request))).into_response(),
                 Denied::Forbidden => plain_page(StatusCode::FORBIDDEN, "Not allowed", FORBIDDEN),
-                Denied::NoSessionLayer => denied.into_response(),
+                Denied::Screen => plain_page(StatusCode::FORBIDDEN, "Not on this screen", SCREEN),
+                Denied::ReadOnly => plain_page(StatusCode::FORBIDDEN, "Not allowed", READ_ONLY),
+                Denied::MustEnrol => Redirect::to(SECOND_FACTOR).into_response(),
+                denied => denied.into_response(),
             }
         }
     }
@@ -137,40 +155,109 @@ fn address(request: &Request) -> &str {
     asked.map_or(destination::DASHBOARD, PathAndQuery::as_str)
 }
 
-/// Lets administrators through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the
-/// [`Admin`] and the [`Actor`] in the request's extensions.
-pub async fn api_for_admins(
-    State(access): State<Access>,
-    admin: Result<Admin, Denied>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Lets who has a right through to the API and the socket; the others get 401 or 403 as JSON. What is behind it finds the proof,
+/// a [`Viewer`] or an [`Admin`], and the [`Actor`] in the request's extensions.
+pub async fn api_for<R: Right>(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let caller = match request.extensions().get::<Bearer>().cloned() {
+        Some(bearer) => of_token(&access, bearer).await,
+        None => of_browser(&access, &request).await,
+    };
+    let actor = actor(&request, caller.as_ref().ok());
     let is_socket = request.uri().path() == super::SOCKET;
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
-    // By session: nobody spends what belongs to somebody else, be it from the same network or without being signed in.
-    let rate = if is_socket { limits::SOCKET_CONNECTS } else { limits::API_CALLS };
-    let too_often = match &admin {
-        Ok(admin) => access.limits.take(rate, &admin.session_name()).await.err(),
-        Err(_) => None,
-    };
-    if let Some(wait) = too_often {
-        let act = act(actor(&request).is_refused(action, "too many requests"), &request);
+    let counted = counted(&caller, is_socket, request.extensions().get::<Client>());
+    if let Some((rate, of)) = counted
+        && let Err(wait) = access.limits.take(rate, &of).await
+    {
+        let act = act(actor.is_refused(action, "too many requests"), &request);
         access.audit.record_refusal(act).await;
         return super::too_many_requests(wait);
     }
-    match admin {
-        Ok(admin) => pass(&access, admin, action, request, next).await.unwrap_or_else(IntoResponse::into_response),
+    if let (Some(token), Some(client)) =
+        (caller.as_ref().ok().and_then(Caller::token_id), request.extensions().get::<Client>())
+    {
+        let noted = access.database.note_token_use(token, client.address, UnixMillis::now());
+        // To be seen in lists; the audit log has every use.
+        let _ = noted.await.inspect_err(|error| tracing::warn!(%error, "The use of a token could not be noted"));
+    }
+    match caller.and_then(R::of) {
+        Ok(right) => {
+            pass(&access, right, actor, action, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
         Err(denied) => {
-            let act = refusal(action, denied, &request);
-            access.audit.record_refusal(act).await;
+            access.audit.record_refusal(refusal(&actor, action, denied, &request)).await;
             denied.into_response()
         }
     }
 }
 
-async fn pass(
+/// By what requests count. By session and by token: nobody spends what belongs to somebody else, be it from the same network or without
+/// being signed in. What is no token counts by network.
+fn counted(caller: &Result<Caller, Denied>, is_socket: bool, client: Option<&Client>) -> Option<(Rate, String)> {
+    match caller {
+        Ok(caller) => {
+            let rate = match (caller.token_id(), is_socket) {
+                (None, false) => limits::API_CALLS,
+                (None, true) => limits::SOCKET_CONNECTS,
+                (Some(_), false) => limits::TOKEN_CALLS,
+                (Some(_), true) => limits::TOKEN_SOCKET_CONNECTS,
+            };
+            Some((rate, caller.counted_as()))
+        }
+        Err(Denied::BadToken) => client.map(|client| (limits::BAD_TOKENS, network(client.address).to_string())),
+        Err(_) => None,
+    }
+}
+
+/// Whose token the request came with.
+async fn of_token(access: &Access, Bearer(hash): Bearer) -> Result<Caller, Denied> {
+    let hash = hash.ok_or(Denied::BadToken)?;
+    match access.database.token_by_hash(&hash, UnixMillis::now()).await {
+        Ok(token) => token.as_ref().map(Caller::of_token).ok_or(Denied::BadToken),
+        Err(error) => {
+            tracing::warn!(%error, "A token could not be checked");
+            Err(Denied::Unknown)
+        }
+    }
+}
+
+/// Whose session the request came with, or, of nobody who is signed in, which screen's cookie.
+fn of_browser<'a>(
+    access: &'a Access,
+    request: &Request,
+) -> impl Future<Output = Result<Caller, Denied>> + Send + use<'a> {
+    let caller = of_session(access, request);
+    let screen = screen_of(request.headers(), access.sessions);
+    let address = request.extensions().get::<Client>().map(|client| client.address);
+    async move {
+        let (Err(Denied::Unauthorized), Some(hash)) = (&caller, screen) else { return caller };
+        let now = UnixMillis::now();
+        let screen = access.database.screen_by_hash(&hash, now).await.map_err(|error| {
+            tracing::warn!(%error, "A screen could not be checked");
+            Denied::Unknown
+        })?;
+        let Some(caller) = screen.as_ref().and_then(Caller::of_screen) else { return caller };
+        if let (Some(id), Some(address)) = (caller.screen_id(), address) {
+            let noted = access.database.note_screen_use(id, address, now).await;
+            let _ = noted.inspect_err(|error| tracing::warn!(%error, "The use of a screen could not be noted"));
+        }
+        Ok(caller)
+    }
+}
+
+/// Whose session the request came with.
+fn of_session(access: &Access, request: &Request) -> Result<Caller, Denied> {
+    let auth = request.extensions().get::<AuthSession>();
+    if auth.is_none() {
+        tracing::error!(path = request.uri().path(), "A guarded route is outside the session layer");
+    }
+    Caller::of_session(auth, access.roles)
+}
+
+async fn pass<R: Right>(
     access: &Access,
-    admin: Admin,
+    right: R,
+    actor: Actor,
     action: Action,
     mut request: Request,
     next: Next,
@@ -178,10 +265,9 @@ async fn pass(
     if let Some(client) = request.extensions().get::<Client>() {
         access.proxies.met_by_administrator(client);
     }
-    let actor = actor(&request);
     let act = act(actor.does(action), &request);
     access.audit.record_often(act.clone()).await?;
-    request.extensions_mut().insert(admin);
+    request.extensions_mut().insert(right);
     request.extensions_mut().insert(actor);
     let response = next.run(request).await;
     let status = response.status();
@@ -194,17 +280,16 @@ async fn pass(
 }
 
 /// Whoever sends the request, as far as is known.
-fn actor(request: &Request) -> Actor {
-    let extensions = request.extensions();
-    let Some(client) = extensions.get::<Client>() else { return Actor::default() };
-    match extensions.get::<AuthSession>().and_then(|auth| auth.user.as_ref()) {
-        Some(account) => client.account(account),
-        None => client.stranger(),
+fn actor(request: &Request, caller: Option<&Caller>) -> Actor {
+    let stranger = request.extensions().get::<Client>().map(Client::stranger).unwrap_or_default();
+    match caller {
+        Some(caller) => Actor { name: Some(caller.name.clone()), role: caller.role, ..stranger },
+        None => stranger,
     }
 }
 
-fn refusal(action: Action, denied: Denied, request: &Request) -> AuditAct {
-    act(actor(request).is_refused(action, denied.to_string()), request)
+fn refusal(actor: &Actor, action: Action, denied: Denied, request: &Request) -> AuditAct {
+    act(actor.is_refused(action, denied.to_string()), request)
 }
 
 /// By the route, not by the address, and by the usual methods: a stranger can think of any number of others.
@@ -215,12 +300,15 @@ fn act(act: AuditAct, request: &Request) -> AuditAct {
     act.to(format!("{} {}", request::method_name(request.method()), function.unwrap_or(route)))
 }
 
-/// Provides [`CurrentAdmin`] to pages and server functions, when a guard let the request through as an administrator's.
+/// Provides [`CurrentViewer`] to pages and server functions, when a guard let the request through.
 /// To be called in the additional context that leptos is given.
-pub fn provide_current_admin() {
-    let admin = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Admin>().cloned());
-    if let Some(Admin { email, role, .. }) = admin {
-        provide_context(CurrentAdmin { email, role: role.as_str() });
+pub fn provide_current_viewer() {
+    let Some(parts) = use_context::<Parts>() else { return };
+    let viewer = parts.extensions.get::<Viewer>().map(|viewer| &**viewer);
+    let viewer = viewer.or_else(|| parts.extensions.get::<Reader>().map(|reader| &**reader));
+    if let Some(caller) = viewer.or_else(|| parts.extensions.get::<Admin>().map(|admin| &**admin)) {
+        let (email, role, may_act) = (caller.name.clone(), caller.role_name(), caller.may_act());
+        provide_context(CurrentViewer { email, role, may_act, second_factor: caller.second_factor });
     }
 }
 

@@ -1,5 +1,7 @@
 //! Signing in and out with plain forms, so that it works without JavaScript. The sign-in page itself is the app's.
 
+mod code;
+
 use super::{
     destination::{DASHBOARD, LOGIN, destination, login_page},
     guard::{Access, Client},
@@ -8,12 +10,13 @@ use super::{
 };
 use crate::{
     audit::Action,
-    auth::{AuthError, AuthSession, Credentials, Email, LOGOUT, start_session},
+    auth::{Account, AuthError, AuthSession, Credentials, Email, LOGOUT, start_session},
     database::Attempted,
     limits::Wait,
     network::network,
 };
 use app::{
+    address::LOGIN_CODE,
     model::time::{UnixMillis, format_seconds},
     pages::login::{TYPED_EMAIL, is_plain_in_cookies},
 };
@@ -39,6 +42,7 @@ where
     Router::new()
         .route("/", get(|| async { Redirect::to(DASHBOARD) }))
         .route(LOGIN, post(sign_in))
+        .route(LOGIN_CODE, get(code::show).post(code::check))
         .route(LOGOUT, post(sign_out))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(access.clone())
@@ -117,11 +121,25 @@ async fn sign_in(
         }
     };
     access.limits.signed_in(attempt).await;
-    let actor = client.account(&account);
+    if account.has_second_factor {
+        return code::ask(&auth, &account, destination).await;
+    }
+    admit(&access, &client, &mut auth, &account, destination).await
+}
+
+/// Whoever has shown that they are the account's owner is signed in, on record.
+async fn admit(
+    access: &Access,
+    client: &Client,
+    auth: &mut AuthSession,
+    account: &Account,
+    destination: &str,
+) -> Response {
+    let actor = client.account(account);
     if access.audit.record(actor.does(Action::SignIn).to(account.email.as_str())).await.is_err() {
         return unavailable("Sign-ins are recorded in the audit log, which cannot be written right now.");
     }
-    match start_session(&mut auth, &account, &actor).await {
+    match start_session(auth, account, &actor).await {
         Ok(()) => Redirect::to(destination).into_response(),
         Err(error) => {
             let _ = access.audit.record(actor.failed_at(Action::SignIn, "no session could be started")).await;

@@ -1,7 +1,7 @@
 //! `/readyz` and `/metrics`: what monitors of the monitor ask.
 
 use super::{AppState, api_error, guard};
-use crate::auth::{Admin, Denied, is_same_secret};
+use crate::auth::{AuthSession, Caller, Right, Viewer, is_same_secret};
 use app::model::{
     connection::ConnectionState,
     status::{Feed, ServerRole, StatusReport, StatusSource},
@@ -47,13 +47,13 @@ impl LastAnswer {
     }
 }
 
-/// 200 when ingest is up and the database can be read and written, else 503. The JSON says which is not; and why, to administrators, to this
+/// 200 when ingest is up and the database can be read and written, else 503. The JSON says which is not; and why, to who may see the dashboard, to this
 /// machine and to who has the token: what Redis or SQLite say may name what is inside.
 pub(super) async fn readyz(
     State(state): State<AppState>,
     Extension(last): Extension<LastAnswer>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    admin: Result<Admin, Denied>,
+    auth: AuthSession,
     headers: HeaderMap,
 ) -> Response {
     let report = state.hub.report();
@@ -62,7 +62,8 @@ pub(super) async fn readyz(
     let troubles = [ingest, database];
     last.tell(&troubles);
     let ready = troubles.iter().all(Option::is_none);
-    let may_know_why = admin.is_ok() || has_token(&state, &headers) || is_local(&state, peer, &headers);
+    let viewer = Caller::of_session(Some(&auth), state.access.roles).and_then(Viewer::of);
+    let may_know_why = viewer.is_ok() || has_token(&state, &headers) || is_local(&state, peer, &headers);
     let part = |trouble: &Option<String>| match (trouble, may_know_why) {
         (trouble, true) => json!({"ok": trouble.is_none(), "reason": trouble}),
         (trouble, false) => json!({"ok": trouble.is_none()}),

@@ -21,13 +21,14 @@ pub(crate) mod orders;
 mod plain_page;
 pub(crate) mod query;
 mod request;
+mod screen;
 mod servers;
 mod status;
 mod symbol;
 
 use crate::{
     alerts::Alerts,
-    auth::{Accounts, with_sessions},
+    auth::{Accounts, Admin, Owner, Reader, Viewer, with_sessions},
     bus::OrdersOnRedis,
     collector::{Connections, Keeper},
     config::Config,
@@ -38,7 +39,10 @@ use crate::{
     servers::Servers,
     upstream::Manager,
 };
-use app::{address, api::Backend};
+use app::{
+    address,
+    api::{ACKNOWLEDGE_GAP, Backend},
+};
 use axum::{
     Extension, Json, Router,
     extract::{FromRef, Request, State},
@@ -48,7 +52,7 @@ use axum::{
     routing::{any, get, post},
 };
 use backend::Behind;
-use guard::{Access, api_for_admins, pages_for_admins, provide_current_admin};
+use guard::{Access, api_for, pages_for, provide_current_viewer};
 use leptos::{
     config::LeptosOptions,
     prelude::{AnyView, IntoAny, provide_context},
@@ -63,6 +67,8 @@ use tracing::Instrument;
 
 /// Where the live socket is.
 const SOCKET: &str = "/admin-ws";
+/// What a screen on a wall does not show to everybody who passes.
+const FOR_READERS: [&str; 2] = [address::AUDIT, address::ACCOUNT];
 /// Where machines ask whether the server is ready.
 const READINESS: &str = "/readyz";
 
@@ -112,7 +118,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let _ = any_spawner::Executor::init_tokio();
     let accounts = Accounts::new(state.database.clone());
     let access = state.access.clone();
-    let dashboard = if state.config.dashboard.enabled { for_admins(&state, &access) } else { for_nobody() };
+    let dashboard = if state.config.dashboard.enabled { for_viewers(&state, &access) } else { for_nobody() };
     let for_people =
         with_sessions(for_everybody(&state, &access).merge(dashboard).merge(readiness()), &accounts, access.sessions);
     let files_and_errors = Router::new()
@@ -125,46 +131,64 @@ pub(crate) fn router(state: AppState) -> Router {
 
 /// Signing in and out.
 fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
-    login::routes(access).merge(pages(state, |path| !path.starts_with("/admin"), || {})).layer(CompressionLayer::new())
+    login::routes(access)
+        .merge(screen::routes())
+        .merge(pages(state, |path| !path.starts_with("/admin"), || {}))
+        .layer(CompressionLayer::new())
 }
 
 /// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false`.
-fn for_admins(state: &AppState, access: &Access) -> Router<AppState> {
+fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
     let context = {
         let backend: Arc<dyn Backend> = Arc::new(Behind { state: state.clone() });
         move || {
             provide_context(Arc::clone(&backend));
-            provide_current_admin();
+            provide_current_viewer();
         }
     };
-    let pages = Router::new()
-        // The fallback would render the page outside its guard, where nobody is an administrator.
-        .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
-        .merge(account::routes())
-        .merge(alerts::forms())
-        .merge(pages(state, |path| path.starts_with("/admin"), context.clone()))
+    let for_readers = account::routes()
+        .merge(pages(state, |path| FOR_READERS.contains(&path), context.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
-        .layer(middleware::from_fn_with_state(access.clone(), pages_for_admins))
+        .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Reader>))
         .layer(CompressionLayer::new());
+    let pages = Router::new()
+        // The fallback would render the page outside its guard, where nobody is anybody.
+        .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
+        .merge(pages(state, |path| path.starts_with("/admin") && !FOR_READERS.contains(&path), context.clone()))
+        .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
+        .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Viewer>))
+        .layer(CompressionLayer::new());
+    let audit = Router::new()
+        .route("/api/admin/audit", get(audit::audit))
+        .layer(CompressionLayer::new())
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(access.clone(), api_for::<Reader>));
+    let account_acts = account::acts().merge(alerts::forms()).layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
+    let owners = account::of_owners().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Owner>));
     let server_functions = move |request| functions::call(context.clone(), request);
+    // Whatever changes something stands here, and takes an `Admin`.
+    let acts = Router::new()
+        .route("/api/admin/config/refresh", post(config::refresh))
+        .route("/api/admin/connections/{id}/retry", post(connections::retry))
+        .route(ACKNOWLEDGE_GAP, post(server_functions.clone()))
+        .merge(history::acts())
+        .layer(CompressionLayer::new())
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(access.clone(), api_for::<Admin>));
     let api = Router::new()
         .route("/api/admin/websocket-status", get(status::websocket_status))
         .route("/api/admin/servers", get(servers::servers))
         .route("/api/admin/symbol", get(symbol::symbol))
-        .route("/api/admin/config/refresh", post(config::refresh))
-        .route("/api/admin/connections/{id}/retry", post(connections::retry))
-        .route("/api/admin/audit", get(audit::audit))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
-        .merge(alerts::routes())
         .route("/api/admin", any(no_such_route))
         .route("/api/admin/", any(no_such_route))
         .route("/api/admin/{*rest}", any(no_such_route))
         .layer(CompressionLayer::new())
         .route(SOCKET, get(admin_ws::admin_ws))
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(access.clone(), api_for_admins));
-    pages.merge(api)
+        .layer(middleware::from_fn_with_state(access.clone(), api_for::<Viewer>));
+    pages.merge(for_readers).merge(audit).merge(account_acts).merge(owners).merge(acts).merge(alerts::routes(access)).merge(api)
 }
 
 /// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app

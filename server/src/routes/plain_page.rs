@@ -11,6 +11,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form
 
 /// A page. `rest` is HTML, of which nothing comes from a request.
 pub(super) fn plain_page(status: StatusCode, title: &str, rest: &str) -> Response {
+    let code = match status.is_success() {
+        true => String::new(),
+        false => format!("<p class=\"notice-code number\">{}</p>\n", status.as_u16()),
+    };
     let page = format!(
         r#"<!doctype html>
 <html lang="en">
@@ -24,14 +28,12 @@ pub(super) fn plain_page(status: StatusCode, title: &str, rest: &str) -> Respons
 </head>
 <body>
 <main class="notice">
-<p class="notice-code number">{code}</p>
-<h1>{title}</h1>
+{code}<h1>{title}</h1>
 {rest}
 </main>
 </body>
 </html>
-"#,
-        code = status.as_u16()
+"#
     );
     (status, [(CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response()
 }

@@ -1,6 +1,7 @@
 //! What the addresses of the API may ask for: times, and what is said when they ask for something else.
 
 use super::api_error;
+use crate::auth;
 use app::model::{
     connection::{CONNECTIONS_MAX, ConnectionId, ConnectionSet},
     time::UnixMillis,
@@ -11,6 +12,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use percent_encoding::percent_decode_str;
 use std::collections::HashSet;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -44,6 +46,12 @@ pub(super) async fn each_once(request: Request, next: Next) -> Response {
     let Some((name, _)) = pairs.find(|(name, _)| !names.insert(name.clone())) else { return next.run(request).await };
     let message = format!("{:?}: expected each parameter at most once", name.chars().take(100).collect::<String>());
     api_error(StatusCode::BAD_REQUEST, "bad_request", &message)
+}
+
+/// Does the request's address hold an API token, however it is spelt?
+pub(super) fn holds_token(request: &Request) -> bool {
+    let address = request.uri().path_and_query().map_or("", |address| address.as_str());
+    auth::holds_token(address) || auth::holds_token(&percent_decode_str(address).decode_utf8_lossy())
 }
 
 /// A point in time: RFC 3339, or a span before `now` such as `-15m`.

@@ -2,6 +2,7 @@
 //!
 //! Our own instead of tower-http's `request-id` and `trace`: those keep an id that the client sent, and log queries.
 
+use super::query;
 use crate::text::tidy;
 use app::address::LOGIN;
 use axum::{
@@ -62,7 +63,10 @@ pub(super) fn method_name(method: &Method) -> &str {
 pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     let id = RequestId(rand::random());
     request.extensions_mut().insert(id);
-    let path = tidy(request.uri().path(), PATH_BYTES_MAX);
+    let path = match query::holds_token(&request) {
+        true => "(a token)".into(),
+        false => tidy(request.uri().path(), PATH_BYTES_MAX),
+    };
     // At level error, so that whichever lines RUST_LOG leaves name their request.
     let span = error_span!("request", %id, method = %method_name(request.method()), path);
     let answering = async move {

@@ -65,7 +65,7 @@ async fn a_line_of_the_log_names_the_connection_or_the_request_that_it_is_about(
     let answer = login.body(form).send().await.unwrap();
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap();
     let url = format!("{}/admin-ws", base.replace("http://", "ws://"));
-    let _socket = Socket::open(&url, None, &base, Some(cookie)).await.unwrap();
+    let _socket = Socket::open(&url, None, &base, &[("cookie", cookie)]).await.unwrap();
     let line = Monitor::log_until(&mut log, "admin@localhost opened a socket");
     assert!(line.contains(r#"method=GET path="/admin-ws"}:socket{account=1}: server::routes::"#), "{line}");
 }

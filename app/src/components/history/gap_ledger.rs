@@ -3,7 +3,7 @@
 
 use super::{bands, context::ChartContext, scale};
 use crate::{
-    api::history::AcknowledgeGap,
+    api::{MayAct, history::AcknowledgeGap},
     components::format::{self, identity},
     model::{
         connection::ConnectionId,
@@ -95,7 +95,9 @@ fn Card(
     let written = keep_focus(card_id.clone(), id, said, acknowledge);
     let notes = move || said.get().into_iter().map(note_view).collect_view();
     let first_name = StoredValue::new(name);
+    let may_act = MayAct::here();
     let form = move || match is_seen.get() {
+        _ if !may_act => ().into_any(),
         false => view! { <Acknowledge id name=first_name.get_value() further=false action=acknowledge/> }.into_any(),
         true => {
             // Empty again, and folded, once it is written.

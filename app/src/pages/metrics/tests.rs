@@ -61,7 +61,7 @@ fn view() -> HistoryView {
 fn render(view: HistoryView, selection: Selection) -> String {
     let owner = Owner::new();
     owner.with(|| {
-        let answer = HistoryAnswer { view, email: "admin@example.com".into() };
+        let answer = HistoryAnswer { view, email: "admin@example.com".into(), may_act: true };
         view! { <Metrics answer selection/> }.to_html()
     })
 }
@@ -104,6 +104,16 @@ fn trouble_and_what_was_acknowledged_are_said() {
     assert!(html.contains("filled from flat files") && !html.contains(">Acknowledge<"));
     assert!(html.contains("bob@example.com") && html.contains("half of it"));
     assert!(html.contains("Add a note") && html.contains("name=\"further\" value=\"true\""), "more may be said");
+}
+
+#[test]
+fn who_may_only_look_is_asked_for_no_note() {
+    let answer = HistoryAnswer { view: view(), ..HistoryAnswer::default() };
+    let html = Owner::new().with(|| view! { <Metrics answer selection=Selection::default()/> }.to_html());
+    assert!(
+        html.contains("id=\"gap-9\"") && !html.contains("name=\"note\"") && !html.contains("Acknowledge"),
+        "{html}"
+    );
 }
 
 #[test]

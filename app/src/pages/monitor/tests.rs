@@ -107,9 +107,22 @@ fn three(third: ConnectionState) -> Vec<ConnectionStatus> {
 fn render(snapshot: Snapshot) -> String {
     let owner = Owner::new();
     owner.with(|| {
-        let first = FirstView { snapshot, email: "admin@example.com".into(), ..FirstView::default() };
+        let first = FirstView { snapshot, email: "admin@example.com".into(), may_act: true, ..FirstView::default() };
         view! { <Monitor first opening=PageArrangement::default()/> }.to_html()
     })
+}
+
+#[test]
+fn who_may_only_look_sees_no_way_to_act() {
+    let snapshot = || board(three(ConnectionState::Reconnecting)).snapshot();
+    let acts = ["data-testid=\"refresh\"", "data-testid=\"retry-3\""];
+    let html = render(snapshot());
+    assert!(html.contains(acts[0]), "an administrator may");
+    let html = Owner::new().with(|| {
+        let first = FirstView { snapshot: snapshot(), ..FirstView::default() };
+        view! { <Monitor first opening=PageArrangement::default()/> }.to_html()
+    });
+    assert!(acts.iter().all(|act| !html.contains(act)) && html.contains("data-testid=\"pause\""), "{html}");
 }
 
 /// With `TICKSTOCK_PAGES` set to a directory, leaves the page there to be looked at.

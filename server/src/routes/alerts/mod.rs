@@ -7,12 +7,14 @@ mod page;
 
 use super::{
     AppState, api_error,
+    guard::{Access, api_for},
     query::{self, BadQuery},
+    wrong_method,
 };
 use crate::{
     alerts::{Answer, Destination, data},
     audit::{Action, Actor, NotRecorded},
-    auth::Admin,
+    auth::{Admin, Viewer},
     database::{
         QueryError,
         alerts::{AlertFilter, Delivery},
@@ -31,12 +33,14 @@ use axum::{
         rejection::{JsonRejection, QueryRejection},
     },
     http::{StatusCode, header::RETRY_AFTER},
+    middleware,
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, patch, post},
 };
 use done::NewSilence;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tower_http::compression::CompressionLayer;
 
 pub(super) use page::{forms, page};
 
@@ -45,15 +49,20 @@ const LIMIT_MAX: u32 = 1_000;
 const DELIVERIES_SHOWN: u32 = 10;
 const WEEK_MS: i64 = 7 * 24 * 3_600_000;
 
-pub(super) fn routes() -> Router<AppState> {
+pub(super) fn routes(access: &Access) -> Router<AppState> {
+    // The same address for who looks and for who acts: each method has its guard.
+    let see = middleware::from_fn_with_state(access.clone(), api_for::<Viewer>);
+    let act = middleware::from_fn_with_state(access.clone(), api_for::<Admin>);
     Router::new()
-        .route("/api/admin/alerts", get(list))
-        .route("/api/admin/alerts/{id}/acknowledge", post(acknowledge))
-        .route("/api/admin/silences", get(silences).post(silence))
-        .route("/api/admin/silences/{id}", delete(end_silence))
-        .route("/api/admin/alert-rules", get(rules).patch(change_rule))
-        .route("/api/admin/alert-destinations", get(destinations))
-        .route("/api/admin/alert-destinations/{name}/test", post(test))
+        .route("/api/admin/alerts", get(list).layer(see.clone()))
+        .route("/api/admin/alerts/{id}/acknowledge", post(acknowledge).layer(act.clone()))
+        .route("/api/admin/silences", get(silences).layer(see.clone()).merge(post(silence).layer(act.clone())))
+        .route("/api/admin/silences/{id}", delete(end_silence).layer(act.clone()))
+        .route("/api/admin/alert-rules", get(rules).layer(see.clone()).merge(patch(change_rule).layer(act.clone())))
+        .route("/api/admin/alert-destinations", get(destinations).layer(see))
+        .route("/api/admin/alert-destinations/{name}/test", post(test).layer(act))
+        .layer(CompressionLayer::new())
+        .method_not_allowed_fallback(wrong_method)
 }
 
 /// Why there is no answer. In the API's form, none with words of the database.
@@ -169,7 +178,7 @@ async fn acknowledge(
     let expected = |_| Refused::Bad(r#"expected a JSON body {"note":"…"}, or none"#.to_owned());
     let Note { note } =
         if body.is_empty() { Note::default() } else { serde_json::from_slice(&body).map_err(expected)? };
-    let alert = done::acknowledge(&state, &admin.email, &actor, &id, &note).await?;
+    let alert = done::acknowledge(&state, &admin.name, &actor, &id, &note).await?;
     Ok(Json(data(&alert, state.alerts.context())).into_response())
 }
 
@@ -204,12 +213,13 @@ async fn silence(
     let rule = asked.rule.as_deref().map(done::rule_named).transpose()?;
     let new =
         NewSilence { rule, connection: asked.connection, from: asked.from, until: asked.until, reason: asked.reason };
-    let silence = done::silence(&state, &admin.email, &actor, new).await?;
+    let silence = done::silence(&state, &admin.name, &actor, new).await?;
     Ok((StatusCode::CREATED, Json(silence_object(&silence))).into_response())
 }
 
 async fn end_silence(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
@@ -264,6 +274,7 @@ struct RuleBody {
 
 async fn change_rule(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     asked: Result<Json<RuleBody>, JsonRejection>,
 ) -> Result<Response, Refused> {
@@ -323,6 +334,7 @@ fn destination_object(state: &AppState, destination: &Destination, deliveries: &
 
 async fn test(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<Response, Refused> {

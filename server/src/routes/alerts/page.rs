@@ -124,7 +124,7 @@ async fn acknowledge(
     form: Result<Form<AcknowledgeForm>, FormRejection>,
 ) -> Response {
     let Ok(Form(form)) = form else { return back("error=form") };
-    let done = done::acknowledge(&state, &admin.email, &actor, &form.id, &form.note).await;
+    let done = done::acknowledge(&state, &admin.name, &actor, &form.id, &form.note).await;
     if done.is_ok() && form.from == "dashboard" {
         return Redirect::to(app::address::DASHBOARD).into_response();
     }
@@ -152,7 +152,7 @@ async fn silence(
         let until = UnixMillis(now.0.saturating_add((form.hours * 3_600_000.0) as i64));
         let connection = connection(&form.connection)?;
         let new = NewSilence { rule, connection, from: Some(now), until, reason: form.reason };
-        done::silence(&state, &admin.email, &actor, new).await
+        done::silence(&state, &admin.name, &actor, new).await
     };
     answer(done.await.map(drop), "silenced")
 }
@@ -164,6 +164,7 @@ struct IdForm {
 
 async fn end_silence(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     form: Result<Form<IdForm>, FormRejection>,
 ) -> Response {
@@ -188,6 +189,7 @@ struct RuleForm {
 
 async fn rule(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     form: Result<Form<RuleForm>, FormRejection>,
 ) -> Response {
@@ -216,6 +218,7 @@ struct TestForm {
 
 async fn test(
     State(state): State<AppState>,
+    _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     form: Result<Form<TestForm>, FormRejection>,
 ) -> Response {

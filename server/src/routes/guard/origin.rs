@@ -1,6 +1,6 @@
 //! Requests that another site makes a browser send.
 
-use super::{Access, Client};
+use super::{Access, Bearer, Client};
 use crate::{
     audit::Action,
     routes::{api_error, is_api, plain_page::plain_page},
@@ -68,6 +68,8 @@ const LOGGED_BYTES_MAX: usize = 200;
 pub async fn same_origin(State(access): State<Access>, request: Request, next: Next) -> Response {
     // By its address the socket is one of the API, so that what asks for it without opening it is refused as well.
     let matters = !request.method().is_safe() || is_api(request.uri().path()) || opens_socket(&request);
+    // No page of another site can make a browser send a token: without leave, which nobody is given, none may set that header.
+    let matters = matters && request.extensions().get::<Bearer>().is_none();
     let checked = if matters { check(request.headers(), request.uri(), access.sessions.secure) } else { Ok(()) };
     let Err(foreign) = checked else { return next.run(request).await };
     log(&request, foreign);

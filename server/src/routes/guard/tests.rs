@@ -133,16 +133,35 @@ async fn every_answer_has_the_security_headers_and_only_files_may_be_stored() {
 }
 
 #[tokio::test]
-async fn a_route_for_admins_outside_the_session_layer_lets_nobody_in() {
+async fn a_guarded_route_outside_the_session_layer_lets_nobody_in() {
+    use crate::auth::{Admin, Viewer};
     use axum::{Router, middleware, routing::get};
     let (_folder, database) = testing::database().await;
     let access = testing::access(&database, false);
     let routes = || Router::new().route("/x", get(|| async { "secret" }));
     for site in [
-        routes().layer(middleware::from_fn_with_state(access.clone(), super::api_for_admins)),
-        routes().layer(middleware::from_fn_with_state(access.clone(), super::pages_for_admins)),
+        routes().layer(middleware::from_fn_with_state(access.clone(), super::api_for::<Viewer>)),
+        routes().layer(middleware::from_fn_with_state(access.clone(), super::api_for::<Admin>)),
+        routes().layer(middleware::from_fn_with_state(access.clone(), super::pages_for::<Viewer>)),
     ] {
         let answer = Browser { site, cookie: None }.get("/x").await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
+}
+
+#[tokio::test]
+async fn an_act_that_was_put_behind_the_guard_of_viewers_is_done_for_nobody() {
+    use crate::auth::{Accounts, Admin, Viewer, with_sessions};
+    use axum::{Extension, Router, middleware, routing::post};
+    let (_folder, database) = testing::database().await;
+    account(&database, "ann@x", Role::Admin).await;
+    let mut browser = Browser::signed_in(&database, "ann@x").await;
+    let access = testing::access(&database, false);
+    let act = |_: Extension<Admin>| async { "done" };
+    let routes = Router::new()
+        .route("/x", post(act))
+        .layer(middleware::from_fn_with_state(access.clone(), super::api_for::<Viewer>));
+    let routes = with_sessions(routes, &Accounts::new(database.clone()), access.sessions);
+    browser.site = super::around(routes, &access);
+    assert_eq!(browser.post("/x", "").await.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }

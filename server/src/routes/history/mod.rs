@@ -42,6 +42,11 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/admin/history/samples", get(export::<Samples>))
         .route("/api/admin/history/events", get(export::<Events>))
         .route("/api/admin/history/gaps", get(export::<Gaps>))
+}
+
+/// What changes something.
+pub(super) fn acts() -> Router<AppState> {
+    Router::new()
         .route("/api/admin/history/gaps/{id}/acknowledge", post(acknowledge))
         .route("/api/admin/history/gaps/{id}/notes", post(add_note))
 }
@@ -98,14 +103,14 @@ async fn write_note(
 ) -> Result<Response, Refused> {
     let Json(Note { note }) = body.map_err(|_| Refused::Bad(r#"expected a JSON body {"note":"…"}"#.to_owned()))?;
     let id: i64 = id.parse().map_err(|_| Refused::NotFound)?;
-    let gap = note_gap(state, &admin.email, actor, id, &note, further).await?;
+    let gap = note_gap(state, admin, actor, id, &note, further).await?;
     Ok(Json(records::gap_object(&gap, UnixMillis::now())).into_response())
 }
 
 /// What API and page do alike: acknowledges a gap with a note, or adds a further one. Answers the gap as it is then.
 pub(super) async fn note_gap(
     state: &AppState,
-    email: &str,
+    admin: &Admin,
     actor: &Actor,
     id: i64,
     note: &str,
@@ -120,7 +125,7 @@ pub(super) async fn note_gap(
     if gap.acknowledged.is_some() != further {
         return Err(conflict);
     }
-    let said = Acknowledgement { at: UnixMillis::now(), by: email.to_owned(), note: note.to_owned() };
+    let said = Acknowledgement { at: UnixMillis::now(), by: admin.name.clone(), note: note.to_owned() };
     let done = if further {
         let act = actor.does(Action::GapNote).to(gap.name()).because(note);
         state.database.add_gap_note(id, &said, &act).await

@@ -154,6 +154,39 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
         let answer = ask(connect(address, &trusted).await, &form(&fields, path, &cookie)).await;
         seen.push((format!("POST {path}"), answer));
     }
+    // A token that is made, used, and put where it does not belong.
+    let fields = format!("name=canary&scope=read&days=1&current={PASSWORD}");
+    let made = ask(connect(address, &trusted).await, &form(&fields, "/admin/account/tokens", &cookie)).await;
+    let api_token: String =
+        made.split_once("tsm_").expect(&made).1.chars().take_while(char::is_ascii_alphanumeric).collect();
+    for (path, how) in [
+        ("/api/admin/websocket-status", format!("authorization: Bearer tsm_{api_token}")),
+        ("/api/admin/config/refresh", format!("authorization: Bearer tsm_{api_token}")),
+        ("/admin/account", format!("authorization: Bearer tsm_{api_token}")),
+        ("/metrics", format!("authorization: Bearer tsm_{api_token}")),
+        (&format!("/api/admin/audit?token=tsm_{api_token}"), format!("cookie: {cookie}")),
+        (&format!("/tsm_{api_token}"), "accept: */*".to_owned()),
+        ("/admin/account", format!("cookie: {cookie}")),
+        ("/api/admin/audit", format!("cookie: {cookie}")),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{how}\r\n\r\n");
+        seen.push((
+            format!("GET {}", path.replace(&api_token, "…")),
+            ask(connect(address, &trusted).await, &request).await,
+        ));
+    }
+    // A second factor that is turned on, so far as the key is shown.
+    let fields = format!("current={PASSWORD}");
+    let started =
+        ask(connect(address, &trusted).await, &form(&fields, "/admin/account/second-factor/start", &cookie)).await;
+    let seed = started.split_once(r#"data-testid="key">"#).expect(&started).1.split('<').next().unwrap().to_owned();
+    let wrong = form("code=000000", "/admin/account/second-factor/confirm", &cookie);
+    seen.push(("POST …/confirm".to_owned(), ask(connect(address, &trusted).await, &wrong).await));
+    let again = format!(
+        "GET /admin/account/second-factor HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {cookie}\r\n\r\n"
+    );
+    seen.push(("GET …/second-factor".to_owned(), ask(connect(address, &trusted).await, &again).await));
+    let seed_in_one = seed.replace(' ', "");
     for subprotocol in ["tickstock.v1.json", "tickstock.v1.bin"] {
         use tokio_tungstenite::tungstenite::client::IntoClientRequest;
         let mut handshake = format!("wss://localhost:{port}/admin-ws").into_client_request().unwrap();
@@ -183,7 +216,19 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
     for (place, text) in &seen {
         // Hashes of passwords are in the database, and nowhere else.
         let hashes = if place.contains("monitor.db") { KEY } else { "$argon2" };
-        for secret in [KEY, PASSWORD, MISTYPED, TOKEN, REDIS_PASSWORD, session.as_str(), tls_key, hashes] {
+        for secret in [
+            KEY,
+            PASSWORD,
+            MISTYPED,
+            TOKEN,
+            REDIS_PASSWORD,
+            session.as_str(),
+            api_token.as_str(),
+            &seed,
+            &seed_in_one,
+            tls_key,
+            hashes,
+        ] {
             if let Some(found) = text.find(secret) {
                 let around: String = text[..found].chars().rev().take(300).collect::<Vec<_>>().iter().rev().collect();
                 panic!("{secret} is in {place}: …{around}");

@@ -360,12 +360,16 @@ async fn servers_on_one_redis_count_together() {
 
     let mut places = Vec::new();
     for n in 0..SOCKETS_PER_ACCOUNT {
-        places.push([&one, &other][n % 2].socket_place(1).await.expect("a place"));
+        places.push([&one, &other][n % 2].socket_place("1", SOCKETS_PER_ACCOUNT).await.expect("a place"));
     }
-    assert!(one.socket_place(1).await.is_none() && other.socket_place(1).await.is_none());
-    assert!(other.socket_place(2).await.is_some());
+    assert!(
+        one.socket_place("1", SOCKETS_PER_ACCOUNT).await.is_none()
+            && other.socket_place("1", SOCKETS_PER_ACCOUNT).await.is_none()
+    );
+    assert!(other.socket_place("2", SOCKETS_PER_ACCOUNT).await.is_some());
     places.pop();
-    crate::util::eventually("a place is given back", || async { one.socket_place(1).await }).await;
+    crate::util::eventually("a place is given back", || async { one.socket_place("1", SOCKETS_PER_ACCOUNT).await })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -384,7 +388,7 @@ async fn a_redis_that_dies_neither_opens_nor_locks_the_door() {
     assert!(limits.take(API_CALLS, "session").await.is_ok());
     let places: Vec<_> = {
         let mut places = Vec::new();
-        while let Some(place) = limits.socket_place(1).await {
+        while let Some(place) = limits.socket_place("1", SOCKETS_PER_ACCOUNT).await {
             places.push(place);
         }
         places

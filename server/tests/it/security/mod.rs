@@ -9,8 +9,12 @@ mod frames;
 mod front;
 mod limits;
 mod refusals;
+mod rights;
+mod screens;
+mod second_factor;
 mod sessions;
 mod tls;
+mod tokens;
 mod words;
 
 use std::{collections::BTreeMap, time::Duration};

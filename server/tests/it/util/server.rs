@@ -1,12 +1,15 @@
 //! The whole server in this process, on a free port, with a database of its own.
 
 use super::{Postgres, Socket, eventually};
+use app::model::time::UnixMillis;
 use reqwest::{Response, StatusCode, header, redirect::Policy};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use server::{
-    auth::{Role, hash_password},
+    audit::Actor,
+    auth::{Role, Scope, generate_token, hash_password},
     config::{Config, Variables},
-    database::{Database, NewAccount},
+    database::{Database, NewAccount, NewToken},
 };
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -79,6 +82,17 @@ impl TestServer {
         self.stranger().signed_in(&email_of(role), PASSWORD).await
     }
 
+    /// A program with a new token, as the `token` command makes it.
+    pub(crate) async fn program(&self, name: &str, scope: Scope) -> Client {
+        let (token, hash) = generate_token();
+        let name = name.parse().unwrap();
+        let new = NewToken::lasting(30, UnixMillis::now(), name, scope, "cli:test".to_owned(), hash);
+        let mut change = self.database.change().await.unwrap();
+        change.add_token(&new, &Actor::command_line()).await.unwrap();
+        change.commit().await.unwrap();
+        Client::with_token(format!("http://{}", self.address), token.expose_secret())
+    }
+
     /// The database as another process has it.
     pub(crate) async fn other_process(&self) -> Database {
         Database::open(&self.database_url).await.unwrap()
@@ -136,13 +150,23 @@ pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) base: String,
     pub(crate) cookie: Option<String>,
+    /// What is sent as `Authorization`, instead of a cookie.
+    pub(crate) token: Option<String>,
 }
 
 impl Client {
     /// Somebody who is not signed in, by what they have in their address bar.
     pub(crate) fn at(origin: String) -> Self {
         let http = reqwest::Client::builder().cookie_store(true).redirect(Policy::none()).build().unwrap();
-        Self { http, base: origin, cookie: None }
+        Self { http, base: origin, cookie: None, token: None }
+    }
+
+    /// A program with an API token.
+    pub(crate) fn with_token(origin: String, token: &str) -> Self {
+        let token = format!("Bearer {token}");
+        let headers = [(header::AUTHORIZATION, token.parse().unwrap())].into_iter().collect();
+        let http = reqwest::Client::builder().default_headers(headers).redirect(Policy::none()).build().unwrap();
+        Self { http, base: origin, cookie: None, token: Some(token) }
     }
 
     pub(crate) async fn signed_in(mut self, email: &str, password: &str) -> Self {
@@ -223,6 +247,8 @@ impl Client {
     /// The same from any origin; the status of a refusal.
     pub(crate) async fn try_socket(&self, subprotocol: Option<&str>, origin: &str) -> Result<Socket, u16> {
         let url = format!("{}/admin-ws", self.base.replace("http://", "ws://"));
-        Socket::open(&url, subprotocol, origin, self.cookie.as_deref()).await
+        let cookie = self.cookie.iter().map(|cookie| ("cookie", cookie.as_str()));
+        let token = self.token.iter().map(|token| ("authorization", token.as_str()));
+        Socket::open(&url, subprotocol, origin, &cookie.chain(token).collect::<Vec<_>>()).await
     }
 }

@@ -17,13 +17,13 @@ impl Socket {
         url: &str,
         subprotocol: Option<&str>,
         origin: &str,
-        cookie: Option<&str>,
+        credentials: &[(&'static str, &str)],
     ) -> Result<Self, u16> {
         let mut request = url.into_client_request().unwrap();
         let headers = request.headers_mut();
         headers.insert("origin", HeaderValue::from_str(origin).unwrap());
-        if let Some(cookie) = cookie {
-            headers.insert("cookie", HeaderValue::from_str(cookie).unwrap());
+        for (name, value) in credentials {
+            headers.insert(*name, HeaderValue::from_str(value).unwrap());
         }
         if let Some(subprotocol) = subprotocol {
             headers.insert("sec-websocket-protocol", HeaderValue::from_str(subprotocol).unwrap());
