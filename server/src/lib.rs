@@ -121,8 +121,7 @@ pub async fn run(
     let (alerts, alert_keeper) =
         Alerts::new(&config.alerts, config.dashboard.public_url.clone(), database.clone()).context("no HTTP client")?;
     let news = history.news();
-    let (hub, hub_task) =
-        hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
+    let (hub, hub_task) = hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     let several = match among_several {
         Some(several) => Some(several.start(&config, connections.clone(), &hub, history, &database, &tasks)?),

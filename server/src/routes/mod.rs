@@ -163,7 +163,9 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Reader>));
-    let account_acts = account::acts().merge(alerts::forms()).layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
+    let account_acts = account::acts()
+        .merge(alerts::forms())
+        .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Admin>));
     let owners = account::of_owners().layer(middleware::from_fn_with_state(access.clone(), pages_for::<Owner>));
     let server_functions = move |request| functions::call(context.clone(), request);
     // Whatever changes something stands here, and takes an `Admin`.
@@ -188,7 +190,14 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .route(SOCKET, get(admin_ws::admin_ws))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Viewer>));
-    pages.merge(for_readers).merge(audit).merge(account_acts).merge(owners).merge(acts).merge(alerts::routes(access)).merge(api)
+    pages
+        .merge(for_readers)
+        .merge(audit)
+        .merge(account_acts)
+        .merge(owners)
+        .merge(acts)
+        .merge(alerts::routes(access))
+        .merge(api)
 }
 
 /// What answers where the dashboard is switched off: nothing. The fallback would render its pages, which the app

@@ -15,7 +15,12 @@ use tokio::{sync::watch, time::sleep};
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// `wanted` says whether it is needed.
-pub(super) async fn run(address: RedisAddress, names: Arc<Names>, health: Arc<Health>, mut wanted: watch::Receiver<bool>) {
+pub(super) async fn run(
+    address: RedisAddress,
+    names: Arc<Names>,
+    health: Arc<Health>,
+    mut wanted: watch::Receiver<bool>,
+) {
     // It fails when the subscriber is gone, and with it everything.
     while wanted.wait_for(|is_wanted| *is_wanted).await.is_ok() {
         let asked = ask(&address, &names).await;
