@@ -81,7 +81,7 @@ fn every_problem_is_reported_at_once_and_no_secret_is_printed() {
         text,
         [
             r#"MARKET_FEED="telepathy": expected simulator, massive or redis"#,
-            "REDIS_URL: expected a redis://, rediss:// or redis+unix:// address",
+            "REDIS_URL: expected a redis://, rediss://, redis+unix:// or redis+sentinel:// address",
             r#"LEPTOS_SITE_ADDR="localhost": expected an address like 127.0.0.1:3000"#,
             r#"METRICS_INTERVAL_MS="5": expected a whole number from 100 to 4000"#,
         ]
