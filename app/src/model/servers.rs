@@ -1,10 +1,35 @@
 //! The servers that run beside each other: `GET /api/admin/servers`.
 
-use super::{status::ServerRole, time::UnixMillis};
+use super::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 /// A server that was not heard of for so long is taken for lost.
 const LOST_MS: i64 = 5_000;
+
+/// What a server does among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerRole {
+    /// It holds the upstream connections, publishes and writes history. So does a server that runs alone.
+    #[default]
+    Collector,
+    /// Another one does; it would take over.
+    Standby,
+    /// Others do, and it never would.
+    Dashboard,
+}
+
+impl ServerRole {
+    /// The word for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Collector => "collector",
+            Self::Standby => "standby",
+            Self::Dashboard => "dashboard",
+        }
+    }
+}
 
 /// One server, as it says itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use super::feed::Feed;
+pub use super::{feed::Feed, servers::ServerRole};
 
 /// How a status is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,31 +270,6 @@ impl Collector {
     #[must_use]
     pub fn is_same_run(&self, other: &Self) -> bool {
         self.server == other.server && self.since == other.since
-    }
-}
-
-/// What a server does among several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerRole {
-    /// It holds the upstream connections, publishes and writes history. So does a server that runs alone.
-    #[default]
-    Collector,
-    /// Another one does; it would take over.
-    Standby,
-    /// Others do, and it never would.
-    Dashboard,
-}
-
-impl ServerRole {
-    /// The word for it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Collector => "collector",
-            Self::Standby => "standby",
-            Self::Dashboard => "dashboard",
-        }
     }
 }
 

@@ -22,7 +22,7 @@ local answer = {string.format('%.0f', now)}
 local all = redis.call('HGETALL', KEYS[1])
 for n = 1, #all, 2 do
   local at = tonumber(string.match(all[n + 1], '^%d+') or '0')
-  local is_before = all[n] ~= ARGV[1] and string.sub(all[n], 1, #ARGV[6]) == ARGV[6] and now - at > 3000
+  local is_before = all[n] ~= ARGV[1] and string.sub(all[n], 1, #ARGV[6]) == ARGV[6] and now - at > 1500
   if is_before or now - at > tonumber(ARGV[3]) or #all[n + 1] > tonumber(ARGV[5]) then
     redis.call('HDEL', KEYS[1], all[n])
   elseif all[n] ~= ARGV[1] and #answer <= tonumber(ARGV[4]) then

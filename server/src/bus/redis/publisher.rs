@@ -79,6 +79,8 @@ pub(super) struct Publisher {
     probed: bool,
     /// It does not, so that ticks wait and are conflated.
     in_trouble: bool,
+    /// It lacks nothing but the right to publish, which may come back at once: until then ticks stay in the mailbox, in order.
+    waits_for_right: bool,
     /// It refused a tick, and took none since.
     refused: bool,
     /// The next tick is tried then.
@@ -150,6 +152,7 @@ impl Publisher {
             proven_at: None,
             probed: false,
             in_trouble: false,
+            waits_for_right: false,
             refused: false,
             hold_until: Instant::now(),
             retry: Retry::default(),
@@ -268,8 +271,10 @@ impl Publisher {
             self.health.unpublished(0, left);
             self.queue.clear();
             (self.sent, self.waiting, self.status) = (0, Waiting::default(), None);
+            self.waits_for_right = false;
         } else if self.epoch.is_none() && (before.is_some() || !self.in_trouble) {
             self.trouble("Redis does not renew this server's lease".to_owned());
+            self.waits_for_right = true;
         } else if before.is_none() && self.epoch.is_some() {
             // What waits goes on as after any trouble.
             (self.probed, self.hold_until) = (self.probed && self.proven_at.is_some(), Instant::now());
@@ -368,9 +373,11 @@ impl Publisher {
     /// very start neither is known, and they stay where they are.
     fn may_receive(&self) -> bool {
         match self.proven_at {
-            Some(_) if !self.lacks_right() => self.sent == self.queue.len() && self.waiting.is_empty(),
+            Some(_) if !self.lacks_right() => {
+                self.may_publish() && self.sent == self.queue.len() && self.waiting.is_empty()
+            }
             Some(_) => true,
-            None => self.in_trouble,
+            None => self.in_trouble && !self.waits_for_right,
         }
     }
 
@@ -419,6 +426,7 @@ impl Publisher {
 
     /// Redis takes no ticks: what is not sent waits.
     fn trouble(&mut self, words: String) {
+        self.waits_for_right = false;
         self.health.set(Part::Publishing, Some(words));
         self.in_trouble = true;
         if self.proven_at.take().is_some_and(|since| since.elapsed() > Retry::LONGEST * 2) {
