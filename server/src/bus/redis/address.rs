@@ -1,8 +1,8 @@
 //! Where Redis is: at an address, or where the Sentinels say.
 
-use super::sentinel::Sentinels;
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisResult, ServerError, io::tcp::TcpSettings};
-use std::{sync::Arc, time::Duration};
+use super::{client, sentinel::Sentinels};
+use redis::{Client, IntoConnectionInfo, RedisResult, ServerError};
+use std::sync::Arc;
 
 /// Asked before every new connection. Cheap to clone; the clones know of the same fail-overs.
 #[derive(Clone, Debug)]
@@ -62,11 +62,4 @@ impl RedisAddress {
             std::future::pending().await
         }
     }
-}
-
-pub(super) fn client(info: ConnectionInfo) -> RedisResult<Client> {
-    // What is small goes at once. A firewall that forgets silent connections is reminded.
-    let keepalive = redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(15));
-    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    Client::open(info.set_tcp_settings(tcp))
 }

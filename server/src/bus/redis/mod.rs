@@ -52,7 +52,7 @@ use futures_util::future::BoxFuture;
 use health::Health;
 use lease::LeaseNames;
 use publisher::Publisher;
-use redis::{RedisError, RedisResult, ServerError};
+use redis::{Client, ConnectionInfo, RedisError, RedisResult, ServerError, io::tcp::TcpSettings};
 use secrecy::ExposeSecret;
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -69,6 +69,13 @@ use transit::Transit;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// What Redis says is cut off here.
 const WORDS_BYTES_MAX: usize = 200;
+
+fn client(info: ConnectionInfo) -> RedisResult<Client> {
+    // What is small goes at once. A firewall that forgets silent connections is reminded.
+    let keepalive = redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(15));
+    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    Client::open(info.set_tcp_settings(tcp))
+}
 
 /// Keys and channels.
 struct Names {

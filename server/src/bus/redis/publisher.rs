@@ -46,6 +46,9 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that a connection, once made, waits for our own subscription to come back too: what is published before it is
 /// handed over without the detour, and what the last connection left open is only then known.
 const SUBSCRIBER_WAIT: Duration = Duration::from_secs(2);
+/// A lease that ran out, as after a standstill, is had again in no time, unless Redis or another server is in the way. Ticks
+/// wait for it in order, and are conflated after that.
+const RIGHT_PATIENCE: Duration = Duration::from_secs(1);
 /// While Redis takes none, ticks are taken out of the mailbox so often.
 const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
 /// A connection that did not answer while a new one was made and answered has so much time left.
@@ -79,8 +82,8 @@ pub(super) struct Publisher {
     probed: bool,
     /// It does not, so that ticks wait and are conflated.
     in_trouble: bool,
-    /// It lacks nothing but the right to publish, which may come back at once: until then ticks stay in the mailbox, in order.
-    waits_for_right: bool,
+    /// Since when it lacks nothing but the right to publish, which may come back at once: ticks wait in order for it.
+    without_right_since: Option<Instant>,
     /// It refused a tick, and took none since.
     refused: bool,
     /// The next tick is tried then.
@@ -90,6 +93,12 @@ pub(super) struct Publisher {
     epoch: Option<u64>,
     /// Whoever waits until nothing is left here.
     flushes: Vec<oneshot::Sender<()>>,
+}
+
+async fn wait_out(without_right_since: Option<Instant>) {
+    if let Some(since) = without_right_since {
+        sleep_until(since + RIGHT_PATIENCE).await;
+    }
 }
 
 /// Nothing yet, under the epoch of the lease where there is one.
@@ -152,7 +161,7 @@ impl Publisher {
             proven_at: None,
             probed: false,
             in_trouble: false,
-            waits_for_right: false,
+            without_right_since: None,
             refused: false,
             hold_until: Instant::now(),
             retry: Retry::default(),
@@ -227,6 +236,7 @@ impl Publisher {
                 }
                 () = self.frames.outlet.filled(), if self.proven_at.is_some() => continue,
                 () = sleep_until(self.hold_until), if self.is_held() => continue,
+                () = wait_out(self.without_right_since), if self.without_right_since.is_some() => continue,
                 Ok(()) = self.changes.changed() => continue,
                 Some(done) = flush.recv() => {
                     self.flushes.push(done);
@@ -271,12 +281,16 @@ impl Publisher {
             self.health.unpublished(0, left);
             self.queue.clear();
             (self.sent, self.waiting, self.status) = (0, Waiting::default(), None);
-            self.waits_for_right = false;
+            self.without_right_since = None;
         } else if self.epoch.is_none() && (before.is_some() || !self.in_trouble) {
-            self.trouble("Redis does not renew this server's lease".to_owned());
-            self.waits_for_right = true;
+            let now = Instant::now();
+            let since = *self.without_right_since.get_or_insert(now);
+            if self.proven_at.is_none() || since + RIGHT_PATIENCE <= now {
+                self.trouble("Redis does not renew this server's lease".to_owned());
+            }
         } else if before.is_none() && self.epoch.is_some() {
             // What waits goes on as after any trouble.
+            self.without_right_since = None;
             (self.probed, self.hold_until) = (self.probed && self.proven_at.is_some(), Instant::now());
             self.refused = false;
         }
@@ -373,11 +387,10 @@ impl Publisher {
     /// very start neither is known, and they stay where they are.
     fn may_receive(&self) -> bool {
         match self.proven_at {
-            Some(_) if !self.lacks_right() => {
-                self.may_publish() && self.sent == self.queue.len() && self.waiting.is_empty()
-            }
+            _ if self.without_right_since.is_some() => false,
+            Some(_) if !self.lacks_right() => self.sent == self.queue.len() && self.waiting.is_empty(),
             Some(_) => true,
-            None => self.in_trouble && !self.waits_for_right,
+            None => self.in_trouble,
         }
     }
 
@@ -426,7 +439,7 @@ impl Publisher {
 
     /// Redis takes no ticks: what is not sent waits.
     fn trouble(&mut self, words: String) {
-        self.waits_for_right = false;
+        self.without_right_since = None;
         self.health.set(Part::Publishing, Some(words));
         self.in_trouble = true;
         if self.proven_at.take().is_some_and(|since| since.elapsed() > Retry::LONGEST * 2) {

@@ -3,7 +3,7 @@
 //! All Sentinels are asked at once, before every new connection. More than half of them have to know of the fail-over, so the
 //! word of the highest configuration epoch counts; the server that they name has to say itself that it is a master.
 
-use super::{ANSWER_TIMEOUT, address, answered, words};
+use super::{ANSWER_TIMEOUT, answered, client, words};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use percent_encoding::percent_decode_str;
 use redis::{
@@ -44,7 +44,7 @@ pub(super) struct Place {
 impl Place {
     fn client(&self, settings: RedisConnectionInfo) -> RedisResult<Client> {
         let info = ConnectionAddr::Tcp(self.host.clone(), self.port).into_connection_info()?;
-        address::client(info.set_redis_settings(settings))
+        client(info.set_redis_settings(settings))
     }
 }
 
