@@ -49,7 +49,6 @@ struct Own {
 impl Servers {
     /// `configuration` tells the one that is in force from others. With Redis the future tells of this server and hears of the
     /// others until `stop`.
-    #[must_use]
     pub fn new(
         name: String,
         configuration: watch::Receiver<String>,
@@ -211,8 +210,8 @@ mod tests {
         assert_eq!(other.last_seen, UnixMillis(now.0 - 700));
         assert_eq!(read(&Said { words: "{}".into(), age_ms: 0 }, now), None);
         let old = ServerEntry { last_seen: UnixMillis(now.0 - 9_000), ..own.clone() };
-        assert_eq!(sorted(own.clone(), vec![old]), [own.clone()], "an older run of the same server");
-        assert_eq!(sorted(own.clone(), vec![own.clone()]).len(), 2, "two with one name");
+        assert_eq!(sorted(own.clone(), vec![old]), std::slice::from_ref(&own), "an older run of the same server");
+        assert_eq!(sorted(own.clone(), vec![own]).len(), 2, "two with one name");
     }
 
     #[test]

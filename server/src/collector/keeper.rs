@@ -118,7 +118,6 @@ impl Keeper {
 }
 
 /// Makes a keeper; the future is its task. `server` is how this one is called.
-#[must_use]
 pub fn keep(
     redis: LeaseOnRedis,
     right: Right,
@@ -178,7 +177,7 @@ struct Task {
 
 /// What woke the task.
 enum Woken {
-    Answer(LeaseOnRedis, Asked),
+    Answer(Box<(LeaseOnRedis, Asked)>),
     Ask,
     Due,
     Refused,
@@ -203,7 +202,7 @@ impl Task {
                         Some(asking) => asking.await,
                         None => std::future::pending().await,
                     }
-                } => Woken::Answer(redis, asked),
+                } => Woken::Answer(Box::new((redis, asked))),
                 () = sleep_until(next), if asking.is_none() => Woken::Ask,
                 () = sleep_until(due.unwrap_or(next)), if due.is_some() => Woken::Due,
                 () = right.refused() => Woken::Refused,
@@ -212,7 +211,8 @@ impl Task {
             };
             let now = Instant::now();
             match woken {
-                Woken::Answer(redis, asked) => {
+                Woken::Answer(answer) => {
+                    let (redis, asked) = *answer;
                     asking = None;
                     idle = Some(redis);
                     // Nothing is taken that is about to be given up.
@@ -338,7 +338,7 @@ impl Task {
                 match why {
                     Why::Other => warn!("Lost the lease of the collector to another server"),
                     Why::HoldOver => {
-                        warn!("Could not renew the lease of the collector for too long: ending its connections")
+                        warn!("Could not renew the lease of the collector for too long: ending its connections");
                     }
                 }
                 self.show_nobody();

@@ -36,7 +36,7 @@ pub(super) async fn refresh(
     }
     match elsewhere::outcome(elsewhere::ask(&state, orders, &actor, elsewhere::What::Refresh).await).await {
         Ok(outcome) => told(outcome, packed),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 

@@ -115,11 +115,12 @@ impl IntoResponse for Answer {
 }
 
 /// What a refresh elsewhere came to, when it came to something.
-pub(super) async fn outcome(response: Response) -> Result<RefreshOutcome, Response> {
+pub(super) async fn outcome(response: Response) -> Result<RefreshOutcome, Box<Response>> {
     if response.status() != StatusCode::OK {
-        return Err(response);
+        return Err(Box::new(response));
     }
     let body = to_bytes(response.into_body(), BODY_BYTES_MAX).await.unwrap_or_default();
     let unreadable = "the collector's answer cannot be read; it runs another version";
-    serde_json::from_slice(&body).map_err(|_| api_error(StatusCode::SERVICE_UNAVAILABLE, "no_collector", unreadable))
+    serde_json::from_slice(&body)
+        .map_err(|_| Box::new(api_error(StatusCode::SERVICE_UNAVAILABLE, "no_collector", unreadable)))
 }

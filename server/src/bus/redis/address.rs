@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) enum RedisAddress {
     /// Always the same server.
-    Fixed(Client),
+    Fixed(Box<Client>),
     /// Whichever of several is the master.
     Sentinels(Arc<Sentinels>),
 }
@@ -22,8 +22,8 @@ impl RedisAddress {
         if let Some(rest) = url.strip_prefix("redis+sentinel://") {
             return Ok(Self::Sentinels(Arc::new(Sentinels::parse(rest)?)));
         }
-        let client = url.into_connection_info().and_then(|info| client(info));
-        client.map(Self::Fixed).map_err(|error| error.category().to_owned())
+        let client = url.into_connection_info().and_then(client);
+        client.map(|client| Self::Fixed(Box::new(client))).map_err(|error| error.category().to_owned())
     }
 
     /// The server as it is now: with Sentinels, they are asked for the master.
@@ -32,7 +32,7 @@ impl RedisAddress {
     /// Why there is none. [`words`](super::words) says it.
     pub(crate) async fn client(&self) -> RedisResult<Client> {
         match self {
-            Self::Fixed(client) => Ok(client.clone()),
+            Self::Fixed(client) => Ok((**client).clone()),
             Self::Sentinels(sentinels) => sentinels.master().await,
         }
     }
@@ -59,7 +59,7 @@ impl RedisAddress {
             {
                 return;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -46,7 +46,7 @@ enum Step {
         had_board: bool,
     },
     Assembling(Assembly),
-    InStep(Place),
+    Following(Place),
 }
 
 /// What comes next.
@@ -93,7 +93,7 @@ impl Follower {
     pub(super) fn is_following(&self, now: Instant) -> bool {
         let Some(Followed { heard, step, .. }) = &self.followed else { return false };
         let is_shown = match step {
-            Step::InStep(_) => true,
+            Step::Following(_) => true,
             Step::Lost { since, had_board } | Step::Assembling(Assembly { since, had_board, .. }) => {
                 *had_board && now - *since < SILENT
             }
@@ -104,7 +104,7 @@ impl Follower {
     /// Is the board needed, from somebody who is there?
     pub(super) fn wants_board(&self, now: Instant) -> bool {
         let followed = self.followed.as_ref();
-        followed.is_some_and(|followed| !matches!(followed.step, Step::InStep(_)) && now - followed.heard < SILENT)
+        followed.is_some_and(|followed| !matches!(followed.step, Step::Following(_)) && now - followed.heard < SILENT)
     }
 
     /// Follows nobody until somebody is heard again; the epochs that were seen stay.
@@ -142,7 +142,7 @@ impl Follower {
 impl Followed {
     fn has_board(&self) -> bool {
         match &self.step {
-            Step::InStep(_) => true,
+            Step::Following(_) => true,
             Step::Lost { had_board, .. } | Step::Assembling(Assembly { had_board, .. }) => *had_board,
         }
     }
@@ -150,7 +150,7 @@ impl Followed {
     fn lose(&mut self, now: Instant) {
         let since = match &self.step {
             Step::Lost { since, .. } | Step::Assembling(Assembly { since, .. }) => *since,
-            Step::InStep(_) => now,
+            Step::Following(_) => now,
         };
         self.step = Step::Lost { since, had_board: self.has_board() };
     }
@@ -166,7 +166,7 @@ impl Followed {
         let received = UnixMillis(at.0.saturating_sub(frame.waited_ms.into()));
         match &mut self.step {
             Step::Lost { .. } => 0,
-            Step::InStep(place) if header.sequence == place.sequence => {
+            Step::Following(place) if header.sequence == place.sequence => {
                 *place = place.after(&frame);
                 outbox.put_frame(&frame, received);
                 0
@@ -180,7 +180,7 @@ impl Followed {
                 }
                 0
             }
-            Step::InStep(place) | Step::Assembling(Assembly { end: place, .. }) => {
+            Step::Following(place) | Step::Assembling(Assembly { end: place, .. }) => {
                 if header.sequence < place.sequence {
                     // Twice.
                     return 0;
@@ -195,7 +195,7 @@ impl Followed {
     fn take_part(&mut self, header: &Header, part: Part<'_>, now: Instant, outbox: &Outbox) -> Result<(), FrameError> {
         let (since, had_board) = match &self.step {
             // Somebody else asked for it.
-            Step::InStep(_) => return Ok(()),
+            Step::Following(_) => return Ok(()),
             Step::Lost { since, had_board } | Step::Assembling(Assembly { since, had_board, .. }) => {
                 (*since, *had_board)
             }
@@ -230,7 +230,7 @@ impl Followed {
         for (frame, received) in &assembly.held {
             outbox.put_frame(frame, *received);
         }
-        self.step = Step::InStep(assembly.end);
+        self.step = Step::Following(assembly.end);
         Ok(())
     }
 }

@@ -175,7 +175,7 @@ impl Subscriber {
                 // A ping tells what was missed until then.
                 Ok(is_anew) => {
                     if is_anew {
-                        pings.reset_immediately()
+                        pings.reset_immediately();
                     }
                 }
                 Err(error) => return error,
@@ -332,6 +332,6 @@ async fn role_changed(changes: &mut Option<watch::Receiver<()>>) {
         None => true,
     };
     if is_over {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
