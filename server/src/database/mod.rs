@@ -23,7 +23,7 @@
 //!
 //! A query is one text for both, run by `on!` or `run!` (see `pool`): parameters are `$1`, `$2`, …, and bound as `i64`, `f64`, `bool`, texts
 //! or bytes; `ON CONFLICT`, `RETURNING`, `IS DISTINCT FROM` and `CASE` are understood by both. Rows become values by tuples of such
-//! types, or by `FromRow` for any row that has [`Columns`](pool::Columns).
+//! types, or by `FromRow` for any row that has `pool::Columns`.
 //!
 //! What is written together with a record, or after something was read, is a [`Change`]: there is one at a time, on whatever
 //! server, so that what it has read is still so when it is committed. Its statements run on `change.tx.connection()`.

@@ -2,7 +2,6 @@
 
 use super::{Link, now};
 use crate::store::link::LinkState;
-use leptos::prelude::*;
 use std::rc::Weak;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{CloseEvent, MessageEvent};
