@@ -7,6 +7,8 @@ use server::bus::read_tick;
 
 /// What is published from now on comes to the subscribers of the master; all of before came back or is counted.
 async fn goes_on_at(master: &RedisServer, collector: &mut Collector) {
+    // What waited meanwhile goes out before.
+    until_all_is_accounted(collector).await;
     let mut listener = master.listen(CHANNEL).await;
     let first = collector.published;
     collector.publish(60);
@@ -14,10 +16,11 @@ async fn goes_on_at(master: &RedisServer, collector: &mut Collector) {
         let tick = read_tick(listener.next().await.as_bytes(), UnixMillis::now()).unwrap();
         assert_eq!(tick.volume, number);
     }
-    let total = collector.published;
-    let is_accounted =
-        |collector: &Collector| collector.seen.len() as u64 + collector.status.unpublished_ticks_total == total;
-    while !is_accounted(collector) {
+    until_all_is_accounted(collector).await;
+}
+
+async fn until_all_is_accounted(collector: &mut Collector) {
+    while collector.seen.len() as u64 + collector.status.unpublished_ticks_total != collector.published {
         collector.news().await;
     }
 }
