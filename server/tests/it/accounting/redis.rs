@@ -94,6 +94,7 @@ async fn a_redis_that_is_killed_amid_the_ticks_took_what_the_page_has_and_the_re
     };
     tokio::join!(books.provider.trade(600), death);
     books.until_the_bus_is(false).await;
+    books.until_ticks_are_lost().await;
     books.start_redis_again(&proxy).await;
     books.provider.trade(20).await;
     let sent: u64 = books.sent_to().iter().sum();
