@@ -48,7 +48,7 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 const SUBSCRIBER_WAIT: Duration = Duration::from_secs(2);
 /// A lease that ran out, as after a standstill, is had again in no time, unless Redis or another server is in the way. Ticks
 /// wait for it in order, and are conflated after that.
-const RIGHT_PATIENCE: Duration = Duration::from_secs(1);
+const RIGHT_PATIENCE: Duration = Duration::from_secs(3);
 /// While Redis takes none, ticks are taken out of the mailbox so often.
 const ABSORB_INTERVAL: Duration = Duration::from_millis(100);
 /// A connection that did not answer while a new one was made and answered has so much time left.
