@@ -25,5 +25,6 @@ if [ "${1:-}" = --write ]; then
     mv target/performance.md docs/performance.md
 fi
 target/release/bench history
+target/release/bench recording
 scripts/build.sh
 cd end2end && exec npm run --silent bench:page

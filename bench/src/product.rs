@@ -107,6 +107,7 @@ fn configure(database: &str, provider: &str, symbols: u64) -> anyhow::Result<Con
         ("MASSIVE_WEBSOCKET_URL", provider),
         ("DATABASE_URL", database),
         ("ADMIN_PASSWORD", PASSWORD),
+        ("RECORDING", "false"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();

@@ -25,6 +25,7 @@ pub mod model;
 pub mod monitor;
 pub mod network;
 pub mod problem;
+pub mod recording;
 pub mod refresh;
 mod rhythm;
 pub mod routes;
@@ -52,6 +53,7 @@ use front::{Places, TlsKeys};
 use history::Opening;
 use leptos::config::LeptosOptions;
 use limits::Limits;
+use recording::{Doing, Recording};
 use refresh::Refresher;
 use routes::{AppState, Collecting, guard::Access};
 use servers::Servers;
@@ -112,11 +114,22 @@ pub async fn run(
     if let Some(several) = &among_several {
         monitor.stand(several.first_view(), UnixMillis::now());
     }
+    let recording = if config.recording.enabled && collects {
+        let (recording, tee, recorder) =
+            Recording::start(config.recording.clone()).context("no thread for the recorder")?;
+        monitor.record_to(tee);
+        tasks.tracker().spawn(recorder.ended());
+        recording
+    } else {
+        Recording::to_read(config.recording.clone())
+    };
+    let (notes, noted) = watch::channel(String::new());
+    tasks.tracker().spawn(end.clone().run_until_cancelled_owned(note_recording(recording.doing(), notes)));
     let pace = hub::Pace {
         frame_interval: config.dashboard.frame_interval,
         metrics_interval: config.dashboard.metrics_interval,
     };
-    let history = Opening::new(database.clone(), config.history, config.feed);
+    let history = Opening::new(database.clone(), config.history, config.feed).noting(noted.clone());
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
     let (alerts, alert_keeper) =
         Alerts::new(&config.alerts, config.dashboard.public_url.clone(), database.clone()).context("no HTTP client")?;
@@ -124,7 +137,9 @@ pub async fn run(
     let (hub, hub_task) = hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);
     let several = match among_several {
-        Some(several) => Some(several.start(&config, connections.clone(), &hub, history, &database, &tasks)?),
+        Some(several) => {
+            Some(several.start(&config, connections.clone(), &hub, (history, noted), &database, &tasks)?)
+        }
         None => {
             if let Some(connections) = &connections {
                 connections.start().await;
@@ -187,6 +202,7 @@ pub async fn run(
             keeper: several.as_ref().map(|several| several.keeper().clone()),
             orders,
         },
+        recording,
         refresher,
         servers,
         sockets: TaskTracker::new(),
@@ -215,6 +231,27 @@ pub async fn run(
     match tasks.broken() {
         Some(task) => anyhow::bail!("the {task} ended unexpectedly"),
         None => Ok(()),
+    }
+}
+
+/// Says when nothing can be recorded, and when that is over.
+async fn note_recording(mut doing: watch::Receiver<Doing>, notes: watch::Sender<String>) {
+    let mut trouble: Option<UnixMillis> = None;
+    while doing.changed().await.is_ok() {
+        let now = doing.borrow_and_update().clone();
+        let note = match (&now, trouble) {
+            (Doing::Trouble(new), _) => {
+                trouble = Some(new.since);
+                format!("Ticks are not recorded: {}", new.reason)
+            }
+            (Doing::Recording(_), Some(since)) => {
+                trouble = None;
+                format!("Ticks are recorded again; not recorded since {} UTC", since.day_and_clock())
+            }
+            (Doing::Recording(_) | Doing::StandingBy, _) => continue,
+        };
+        warn!("{note}");
+        notes.send_replace(note);
     }
 }
 

@@ -50,7 +50,7 @@ impl Several {
         config: &Config,
         connections: Option<Connections>,
         hub: &Hub,
-        history: Opening,
+        (history, notes): (Opening, watch::Receiver<String>),
         database: &Database,
         tasks: &Tasks,
     ) -> anyhow::Result<Running> {
@@ -72,7 +72,7 @@ impl Several {
                     collector::follow(keeper.standing(), connections.clone(), right.clone(), hub.clone(), begun, end);
                 tasks.tracker().spawn(following);
                 let (config, database, hub) = (config.clone(), database.clone(), hub.clone());
-                let keeping = Tenures { server, config, database, hub, news: news.clone() };
+                let keeping = Tenures { server, config, database, hub, news: news.clone(), notes };
                 tasks.tracker().spawn(history_tasks.track_future(keeping.keep(tenures, history_end.clone())));
             }
             None => {
@@ -146,6 +146,7 @@ struct Tenures {
     database: Database,
     hub: Hub,
     news: watch::Sender<HistoryNews>,
+    notes: watch::Receiver<String>,
 }
 
 impl Tenures {
@@ -163,6 +164,7 @@ impl Tenures {
                     last_ticks,
                 };
                 let opening = Opening::new(self.database.clone(), self.config.history, self.config.feed);
+                let opening = opening.noting(self.notes.clone());
                 opening.after(succession, self.news.clone()).keep(self.hub.reports(), over.clone()).await;
             };
             let ending = async {

@@ -52,14 +52,14 @@ pub struct Snapshot {
     /// [`RATE_HISTORY_LENGTH`].
     pub rates: Vec<Vec<f32>>,
     /// The rows that are stale, as in [`Metrics::stale`]. Last, see [`Ticks::waited_ms`].
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub stale: Vec<RowSpan>,
     /// How many rows there are. Where that is more than [`Snapshot::rows`] has, [`Frame::Rows`] with the others follow at once, in
     /// order and with nothing in between: a reader sees that the rest is on its way, and shows it with the last of them.
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub rows_total: u32,
     /// The open alerts, as in [`Metrics::alerts`].
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub alerts: OpenAlerts,
 }
 
@@ -70,13 +70,13 @@ pub struct Metrics {
     pub live: LiveReport,
     /// The rows whose symbol has been silent for far longer than is usual for it, in order. Last with what follows, see
     /// [`Ticks::waited_ms`].
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub stale: Vec<RowSpan>,
     /// When a gap last began, ended or got another cause in the ledger: time to ask for it again.
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub ledger_changed_at: UnixMillis,
     /// The open alerts, the gravest first.
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub alerts: OpenAlerts,
 }
 
@@ -181,7 +181,7 @@ pub struct Ticks {
     pub entries: Vec<TickEntry>,
     /// How long before [`Ticks::at`] the first of the ticks was received, in milliseconds. Last, as readers ignore what
     /// follows a frame: those that came before this field read on, and servers that do are read on.
-    #[serde(deserialize_with = "default_at_the_end")]
+    #[serde(default, deserialize_with = "default_at_the_end")]
     pub waited_ms: u16,
 }
 

@@ -23,6 +23,7 @@ use crate::{
     auth::{Email, Names, Role, RoleSet, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
+    recording::RecordingConfig,
     site::Site,
     universe::{Universes, UniversesError},
 };
@@ -57,6 +58,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// How long history is kept.
     pub history: Retention,
+    /// What is recorded of the way of every tick, and where.
+    pub recording: RecordingConfig,
     /// Who is told of alerts.
     pub alerts: AlertsConfig,
     /// The page and its socket.
@@ -175,6 +178,7 @@ impl Config {
             server_name: server_name(&mut reader),
             accounts: accounts(&mut reader),
             history: history(&mut reader),
+            recording: recording(&mut reader),
             alerts: alerts::read(&mut reader),
             dashboard: dashboard(&mut reader),
             warnings,
@@ -348,6 +352,15 @@ fn history(reader: &mut Reader<'_>) -> Retention {
         ten_seconds: hours("HISTORY_TEN_SECONDS_KEPT_HOURS", 24, 24 * 30),
         rest: Duration::from_secs(reader.number("HISTORY_KEPT_DAYS", 90, 1..=366) * 24 * HOUR),
         bytes_max: reader.number("HISTORY_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,
+    }
+}
+
+fn recording(reader: &mut Reader<'_>) -> RecordingConfig {
+    RecordingConfig {
+        enabled: reader.flag("RECORDING", true),
+        folder: reader.text("RECORDING_DIR").unwrap_or("data/recording").into(),
+        kept: hours(reader.number("RECORDING_KEPT_HOURS", 24, 1..=720)),
+        bytes_max: reader.number("RECORDING_MAX_MB", 2_048, 16..=1_048_576) * 1_000_000,
     }
 }
 

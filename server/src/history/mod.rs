@@ -62,6 +62,8 @@ pub struct Keeper {
     recorder: Recorder,
     run: Run,
     news: watch::Sender<HistoryNews>,
+    /// What others want to have on record as an event.
+    notes: watch::Receiver<String>,
     /// Of each connection the newest gap that the database was given: what the dashboard says of its last outage.
     last_gaps: BTreeMap<ConnectionId, LastGap>,
     /// Is one of them news that is being written?
@@ -127,6 +129,7 @@ impl Keeper {
             is_over: false,
             run: Run { started_at: now, last_seen_at: now, server, ..Run::default() },
             news: watch::Sender::default(),
+            notes: watch::channel(String::new()).1,
             last_gaps: BTreeMap::new(),
             ledger_changes: false,
             writing: None,
@@ -161,6 +164,10 @@ impl Keeper {
                     }
                 }
                 written = ended(&mut self.writing) => self.settle(written),
+                Ok(()) = self.notes.changed() => {
+                    let note = self.notes.borrow_and_update().clone();
+                    self.recorder.tell(UnixMillis::now(), None, EventKind::History, None, &note);
+                }
                 _ = beats.tick() => self.beat(UnixMillis::now()),
             }
         }

@@ -27,6 +27,7 @@ pub struct Opening {
     started_at: UnixMillis,
     news: watch::Sender<HistoryNews>,
     succession: Option<Succession>,
+    notes: watch::Receiver<String>,
 }
 
 /// What was seen before history could begin.
@@ -43,7 +44,14 @@ impl Opening {
     #[must_use]
     pub fn new(database: Database, retention: Retention, feed: Feed) -> Self {
         let news = watch::Sender::default();
-        Self { database, retention, feed, started_at: UnixMillis::now(), news, succession: None }
+        let notes = watch::channel(String::new()).1;
+        Self { database, retention, feed, started_at: UnixMillis::now(), news, succession: None, notes }
+    }
+
+    /// The same, with events of what others note.
+    #[must_use]
+    pub fn noting(self, notes: watch::Receiver<String>) -> Self {
+        Self { notes, ..self }
     }
 
     /// The same for a server among several that begins to collect; whether history is being kept is told through `news`.
@@ -71,6 +79,7 @@ impl Opening {
         let mut keeper =
             Keeper::start(self.database, self.retention, self.feed, past, self.started_at, self.succession);
         keeper.news = self.news;
+        keeper.notes = self.notes;
         if let Some(reason) = unkept.reason {
             let now = UnixMillis::now();
             for (at, report) in unkept.first {

@@ -27,8 +27,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Nor may one batch take longer than this, a snapshot of many rows on a slow line.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often we ping, and how long a client may stay silent: a browser answers pings by itself.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long a client gets to answer a close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -38,10 +38,10 @@ const EXPECTED: &str = concat!(
     r#"or {"event":"set_tape","connections":[1]}"#
 );
 
-type Sink = SplitSink<Socket, Message>;
+pub(super) type Sink = SplitSink<Socket, Message>;
 
 /// Why a socket ends.
-enum End {
+pub(super) enum End {
     /// We close it and say why.
     Close(CloseReason),
     /// The client left, or the network did.
@@ -84,7 +84,7 @@ async fn talk_to_the_end(socket: Socket, hub: Hub, encoding: Encoding, closing: 
     }
 }
 
-async fn say_goodbye(sink: &mut Sink, stream: &mut SplitStream<Socket>, reason: CloseReason) {
+pub(super) async fn say_goodbye(sink: &mut Sink, stream: &mut SplitStream<Socket>, reason: CloseReason) {
     let frame = CloseFrame { code: reason.code().into(), reason: reason.phrase().into() };
     let farewell = async {
         if sink.send(Message::Close(Some(frame))).await.is_ok() {
@@ -236,11 +236,11 @@ impl Client<'_> {
 }
 
 /// A message was said; too many of them do not come here.
-fn take(bytes: usize) -> Result<(), End> {
+pub(super) fn take(bytes: usize) -> Result<(), End> {
     if bytes <= MESSAGE_BYTES_MAX { Ok(()) } else { Err(End::Close(CloseReason::RateLimited)) }
 }
 
-async fn send(sink: &mut Sink, message: Message) -> Result<(), End> {
+pub(super) async fn send(sink: &mut Sink, message: Message) -> Result<(), End> {
     finish(timeout(WRITE_TIMEOUT, sink.send(message)).await)
 }
 

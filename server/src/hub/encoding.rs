@@ -157,7 +157,7 @@ impl JsonEvents {
     }
 }
 
-fn event(name: &str, data: Value) -> Message {
+pub(super) fn event(name: &str, data: Value) -> Message {
     Message::text(json!({"event": name, "data": data}).to_string())
 }
 

@@ -16,12 +16,14 @@ mod client;
 mod encoding;
 mod handshake;
 mod meter;
+mod replay;
 mod tapes;
 
 pub use client::serve;
 pub use encoding::Encoding;
 pub use handshake::{Handshake, NoHandshake, Socket};
 pub use meter::Metered;
+pub use replay::replay;
 
 use crate::{
     bus::{Delivery, Inbox, frames::Outlet},
@@ -305,8 +307,10 @@ impl Task {
         let (now, interval) = (Instant::now(), self.interval());
         let due = self.last_flush + interval;
         self.last_flush = if (due..due + interval / 2).contains(&now) { due } else { now };
-        let frames = self.monitor.flush(UnixMillis::now());
+        let at = UnixMillis::now();
+        let frames = self.monitor.flush(at);
         self.send(&frames);
+        self.monitor.told(frames, at);
     }
 
     /// Tells dashboards elsewhere what was folded, where this server collects.
@@ -332,8 +336,10 @@ impl Task {
         let seconds = self.last_beat.elapsed().as_secs_f64();
         self.last_beat = Instant::now();
         self.monitor.tell_alerts(&self.alerts.borrow());
-        let frame = self.monitor.beat(UnixMillis::now(), seconds);
-        self.send(&[frame]);
+        let at = UnixMillis::now();
+        let frames = vec![self.monitor.beat(at, seconds)];
+        self.send(&frames);
+        self.monitor.told(frames, at);
     }
 
     /// Hands frames that belong together to everyone, as one batch.

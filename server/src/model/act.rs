@@ -51,6 +51,10 @@ pub enum Action {
     AlertRule,
     /// A destination of alerts was tried.
     AlertTest,
+    /// A stretch of the recording was pinned.
+    RecordingKeep,
+    /// What was pinned of the recording was deleted.
+    RecordingForget,
     /// Records left as a file.
     Export,
     /// A request from another origin.
@@ -87,7 +91,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::SignIn,
         Self::SignOut,
         Self::SessionEnd,
@@ -105,6 +109,8 @@ impl Action {
         Self::AlertSilenceEnd,
         Self::AlertRule,
         Self::AlertTest,
+        Self::RecordingKeep,
+        Self::RecordingForget,
         Self::Export,
         Self::CrossOrigin,
         Self::AccountAdd,
@@ -144,6 +150,8 @@ impl Action {
             Self::AlertSilenceEnd => "alert_silence_end",
             Self::AlertRule => "alert_rule",
             Self::AlertTest => "alert_test",
+            Self::RecordingKeep => "recording_keep",
+            Self::RecordingForget => "recording_forget",
             Self::Export => "export",
             Self::CrossOrigin => "cross_origin",
             Self::AccountAdd => "account_add",

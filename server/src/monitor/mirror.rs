@@ -180,6 +180,9 @@ impl Monitor {
     /// A collector's board replaces ours: nothing of what was there before is left but how often symbols tick. Tapes that
     /// are open get the ticks that were not folded here.
     pub(super) fn take_board(&mut self, NewBoard { copy: board, continues }: &NewBoard) {
+        if let Some(tee) = &mut self.tee {
+            tee.renumber(&self.board.rows);
+        }
         let names = self.board.rows.iter().map(name);
         let mut beats: Beats = names.zip(std::mem::take(&mut self.beats)).collect();
         self.board.rows.clone_from(&board.rows);

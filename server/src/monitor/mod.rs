@@ -19,6 +19,7 @@ mod watched;
 
 use crate::{
     bus::Delivery,
+    recording::Tee,
     universe::{Assignments, ConnectionPlan},
 };
 use app::model::{
@@ -74,6 +75,8 @@ pub struct Monitor {
     watched: WatchedSymbols,
     /// `None` where nobody elsewhere can watch.
     mirror: Option<Mirror>,
+    /// `None` where nothing is recorded.
+    tee: Option<Tee>,
     rows_flushed: usize,
     reconfigured: bool,
     changed: bool,
@@ -125,6 +128,7 @@ impl Monitor {
             tapes: Tapes::default(),
             watched: WatchedSymbols::default(),
             mirror: None,
+            tee: None,
             rows_flushed: 0,
             reconfigured: false,
             changed: false,
@@ -142,6 +146,22 @@ impl Monitor {
         monitor.sum_up();
         monitor.reconfigured = false;
         monitor
+    }
+
+    /// What is folded and told from now on is recorded, while this server collects.
+    pub fn record_to(&mut self, tee: Tee) {
+        self.tee = Some(tee);
+    }
+
+    /// The sockets are told these frames: what was flushed, or a beat.
+    pub fn told(&mut self, frames: Vec<Frame>, now: UnixMillis) {
+        let Some(mut tee) = self.tee.take() else { return };
+        if self.watches {
+            tee.stand_by();
+        } else {
+            tee.step(now, frames, self.dirty.is_empty(), || self.snapshot(now));
+        }
+        self.tee = Some(tee);
     }
 
     /// Ticks of these connections are kept one by one until the next flush.
@@ -383,6 +403,9 @@ impl Monitor {
         if let Some(mirror) = &mut self.mirror {
             mirror.record(connection_id, place, tick, count, now);
         }
+        if let Some(tee) = &mut self.tee {
+            tee.record(connection_id, place, tick, count);
+        }
     }
 
     /// A tick belongs to the connection that it names, else to the one that carries its symbol, else to none: never
@@ -413,6 +436,9 @@ impl Monitor {
 
     /// One row for each symbol of each enabled connection; what was known of it stays, also of those that come back.
     fn lay_out_rows(&mut self) {
+        if let Some(tee) = &mut self.tee {
+            tee.renumber(&self.board.rows);
+        }
         let names = self.board.rows.iter().map(|row| (row.connection_id, row.symbol));
         let mut beats: Beats = names.zip(std::mem::take(&mut self.beats)).collect();
         let mut known = std::mem::take(&mut self.retired);

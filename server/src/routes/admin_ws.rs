@@ -26,12 +26,32 @@ const SOCKETS_MAX: usize = 2_000;
 /// How often the right to be here is looked at without being told: sessions expire by themselves.
 const STANDING_INTERVAL: Duration = Duration::from_secs(15);
 
+/// What a socket shows.
+#[derive(Clone, Copy)]
+enum Shows {
+    Present,
+    Past,
+}
+
 pub(super) async fn admin_ws(
     State(state): State<AppState>,
     Extension(viewer): Extension<Viewer>,
     Extension(actor): Extension<Actor>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
+    open(state, viewer, actor, request, Shows::Present).await
+}
+
+pub(super) async fn replay(
+    State(state): State<AppState>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(actor): Extension<Actor>,
+    request: Request,
+) -> Response {
+    open(state, viewer, actor, request, Shows::Past).await
+}
+
+async fn open(state: AppState, viewer: Viewer, actor: Actor, mut request: Request, shows: Shows) -> Response {
     let handshake = match Handshake::read(&mut request) {
         Ok(handshake) => handshake,
         Err(error) => return no_handshake(request.headers(), &error),
@@ -67,7 +87,13 @@ pub(super) async fn admin_ws(
         let Some(socket) = socket.await else { return };
         info!("{} opened a socket", viewer.name);
         let revoked = revoked(&state, &viewer, &actor);
-        let served = hub::serve(socket, state.hub.clone(), encoding, revoked, state.shutdown.clone());
+        let stop = state.shutdown.clone();
+        let served = async {
+            match shows {
+                Shows::Present => hub::serve(socket, state.hub.clone(), encoding, revoked, stop).await,
+                Shows::Past => hub::replay(socket, state.recording.clone(), encoding, revoked, stop).await,
+            }
+        };
         let served = state.sockets.track_future(served);
         tokio::select! {
             () = served => {}

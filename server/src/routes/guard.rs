@@ -163,7 +163,7 @@ pub async fn api_for<R: Right>(State(access): State<Access>, request: Request, n
         None => of_browser(&access, &request).await,
     };
     let actor = actor(&request, caller.as_ref().ok());
-    let is_socket = request.uri().path() == super::SOCKET;
+    let is_socket = super::is_socket(request.uri().path());
     let action = if is_socket { Action::SocketOpen } else { Action::ApiCall };
     let counted = counted(&caller, is_socket, request.extensions().get::<Client>());
     if let Some((rate, of)) = counted

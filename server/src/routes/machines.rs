@@ -1,7 +1,10 @@
 //! `/readyz` and `/metrics`: what monitors of the monitor ask.
 
 use super::{AppState, api_error, guard};
-use crate::auth::{AuthSession, Caller, Right, Viewer, is_same_secret};
+use crate::{
+    auth::{AuthSession, Caller, Right, Viewer, is_same_secret},
+    recording::Doing,
+};
 use app::model::{
     connection::ConnectionState,
     status::{Feed, ServerRole, StatusReport, StatusSource},
@@ -200,6 +203,11 @@ fn render(state: &AppState) -> String {
             let labels = [("destination", destination), ("outcome", outcome.to_owned())];
             metrics::counter!("tickstock_alert_deliveries_total", &labels).absolute(count);
         }
+        let (counted, doing) = (state.recording.counted(), state.recording.doing().borrow().clone());
+        metrics::gauge!("tickstock_recording_up").set(f64::from(u8::from(matches!(doing, Doing::Recording(_)))));
+        metrics::counter!("tickstock_recording_ticks_total").absolute(counted.ticks);
+        metrics::counter!("tickstock_recording_lost_ticks_total").absolute(counted.lost);
+        metrics::counter!("tickstock_recording_bytes_total").absolute(counted.bytes);
         let unrecorded = state.access.audit.unrecorded_total();
         metrics::counter!("tickstock_audit_refusals_unrecorded_total").absolute(unrecorded);
     });

@@ -20,6 +20,7 @@ mod machines;
 pub(crate) mod orders;
 mod plain_page;
 pub(crate) mod query;
+mod recording;
 mod request;
 mod screen;
 mod servers;
@@ -35,6 +36,7 @@ use crate::{
     database::Database,
     hub::Hub,
     limits::Wait,
+    recording::Recording,
     refresh::Refresher,
     servers::Servers,
     upstream::Manager,
@@ -67,6 +69,8 @@ use tracing::Instrument;
 
 /// Where the live socket is.
 const SOCKET: &str = "/admin-ws";
+/// Where the socket of the past is.
+const REPLAY: &str = "/admin-ws/replay";
 /// What a screen on a wall does not show to everybody who passes.
 const FOR_READERS: [&str; 2] = [address::AUDIT, address::ACCOUNT];
 /// Where machines ask whether the server is ready.
@@ -81,6 +85,7 @@ pub(crate) struct AppState {
     pub(crate) database: Database,
     pub(crate) hub: Hub,
     pub(crate) collecting: Collecting,
+    pub(crate) recording: Recording,
     pub(crate) refresher: Refresher,
     pub(crate) servers: Servers,
     pub(crate) leptos: LeptosOptions,
@@ -174,6 +179,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/api/admin/connections/{id}/retry", post(connections::retry))
         .route(ACKNOWLEDGE_GAP, post(server_functions.clone()))
         .merge(history::acts())
+        .merge(recording::acts())
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Admin>));
@@ -183,11 +189,14 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .route("/api/admin/symbol", get(symbol::symbol))
         .route("/api/admin/fn/{*name}", post(server_functions))
         .merge(history::routes())
+        .merge(recording::routes())
         .route("/api/admin", any(no_such_route))
         .route("/api/admin/", any(no_such_route))
         .route("/api/admin/{*rest}", any(no_such_route))
         .layer(CompressionLayer::new())
+        .merge(recording::files())
         .route(SOCKET, get(admin_ws::admin_ws))
+        .route(REPLAY, get(admin_ws::replay))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Viewer>));
     pages
@@ -250,9 +259,14 @@ fn pages(
     })
 }
 
+/// Is it one of the sockets?
+fn is_socket(path: &str) -> bool {
+    path == SOCKET || path == REPLAY
+}
+
 /// Is it answered in the API's form?
 fn is_api(path: &str) -> bool {
-    path.starts_with("/api/") || path == SOCKET
+    path.starts_with("/api/") || is_socket(path)
 }
 
 /// An error of the API, in the form that all of them have.

@@ -15,7 +15,7 @@ enum Needs {
 }
 
 /// Every route under `/admin` and `/api/admin`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 50] = [
+const ROUTES: [(&str, &str, &str, Needs); 55] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
@@ -64,6 +64,11 @@ const ROUTES: [(&str, &str, &str, Needs); 50] = [
     ("GET", "/api/admin/history/gaps", "", Needs::See),
     ("POST", "/api/admin/history/gaps/1/acknowledge", r#"{"note":"seen"}"#, Needs::Act),
     ("POST", "/api/admin/history/gaps/1/notes", r#"{"note":"seen"}"#, Needs::Act),
+    ("GET", "/api/admin/recording", "", Needs::See),
+    ("GET", "/api/admin/recording/board?at=-1m", "", Needs::See),
+    ("GET", "/api/admin/recording/ticks", "", Needs::See),
+    ("POST", "/api/admin/recording/keep", r#"{"from":"-2m","to":"-1m","note":"seen"}"#, Needs::Act),
+    ("DELETE", "/api/admin/recording/kept/none", "", Needs::Act),
     ("GET", "/api/admin", "", Needs::See),
     ("GET", "/api/admin/", "", Needs::See),
     ("GET", "/api/admin/nonesuch", "", Needs::See),

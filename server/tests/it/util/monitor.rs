@@ -55,6 +55,7 @@ impl Monitor {
             ("SIMULATOR_LISTEN", &format!("127.0.0.1:{simulator}")),
             ("METRICS_INTERVAL_MS", "200"),
             ("ADMIN_PASSWORD", Self::PASSWORD),
+            ("RECORDING", "false"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let given = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

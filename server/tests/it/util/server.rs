@@ -54,7 +54,13 @@ impl TestServer {
     async fn start_in<const N: usize>(folder: TempDir, url: &str, pairs: [(&str, &str); N]) -> Self {
         let database = Database::open(url).await.unwrap();
         let simulator = format!("127.0.0.1:{}", super::free_port());
-        let own = [("SIMULATOR_LISTEN", simulator.as_str()), ("METRICS_INTERVAL_MS", "200")];
+        let recording = folder.path().join("recording").display().to_string();
+        let own = [
+            ("SIMULATOR_LISTEN", simulator.as_str()),
+            ("METRICS_INTERVAL_MS", "200"),
+            ("RECORDING", "false"),
+            ("RECORDING_DIR", recording.as_str()),
+        ];
         let environment = own.into_iter().chain(pairs).map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variables = Variables::over(environment, &folder.path().join(".env")).unwrap();
         let config = Config::read(&variables).expect("a good configuration");

@@ -55,6 +55,11 @@ impl Socket {
         }
     }
 
+    /// The next message of any kind.
+    pub(crate) async fn message(&mut self) -> Message {
+        self.next().await
+    }
+
     pub(crate) async fn frame(&mut self) -> Frame {
         match self.next().await {
             Message::Binary(bytes) => Frame::decode(&bytes).expect("a frame"),
