@@ -129,7 +129,8 @@ pub async fn run(
             if let Some(connections) = &connections {
                 connections.start().await;
             }
-            tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
+            let name = several::server_name(&config, listener.local_addr()?.port());
+            tasks.tracker().spawn(history.in_turn(name).keep(hub.reports(), end.clone()));
             None
         }
     };

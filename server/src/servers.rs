@@ -109,13 +109,14 @@ impl Own {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = None;
         let mut lost = Vec::new();
+        let mut told_at = UnixMillis::now();
         while stop.run_until_cancelled(turns.tick()).await.is_some() {
-            let own = self.entry(UnixMillis::now());
+            let mut own = self.entry(UnixMillis::now());
             let said = redis.say(&serde_json::to_string(&own).unwrap_or_default()).await;
             let now = UnixMillis::now();
             match said {
                 Ok(said) => {
-                    trouble = None;
+                    (trouble, told_at) = (None, own.last_seen);
                     let _ = tell.send_replace(said.into_iter().filter_map(|said| read(&said, now)).collect());
                 }
                 // The others are those that were known, not heard of since.
@@ -124,6 +125,8 @@ impl Own {
                         warn!("Cannot tell other servers of this one: {why}");
                     }
                     trouble = Some(why);
+                    // So that the silence of the others can be told from that of Redis.
+                    own.last_seen = told_at;
                 }
             }
             let mut servers = sorted(own, tell.borrow().clone());

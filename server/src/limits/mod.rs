@@ -52,10 +52,11 @@ pub const SOCKETS_PER_TOKEN: usize = 5;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long a socket counts without a word from the server that has it.
-const LEASE: Duration = Duration::from_secs(90);
+/// How long a socket counts without a word from the server that has it: until then those of a server that was killed keep the pages
+/// out that come back on another one, where an account has many.
+const LEASE: Duration = Duration::from_secs(15);
 /// How often that word comes.
-const LEASE_RENEWAL: Duration = Duration::from_secs(30);
+const LEASE_RENEWAL: Duration = Duration::from_secs(5);
 
 /// So many at once, then one more each interval.
 #[derive(Clone, Copy, Debug)]
