@@ -2,9 +2,12 @@
 //! subscriber of Redis sees and of who connected to the market when.
 
 mod faults;
+mod handover;
+mod log;
 mod market;
 mod orders;
 mod presence;
+mod provider;
 mod proxies;
 mod schedules;
 mod shared;
@@ -94,6 +97,11 @@ impl Cluster {
 
     /// A server that reaches Redis by another address.
     async fn server_through(&self, name: &'static str, redis: &str) -> Server {
+        self.server_with(name, redis, &[]).await
+    }
+
+    /// A server with further variables.
+    async fn server_with(&self, name: &'static str, redis: &str, further: &[(&str, String)]) -> Server {
         let gate = Gate::start(self.market.address).await;
         let url = gate.url();
         let own = [
@@ -103,7 +111,8 @@ impl Cluster {
             ("MASSIVE_API_KEY", "k"),
             ("MASSIVE_WEBSOCKET_URL", &url),
         ];
-        let variables: Vec<_> = SYMBOLS.into_iter().chain(own).collect();
+        let further = further.iter().map(|(name, value)| (*name, value.as_str()));
+        let variables: Vec<_> = SYMBOLS.into_iter().chain(own).chain(further).collect();
         Server { name, process: Monitor::start(&variables), gate }
     }
 
