@@ -12,6 +12,7 @@
 //! Publishing never waits and never fails. Beside this folder only `limits` knows the Redis library.
 
 pub mod frames;
+mod handover;
 pub mod mailbox;
 mod memory;
 mod redis;
@@ -19,7 +20,9 @@ mod right;
 mod universes;
 mod wire;
 
+pub use handover::{LAST_TICKS, LastTick, Word};
 pub use mailbox::{Delivery, Inbox, NewBoard};
+pub use redis::handover::HandoverOnRedis;
 pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
 pub use redis::orders::{Notice, OrdersOnRedis};
 pub use redis::presence::{PresenceOnRedis, Said};

@@ -40,6 +40,8 @@ use tracing::{Span, error_span, warn};
 
 /// The time that a goodbye may take. Politeness: the provider counts a dead session for 10 to 30 s unless it is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// The time for what was on its way when the goodbye was said.
+const REST: Duration = Duration::from_millis(100);
 /// Before a silent provider has taken so many times the usual patience, its acknowledgements are late and not refused.
 const OVERDUE: u32 = 5;
 
@@ -98,6 +100,19 @@ struct Moments {
     opened: Instant,
     last_frame: Instant,
     due: Instant,
+}
+
+/// Resolves when there is the right to connect. Which one it is may change meanwhile.
+async fn until_held(bus: &dyn TickBus) {
+    while let Some(right) = bus.right() {
+        let mut changes = right.changes();
+        if right.epoch(Instant::now()).is_some() {
+            return;
+        }
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Why a connection came to its end; `None` when it was told to stop.
@@ -163,9 +178,7 @@ impl Connection {
         }
         let stop = self.parts.orders.stop.clone();
         // Among several servers, nobody dials who does not hold the lease.
-        if let Some(right) = self.parts.bus.right() {
-            stop.run_until_cancelled(right.held()).await?;
-        }
+        stop.run_until_cancelled(until_held(&*self.parts.bus)).await?;
         let mut socket = match stop.run_until_cancelled(dial(&self.url, self.parts.policy.dial_timeout)).await? {
             Ok(socket) => socket,
             Err(loss) => return Some(loss),
@@ -181,7 +194,19 @@ impl Connection {
         let end = stop.run_until_cancelled(self.read(&mut socket)).await;
         let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _ = timeout(FAREWELL, socket.close(Some(goodbye))).await;
+        if end.is_none() {
+            let _ = timeout(REST, self.read_rest(&mut socket)).await;
+        }
         end
+    }
+
+    /// Told to stop, it reads what the provider sent before it took the goodbye.
+    async fn read_rest(&mut self, socket: &mut Socket) {
+        while let Some(message) = socket.next().await {
+            if self.take(socket, Some(message), UnixMillis::now()).await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn read(&mut self, socket: &mut Socket) -> Loss {

@@ -3,9 +3,12 @@
 
 mod crowd;
 mod faults;
+mod handover;
+mod log;
 mod market;
 mod orders;
 mod presence;
+mod provider;
 mod proxies;
 mod schedules;
 mod shared;
