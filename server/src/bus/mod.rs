@@ -29,7 +29,7 @@ pub use redis::presence::{PresenceOnRedis, Said};
 pub(crate) use redis::{RedisAddress, words};
 pub use right::Right;
 pub use universes::UniversesOnRedis;
-pub use wire::{Rejection, read_tick, write_tick};
+pub use wire::{MarketTick, Rejection, TickStockStatus, read_tick, write_tick};
 
 use crate::tasks::Tasks;
 use app::model::{status::StatusReport, tick::Tick};

@@ -14,12 +14,14 @@
 
 mod client;
 mod encoding;
+mod events;
 mod handshake;
 mod meter;
 mod tapes;
 
 pub use client::serve;
 pub use encoding::Encoding;
+pub use events::Event;
 pub use handshake::{Handshake, NoHandshake, Socket};
 pub use meter::Metered;
 

@@ -2,6 +2,8 @@
 
 mod code;
 
+pub(super) use code::CodeForm;
+
 use super::{
     destination::{DASHBOARD, LOGIN, destination, login_page},
     guard::{Access, Client},
@@ -28,6 +30,7 @@ use axum::{
     routing::{get, post},
 };
 use axum_login::AuthnBackend;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const TO_SIGN_IN: &str = r#"<p><a class="button button-primary" href="/login">Sign in</a></p>"#;
@@ -49,10 +52,11 @@ where
 }
 
 /// Not `Debug`: it holds a password.
-#[derive(Deserialize)]
-struct LoginForm {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct LoginForm {
     email: String,
     password: String,
+    /// Where it leads to afterwards: a path of the dashboard.
     next: Option<String>,
 }
 

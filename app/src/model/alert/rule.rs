@@ -10,6 +10,7 @@ const RESOLVE_SECONDS: u32 = 60;
 
 /// A rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// A connection is not up.
@@ -47,6 +48,7 @@ pub enum Rule {
 
 /// When a rule applies, by the market's calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Within the regular session.
@@ -71,6 +73,7 @@ impl When {
 
 /// What a threshold is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Of the usual rate.
@@ -98,6 +101,7 @@ impl Unit {
 
 /// What can be changed of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RuleNumbers {
     /// Is it looked at?
     pub enabled: bool,

@@ -14,8 +14,8 @@ enum Needs {
     Act,
 }
 
-/// Every route under `/admin` and `/api/admin`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 50] = [
+/// Every route under `/admin` and `/api`, as it is called.
+const ROUTES: [(&str, &str, &str, Needs); 52] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
@@ -64,6 +64,8 @@ const ROUTES: [(&str, &str, &str, Needs); 50] = [
     ("GET", "/api/admin/history/gaps", "", Needs::See),
     ("POST", "/api/admin/history/gaps/1/acknowledge", r#"{"note":"seen"}"#, Needs::Act),
     ("POST", "/api/admin/history/gaps/1/notes", r#"{"note":"seen"}"#, Needs::Act),
+    ("GET", "/api/openapi.json", "", Needs::See),
+    ("GET", "/api/asyncapi.json", "", Needs::See),
     ("GET", "/api/admin", "", Needs::See),
     ("GET", "/api/admin/", "", Needs::See),
     ("GET", "/api/admin/nonesuch", "", Needs::See),
@@ -165,7 +167,7 @@ fn every_route_is_tried() {
                 .replace(".route(SCREENS", &format!(".route(\"{}\"", app::address::SCREENS));
             for route in code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
                 found += 1;
-                let is_guarded = route.starts_with("/admin/") || route.starts_with("/api/admin");
+                let is_guarded = route.starts_with("/admin/") || route.starts_with("/api/");
                 assert!(!is_guarded || route == "/admin/{*rest}" || tried(route), "{route} is tried with no role");
             }
         }
