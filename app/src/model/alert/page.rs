@@ -2,6 +2,7 @@
 
 use super::{Alert, AlertConnection, Rule, RuleNumbers, Severity, Silence};
 use crate::model::{connection::ConnectionId, time::UnixMillis};
+use serde::Serialize;
 
 /// All of it.
 #[derive(Clone, Debug, Default)]
@@ -39,10 +40,12 @@ pub struct RuleView {
     pub is_changed: bool,
     /// How often the rule fired in the last seven days.
     pub fired: i64,
+    /// How often it would have with these numbers, as far as history tells; `None` where it tells nothing of such a rule.
+    pub would_have_fired: Option<u32>,
 }
 
 /// Somebody who is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct DestinationView {
     /// Its name.
     pub name: String,
@@ -59,10 +62,12 @@ pub struct DestinationView {
 }
 
 /// Something that was to be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct DeliveryView {
     /// When.
     pub at: UnixMillis,
+    /// The alert; `None` for a test.
+    pub alert: Option<String>,
     /// What happened to the alert.
     pub kind: String,
     /// The alert's title.
@@ -72,5 +77,5 @@ pub struct DeliveryView {
     /// How often it was tried.
     pub attempts: u32,
     /// What was answered last.
-    pub answer: String,
+    pub answer: Option<String>,
 }

@@ -12,17 +12,15 @@ use super::{
     wrong_method,
 };
 use crate::{
-    alerts::{Answer, Destination, data},
+    alerts::{Answer, Reckoned, data},
     audit::{Action, Actor, NotRecorded},
     auth::{Admin, Viewer},
-    database::{
-        QueryError,
-        alerts::{AlertFilter, Delivery},
-    },
+    database::{QueryError, alerts::AlertFilter},
 };
 use app::model::{
-    alert::{Rule, RuleNumbers, Silence},
+    alert::{Rule, RuleNumbers, RuleSetting},
     connection::ConnectionId,
+    market::Calendar,
     time::UnixMillis,
 };
 use axum::{
@@ -39,14 +37,13 @@ use axum::{
 };
 use done::NewSilence;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tower_http::compression::CompressionLayer;
 
 pub(super) use page::{forms, page};
 
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
-const DELIVERIES_SHOWN: u32 = 10;
 const WEEK_MS: i64 = 7 * 24 * 3_600_000;
 
 pub(super) fn routes(access: &Access) -> Router<AppState> {
@@ -184,11 +181,7 @@ async fn acknowledge(
 
 async fn silences(State(state): State<AppState>) -> Result<Response, Refused> {
     let silences = state.database.alert_silences(UnixMillis::now()).await?;
-    Ok(Json(json!({ "silences": silences.iter().map(silence_object).collect::<Vec<_>>() })).into_response())
-}
-
-fn silence_object(silence: &Silence) -> Value {
-    json!(silence)
+    Ok(Json(json!({ "silences": silences })).into_response())
 }
 
 /// `from` and `until` are times, or spans: `until` from now on, `2h`.
@@ -214,7 +207,7 @@ async fn silence(
     let new =
         NewSilence { rule, connection: asked.connection, from: asked.from, until: asked.until, reason: asked.reason };
     let silence = done::silence(&state, &admin.name, &actor, new).await?;
-    Ok((StatusCode::CREATED, Json(silence_object(&silence))).into_response())
+    Ok((StatusCode::CREATED, Json(silence)).into_response())
 }
 
 async fn end_silence(
@@ -230,7 +223,7 @@ async fn end_silence(
 
 async fn rules(State(state): State<AppState>) -> Result<Response, Refused> {
     let settings = state.database.alert_rules().await?;
-    let counts = state.database.alert_counts(UnixMillis(UnixMillis::now().0 - WEEK_MS)).await?;
+    let (fired, reckoned) = counts(&state, &settings).await?;
     let rules: Vec<_> = Rule::ALL
         .into_iter()
         .map(|rule| {
@@ -251,11 +244,24 @@ async fn rules(State(state): State<AppState>) -> Result<Response, Refused> {
                 "changed": of_all.is_some(),
                 "default": rule.numbers(),
                 "connections": of_connections,
-                "fired_in_7_days": counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count),
+                "fired_in_7_days": fired_of(&fired, rule),
+                "would_have_fired_in_7_days": reckoned.get(&rule),
             })
         })
         .collect();
     Ok(Json(json!({ "rules": rules })).into_response())
+}
+
+/// How often rules fired in the last seven days, and how often they would have with the numbers that they have now.
+async fn counts(state: &AppState, settings: &[RuleSetting]) -> Result<(Vec<(String, i64)>, Reckoned), Refused> {
+    let since = UnixMillis(UnixMillis::now().0 - WEEK_MS);
+    let calendar = Calendar::of(state.config.feed);
+    let reckoned = state.alerts.would_have_fired(since, calendar, settings).await?;
+    Ok((state.database.alert_counts(since).await?, reckoned))
+}
+
+fn fired_of(counts: &[(String, i64)], rule: Rule) -> i64 {
+    counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count)
 }
 
 /// What is not said stays as it is.
@@ -298,38 +304,9 @@ rule may be missing, or {"rule":"mute","reset":true}"#;
 }
 
 async fn destinations(State(state): State<AppState>) -> Result<Response, Refused> {
-    let mut all = Vec::new();
-    for destination in state.alerts.destinations() {
-        let deliveries = state.database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
-        all.push(destination_object(&state, destination, &deliveries));
-    }
+    let destinations = page::destinations(&state).await?;
     let heartbeat = state.config.alerts.heartbeat.is_some();
-    Ok(Json(json!({ "destinations": all, "heartbeat": heartbeat })).into_response())
-}
-
-fn destination_object(state: &AppState, destination: &Destination, deliveries: &[Delivery]) -> Value {
-    let deliveries: Vec<_> = deliveries
-        .iter()
-        .map(|delivery| {
-            json!({
-                "at": delivery.at,
-                "alert": (!delivery.alert_id.is_empty()).then_some(&delivery.alert_id),
-                "kind": delivery.kind,
-                "title": delivery.title,
-                "outcome": delivery.outcome,
-                "attempts": delivery.attempts,
-                "answer": delivery.answer,
-            })
-        })
-        .collect();
-    json!({
-        "name": destination.name,
-        "format": destination.kind(),
-        "host": destination.host(),
-        "min_severity": destination.min_severity,
-        "gone_since": state.alerts.gone_since(&destination.name),
-        "deliveries": deliveries,
-    })
+    Ok(Json(json!({ "destinations": destinations, "heartbeat": heartbeat })).into_response())
 }
 
 async fn test(
