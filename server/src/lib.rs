@@ -134,16 +134,6 @@ pub async fn run(
             None
         }
     };
-    let sources = alerts::Sources {
-        reports: hub.reports(),
-        news,
-        // Of several servers, the one that collects.
-        sends: several.as_ref().map_or_else(|| watch::channel(true).1, several::Running::collecting),
-        calendar: Calendar::of(config.feed),
-        tls: config.dashboard.tls.clone(),
-        kept: config.history.rest,
-    };
-    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
     let access = access(&config, port, &database, &tasks);
@@ -172,8 +162,19 @@ pub async fn run(
     };
     let name = several::server_name(&config, listener.local_addr()?.port());
     let presence = config.redis.as_ref().map(|redis| bus::PresenceOnRedis::new(redis, &name)).transpose()?;
-    let (servers, presence) = Servers::new(name, refresher.fingerprint(), hub.clone(), presence, end.clone());
+    let (servers, presence) =
+        Servers::new(name.clone(), refresher.fingerprint(), hub.clone(), alerts.clone(), presence, end.clone());
     tasks.tracker().spawn(presence);
+    let sources = alerts::Sources {
+        reports: hub.reports(),
+        news,
+        server: name,
+        claims: several.as_ref().map_or_else(|| watch::channel(several::FIRST_CLAIM).1, several::Running::claims),
+        calendar: Calendar::of(config.feed),
+        tls: config.dashboard.tls.clone(),
+        kept: config.history.rest,
+    };
+    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
 
     let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {

@@ -13,8 +13,14 @@ use crate::{
 use anyhow::Context;
 use app::model::{history::HistoryNews, status::Standing};
 use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The claim to send alerts of a server that runs alone, or watches what others collect. A collector's is better.
+pub(crate) const FIRST_CLAIM: u64 = 1;
 
 /// A server that is one of several, before it runs.
 pub(crate) struct Several {
@@ -61,9 +67,9 @@ impl Several {
         let peer = Peer { server: server.clone(), right: right.clone(), talk: HandoverOnRedis::new(redis)? };
         let (keeper, task) = collector::keep(LeaseOnRedis::new(redis, asker)?, right.clone(), server.clone(), competes);
         let end = tasks.shutdown().clone();
-        let (collects, changes) = (watch::Sender::new(false), right.changes());
-        let collecting = collects.subscribe();
-        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right.clone(), changes, collects)));
+        let (claim, changes) = (watch::Sender::new(0), right.changes());
+        let claims = claim.subscribe();
+        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right.clone(), changes, claim)));
         tasks.on(thread.runtime()).spawn_vital_until("keeper of the lease", keeper.given_up().clone(), task);
         let (begun, tenures) = watch::channel(None);
         let (history_tasks, history_end, news) = (TaskTracker::new(), end.child_token(), history.into_news());
@@ -83,7 +89,7 @@ impl Several {
         history_tasks.close();
         let _held = Arc::new((thread, news));
         let leaving = Arc::default();
-        Ok(Running { keeper, connections, peer, collecting, leaving, history_tasks, history_end, _held })
+        Ok(Running { keeper, connections, peer, claims, leaving, history_tasks, history_end, _held })
     }
 }
 
@@ -93,7 +99,7 @@ pub(crate) struct Running {
     keeper: Keeper,
     connections: Option<Connections>,
     peer: Peer,
-    collecting: watch::Receiver<bool>,
+    claims: watch::Receiver<u64>,
     /// One hands over at a time.
     leaving: Arc<Mutex<()>>,
     history_tasks: TaskTracker,
@@ -107,9 +113,9 @@ impl Running {
         &self.keeper
     }
 
-    /// Does it collect?
-    pub(crate) fn collecting(&self) -> watch::Receiver<bool> {
-        self.collecting.clone()
+    /// How good its claim to send alerts is: that of the collector is the best, and a later one's better than an earlier one's.
+    pub(crate) fn claims(&self) -> watch::Receiver<u64> {
+        self.claims.clone()
     }
 
     /// Told to stop, a server lets another one that waits for it collect before anything else ends.
@@ -135,9 +141,16 @@ impl Running {
     }
 }
 
-async fn tell(right: Right, mut changes: watch::Receiver<()>, collects: watch::Sender<bool>) {
+async fn tell(right: Right, mut changes: watch::Receiver<()>, claims: watch::Sender<u64>) {
     loop {
-        collects.send_replace(right.is_collecting());
+        claims.send_modify(|claim| {
+            *claim = match right.epoch(Instant::now()) {
+                _ if !right.is_collecting() => 0,
+                Some(epoch) => FIRST_CLAIM + epoch,
+                // It holds what it has for a while without the right.
+                None => *claim,
+            };
+        });
         if changes.changed().await.is_err() {
             return;
         }

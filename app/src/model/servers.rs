@@ -52,6 +52,9 @@ pub struct ServerEntry {
     pub configuration: String,
     /// Pages and other clients that are connected to it.
     pub sockets: u32,
+    /// Does it send the alerts?
+    #[serde(default)]
+    pub sends_alerts: bool,
 }
 
 impl ServerEntry {

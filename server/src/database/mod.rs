@@ -175,6 +175,11 @@ impl QueryError {
 }
 
 impl Database {
+    /// May other servers use it at the same time? A file is one server's alone.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.pool, Either::Postgres(_))
+    }
+
     /// Opens the file that a `sqlite://` URL names, making folder and file when they are missing, or the database of a
     /// `postgres://` URL, and brings its tables up to date.
     ///

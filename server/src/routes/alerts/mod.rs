@@ -13,15 +13,16 @@ use super::{
     wrong_method,
 };
 use crate::{
-    alerts::{Answer, data},
+    alerts::{Answer, Reckoned, data},
     audit::{Action, Actor, NotRecorded},
     auth::{Admin, Viewer},
     database::{QueryError, alerts::AlertFilter},
 };
-use answers::{DestinationAnswer, RuleAnswer};
+use answers::RuleAnswer;
 use app::model::{
-    alert::{Rule, RuleNumbers},
+    alert::{Rule, RuleNumbers, RuleSetting},
     connection::ConnectionId,
+    market::Calendar,
     time::UnixMillis,
 };
 use axum::{
@@ -46,7 +47,6 @@ pub(super) use page::{forms, page};
 
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
-const DELIVERIES_SHOWN: u32 = 10;
 const WEEK_MS: i64 = 7 * 24 * 3_600_000;
 
 pub(super) fn routes(access: &Access) -> Router<AppState> {
@@ -187,6 +187,7 @@ async fn silences(State(state): State<AppState>) -> Result<Json<SilenceList>, Re
     Ok(Json(SilenceList { silences: state.database.alert_silences(UnixMillis::now()).await? }))
 }
 
+/// `from` and `until` are times, or spans: `until` from now on, `2h`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SilenceBody {
@@ -230,7 +231,7 @@ async fn end_silence(
 
 async fn rules(State(state): State<AppState>) -> Result<Json<RuleList>, Refused> {
     let settings = state.database.alert_rules().await?;
-    let counts = state.database.alert_counts(UnixMillis(UnixMillis::now().0 - WEEK_MS)).await?;
+    let (fired, reckoned) = counts(&state, &settings).await?;
     let rules = Rule::ALL
         .into_iter()
         .map(|rule| {
@@ -246,11 +247,24 @@ async fn rules(State(state): State<AppState>) -> Result<Json<RuleList>, Refused>
                 changed: of_all.is_some(),
                 default: rule.numbers(),
                 connections: own.filter(|setting| setting.connection.is_some()).cloned().collect(),
-                fired_in_7_days: counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count),
+                fired_in_7_days: fired_of(&fired, rule),
+                would_have_fired_in_7_days: reckoned.get(&rule).copied(),
             }
         })
         .collect();
     Ok(Json(RuleList { rules }))
+}
+
+/// How often rules fired in the last seven days, and how often they would have with the numbers that they have now.
+async fn counts(state: &AppState, settings: &[RuleSetting]) -> Result<(Vec<(String, i64)>, Reckoned), Refused> {
+    let since = UnixMillis(UnixMillis::now().0 - WEEK_MS);
+    let calendar = Calendar::of(state.config.feed);
+    let reckoned = state.alerts.would_have_fired(since, calendar, settings).await?;
+    Ok((state.database.alert_counts(since).await?, reckoned))
+}
+
+fn fired_of(counts: &[(String, i64)], rule: Rule) -> i64 {
+    counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count)
 }
 
 /// What is not said stays as it is.
@@ -300,11 +314,7 @@ rule may be missing, or {"rule":"mute","reset":true}"#;
 }
 
 async fn destinations(State(state): State<AppState>) -> Result<Json<DestinationList>, Refused> {
-    let mut destinations = Vec::new();
-    for destination in state.alerts.destinations() {
-        let deliveries = state.database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
-        destinations.push(DestinationAnswer::of(&state, destination, deliveries));
-    }
+    let destinations = page::destinations(&state).await?;
     Ok(Json(DestinationList { destinations, heartbeat: state.config.alerts.heartbeat.is_some() }))
 }
 
