@@ -43,7 +43,7 @@ use alerts::Alerts;
 use anyhow::Context;
 use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
-use auth::{Revocations, RoleRules, SessionRules};
+use auth::{Provider, Revocations, RoleRules, SessionRules, keep_roles};
 use bus::Role;
 use collector::Connections;
 use config::{Config, MonitorRole};
@@ -136,7 +136,7 @@ pub async fn run(
     };
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
-    let access = access(&config, port, &database, &tasks);
+    let access = access(&config, port, &database, &tasks)?;
     let tls = match &config.dashboard.tls {
         None => None,
         Some(files) => {
@@ -256,14 +256,21 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
 }
 
 /// What the guards need, and the tasks that keep it.
-fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Access {
+fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> anyhow::Result<Access> {
     let stop = tasks.shutdown();
     let (audit, revocations) = (Audit::new(database.clone()), Revocations::default());
     tasks.tracker().spawn(audit.clone().keep(config.accounts.audit, stop.clone()));
     tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
-    Access {
+    let oidc = config.accounts.oidc.clone().map(Provider::new).transpose()?;
+    if let Some(provider) = &oidc {
+        let (provider, database) = (provider.clone(), database.clone());
+        tasks.tracker().spawn(keep_roles(provider, database, revocations.clone(), stop.clone()));
+    }
+    Ok(Access {
         audit,
         database: database.clone(),
+        oidc,
+        public_url: config.dashboard.public_url.clone(),
         limits: Limits::new(config.redis.as_ref()),
         revocations,
         sessions: SessionRules {
@@ -275,7 +282,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
         roles: RoleRules { viewer: config.accounts.viewer_role, second_factor: config.accounts.second_factor_roles },
         proxies: config.dashboard.trusted_proxies.clone().into(),
         hosts: config.dashboard.allowed_hosts.clone().into(),
-    }
+    })
 }
 
 /// Serves until `shutdown`, and then until requests and sockets have ended, within [`FAREWELL`].

@@ -43,6 +43,7 @@ use crate::{
 use app::{
     address,
     api::{ACKNOWLEDGE_GAP, Backend},
+    pages::login::SingleSignOn,
 };
 use axum::{
     Extension, Json, Router,
@@ -133,9 +134,11 @@ pub(crate) fn router(state: AppState) -> Router {
 
 /// Signing in and out.
 fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
+    let single_sign_on = SingleSignOn(access.oidc.is_some());
+    let context = move || provide_context(single_sign_on);
     login::routes(access)
         .merge(screen::routes())
-        .merge(pages(state, |path| !path.starts_with("/admin"), || {}))
+        .merge(pages(state, |path| !path.starts_with("/admin"), context))
         .layer(CompressionLayer::new())
 }
 
