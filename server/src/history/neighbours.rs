@@ -138,7 +138,7 @@ mod tests {
         again.since = UnixMillis(START + 8_500);
         again.last_seen = UnixMillis(START + 8_900);
         assert_eq!(
-            told(&mut neighbours, &[own(9_000), again.clone(), server("c:3", standby, 8_800)]),
+            told(&mut neighbours, &[own(9_000), again, server("c:3", standby, 8_800)]),
             [(9_000, stands_by("a:1"))]
         );
     }
@@ -149,10 +149,10 @@ mod tests {
         let own = server("b:2", ServerRole::Collector, 1_000);
         let other = server("a:1", ServerRole::Standby, 900);
         assert_eq!(told(&mut neighbours, &[own.clone(), other.clone()]).len(), 1);
-        assert_eq!(told(&mut neighbours, &[own.clone(), other]), [], "what was known, for as long as nothing is heard");
+        assert_eq!(told(&mut neighbours, &[own, other]), [], "what was known, for as long as nothing is heard");
         let later = server("b:2", ServerRole::Collector, 60_000);
         let other = server("a:1", ServerRole::Standby, 59_000);
-        assert_eq!(told(&mut neighbours, &[later.clone(), other]), []);
+        assert_eq!(told(&mut neighbours, &[later, other]), []);
         let later = server("b:2", ServerRole::Collector, 61_000);
         assert_eq!(told(&mut neighbours, &[later]), [], "it has a few seconds to tell of itself again");
     }

@@ -278,7 +278,7 @@ async fn of_two_that_watch_what_tickstock_collects_one_writes_history_and_the_ot
     };
     let writes_on = async |what: &str| {
         let before = written().await;
-        eventually(what, || async { (written().await > before + 150).then_some(()) }).await;
+        eventually(what, || async { (written().await > before + 50).then_some(()) }).await;
     };
     writes_on("one of them writes").await;
     assert!(written().await <= published.load(Relaxed), "and no tick is counted twice");
