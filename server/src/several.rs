@@ -63,7 +63,7 @@ impl Several {
         let end = tasks.shutdown().clone();
         let (collects, changes) = (watch::Sender::new(false), right.changes());
         let collecting = collects.subscribe();
-        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right.clone(), changes, collects)));
+        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right, changes, collects)));
         tasks.on(thread.runtime()).spawn_vital_until("keeper of the lease", keeper.given_up().clone(), task);
         let (begun, tenures) = watch::channel(None);
         let (history_tasks, history_end, news) = (TaskTracker::new(), end.child_token(), history.into_news());
