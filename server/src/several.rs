@@ -69,7 +69,7 @@ impl Several {
         let end = tasks.shutdown().clone();
         let (claim, changes) = (watch::Sender::new(0), right.changes());
         let claims = claim.subscribe();
-        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right.clone(), changes, claim)));
+        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right, changes, claim)));
         tasks.on(thread.runtime()).spawn_vital_until("keeper of the lease", keeper.given_up().clone(), task);
         let (begun, tenures) = watch::channel(None);
         let (history_tasks, history_end, news) = (TaskTracker::new(), end.child_token(), history.into_news());

@@ -6,7 +6,7 @@
 
 use super::{
     Endpoint,
-    dial::{Socket, describe, dial},
+    dial::{Socket, describe, dial, until_held},
     latency::Latency,
     loss::Loss,
     massive::{self, Reading},
@@ -102,19 +102,6 @@ struct Moments {
     due: Instant,
 }
 
-/// Resolves when there is the right to connect. Which one it is may change meanwhile.
-async fn until_held(bus: &dyn TickBus) {
-    while let Some(right) = bus.right() {
-        let mut changes = right.changes();
-        if right.epoch(Instant::now()).is_some() {
-            return;
-        }
-        if changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 /// Why a connection came to its end; `None` when it was told to stop.
 type End = Option<Loss>;
 
@@ -198,15 +185,6 @@ impl Connection {
             let _ = timeout(REST, self.read_rest(&mut socket)).await;
         }
         end
-    }
-
-    /// Told to stop, it reads what the provider sent before it took the goodbye.
-    async fn read_rest(&mut self, socket: &mut Socket) {
-        while let Some(message) = socket.next().await {
-            if self.take(socket, Some(message), UnixMillis::now()).await.is_err() {
-                return;
-            }
-        }
     }
 
     async fn read(&mut self, socket: &mut Socket) -> Loss {
@@ -342,7 +320,7 @@ impl Connection {
         }
     }
 
-    async fn take(
+    pub(super) async fn take(
         &mut self,
         socket: &mut Socket,
         message: Option<Result<Message, WsError>>,

@@ -201,6 +201,10 @@ impl LeaseOnRedis {
         let Question { epoch, since, competes, seen } = question;
         if self.master.has_moved(&self.address) {
             self.connection = None;
+            if epoch == 0 {
+                // As after any time without Redis: whoever holds it comes first.
+                return Err("the Sentinels name another master".to_owned());
+            }
         }
         let mut connection = self.connect().await.map_err(|error| words(&error))?;
         let mut command = redis::cmd("EVAL");

@@ -27,12 +27,6 @@ impl Turn {
 }
 
 impl Database {
-    /// May several servers have it open?
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        matches!(self.pool, Either::Postgres(_))
-    }
-
     /// Who writes history at the moment.
     ///
     /// # Errors

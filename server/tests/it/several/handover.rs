@@ -56,6 +56,13 @@ impl Field {
         let Ok(servers) = servers.try_into() else { unreachable!("two") };
         let field = Self { provider, log, servers, _writers: writers, _redis: redis };
         field.until_ticks_come().await;
+        let admin = field.servers[1].0.admin().await;
+        eventually("the second sees the ticks of both", || async {
+            let status = admin.status().await;
+            let ticked = |n: usize| status["connections"][n]["metrics"]["ticks_total"].as_u64() > Some(0);
+            (ticked(0) && ticked(1)).then_some(())
+        })
+        .await;
         // The second has been seen to stand by since the last renewal.
         tokio::time::sleep(Duration::from_millis(500)).await;
         field

@@ -85,10 +85,10 @@ impl Inner {
         let Some(epoch) = word["epoch"].as_u64() else { return };
         if word["word"] == "offer" {
             self.offers.push((epoch, word["to"].as_str().unwrap().to_owned()));
-        } else if word["word"] == "come" {
-            let (_, to) =
-                self.offers.iter().rev().find(|(offered, _)| *offered == epoch).expect("offered before").clone();
-            self.invited.push((Instant::now(), to));
+        } else if word["word"] == "come"
+            && let Some((_, to)) = self.offers.iter().rev().find(|(offered, _)| *offered == epoch)
+        {
+            self.invited.push((Instant::now(), to.clone()));
         }
     }
 }
