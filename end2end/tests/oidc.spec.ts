@@ -9,8 +9,9 @@ import { ADMIN } from '../fixtures/server';
 import { expect, test } from '../fixtures/test';
 
 test('in, out there, in once more, out here, and the provider down', async ({ page, context, complaints, startServer }) => {
-  // The provider's own pages have no icon.
+  // What the provider's own pages have: no icon, and a font from elsewhere.
   complaints.expect(answered(404));
+  complaints.expect(/fonts\.googleapis\.com/);
   const provider = new IdentityProvider(await freePort());
   const monitor = new MonitorPage(page, await startServer(provider.settings));
   const { url } = monitor.server;

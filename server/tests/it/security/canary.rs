@@ -226,8 +226,8 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
     let back = back.split_once("localhost").unwrap().1;
     let signed_in = ask(connect(address, &trusted).await, &get(back, pending)).await;
     assert!(signed_in.contains("refresh: 0; url=/admin/websockets"), "{signed_in}");
-    let given = signed_in.split("set-cookie: ").skip(1).map(|rest| rest.split(';').next().unwrap());
-    let provider_cookie = given.filter(|pair| pair.contains("_session_")).next().unwrap().to_owned();
+    let mut given = signed_in.split("set-cookie: ").skip(1).map(|rest| rest.split(';').next().unwrap());
+    let provider_cookie = given.find(|pair| pair.contains("_session_")).unwrap().to_owned();
     let provider_session = provider_cookie.split_once('=').unwrap().1.to_owned();
     seen.push(("GET /login/oidc".to_owned(), begun.clone()));
     for (path, cookie) in [
