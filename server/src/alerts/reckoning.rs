@@ -232,8 +232,7 @@ mod tests {
         let mut phase_ms = [0; Phase::COUNT];
         phase_ms[1] = 60_000;
         let minute = Bucket { covered_ms: 60_000, ticks: 6_000, p99_us: Some(90_000), phase_ms, ..Bucket::default() };
-        let minutes =
-            (0..60).map(|minute_at| (BEGIN + minute_at * MINUTE_MS, vec![(1, minute.clone()), (2, minute.clone())]));
+        let minutes = (0..60).map(|minute_at| (BEGIN + minute_at * MINUTE_MS, vec![(1, minute), (2, minute)]));
         Past { from: at(0), to: at(3_600), minutes: minutes.collect(), ..Past::default() }
     }
 

@@ -53,6 +53,8 @@ pub struct EndedElsewhere {
     pub issued_at_s: i64,
 }
 
+type SessionRow = (Option<String>, i64, Option<i64>, Vec<u8>);
+
 impl Database {
     /// The account of somebody at a provider.
     ///
@@ -97,7 +99,7 @@ impl Database {
     pub async fn oidc_session(&self, id: &Id) -> Result<Option<OidcSession>, QueryError> {
         let query = "SELECT sid, issued_at_s, authenticated_at_s, tokens FROM oidc_sessions \
                      WHERE session_number = (SELECT number FROM sessions WHERE id_hash = $1)";
-        let row: Option<(Option<String>, i64, Option<i64>, Vec<u8>)> =
+        let row: Option<SessionRow> =
             on!(&self.pool, db => sqlx::query_as(query).bind(id_hash(id)).fetch_optional(db))?;
         Ok(row.map(|(sid, issued_at_s, authenticated_at_s, tokens)| OidcSession {
             sid,

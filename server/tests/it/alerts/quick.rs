@@ -105,6 +105,8 @@ async fn many_steps_at_once_hold_up_neither_ingest_nor_frames() {
     // One of its own wakes whoever sends.
     refuse_key(&server, 1).await;
     eventually("they are being told", || async { (!hook.told().is_empty()).then_some(()) }).await;
+    // The other one has frames waiting that nobody read.
+    let mut socket = admin.socket(Some("tickstock.v1.bin")).await;
     let busy = pace(&admin, &mut socket).await;
     while hook.told().len() <= wanted {
         let before = hook.told().len();
