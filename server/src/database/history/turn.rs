@@ -3,7 +3,7 @@
 use super::{bind, count};
 use crate::database::{
     Database, QueryError,
-    pool::{Either, on, run},
+    pool::{on, run},
 };
 
 /// Who writes, as the database has it. As long as somebody does, each look finds another one.
