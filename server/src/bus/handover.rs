@@ -6,13 +6,15 @@
 //! ```
 
 use app::model::{connection::ConnectionId, symbol::Symbol, tick::Tick, time::UnixMillis};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The last ticks of a symbol by which its place in another connection's is found: one could repeat.
 pub const LAST_TICKS: usize = 3;
 
 /// One word of a hand-over. `epoch` is that of the collector that leaves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "HandoverWord")]
 #[serde(tag = "word", rename_all = "snake_case")]
 pub enum Word {
     /// The collector will leave: is this server there to follow it?
@@ -67,7 +69,7 @@ impl Word {
 }
 
 /// A tick, as it is told in a hand-over: to the last bit of its price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastTick {
     connection: Option<ConnectionId>,
     symbol: Symbol,

@@ -4,6 +4,7 @@ mod code;
 mod oidc;
 
 pub(super) use code::CodeForm;
+pub(super) use oidc::LogoutForm;
 
 use super::{
     destination::{DASHBOARD, LOGIN, destination, login_page},

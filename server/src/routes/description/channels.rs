@@ -5,7 +5,7 @@ use super::{
     super::elsewhere::{Answer, Order},
     schemas::{SchemaOf, of},
 };
-use crate::bus::{MarketTick, TickStockStatus};
+use crate::bus::{MarketTick, TickStockStatus, Word};
 use app::model::{servers::ServerEntry, status::StatusReport};
 use schemars::JsonSchema;
 
@@ -127,9 +127,12 @@ pub(super) fn channels() -> Vec<Channel> {
         Channel {
             id: "released",
             address: "{prefix}{collector}:released",
-            about: "The lease was given up just now",
+            about: "The lease was given up just now, or a collector that leaves and the server that follows agree on how",
             actions: both,
-            said: nothing("Released", "Empty"),
+            said: vec![
+                Said { name: "Released", about: "Empty", payload: Payload::Nothing },
+                json::<Word>("HandoverWord", "One word of a hand-over; may change between releases"),
+            ],
         },
     ]
 }

@@ -6,7 +6,7 @@ use super::{
         audit::AuditAnswer,
         connections::Retried,
         history::{self, GapRow},
-        login::{CodeForm, LoginForm},
+        login::{CodeForm, LoginForm, LogoutForm},
         machines::Readiness,
         servers::ServersAnswer,
     },
@@ -151,6 +151,27 @@ fn sign_in() -> Vec<Operation> {
             .takes_form::<LoginForm>(),
         form("/login/code", "The second factor of whoever's password was right").for_anybody().takes_form::<CodeForm>(),
         form("/logout", "Signs out").for_anybody(),
+        get("/login/oidc", "Leads to the identity provider. 404 where there is none, here and below")
+            .for_anybody()
+            .with_query(&[
+                ("next", "The page to lead to afterwards"),
+                ("fresh", "There: whoever is signed in shows the provider once more who they are"),
+            ])
+            .empty(303, "To the provider, or back to /login?error=…"),
+        get("/login/oidc/callback", "Where the provider leads back to: signs in")
+            .for_anybody()
+            .with_query(&[
+                ("code", "What a token is given for"),
+                ("state", "As it was sent"),
+                ("iss", "The provider"),
+                ("error", "Why it let nobody in"),
+            ])
+            .text(200, "text/html")
+            .empty(303, "Not signed in: back to /login?error=…"),
+        form("/login/oidc/logout", "The provider says that somebody has signed out there: their sessions end")
+            .for_anybody()
+            .takes_form::<LogoutForm>()
+            .empty(200, "Ended"),
     ]
 }
 

@@ -28,6 +28,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use time::Duration;
 use tower_sessions::{
@@ -162,8 +163,9 @@ async fn refuse(access: &Access, refused: AuditAct, error: &OidcError, next: &st
     Redirect::to(&login_page(Some(word), next)).into_response()
 }
 
-#[derive(Deserialize)]
-struct LogoutForm {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::routes) struct LogoutForm {
+    /// A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4).
     logout_token: String,
 }
 
