@@ -92,7 +92,8 @@ fn routes() -> BTreeSet<String> {
 fn constants(code: &str) -> impl Iterator<Item = (&str, &str)> {
     code.split("const ").skip(1).filter_map(|rest| {
         let (name, text) = rest.split_once(": &str = \"")?;
-        Some((name, text.split('"').next()?)).filter(|_| !name.contains(char::is_whitespace))
+        let value = text.split('"').next()?;
+        (!name.contains(char::is_whitespace)).then_some((name, value))
     })
 }
 
