@@ -12,7 +12,7 @@ use super::{
 use crate::model::history::view::HistoryView;
 use leptos::{ev, prelude::*};
 
-/// The parts of the axis that may have a mark, on a desk and on a phone: wide enough for a finger. The style sheet has as
+/// The parts of the axis that may have a mark, on a narrow screen and on a wide one: wide enough for a finger. The style sheet has as
 /// many columns.
 const PARTS: [(usize, &str); 2] = [(12, "lane-narrow"), (24, "lane-wide")];
 
