@@ -348,11 +348,11 @@ mod rendered {
                     <td>{rule.is_of_connections().then(|| of_connection(connection, &connections))}</td>
                     <td>{severity(rule.severity())}</td>
                     <td>{when}</td>
-                    <td><input type="checkbox" name="enabled" value="on" form=id.clone() checked=numbers.enabled aria-label=["Enable ", &name].concat()/></td>
-                    <td><input name="for_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.for_seconds.to_string() aria-label=["Seconds of ", &name].concat()/> " s"</td>
-                    <td><input name="resolve_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.resolve_seconds.to_string() aria-label=["Seconds well of ", &name].concat()/> " s"</td>
-                    <td>{threshold}</td>
-                    <td class="number">{fired}</td>
+                    <td data-label="On"><input type="checkbox" name="enabled" value="on" form=id.clone() checked=numbers.enabled aria-label=["Enable ", &name].concat()/></td>
+                    <td data-label="After"><input name="for_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.for_seconds.to_string() aria-label=["Seconds of ", &name].concat()/> " s"</td>
+                    <td data-label="Well for"><input name="resolve_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.resolve_seconds.to_string() aria-label=["Seconds well of ", &name].concat()/> " s"</td>
+                    <td data-label="Threshold">{threshold}</td>
+                    <td class="number" data-label="Fired">{fired}</td>
                     <td class="admin-acts">
                         {may_act.then(|| view! {
                             <form id=id.clone() class="admin-actions" method="post" action="/admin/alerts/rule">
@@ -378,7 +378,7 @@ mod rendered {
             "Fired / would have",
             "Change",
         ];
-        let rows = table("Table of rules", TABLE, &heads, rows.collect());
+        let rows = table("Table of rules", "admin-table admin-rules", &heads, rows.collect());
         let of_connections = Rule::ALL.into_iter().filter(|rule| rule.is_of_connections());
         let own = of_connections.map(|rule| view! { <option value=rule.name()>{rule.name()}</option> }).collect_view();
         let content = view! {

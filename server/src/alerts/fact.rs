@@ -17,7 +17,7 @@ pub enum Fact {
     Connections(Vec<ConnectionId>),
     /// The gaps that last, of which connections, since when.
     Gaps(Vec<(ConnectionId, UnixMillis)>),
-    /// The bus carries no ticks, and why; `None` while it does.
+    /// No ticks are arriving over the bus, and why; `None` while it does.
     Bus(Option<String>),
     /// Nobody collects, and how that shows; `None` while somebody does.
     NoCollector(Option<String>),

@@ -34,7 +34,7 @@ pub enum Rule {
     Errors,
     /// History is not being written.
     History,
-    /// The bus carries no ticks.
+    /// No ticks are arriving over the bus.
     Bus,
     /// Nobody collects, or whoever does says nothing.
     NoCollector,
@@ -175,7 +175,7 @@ impl Rule {
             Self::Gap => "ticks are missing",
             Self::Errors => "many errors",
             Self::History => "History is not being recorded",
-            Self::Bus => "The bus carries no ticks",
+            Self::Bus => "No ticks are arriving",
             Self::NoCollector => "No collector reports",
             Self::ServerLost => "server lost",
             Self::AuditChain => "The audit log was changed",

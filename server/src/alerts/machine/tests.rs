@@ -95,14 +95,14 @@ fn a_dead_bus_hides_what_follows_from_it_and_gives_it_time_to_come_back() {
         machine.take(connection(id, State::Failed), at(0));
     }
     machine.take(Fact::NoCollector(Some("silent".into())), at(1));
-    assert_eq!(titles(&run(&mut machine, 0, 100)), [(10, Kind::Firing, "The bus carries no ticks")]);
+    assert_eq!(titles(&run(&mut machine, 0, 100)), [(10, Kind::Firing, "No ticks are arriving")]);
     machine.take(Fact::Bus(None), at(100));
     machine.take(Fact::NoCollector(None), at(101));
     for id in [1, 2] {
         machine.take(connection(id, State::Connected), at(105));
     }
     let steps = run(&mut machine, 101, 200);
-    let expected = [(115, Kind::Firing, "tertiary: not connected"), (160, Kind::Resolved, "The bus carries no ticks")];
+    let expected = [(115, Kind::Firing, "tertiary: not connected"), (160, Kind::Resolved, "No ticks are arriving")];
     assert_eq!(titles(&steps), expected);
 }
 
@@ -121,7 +121,7 @@ fn what_a_flapping_bus_hides_is_told_all_the_same() {
     let fired: Vec<_> =
         steps.iter().filter(|(_, kind, _)| *kind == Kind::Firing).map(|(at, _, title)| (*at, title.as_str())).collect();
     // 45 s without an explanation, five of each ten.
-    assert_eq!(fired, [(60, "The bus carries no ticks"), (95, "primary: not connected")]);
+    assert_eq!(fired, [(60, "No ticks are arriving"), (95, "primary: not connected")]);
 }
 
 #[test]
