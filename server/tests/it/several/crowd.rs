@@ -34,8 +34,8 @@ enum Told {
 }
 
 /// A page's socket, again and again as the page itself opens it, see `app::store::socket`.
-async fn page(number: usize, client: Client, told: mpsc::UnboundedSender<(usize, Instant, Told)>) {
-    let tell = |what| told.send((number, Instant::now(), what)).is_ok();
+async fn page(number: usize, client: Client, told: mpsc::Sender<(usize, Instant, Told)>) {
+    let tell = async |what| told.send((number, Instant::now(), what)).await.is_ok();
     let url = format!("{}/admin-ws", client.base.replace("http://", "ws://"));
     let cookie = [("cookie", client.cookie.as_deref().unwrap_or_default())];
     let mut attempt = 0;
@@ -47,24 +47,24 @@ async fn page(number: usize, client: Client, told: mpsc::UnboundedSender<(usize,
                 match socket.frame_or_close().await {
                     Ok(Frame::Snapshot(_)) => {
                         attempt = 0;
-                        if !tell(Told::Live) {
+                        if !tell(Told::Live).await {
                             return;
                         }
                     }
-                    Ok(Frame::Ticks(_)) => drop(tell(Told::Ticks)),
+                    Ok(Frame::Ticks(_)) => drop(tell(Told::Ticks).await),
                     Ok(_) => {}
                     Err(code) => break code,
                 }
             },
             Err(error) => {
                 if let tokio_tungstenite::tungstenite::Error::Http(answer) = error {
-                    tell(Told::Refused(answer.status().as_u16()));
+                    tell(Told::Refused(answer.status().as_u16())).await;
                 }
                 1006
             }
         };
         attempt += 1;
-        if attempt == 1 && !tell(Told::Lost) {
+        if attempt == 1 && !tell(Told::Lost).await {
             return;
         }
         let delay_ms = match CloseReason::come_back(code) {
@@ -122,7 +122,7 @@ async fn all_are_live_again_on_the_others(front: impl AsyncFnOnce(u16, Vec<Socke
     let _front = front(port, addresses).await;
     let browsers = browsers(&database.url, &origin, pages.div_ceil(PAGES_PER_ACCOUNT)).await;
 
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::channel(1_024);
     let running: Vec<_> = (0..pages)
         .map(|number| tokio::spawn(page(number, browsers[number / PAGES_PER_ACCOUNT].clone(), tell.clone())))
         .collect();
