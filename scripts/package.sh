@@ -3,6 +3,9 @@
 # container image, a list of what it is made of (SBOM), and checksums. docs/install.md says how each is used.
 #
 #   scripts/package.sh [REVISION]    the Debian package's revision, 1 by default
+#
+# DEBFULLNAME and DEBEMAIL, as Debian's own tools have them, say who answers for the package. Without them its address is none: nobody
+# is to get the mail of somebody else's package.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -11,6 +14,7 @@ revision=${1:-1}
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 architecture=$(dpkg --print-architecture)
 out=target/package
+maintainer="${DEBFULLNAME:-TickStock Monitor authors} <${DEBEMAIL:-tickstock-monitor@tickstock.invalid}>"
 
 scripts/build.sh
 # The same program, the same bytes: nothing in the packages is younger than the last change. Not before the build, which would compile
@@ -69,7 +73,7 @@ debian_package() {
     gzip -9n <$out/tickstock-monitor.cdx.json >"$documents/tickstock-monitor.cdx.json.gz"
     gzip -9n <CHANGELOG.md >"$documents/changelog.gz"
     printf 'tickstock-monitor (%s-%s) stable; urgency=medium\n\n  * Version %s; changelog.gz says what changed.\n\n -- %s  %s\n' \
-        "$version" "$revision" "$version" "$(sed -n 's/^Maintainer: //p' deploy/debian/control)" \
+        "$version" "$revision" "$version" "$maintainer" \
         "$(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")" | gzip -9n >"$documents/changelog.Debian.gz"
     install -d "$tree/usr/share/man/man1"
     gzip -9n <deploy/debian/tickstock-monitor.1 >"$tree/usr/share/man/man1/tickstock-monitor.1.gz"
@@ -81,7 +85,7 @@ debian_package() {
     rm -r "$tree/shlibs"
 
     mkdir "$tree/DEBIAN"
-    sed -e "s/@VERSION@/$version-$revision/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
+    sed -e "s|@MAINTAINER@|${maintainer//[&|\\]/\\&}|" -e "s/@VERSION@/$version-$revision/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
         -e "s/@SIZE@/$(du -sk --apparent-size "$tree" | cut -f1)/" deploy/debian/control >"$tree/DEBIAN/control"
     echo /etc/tickstock-monitor/monitor.env >"$tree/DEBIAN/conffiles"
     install -m 755 deploy/debian/{postinst,prerm,postrm} "$tree/DEBIAN/"

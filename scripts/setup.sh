@@ -6,7 +6,7 @@
 #   scripts/setup.sh         what a build needs
 #   scripts/setup.sh dev     and what `make dev` needs: cargo-leptos and wasm-bindgen (about ten minutes on two cores when compiled)
 #   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, PostgreSQL, sqlite3, faketime, nginx, haproxy,
-#                            lintian, promtool, Chromium, Firefox
+#                            lintian, promtool, an Alertmanager, aiosmtpd, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -225,6 +225,8 @@ if [ "${1:-}" = test ]; then
     # Packages are made and looked at where there is dpkg.
     if command -v dpkg-deb >/dev/null; then need lintian lintian; fi
     need promtool prometheus
+    need prometheus-alertmanager prometheus-alertmanager
+    need aiosmtpd python3-aiosmtpd
     browser chromium chromium chromium-browser google-chrome google-chrome-stable
     browser firefox-esr firefox firefox-esr
 fi

@@ -16,6 +16,8 @@ pub const SECOND_FACTOR: &str = "/admin/account/second-factor";
 pub const SCREENS: &str = "/admin/account/screens";
 /// Where the code of a second factor is asked for. Not a page of the app's.
 pub const LOGIN_CODE: &str = "/login/code";
+/// Where signing in at the identity provider begins. Not a page of the app's.
+pub const LOGIN_OIDC: &str = "/login/oidc";
 /// Where everybody signs in.
 pub const LOGIN: &str = "/login";
 /// All pages of the app.

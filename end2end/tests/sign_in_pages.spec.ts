@@ -74,6 +74,10 @@ test('a token, a second factor and a screen, from the account page', async ({ pa
   await screen.reload();
   await expect(screen).toHaveURL(/\/admin\/websockets$/);
   await expect(screen.getByTestId('refresh')).toHaveCount(0);
+  await expect(screen.locator('.monitor')).toHaveClass(/is-wall/);
+  await expect(screen.getByTestId('rate-1'), 'the rate is there').toBeVisible();
+  await expect(screen.locator('.button:visible, input:visible, .admin-nav:visible'), 'nothing to press').toHaveCount(0);
+  await expectAccessible(screen, 'a paired screen');
   await page.getByRole('button', { name: 'End lobby' }).click();
   await expect(page.getByTestId('done')).toContainText('Ended');
   await screen.goto(`${url}/admin/websockets`);

@@ -44,7 +44,7 @@ use alerts::Alerts;
 use anyhow::Context;
 use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
-use auth::{Revocations, RoleRules, SessionRules};
+use auth::{Provider, Revocations, RoleRules, SessionRules, keep_roles};
 use bus::Role;
 use collector::Connections;
 use config::{Config, MonitorRole};
@@ -144,23 +144,14 @@ pub async fn run(
             if let Some(connections) = &connections {
                 connections.start().await;
             }
-            tasks.tracker().spawn(history.keep(hub.reports(), end.clone()));
+            let name = several::server_name(&config, listener.local_addr()?.port());
+            tasks.tracker().spawn(history.in_turn(name).keep(hub.reports(), end.clone()));
             None
         }
     };
-    let sources = alerts::Sources {
-        reports: hub.reports(),
-        news,
-        // Of several servers, the one that collects.
-        sends: several.as_ref().map_or_else(|| watch::channel(true).1, several::Running::collecting),
-        calendar: Calendar::of(config.feed),
-        tls: config.dashboard.tls.clone(),
-        kept: config.history.rest,
-    };
-    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
     tasks.tracker().spawn(database.clone().sweep_sessions(SESSION_SWEEP_INTERVAL, end.clone()));
     let port = config.dashboard.public_port().unwrap_or(listener.local_addr()?.port());
-    let access = access(&config, port, &database, &tasks);
+    let access = access(&config, port, &database, &tasks)?;
     let tls = match &config.dashboard.tls {
         None => None,
         Some(files) => {
@@ -186,8 +177,19 @@ pub async fn run(
     };
     let name = several::server_name(&config, listener.local_addr()?.port());
     let presence = config.redis.as_ref().map(|redis| bus::PresenceOnRedis::new(redis, &name)).transpose()?;
-    let (servers, presence) = Servers::new(name, refresher.fingerprint(), hub.clone(), presence, end.clone());
+    let (servers, presence) =
+        Servers::new(name.clone(), refresher.fingerprint(), hub.clone(), alerts.clone(), presence, end.clone());
     tasks.tracker().spawn(presence);
+    let sources = alerts::Sources {
+        reports: hub.reports(),
+        news,
+        server: name,
+        claims: several.as_ref().map_or_else(|| watch::channel(several::FIRST_CLAIM).1, several::Running::claims),
+        calendar: Calendar::of(config.feed),
+        tls: config.dashboard.tls.clone(),
+        kept: config.history.rest,
+    };
+    tasks.tracker().spawn(alert_keeper.keep(sources, end.clone()));
 
     let places = Places::new(descriptors, config.dashboard.trusted_proxies.clone().into());
     let state = AppState {
@@ -291,14 +293,21 @@ async fn start_simulator(config: &Config, tasks: &Tasks) -> anyhow::Result<Socke
 }
 
 /// What the guards need, and the tasks that keep it.
-fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Access {
+fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> anyhow::Result<Access> {
     let stop = tasks.shutdown();
     let (audit, revocations) = (Audit::new(database.clone()), Revocations::default());
     tasks.tracker().spawn(audit.clone().keep(config.accounts.audit, stop.clone()));
     tasks.tracker().spawn(revocations.clone().watch(database.clone(), stop.clone()));
-    Access {
+    let oidc = config.accounts.oidc.clone().map(Provider::new).transpose()?;
+    if let Some(provider) = &oidc {
+        let (provider, database) = (provider.clone(), database.clone());
+        tasks.tracker().spawn(keep_roles(provider, database, revocations.clone(), stop.clone()));
+    }
+    Ok(Access {
         audit,
         database: database.clone(),
+        oidc,
+        public_url: config.dashboard.public_url.clone(),
         limits: Limits::new(config.redis.as_ref()),
         revocations,
         sessions: SessionRules {
@@ -310,7 +319,7 @@ fn access(config: &Config, port: u16, database: &Database, tasks: &Tasks) -> Acc
         roles: RoleRules { viewer: config.accounts.viewer_role, second_factor: config.accounts.second_factor_roles },
         proxies: config.dashboard.trusted_proxies.clone().into(),
         hosts: config.dashboard.allowed_hosts.clone().into(),
-    }
+    })
 }
 
 /// Serves until `shutdown`, and then until requests and sockets have ended, within [`FAREWELL`].

@@ -1,6 +1,7 @@
 //! Which servers run beside this one, and what each of them does: told once a second on Redis.
 
 use crate::{
+    alerts::{Alerts, OtherServers},
     bus::{PresenceOnRedis, Said},
     hub::Hub,
     text::{hex, tidy},
@@ -12,6 +13,7 @@ use app::model::{
 };
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeMap,
     fs::File,
     os::unix::fs::FileExt,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -28,6 +30,8 @@ use tracing::{info, warn};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// What is shown of a server's name, and of what tells its build and configuration.
 const NAME_BYTES_MAX: usize = 64;
+/// A server that was not heard of for so long was taken away, not lost.
+const LOST_KEPT_MS: i64 = 3_600_000;
 
 /// This server and the others. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +46,7 @@ struct Own {
     build: String,
     configuration: watch::Receiver<String>,
     hub: Hub,
+    alerts: Alerts,
     /// What it does, and since when.
     role: Mutex<(ServerRole, UnixMillis)>,
 }
@@ -53,11 +58,12 @@ impl Servers {
         name: String,
         configuration: watch::Receiver<String>,
         hub: Hub,
+        alerts: Alerts,
         redis: Option<PresenceOnRedis>,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let role = (hub.report().head.role, UnixMillis::now());
-        let own = Own { name, build: build(), configuration, hub, role: Mutex::new(role) };
+        let own = Own { name, build: build(), configuration, hub, alerts, role: Mutex::new(role) };
         let (tell, others) = watch::channel(Vec::new());
         let servers = Self { own: Arc::new(own), others };
         let own = Arc::clone(&servers.own);
@@ -101,6 +107,7 @@ impl Own {
             build: self.build.clone(),
             configuration: self.configuration.borrow().clone(),
             sockets: self.hub.counters().sockets.load(Relaxed).try_into().unwrap_or(u32::MAX),
+            sends_alerts: self.alerts.sends(),
         }
     }
 
@@ -108,14 +115,15 @@ impl Own {
         let mut turns = interval(INTERVAL);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = None;
-        let mut lost = Vec::new();
+        let mut lost = BTreeMap::new();
+        let mut told_at = UnixMillis::now();
         while stop.run_until_cancelled(turns.tick()).await.is_some() {
-            let own = self.entry(UnixMillis::now());
+            let mut own = self.entry(UnixMillis::now());
             let said = redis.say(&serde_json::to_string(&own).unwrap_or_default()).await;
             let now = UnixMillis::now();
             match said {
                 Ok(said) => {
-                    trouble = None;
+                    (trouble, told_at) = (None, own.last_seen);
                     let _ = tell.send_replace(said.into_iter().filter_map(|said| read(&said, now)).collect());
                 }
                 // The others are those that were known, not heard of since.
@@ -124,11 +132,20 @@ impl Own {
                         warn!("Cannot tell other servers of this one: {why}");
                     }
                     trouble = Some(why);
+                    // So that the silence of the others can be told from that of Redis.
+                    own.last_seen = told_at;
                 }
             }
             let mut servers = sorted(own, tell.borrow().clone());
             if trouble.is_none() {
                 note_lost(&servers, &mut lost, now);
+                let is_other = |server: &&ServerEntry| server.name != self.name && !server.is_lost(now);
+                let mut senders = servers.iter().filter(is_other).filter(|server| server.sends_alerts).peekable();
+                let another_sends = senders.peek().is_some();
+                let a_better_one_sends =
+                    senders.any(|server| server.role == ServerRole::Collector || server.name < self.name);
+                let lost = lost.iter().map(|(name, since)| (name.clone(), *since)).collect();
+                self.alerts.tell_servers(OtherServers { lost, another_sends, a_better_one_sends });
             }
             // This one first, so that a page knows which one it is from.
             servers.sort_by_key(|server| server.name != self.name);
@@ -139,19 +156,19 @@ impl Own {
 }
 
 /// Says once in the log which ones are lost, and which are back.
-fn note_lost(servers: &[ServerEntry], lost: &mut Vec<String>, now: UnixMillis) {
+fn note_lost(servers: &[ServerEntry], lost: &mut BTreeMap<String, UnixMillis>, now: UnixMillis) {
     for server in servers {
-        let was_lost = lost.contains(&server.name);
+        let was_lost = lost.contains_key(&server.name);
         if server.is_lost(now) && !was_lost {
             let seconds = now.millis_since(server.last_seen).unsigned_abs() / 1000;
             warn!(server = server.name, "A server was not heard of for {}", format_seconds(seconds));
-            lost.push(server.name.clone());
+            lost.insert(server.name.clone(), server.last_seen);
         } else if !server.is_lost(now) && was_lost {
             info!(server = server.name, "The server is back");
-            lost.retain(|name| *name != server.name);
+            lost.remove(&server.name);
         }
     }
-    lost.retain(|name| servers.iter().any(|server| server.name == *name));
+    lost.retain(|_, last_seen| now.millis_since(*last_seen) <= LOST_KEPT_MS);
 }
 
 /// By name. One that was started again replaces the run of it that is silent.

@@ -1,8 +1,8 @@
 //! One server among several: what it is called, its lease, and what hangs on that.
 
 use crate::{
-    bus::{Asker, LeaseOnRedis, Right},
-    collector::{self, Begun, Connections, Keeper},
+    bus::{Asker, HandoverOnRedis, LeaseOnRedis, Right},
+    collector::{self, Begun, Connections, Keeper, Peer},
     config::{Config, MonitorRole},
     database::Database,
     history::{Opening, Succession},
@@ -13,8 +13,14 @@ use crate::{
 use anyhow::Context;
 use app::model::{history::HistoryNews, status::Standing};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The claim to send alerts of a server that runs alone, or watches what others collect. A collector's is better.
+pub(crate) const FIRST_CLAIM: u64 = 1;
 
 /// A server that is one of several, before it runs.
 pub(crate) struct Several {
@@ -58,18 +64,19 @@ impl Several {
         let redis = config.redis.as_ref().context("several servers without REDIS_URL")?;
         let asker = Asker { server: server.clone(), host: host(), build: env!("CARGO_PKG_VERSION").to_owned() };
         let thread = Thread::start("lease").context("no thread for the lease")?;
+        let peer = Peer { server: server.clone(), right: right.clone(), talk: HandoverOnRedis::new(redis)? };
         let (keeper, task) = collector::keep(LeaseOnRedis::new(redis, asker)?, right.clone(), server.clone(), competes);
         let end = tasks.shutdown().clone();
-        let (collects, changes) = (watch::Sender::new(false), right.changes());
-        let collecting = collects.subscribe();
-        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right.clone(), changes, collects)));
+        let (claim, changes) = (watch::Sender::new(0), right.changes());
+        let claims = claim.subscribe();
+        tasks.tracker().spawn(end.clone().run_until_cancelled_owned(tell(right, changes, claim)));
         tasks.on(thread.runtime()).spawn_vital_until("keeper of the lease", keeper.given_up().clone(), task);
         let (begun, tenures) = watch::channel(None);
         let (history_tasks, history_end, news) = (TaskTracker::new(), end.child_token(), history.into_news());
         match &connections {
             Some(connections) => {
                 let following =
-                    collector::follow(keeper.standing(), connections.clone(), right.clone(), hub.clone(), begun, end);
+                    collector::follow(keeper.standing(), connections.clone(), peer.clone(), hub.clone(), begun, end);
                 tasks.tracker().spawn(following);
                 let (config, database, hub) = (config.clone(), database.clone(), hub.clone());
                 let keeping = Tenures { server, config, database, hub, news: news.clone(), notes };
@@ -81,7 +88,8 @@ impl Several {
         }
         history_tasks.close();
         let _held = Arc::new((thread, news));
-        Ok(Running { keeper, connections, right, collecting, history_tasks, history_end, _held })
+        let leaving = Arc::default();
+        Ok(Running { keeper, connections, peer, claims, leaving, history_tasks, history_end, _held })
     }
 }
 
@@ -90,8 +98,10 @@ impl Several {
 pub(crate) struct Running {
     keeper: Keeper,
     connections: Option<Connections>,
-    right: Right,
-    collecting: watch::Receiver<bool>,
+    peer: Peer,
+    claims: watch::Receiver<u64>,
+    /// One hands over at a time.
+    leaving: Arc<Mutex<()>>,
     history_tasks: TaskTracker,
     history_end: CancellationToken,
     /// The thread of the lease, and the word on history, which is none while others write it.
@@ -103,21 +113,22 @@ impl Running {
         &self.keeper
     }
 
-    /// Does it collect?
-    pub(crate) fn collecting(&self) -> watch::Receiver<bool> {
-        self.collecting.clone()
+    /// How good its claim to send alerts is: that of the collector is the best, and a later one's better than an earlier one's.
+    pub(crate) fn claims(&self) -> watch::Receiver<u64> {
+        self.claims.clone()
     }
 
     /// Told to stop, a server lets another one that waits for it collect before anything else ends.
     pub(crate) async fn hand_over_early(self, shutdown: CancellationToken) {
         shutdown.cancelled().await;
-        if self.keeper.has_others() || !self.right.is_collecting() {
+        if self.keeper.has_others() || !self.peer.right.is_collecting() {
             self.hand_over().await;
         }
     }
 
     /// Ends collecting, and gives the lease up. Done twice, the second time finds nothing to do.
     pub(crate) async fn hand_over(&self) {
+        let _leaving = self.leaving.lock().await;
         let Some(connections) = &self.connections else {
             self.keeper.release().await;
             return;
@@ -126,13 +137,20 @@ impl Running {
             self.history_end.cancel();
             self.history_tasks.wait().await;
         };
-        collector::hand_over(&self.keeper, connections, history_ended).await;
+        collector::hand_over(&self.keeper, connections, &self.peer, history_ended).await;
     }
 }
 
-async fn tell(right: Right, mut changes: watch::Receiver<()>, collects: watch::Sender<bool>) {
+async fn tell(right: Right, mut changes: watch::Receiver<()>, claims: watch::Sender<u64>) {
     loop {
-        collects.send_replace(right.is_collecting());
+        claims.send_modify(|claim| {
+            *claim = match right.epoch(Instant::now()) {
+                _ if !right.is_collecting() => 0,
+                Some(epoch) => FIRST_CLAIM + epoch,
+                // It holds what it has for a while without the right.
+                None => *claim,
+            };
+        });
         if changes.changed().await.is_err() {
             return;
         }
@@ -155,13 +173,14 @@ impl Tenures {
             let begun = tenures.borrow_and_update().clone();
             let over = stop.child_token();
             let keeping = async {
-                let Some(Begun { tenure, last_ticks }) = begun else { return over.cancelled().await };
+                let Some(Begun { tenure, last_ticks, whole }) = begun else { return over.cancelled().await };
                 let succession = Succession {
                     server: self.server.clone(),
                     is_again: tenure.number() > 1,
                     predecessor: tenure.predecessor.clone(),
                     epoch: Box::new(move || tenure.epoch()),
                     last_ticks,
+                    whole,
                 };
                 let opening = Opening::new(self.database.clone(), self.config.history, self.config.feed);
                 let opening = opening.noting(self.notes.clone());

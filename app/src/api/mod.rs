@@ -127,6 +127,8 @@ pub struct CurrentViewer {
     pub may_act: bool,
     /// Have they a second factor, so that forms ask for a code?
     pub second_factor: bool,
+    /// Do they sign in at an identity provider, so that there is no password here?
+    pub is_from_provider: bool,
 }
 
 /// May who sees the page change something? What they may not do is not shown. In the context of the pages that show it.

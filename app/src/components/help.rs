@@ -97,6 +97,12 @@ pub fn Help(
                 />
                 <span>"Single-key shortcuts"</span>
             </label>
+            // Heard by `notify.js`.
+            <label class="check">
+                <input type="checkbox" id="notify" autocomplete="off"/>
+                <span>"Sound and notification for new alerts"</span>
+            </label>
+            <p id="notify-note" role="status"></p>
             <ul class="signs">{signs.collect_view()}</ul>
             <dl class="keys terms">
                 {TERMS.into_iter().map(|(term, meaning)| view! { <div><dt>{term}</dt><dd>{meaning}</dd></div> }).collect_view()}

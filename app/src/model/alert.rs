@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much it matters. Destinations take what is at least as grave as they are set to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// To be known.
@@ -52,6 +53,7 @@ impl Severity {
 
 /// A connection that an alert is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct AlertConnection {
     /// Its number.
     pub id: ConnectionId,
@@ -188,6 +190,7 @@ pub struct Transition {
 
 /// Alerts that match fire without telling anybody, until it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Silence {
     /// Its number.
     pub id: i64,
@@ -223,6 +226,7 @@ impl Silence {
 
 /// A rule's numbers as somebody changed them, for all connections or for one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RuleSetting {
     /// The rule.
     pub rule: Rule,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One act, or a minute's repetitions of one: who, when, from where, what, with what outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct AuditRecord {
     /// Its number, from 1, without gaps.
     pub seq: i64,

@@ -11,6 +11,7 @@ pub type ConnectionId = u8;
 
 /// A set of connections. In JSON a list of their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(try_from = "Vec<ConnectionId>", into = "Vec<ConnectionId>")]
 pub struct ConnectionSet(u16);
 
@@ -100,6 +101,7 @@ impl From<ConnectionSet> for Vec<ConnectionId> {
 
 /// The state of one upstream connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// Switched off by configuration.
@@ -149,6 +151,7 @@ impl ConnectionState {
 
 /// A channel of the stocks market (`docs/provider.md`, "Events"). In JSON it is the prefix that the provider uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub enum Channel {
     /// A bar a second, for the symbols that traded in it.
     #[serde(rename = "A")]
@@ -216,6 +219,7 @@ impl fmt::Display for Channel {
 
 /// Priority tier: a symbol on two connections is carried by the higher tier, then by the lower number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Carries a symbol before all others.

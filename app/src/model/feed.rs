@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where ticks come from (`MARKET_FEED`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Feed {
     /// The built-in simulated market.

@@ -11,6 +11,7 @@ pub const NAMES_MAX: usize = 20;
 
 /// The state of one layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LayerState {
     /// Nothing is wanted of it: the connection is switched off, or a layer below is down.
@@ -30,6 +31,7 @@ pub enum LayerState {
 
 /// One layer: its state and, where it is not plainly good, why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Layer {
     /// How it is.
     pub state: LayerState,
@@ -53,6 +55,7 @@ impl Layer {
 
 /// The three layers of a connection's health.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Health {
     /// The socket: open, and alive by any frame within the deadline.
     pub transport: Layer,
@@ -64,6 +67,7 @@ pub struct Health {
 
 /// Which symbols of a connection tick. Counts are exact, names are the first [`NAMES_MAX`] by the alphabet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Symbols that never ticked since they were subscribed.
     pub never_ticked: u32,
@@ -83,6 +87,7 @@ pub struct Coverage {
 
 /// How a connection was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LossKind {
     /// It could not be opened: no route, refused, TLS, an HTTP answer.
@@ -132,6 +137,7 @@ impl LossKind {
 
 /// The last time that a connection was lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct LastLoss {
     /// When.
     pub at: UnixMillis,

@@ -31,6 +31,7 @@ const POST_CLOSES_EARLY_MS: i64 = 17 * HOUR_MS;
 
 /// Part of a trading day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionKind {
     /// Before the open, from 04:00 New York time.
@@ -76,6 +77,7 @@ impl SessionKind {
 
 /// A day on which the market does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Holiday {
     /// 1 January; not moved to a Friday, as that would be another accounting year.
@@ -124,6 +126,7 @@ impl Holiday {
 
 /// The market at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct MarketSession {
     /// Which part of the day it is.
     pub kind: SessionKind,

@@ -139,6 +139,7 @@ impl From<ReportParts> for StatusReport {
 
 /// One symbol of one connection: its latest price and the count of ticks behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Row {
     /// Whose symbol it is.
     pub connection_id: ConnectionId,
@@ -239,6 +240,7 @@ const ROW_BYTES: usize = 40;
 
 /// What a client may say, as a JSON text frame `{"event":NAME}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Command {
     /// Stop sending ticks; status and metrics go on.
@@ -281,7 +283,8 @@ pub enum ComeBack {
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] = [Self::GoingAway, Self::SignedOut, Self::Forbidden, Self::RateLimited, Self::TooSlow];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::GoingAway, Self::SignedOut, Self::Forbidden, Self::RateLimited, Self::TooSlow];
 
     /// The close code.
     #[must_use]

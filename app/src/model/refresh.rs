@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was applied, what was rejected and what has to wait for a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RefreshOutcome {
     /// Connections that were made anew, were switched on or off, or whose description changed.
     pub changed: Vec<ConnectionChange>,
@@ -19,6 +20,7 @@ pub struct RefreshOutcome {
 
 /// What changed of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ConnectionChange {
     /// The connection.
     pub connection: ConnectionId,
@@ -28,6 +30,7 @@ pub struct ConnectionChange {
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// The variable.
     pub variable: String,

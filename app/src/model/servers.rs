@@ -8,6 +8,7 @@ const LOST_MS: i64 = 5_000;
 
 /// What a server does among several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ServerRole {
     /// It holds the upstream connections, publishes and writes history. So does a server that runs alone.
@@ -33,6 +34,7 @@ impl ServerRole {
 
 /// One server, as it says itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ServerEntry {
     /// How it is called.
     pub name: String,
@@ -50,6 +52,9 @@ pub struct ServerEntry {
     pub configuration: String,
     /// Pages and other clients that are connected to it.
     pub sockets: u32,
+    /// Does it send the alerts?
+    #[serde(default)]
+    pub sends_alerts: bool,
 }
 
 impl ServerEntry {

@@ -23,6 +23,7 @@ pub use super::{feed::Feed, servers::ServerRole};
 
 /// How a status is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StatusSource {
     /// The connection manager said so within the last ten seconds.
@@ -36,6 +37,7 @@ pub enum StatusSource {
 
 /// Totals over all connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Configured slots.
     pub total: u32,
@@ -69,6 +71,7 @@ impl Summary {
 
 /// The next attempt of a lost connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Reconnect {
     /// Attempts since the connection last held; 0 while all is well.
     pub attempt: u32,
@@ -79,6 +82,7 @@ pub struct Reconnect {
 /// Subscriptions by `channel.symbol`, of the present socket. What is neither acknowledged, refused nor given up is still
 /// being waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Subscription {
     /// Asked for.
     pub requested: u32,
@@ -101,6 +105,7 @@ pub struct Subscription {
 
 /// The last error of a connection, in the provider's words where it gave any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct LastError {
     /// When.
     pub at: UnixMillis,
@@ -110,6 +115,7 @@ pub struct LastError {
 
 /// Percentiles of a latency, in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct LatencyMs {
     /// Half are faster.
     pub p50: f64,
@@ -124,6 +130,7 @@ pub struct LatencyMs {
 
 /// Counters and rates of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ConnectionMetrics {
     /// WebSocket messages a second, over the last metrics interval.
     pub messages_per_second: f64,
@@ -156,6 +163,7 @@ pub struct ConnectionMetrics {
 
 /// The part of a connection's status that changes while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ConnectionLive {
     /// The connection's number.
     pub id: ConnectionId,
@@ -209,6 +217,7 @@ impl ConnectionLive {
 
 /// A stretch in which this server itself did not run: it was stopped, its machine was frozen or overloaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Standstill {
     /// When it was last seen to run.
     pub from: UnixMillis,
@@ -236,6 +245,7 @@ impl std::fmt::Display for Standstill {
 
 /// One connection: how it is and what it is set to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ConnectionStatus {
     /// How it is.
     #[serde(flatten)]
@@ -255,6 +265,7 @@ pub struct ConnectionStatus {
 
 /// Who collects ticks and publishes their status: one run of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Collector {
     /// How the server is called.
     pub server: String,
@@ -298,6 +309,7 @@ pub struct Origin {
 
 /// What is said of all connections together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct StatusHead {
     /// When this was put together.
     pub generated_at: UnixMillis,
@@ -333,6 +345,7 @@ pub struct StatusHead {
 
 /// The status JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct StatusReport {
     /// All connections together.
     #[serde(flatten)]

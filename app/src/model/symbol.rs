@@ -71,6 +71,22 @@ impl<'de> Deserialize<'de> for Symbol {
     }
 }
 
+#[cfg(feature = "ssr")]
+impl schemars::JsonSchema for Symbol {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Symbol".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": SYMBOL_LENGTH_MAX,
+            "description": "A ticker symbol, such as AAPL or BRK.B: visible ASCII characters",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

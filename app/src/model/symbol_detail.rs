@@ -13,6 +13,7 @@ pub const LOOKED_AT_MS: i64 = 10_000;
 
 /// One symbol, as of [`SymbolDetail::at`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct SymbolDetail {
     /// When this was put together.
     pub at: UnixMillis,
@@ -31,6 +32,7 @@ pub struct SymbolDetail {
 
 /// One second of a symbol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct SymbolSecond {
     /// When it began.
     pub at: UnixMillis,
@@ -44,6 +46,7 @@ pub struct SymbolSecond {
 
 /// What a connection knows of a symbol that it carries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct SymbolIngest {
     /// Since when its events are kept: since somebody asked first; `None` while they are not, as others look at [`WATCHED_MAX`]
     /// other symbols of the connection.
@@ -56,6 +59,7 @@ pub struct SymbolIngest {
 
 /// An event as the provider sent it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RawEvent {
     /// When it came in.
     pub received_at: UnixMillis,
@@ -65,6 +69,7 @@ pub struct RawEvent {
 
 /// How a symbol ticks, learned over minutes: what is older has less weight.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct SymbolRhythm {
     /// When its last tick came in, on the present socket.
     pub last_tick: Option<UnixMillis>,

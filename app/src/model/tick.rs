@@ -20,6 +20,7 @@ pub struct Tick {
 
 /// A price against the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub enum Direction {
     /// The same, or the first price seen.
     #[default]

@@ -92,6 +92,21 @@ impl<'de> Deserialize<'de> for UnixMillis {
     }
 }
 
+#[cfg(feature = "ssr")]
+impl schemars::JsonSchema for UnixMillis {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "format": "date-time",
+            "description": "RFC 3339, in UTC with milliseconds, such as 2026-01-21T12:34:56.789Z",
+        })
+    }
+}
+
 /// A span in whole units, the two largest that matter: `8 s`, `4 m 05 s`, `3 h 07 m`, `2 d 03 h`.
 #[must_use]
 pub fn format_seconds(seconds: u64) -> String {

@@ -7,7 +7,7 @@ pub(crate) use rendered::page;
 #[cfg(feature = "ssr")]
 mod rendered {
     use crate::{
-        address::{self, ACCOUNT, SCREENS, SECOND_FACTOR},
+        address::{self, ACCOUNT, LOGIN_OIDC, SCREENS, SECOND_FACTOR},
         api::{Backend, CurrentViewer},
         components::admin_pages::{admin_page, browser, problem, second},
         model::{
@@ -26,6 +26,7 @@ mod rendered {
     fn body(admin: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
         let query = address::query();
         let (has_code, may_act) = (admin.second_factor, admin.may_act);
+        let has_password = !admin.is_from_provider;
         let tokens_of = admin.may_act.then(|| Arc::clone(&backend));
         view! {
             <p class="admin-lead">{admin.email.clone()} ", role " {admin.role} "."</p>
@@ -33,12 +34,15 @@ mod rendered {
                 <p class="banner" data-tone="info" role="status" data-testid="done"><span>{done_text(done)}</span></p>
             })}
             {query.get("error").map(|error| problem(error_text(error), "error"))}
+            {(!has_password).then(provider)}
+            {has_password.then(|| view! {
             <PasswordForm email=admin.email has_code/>
             <section class="admin-card" aria-labelledby="second-factor">
                 <h2 id="second-factor">"Second factor"</h2>
                 <p>{if has_code { "On: signing in takes a code of your authenticator app." } else { "Off: signing in takes the password alone." }}</p>
                 <p><a class="button" href=SECOND_FACTOR data-testid="second-factor">{if has_code { "Change" } else { "Turn on" }}</a></p>
             </section>
+            })}
             <section class="admin-card" aria-labelledby="sessions">
                 <h2 id="sessions">"Sessions"</h2>
                 <Suspense>
@@ -65,7 +69,7 @@ mod rendered {
                             Suspend::new(async move { view! { <Tokens tokens=asked.tokens().await/> } })
                         }}
                     </Suspense>
-                    <TokenForm has_code/>
+                    <TokenForm has_password has_code/>
                 </section>
             })}
         }
@@ -120,6 +124,17 @@ mod rendered {
         .into_any()
     }
 
+    /// Of an account that has no password here.
+    fn provider() -> impl IntoView {
+        view! {
+            <section class="admin-card" aria-labelledby="provider">
+                <h2 id="provider">"Identity provider"</h2>
+                <p>"This account signs in there: its password, its second factor and its groups are there too. Making a token or pairing a screen takes a sign-in of the last five minutes."</p>
+                <p><a class="button" href=[LOGIN_OIDC, "?fresh=1&next=%2Fadmin%2Faccount"].concat() rel="external" data-testid="sign-in-again">"Sign in again"</a></p>
+            </section>
+        }
+    }
+
     /// Where the account has a second factor.
     fn code_field() -> impl IntoView {
         view! {
@@ -132,6 +147,8 @@ mod rendered {
 
     #[component]
     fn TokenForm(
+        /// Is the password asked for again?
+        has_password: bool,
         /// Is a code asked for too?
         has_code: bool,
     ) -> impl IntoView {
@@ -152,10 +169,12 @@ mod rendered {
                     <span>"Days until it ends"</span>
                     <input type="number" name="days" required min="1" max="365" value="90"/>
                 </label>
-                <label class="field">
-                    <span>"Your password"</span>
-                    <input type="password" name="current" autocomplete="current-password" required/>
-                </label>
+                {has_password.then(|| view! {
+                    <label class="field">
+                        <span>"Your password"</span>
+                        <input type="password" name="current" autocomplete="current-password" required/>
+                    </label>
+                })}
                 {has_code.then(code_field)}
                 <p class="admin-hint">"The token is shown once, on the next page. Programs send it as Authorization: Bearer …"</p>
                 <button type="submit" class="button">"Make token"</button>
@@ -263,6 +282,8 @@ mod rendered {
     fn error_text(word: &str) -> &'static str {
         match word {
             "current" => "The current password is wrong. Nothing was changed.",
+            "fresh" => "Your sign-in is older than five minutes. Sign in again, then repeat this. Nothing was changed.",
+            "provider" => "This account signs in at the identity provider, and has no password here.",
             "code" => "The code is wrong, or was used already. Nothing was changed.",
             "differ" => "The two new passwords differ. Nothing was changed.",
             "same" => "The new password is the same as the old one. Nothing was changed.",

@@ -13,7 +13,7 @@ mod rendered {
         model::{
             alert::{
                 Alert, AlertConnection, Rule, Severity, Silence, When,
-                page::{AlertsPage, DestinationView, RuleView},
+                page::{AlertsPage, DeliveryView, DestinationView, RuleView},
             },
             time::{UnixMillis, format_seconds},
         },
@@ -22,6 +22,9 @@ mod rendered {
     use std::sync::Arc;
 
     const AROUND_MS: i64 = 300_000;
+    const TABLE: &str = "admin-table";
+    /// On a phone a row is a block, so that all of it is seen.
+    const STACKED: &str = "admin-table admin-stacked";
 
     /// The page.
     pub(crate) fn page() -> AnyView {
@@ -54,7 +57,7 @@ mod rendered {
     fn outcome(done: Option<&str>, error: Option<&str>) -> AnyView {
         let done = done.and_then(|word| {
             Some(match word {
-                "acknowledged" => "Acknowledged. It is not told again.",
+                "acknowledged" => "Acknowledged. It is not sent again until it is resolved.",
                 "silenced" => "Silenced.",
                 "ended" => "The silence has ended.",
                 "rule" => "The rule is changed.",
@@ -86,7 +89,7 @@ mod rendered {
             <Destinations destinations has_heartbeat/>
             <Silences silences connections=of_silences/>
             <Rules rules connections=of_rules/>
-            <Past alerts=past next_cursor/>
+            <Past alerts=past next_cursor now/>
         }
     }
 
@@ -111,112 +114,104 @@ mod rendered {
         format_seconds(alert.ended_at.unwrap_or(now).millis_since(alert.started_at).max(0).unsigned_abs() / 1000)
     }
 
-    #[component]
-    fn Open(alerts: Vec<Alert>, now: UnixMillis) -> impl IntoView {
-        if alerts.is_empty() {
-            return view! {
-                <section class="admin-section" aria-labelledby="open-title">
-                    <h2 id="open-title">"Open"</h2>
-                    <p class="table-empty" data-testid="no-alerts">"No alert is open."</p>
-                </section>
-            }
-            .into_any();
-        }
-        let may_act = MayAct::here();
-        let mut alerts = alerts;
-        alerts.sort_by_key(|alert| (alert.acknowledged.is_some(), std::cmp::Reverse(alert.severity), alert.started_at));
-        let rows = alerts.into_iter().map(|alert| {
-            let looks_after = match &alert.acknowledged {
-                Some(said) => view! { <span>{[&said.by, ": ", &said.note].concat()}</span> }.into_any(),
-                None if !may_act => ().into_any(),
-                None => view! {
-                    <form class="admin-actions" method="post" action="/admin/alerts/acknowledge">
-                        <input type="hidden" name="id" value=alert.id.clone()/>
-                        <input name="note" maxlength="1000" placeholder="note" aria-label=["Note on ", &alert.title].concat()/>
-                        <button type="submit" class="button" data-testid="acknowledge">"Acknowledge"</button>
-                    </form>
-                }
-                .into_any(),
-            };
-            let flapping = alert.flapping.then_some(" Comes and goes; it stays open until it has been well for ten minutes.");
-            let silenced = alert.silenced.as_ref().map(|reason| [" Silenced: ", reason].concat());
-            view! {
-                <tr id=alert.id.clone() data-testid="alert" data-severity=alert.severity.name()>
-                    <td>{severity(alert.severity)}</td>
-                    <td><b>{alert.title.clone()}</b></td>
-                    <td class="admin-wide">{alert.text.clone()} {flapping} {silenced}</td>
-                    <td class="number" title=alert.started_at.to_string()>{second(alert.started_at)}</td>
-                    <td class="number">{lasted(&alert, now)}</td>
-                    <td>{looks_after}</td>
-                    <td><a href=charts(&alert)>"Charts"</a></td>
-                </tr>
-            }
-        });
+    /// A table that scrolls by itself where it is wider than the page.
+    fn table(name: &str, class: &'static str, heads: &[&'static str], rows: Vec<impl IntoView + 'static>) -> AnyView {
+        let heads = heads.iter().map(|head| view! { <th scope="col">{*head}</th> }).collect_view();
         view! {
-            <section class="admin-section" aria-labelledby="open-title">
-                <h2 id="open-title">"Open"</h2>
-                <div class="admin-scroll" tabindex="0" role="region" aria-labelledby="open-title">
-                    <table class="admin-table">
-                        <thead><tr>
-                            <th scope="col">"Severity"</th>
-                            <th scope="col">"Alert"</th>
-                            <th scope="col">"Reason"</th>
-                            <th scope="col">"Since (UTC)"</th>
-                            <th scope="col">"For"</th>
-                            <th scope="col">"Looked after by"</th>
-                            <th scope="col">"See"</th>
-                        </tr></thead>
-                        <tbody>{rows.collect_view()}</tbody>
-                    </table>
-                </div>
-            </section>
+            <div class="admin-scroll" tabindex="0" role="region" aria-label=name.to_owned()>
+                <table class=class>
+                    <thead><tr>{heads}</tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
         }
         .into_any()
     }
 
-    #[component]
-    fn Past(alerts: Vec<Alert>, next_cursor: Option<String>) -> impl IntoView {
-        let none =
-            (alerts.is_empty() && next_cursor.is_none()).then(|| view! { <p class="table-empty">"None so far."</p> });
-        let rows = alerts.into_iter().map(|alert| {
-            let said = alert.acknowledged.as_ref().map(|said| [&said.by, ": ", &said.note].concat());
-            view! {
-                <tr id=alert.id.clone() data-testid="past-alert">
-                    <td>{severity(alert.severity)}</td>
-                    <td>{alert.title.clone()}</td>
-                    <td class="admin-wide">{alert.text.clone()}</td>
-                    <td class="number" title=alert.started_at.to_string()>{second(alert.started_at)}</td>
-                    <td class="number">{lasted(&alert, alert.fired_at)}</td>
-                    <td>{said}</td>
-                    <td><a href=charts(&alert)>"Charts"</a></td>
-                </tr>
+    /// A part of the page.
+    fn section(id: &'static str, title: &'static str, content: impl IntoView) -> impl IntoView {
+        view! {
+            <section class="admin-section" aria-labelledby=id>
+                <h2 id=id>{title}</h2>
+                {content}
+            </section>
+        }
+    }
+
+    fn row(alert: Alert, now: UnixMillis, test_id: &'static str, may_act: bool) -> impl IntoView {
+        let looks_after = match &alert.acknowledged {
+            Some(said) if said.note.is_empty() => said.by.clone().into_any(),
+            Some(said) => [&said.by, ": ", &said.note].concat().into_any(),
+            None if !may_act || alert.ended_at.is_some() => ().into_any(),
+            None => view! {
+                <form class="admin-actions" method="post" action="/admin/alerts/acknowledge">
+                    <input type="hidden" name="id" value=alert.id.clone()/>
+                    <input name="note" maxlength="1000" placeholder="note" aria-label=["Note on ", &alert.title].concat()/>
+                    <button type="submit" class="button" data-testid="acknowledge" aria-label=["Acknowledge ", &alert.title].concat()>"Acknowledge"</button>
+                </form>
             }
-        });
+            .into_any(),
+        };
+        let is_open = alert.ended_at.is_none();
+        let flapping = (alert.flapping && is_open)
+            .then_some(" (comes and goes; stays open until it has been well for ten minutes)");
+        let silenced = alert.silenced.as_ref().filter(|_| is_open).map(|reason| [" (silenced: ", reason, ")"].concat());
+        view! {
+            <tr id=alert.id.clone() data-testid=test_id data-severity=alert.severity.name()>
+                <td>{severity(alert.severity)}</td>
+                <td class="admin-wide"><b>{alert.title.clone()}</b><div>{alert.text.clone()} {flapping} {silenced}</div></td>
+                <td class="number" title=alert.started_at.to_string()>{second(alert.started_at)}</td>
+                <td class="number">{lasted(&alert, now)}</td>
+                <td>{looks_after}</td>
+                <td><a href=charts(&alert)>"Charts"</a></td>
+            </tr>
+        }
+    }
+
+    const ALERT_HEADS: [&str; 6] = ["Severity", "Alert", "Since (UTC)", "For", "Acknowledged by", "See"];
+
+    #[component]
+    fn Open(mut alerts: Vec<Alert>, now: UnixMillis) -> impl IntoView {
+        if alerts.is_empty() {
+            let none = view! { <p class="table-empty" data-testid="no-alerts">"No alert is open."</p> };
+            return section("open-title", "Open", none).into_any();
+        }
+        let may_act = MayAct::here();
+        alerts.sort_by_key(|alert| (alert.acknowledged.is_some(), std::cmp::Reverse(alert.severity), alert.started_at));
+        let rows = alerts.into_iter().map(|alert| row(alert, now, "alert", may_act)).collect();
+        section("open-title", "Open", table("Open alerts", STACKED, &ALERT_HEADS, rows)).into_any()
+    }
+
+    #[component]
+    fn Past(alerts: Vec<Alert>, next_cursor: Option<String>, now: UnixMillis) -> impl IntoView {
+        if alerts.is_empty() && next_cursor.is_none() {
+            return section("past-title", "Resolved", view! { <p class="table-empty">"None so far."</p> }).into_any();
+        }
+        let rows = alerts.into_iter().map(|alert| row(alert, now, "past-alert", false)).collect();
         let older = next_cursor.map(|cursor| {
             let mut query = Query::default();
             query.push("cursor".to_owned(), cursor);
-            view! { <a class="button" href=ALERTS.to_owned() + &query.write() rel="next" data-testid="older">"Older"</a> }
+            view! {
+                <nav class="admin-pager" aria-label="Pages of resolved alerts">
+                    <a class="button" href=ALERTS.to_owned() + &query.write() rel="next" data-testid="older">"Older"</a>
+                </nav>
+            }
         });
+        section("past-title", "Resolved", view! { {table("Resolved alerts", STACKED, &ALERT_HEADS, rows)} {older} })
+            .into_any()
+    }
+
+    fn delivery(delivery: DeliveryView) -> impl IntoView {
+        let outcome = delivery.outcome.replace('_', " ");
         view! {
-            <section class="admin-section" aria-labelledby="past-title">
-                <h2 id="past-title">"Resolved"</h2>
-                {none}
-                <div class="admin-scroll" tabindex="0" role="region" aria-labelledby="past-title">
-                    <table class="admin-table">
-                        <thead><tr>
-                            <th scope="col">"Severity"</th>
-                            <th scope="col">"Alert"</th>
-                            <th scope="col">"Reason"</th>
-                            <th scope="col">"Began (UTC)"</th>
-                            <th scope="col">"For"</th>
-                            <th scope="col">"Looked after by"</th>
-                            <th scope="col">"See"</th>
-                        </tr></thead>
-                        <tbody>{rows.collect_view()}</tbody>
-                    </table>
-                </div>
-                <nav class="admin-pager" aria-label="Pages of resolved alerts">{older}</nav>
-            </section>
+            <tr data-testid="delivery" data-outcome=delivery.outcome>
+                <td class="number">{second(delivery.at)}</td>
+                <td>{delivery.kind}</td>
+                <td>{delivery.title}</td>
+                <td><span class="admin-outcome">{outcome}</span></td>
+                <td class="number">{delivery.attempts}</td>
+                <td class="admin-wide">{delivery.answer}</td>
+            </tr>
         }
     }
 
@@ -224,7 +219,7 @@ mod rendered {
     fn Destinations(destinations: Vec<DestinationView>, has_heartbeat: bool) -> impl IntoView {
         let none = destinations.is_empty().then(|| {
             view! {
-                <p class="admin-lead" data-testid="no-destinations">"Nobody is told: no destination is configured. Alerts are shown here and on the dashboard. See docs/alerts.md for " <code>"ALERT_WEBHOOK_URL"</code> " and others."</p>
+                <p class="admin-lead" data-testid="no-destinations">"Nobody is notified: no destination is configured. Alerts are shown here and on the dashboard. See docs/alerts.md for " <code>"ALERT_WEBHOOK_URL"</code> " and others."</p>
             }
         });
         let may_act = MayAct::here();
@@ -232,20 +227,13 @@ mod rendered {
             let gone = destination.gone_since.map(|at| {
                 problem(["Switched off: it answered at ", &second(at), " UTC that it is gone. A test that it takes switches it on."].concat(), "gone")
             });
-            let rows = destination.deliveries.into_iter().map(|delivery| {
-                let outcome = delivery.outcome.replace('_', " ");
-                view! {
-                    <tr data-testid="delivery" data-outcome=delivery.outcome>
-                        <td class="number">{second(delivery.at)}</td>
-                        <td>{delivery.kind}</td>
-                        <td>{delivery.title}</td>
-                        <td><span class="admin-outcome">{outcome}</span></td>
-                        <td class="number">{delivery.attempts}</td>
-                        <td class="admin-wide">{delivery.answer}</td>
-                    </tr>
-                }
-            });
-            let title = destination.name.clone();
+            let heads = ["Time (UTC)", "What", "Alert", "Outcome", "Attempts", "Answer"];
+            let deliveries = if destination.deliveries.is_empty() {
+                view! { <p class="table-empty">"Nothing was sent so far."</p> }.into_any()
+            } else {
+                let rows = destination.deliveries.into_iter().map(delivery).collect();
+                table(&["Last deliveries to ", &destination.name].concat(), TABLE, &heads, rows)
+            };
             view! {
                 <details class="admin-details" data-testid="destination" open=destination.gone_since.is_some()>
                     <summary><b>{destination.name.clone()}</b> " " {destination.host} ", from " {destination.min_severity.name()} " on"</summary>
@@ -256,32 +244,13 @@ mod rendered {
                             <button type="submit" class="button" data-testid="test">"Send a test"</button>
                         </form>
                     })}
-                    <div class="admin-scroll" tabindex="0" role="region" aria-label=["Last deliveries to ", &title].concat()>
-                        <table class="admin-table">
-                            <thead><tr>
-                                <th scope="col">"Time (UTC)"</th>
-                                <th scope="col">"What"</th>
-                                <th scope="col">"Alert"</th>
-                                <th scope="col">"Outcome"</th>
-                                <th scope="col">"Attempts"</th>
-                                <th scope="col">"Answer"</th>
-                            </tr></thead>
-                            <tbody>{rows.collect_view()}</tbody>
-                        </table>
-                    </div>
+                    {deliveries}
                 </details>
             }
         });
         let heartbeat = has_heartbeat
-            .then(|| view! { <p class="admin-hint">"A heartbeat goes out every minute while all is well."</p> });
-        view! {
-            <section class="admin-section" aria-labelledby="destinations-title">
-                <h2 id="destinations-title">"Destinations"</h2>
-                {none}
-                {each.collect_view()}
-                {heartbeat}
-            </section>
-        }
+            .then(|| view! { <p class="admin-hint">"A heartbeat is sent every minute while all is well."</p> });
+        section("destinations-title", "Destinations", view! { {none} {each.collect_view()} {heartbeat} })
     }
 
     fn of_connection(id: Option<u8>, connections: &[AlertConnection]) -> String {
@@ -335,29 +304,27 @@ mod rendered {
             ("168", "7 days"),
         ]
         .map(|(hours, name)| view! { <option value=hours>{name}</option> });
-        view! {
-            <section class="admin-section" aria-labelledby="silences-title">
-                <h2 id="silences-title">"Silences"</h2>
-                <p class="admin-lead">"Silenced alerts are shown and not told. One that still fires at the end of its silence is told then."</p>
+        let content = view! {
+                <p class="admin-lead">"Silenced alerts are shown but not sent. One that still fires when its silence ends is sent then."</p>
                 <ul class="admin-lines">{rows.collect_view()}</ul>
                 {may_act.then(|| view! {
                     <form class="admin-filters" method="post" action="/admin/alerts/silence" data-testid="new-silence">
                         <label class="field"><span>"Rule"</span><select name="rule"><option value="">"every rule"</option>{rules}</select></label>
-                        <label class="field"><span>"Connection"</span>{choice(&connections, "all, and the whole")}</label>
+                        <label class="field"><span>"Connection"</span>{choice(&connections, "all, and the server")}</label>
                         <label class="field"><span>"For"</span><select name="hours">{lengths}</select></label>
                         <label class="field"><span>"Reason"</span><input name="reason" required maxlength="200" placeholder="maintenance of the line"/></label>
                         <div class="admin-actions"><button type="submit" class="button button-primary">"Silence"</button></div>
                     </form>
                 })}
-            </section>
-        }
+        };
+        section("silences-title", "Silences", content)
     }
 
     #[component]
     fn Rules(rules: Vec<RuleView>, connections: Arc<Vec<AlertConnection>>) -> impl IntoView {
         let may_act = MayAct::here();
         let rows = rules.into_iter().map(|view| {
-            let RuleView { rule, connection, numbers, is_changed, fired } = view;
+            let RuleView { rule, connection, numbers, is_changed, fired, would_have_fired } = view;
             let id = [rule.name(), "-", &connection.map(|id| id.to_string()).unwrap_or_default()].concat();
             let name = [rule.name(), ", ", &of_connection(connection, &connections)].concat();
             let threshold = rule.unit().map(|unit| {
@@ -369,23 +336,24 @@ mod rendered {
             let reset = is_changed.then(|| {
                 view! { <button type="submit" class="button" form=id.clone() name="do" value="reset">"Reset"</button> }
             });
-            let fired = connection.is_none().then_some(fired);
+            let would = would_have_fired.map(|count| [" / ", &count.to_string()].concat()).unwrap_or_default();
+            let fired = connection.is_none().then(|| fired.to_string() + &would);
             let when = match rule.when() {
                 When::Always => "always",
                 when => when.label(),
             };
             view! {
                 <tr data-testid="rule" data-changed=is_changed.to_string()>
-                    <td><b>{rule.name()}</b> " " <span class="admin-hint">{rule.label()}</span></td>
+                    <td><b>{rule.name()}</b><div class="admin-hint">{rule.label()}</div></td>
                     <td>{rule.is_of_connections().then(|| of_connection(connection, &connections))}</td>
                     <td>{severity(rule.severity())}</td>
                     <td>{when}</td>
-                    <td><input type="checkbox" name="enabled" value="on" form=id.clone() checked=numbers.enabled aria-label=["Look at ", &name].concat()/></td>
-                    <td><input name="for_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.for_seconds.to_string() aria-label=["Seconds of ", &name].concat()/> " s"</td>
-                    <td><input name="resolve_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.resolve_seconds.to_string() aria-label=["Seconds well of ", &name].concat()/> " s"</td>
-                    <td>{threshold}</td>
-                    <td class="number">{fired}</td>
-                    <td>
+                    <td data-label="On"><input type="checkbox" name="enabled" value="on" form=id.clone() checked=numbers.enabled aria-label=["Enable ", &name].concat()/></td>
+                    <td data-label="After"><input name="for_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.for_seconds.to_string() aria-label=["Seconds of ", &name].concat()/> " s"</td>
+                    <td data-label="Well for"><input name="resolve_seconds" form=id.clone() inputmode="numeric" size="5" value=numbers.resolve_seconds.to_string() aria-label=["Seconds well of ", &name].concat()/> " s"</td>
+                    <td data-label="Threshold">{threshold}</td>
+                    <td class="number" data-label="Fired">{fired}</td>
+                    <td class="admin-acts">
                         {may_act.then(|| view! {
                             <form id=id.clone() class="admin-actions" method="post" action="/admin/alerts/rule">
                                 <input type="hidden" name="rule" value=rule.name()/>
@@ -398,29 +366,24 @@ mod rendered {
                 </tr>
             }
         });
-        let rows = rows.collect_view();
+        let heads = [
+            "Rule",
+            "Of",
+            "Severity",
+            "Applies",
+            "On",
+            "After",
+            "Well for",
+            "Threshold",
+            "Fired / would have",
+            "Change",
+        ];
+        let rows = table("Table of rules", "admin-table admin-rules", &heads, rows.collect());
         let of_connections = Rule::ALL.into_iter().filter(|rule| rule.is_of_connections());
         let own = of_connections.map(|rule| view! { <option value=rule.name()>{rule.name()}</option> }).collect_view();
-        view! {
-            <section class="admin-section" aria-labelledby="rules-title">
-                <h2 id="rules-title">"Rules"</h2>
-                <div class="admin-scroll" tabindex="0" role="region" aria-labelledby="rules-title">
-                    <table class="admin-table">
-                        <thead><tr>
-                            <th scope="col">"Rule"</th>
-                            <th scope="col">"Of"</th>
-                            <th scope="col">"Severity"</th>
-                            <th scope="col">"Applies"</th>
-                            <th scope="col">"On"</th>
-                            <th scope="col">"After"</th>
-                            <th scope="col">"Well for"</th>
-                            <th scope="col">"Threshold"</th>
-                            <th scope="col">"Fired in 7 days"</th>
-                            <th scope="col">"Change"</th>
-                        </tr></thead>
-                        <tbody>{rows}</tbody>
-                    </table>
-                </div>
+        let content = view! {
+                <p class="admin-lead">"Fired: in the last 7 days. Would have: in the same time with the current numbers, reckoned from history, for the rules that it covers."</p>
+                {rows}
                 {may_act.then(|| view! {
                     <form class="admin-filters" method="post" action="/admin/alerts/rule" data-testid="own-rule">
                         <label class="field"><span>"A connection's own numbers"</span><select name="rule">{own}</select></label>
@@ -432,7 +395,7 @@ mod rendered {
                         <div class="admin-actions"><button type="submit" class="button" name="do" value="save">"Set"</button></div>
                     </form>
                 })}
-            </section>
-        }
+        };
+        section("rules-title", "Rules", content)
     }
 }

@@ -97,6 +97,7 @@ pub fn Monitor(
     opening: PageArrangement,
 ) -> impl IntoView {
     provide_context(MayAct(first.may_act));
+    let is_wall = first.email.starts_with("screen:");
     let rendered_at = first.snapshot.report.live.head.generated_at;
     let search = SymbolSearch::new(opening.symbol);
     let store = Store::new(first.snapshot, opening);
@@ -258,7 +259,7 @@ pub fn Monitor(
         Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
     };
     view! {
-        <div class="monitor" class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
+        <div class="monitor" class:is-wall=is_wall class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
             <a class="skip-link" href="#connections">"Skip to the connections"</a>
             <TopBar view=signals email=first.email search refreshing on_pause on_refresh=refresh_with(refresh) on_help/>
             <p class="print-head">{move || printed.get()}</p>

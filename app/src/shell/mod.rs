@@ -34,6 +34,11 @@ const COPY_SCRIPT: &str = "addEventListener('copy',e=>{\
         .map(r=>[...r.querySelectorAll(cells)].filter(c=>c.offsetParent).map(c=>c.innerText.trim()).join('\\t')).join('\\n'));\
     e.preventDefault()})";
 
+/// Sound and notification of new alerts are loaded when somebody asks for them in the help, and from then on.
+const NOTIFY_SCRIPT: &str = "{const load=()=>import('FILE');\
+    addEventListener('change',e=>{if(e.target.id=='notify')load().then(m=>m.set(e.target))});\
+    addEventListener('load',()=>{try{if(localStorage['tickstock-notify'])load().then(m=>m.restore())}catch{}})}";
+
 /// The document that `leptos_axum` renders for every page. Sends the Content-Security-Policy that fits it.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     policy::send(&options);
@@ -58,7 +63,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 {sheets.iter().map(|sheet| view! { <link rel="stylesheet" href=beside(sheet)/> }).collect_view()}
                 <script nonce=use_nonce()>{theme_script}</script>
                 <AutoReload options=options.clone()/>
-                {pages::is_live(&path).then(|| hydration_head(&options, beside("noscript.css")))}
+                {pages::is_live(&path).then(|| hydration_head(&options, beside("noscript.css"), &beside("notify.js")))}
                 <MetaTags/>
             </head>
             <body>{pages::page_at(&path)}</body>
@@ -70,7 +75,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 const HYDRATED_WITHIN_MS: u32 = 4_000;
 
 /// Preloads, and a script that starts the browser's side or says on the body that it did not start.
-fn hydration_head(options: &LeptosOptions, without_scripts: String) -> impl IntoView + use<> {
+fn hydration_head(options: &LeptosOptions, without_scripts: String, notify: &str) -> impl IntoView + use<> {
+    let notify = NOTIFY_SCRIPT.replace("FILE", notify);
     let base = ["/", &options.site_pkg_dir, "/", &options.output_name].concat();
     let (script, wasm) = (base.clone() + ".js", base + ".wasm");
     // The module script runs after the document is parsed, so there is a body to mark. The page marks it as hydrated when
@@ -89,6 +95,7 @@ fn hydration_head(options: &LeptosOptions, without_scripts: String) -> impl Into
         <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin=""/>
         <script type="module" nonce=use_nonce()>{start}</script>
         <script nonce=use_nonce()>{COPY_SCRIPT}</script>
+        <script nonce=use_nonce()>{notify}</script>
         // Hidden while the script can still start the page; without scripts the note shows.
         <noscript><link rel="stylesheet" href=without_scripts/></noscript>
     }

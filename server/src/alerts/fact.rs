@@ -17,7 +17,7 @@ pub enum Fact {
     Connections(Vec<ConnectionId>),
     /// The gaps that last, of which connections, since when.
     Gaps(Vec<(ConnectionId, UnixMillis)>),
-    /// The bus carries no ticks, and why; `None` while it does.
+    /// No ticks are arriving over the bus, and why; `None` while it does.
     Bus(Option<String>),
     /// Nobody collects, and how that shows; `None` while somebody does.
     NoCollector(Option<String>),
@@ -27,13 +27,8 @@ pub enum Fact {
     AuditChain(Option<String>),
     /// When the server's certificate ends; `None` where it has none.
     Certificate(Option<UnixMillis>),
-    /// A server is gone without a word, or there again.
-    Server {
-        /// Its name.
-        name: String,
-        /// Is it gone?
-        lost: bool,
-    },
+    /// The servers that are gone without a word, and when they were last heard of.
+    ServersLost(Vec<(String, UnixMillis)>),
 }
 
 /// How one connection is.
@@ -69,14 +64,18 @@ pub struct ConnectionFact {
     pub halted: u32,
 }
 
-/// What a report says.
-pub(super) fn of_report(report: &StatusReport) -> impl Iterator<Item = Fact> + '_ {
+/// What a report says. A server that does not write history does not know how that goes.
+pub(super) fn of_report(report: &StatusReport, writes_history: bool) -> impl Iterator<Item = Fact> + '_ {
     let head = &report.head;
     let bus = (!head.bus.connected).then(|| head.bus.reason.clone().unwrap_or_else(|| "No reason given".to_owned()));
     let history = head.history_trouble.as_ref().map(|trouble| (trouble.since, trouble.reason.clone()));
     let ids = report.connections.iter().map(|connection| connection.live.id).collect();
-    let whole = [Fact::Bus(bus), no_collector(report), Fact::History(history), Fact::Connections(ids)];
-    whole.into_iter().chain(report.connections.iter().map(|connection| of_connection(report, connection)))
+    let whole = [Fact::Bus(bus), no_collector(report), Fact::Connections(ids)];
+    let history = writes_history.then_some(Fact::History(history));
+    whole
+        .into_iter()
+        .chain(history)
+        .chain(report.connections.iter().map(|connection| of_connection(report, connection)))
 }
 
 fn no_collector(report: &StatusReport) -> Fact {

@@ -4,6 +4,7 @@ use super::{
     Alerts, Fact, Machine, Transition, checks,
     fact::of_report,
     heartbeat,
+    lease::Lease,
     listener::listen,
     sender::{Mailbox, Sender},
 };
@@ -29,14 +30,17 @@ const UNWRITTEN_MAX: usize = 1_000;
 const REWRITE_MS: i64 = 1_000;
 const PRUNE_MS: i64 = 3_600_000;
 
-/// Where the machine's facts come from, and whether this server is the one that tells.
+/// Where the machine's facts come from, and how good this server's claim to send is.
 pub struct Sources {
     /// The status, as the timeline gets it.
     pub reports: watch::Receiver<Arc<StatusReport>>,
     /// The gaps that last.
     pub news: watch::Receiver<HistoryNews>,
-    /// Is this the server that tells? Alone it always is; of several, the one that collects.
-    pub sends: watch::Receiver<bool>,
+    /// How this server is called.
+    pub server: String,
+    /// Of servers that share a database the one with the highest claim sends: 0 does not write history, and knows less than
+    /// one that does.
+    pub claims: watch::Receiver<u64>,
     /// Whose hours count.
     pub calendar: Calendar,
     /// The server's own certificate.
@@ -51,7 +55,7 @@ pub struct Keeper {
     facts: mpsc::Receiver<Fact>,
 }
 
-/// While this server is the one that tells.
+/// While this server is the one that sends.
 struct Watcher {
     alerts: Alerts,
     database: Database,
@@ -61,7 +65,7 @@ struct Watcher {
     unwritten: Vec<(Transition, bool)>,
     /// When they may be tried again.
     write_at: UnixMillis,
-    writing: Option<JoinHandle<(usize, Result<(), QueryError>)>>,
+    writing: Option<JoinHandle<(usize, Result<bool, QueryError>)>>,
     pruned_at: UnixMillis,
     kept: Duration,
 }
@@ -76,7 +80,10 @@ impl Keeper {
         let tasks = TaskTracker::new();
         let (said, mut heard) = watch::channel(Said::default());
         tasks.spawn(listen(self.alerts.clone(), said, stop.clone()));
-        let (reports, sends) = (sources.reports.clone(), sources.sends.clone());
+        let (lease_end, mut sends) = (CancellationToken::new(), self.alerts.0.sends.subscribe());
+        let lease = Lease::new(self.alerts.clone(), sources.server.clone(), sources.claims.clone());
+        let lease = tokio::spawn(lease.keep(lease_end.clone()));
+        let reports = sources.reports.clone();
         tasks.spawn(heartbeat::keep(self.alerts.clone(), reports, sends.clone(), stop.clone()));
         tasks.spawn(checks::keep(self.alerts.clone(), sources.tls.clone(), sends.clone(), stop.clone()));
         let mut mailboxes = Vec::new();
@@ -87,24 +94,27 @@ impl Keeper {
         }
         tasks.close();
         while !stop.is_cancelled() {
-            if *sources.sends.borrow_and_update() {
-                self.tell(&mut sources, &mailboxes, &mut heard, &stop).await;
+            if *sends.borrow_and_update() {
+                self.tell(&mut sources, &mut sends, &mailboxes, &mut heard, &stop).await;
             } else {
-                self.follow(&mut sources, &stop).await;
+                self.follow(&mut sends, &stop).await;
             }
         }
         tasks.wait().await;
+        // Not before: the last steps are written under it.
+        lease_end.cancel();
+        let _ = lease.await;
     }
 
-    /// Another server tells: its alerts are shown.
-    async fn follow(&mut self, sources: &mut Sources, stop: &CancellationToken) {
+    /// Another server sends: its alerts are shown.
+    async fn follow(&mut self, sends: &mut watch::Receiver<bool>, stop: &CancellationToken) {
         loop {
             if let Ok(open) = self.alerts.0.database.open_alerts().await {
                 self.alerts.publish(open);
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                Ok(()) = sources.sends.changed() => return,
+                Ok(()) = sends.changed() => return,
                 Some(_) = self.facts.recv() => {}
                 () = self.alerts.0.said.notified() => {}
                 () = sleep(Duration::from_millis(PASS_MS.unsigned_abs())) => {}
@@ -115,14 +125,17 @@ impl Keeper {
     async fn tell(
         &mut self,
         sources: &mut Sources,
+        sends: &mut watch::Receiver<bool>,
         mailboxes: &[Mailbox],
         heard: &mut watch::Receiver<Said>,
         stop: &CancellationToken,
     ) {
         let mut watcher = Watcher::new(&self.alerts, sources, mailboxes);
         let mut is_resumed = false;
+        let mut servers = self.alerts.0.servers.subscribe();
         sources.reports.mark_changed();
         sources.news.mark_changed();
+        servers.mark_changed();
         heard.mark_changed();
         loop {
             if !is_resumed {
@@ -133,20 +146,26 @@ impl Keeper {
             let due = watcher.machine.due_at(now).map_or(PASS_MS, |due| due.millis_since(now).clamp(1, PASS_MS));
             tokio::select! {
                 () = stop.cancelled() => break,
-                // Nobody to say otherwise any more: it stays as it is.
-                Ok(()) = sources.sends.changed() => {
-                    if !*sources.sends.borrow() {
+                Ok(()) = sends.changed() => {
+                    if !*sends.borrow() {
                         break;
                     }
                 }
                 Ok(()) = sources.reports.changed() => {
                     let report = Arc::clone(&sources.reports.borrow_and_update());
                     let now = UnixMillis::now();
-                    of_report(&report).for_each(|fact| watcher.machine.take(fact, now));
+                    let writes_history = *sources.claims.borrow() > 0;
+                    of_report(&report, writes_history).for_each(|fact| watcher.machine.take(fact, now));
                 }
                 Ok(()) = sources.news.changed() => {
                     let gaps = sources.news.borrow_and_update().open_gaps.clone();
-                    watcher.machine.take(Fact::Gaps(gaps), UnixMillis::now());
+                    if *sources.claims.borrow() > 0 {
+                        watcher.machine.take(Fact::Gaps(gaps), UnixMillis::now());
+                    }
+                }
+                Ok(()) = servers.changed() => {
+                    let lost = servers.borrow_and_update().lost.clone();
+                    watcher.machine.take(Fact::ServersLost(lost), UnixMillis::now());
                 }
                 Ok(()) = heard.changed() => {
                     let said = heard.borrow_and_update().clone();
@@ -229,13 +248,15 @@ impl Watcher {
 
     fn write(&mut self) {
         let steps: Vec<_> = self.unwritten.iter().map(|(step, _)| step.clone()).collect();
-        let database = self.database.clone();
-        self.writing = Some(tokio::spawn(async move { (steps.len(), database.write_transitions(&steps).await) }));
+        let (database, run) = (self.database.clone(), self.alerts.0.run.clone());
+        self.writing = Some(tokio::spawn(async move { (steps.len(), database.write_transitions(&run, &steps).await) }));
     }
 
-    fn settle(&mut self, (count, written): (usize, Result<(), QueryError>)) {
+    fn settle(&mut self, (count, written): (usize, Result<bool, QueryError>)) {
         match written {
-            Ok(()) => {
+            // Another server judges, and sends what it finds. The lease's next beat tells, or gets it back.
+            Ok(false) => self.write_at = UnixMillis(UnixMillis::now().0 + REWRITE_MS),
+            Ok(true) => {
                 self.unwritten.drain(..count.min(self.unwritten.len()));
                 self.mailboxes.iter().for_each(Mailbox::wake);
             }

@@ -6,8 +6,8 @@
 //!  people ──API──▶ database ──said────┘
 //! ```
 //!
-//! One task reads the reports that the timeline is made of, from a watch channel: ingest and hub wait for nothing here. One
-//! server tells, whichever [`Keeper::keep`] is told it is; the others show what the database says. A step and its deliveries
+//! One task reads the reports that the timeline is made of, from a watch channel: ingest and hub wait for nothing here. Of
+//! servers that share a database one judges and sends, under a lease; the others show what the database says. A step and its deliveries
 //! are written before anything is sent; only while the database takes nothing are they sent without, under the same ids.
 
 mod checks;
@@ -15,19 +15,24 @@ mod destination;
 mod fact;
 mod heartbeat;
 mod keeper;
+mod lease;
 mod listener;
 mod machine;
 mod reach;
+mod reckoning;
 mod sender;
 #[cfg(test)]
 mod testing;
 
-pub use destination::{Answer, Context, Courier, Destination, Email, Format, SmtpUrl, charts_around, data};
+pub use destination::{
+    AlertData, AlertTold, Answer, Context, Courier, Destination, Email, Format, SmtpUrl, charts_around, data,
+};
 pub(crate) use destination::{PAGERDUTY_URL, are_addresses, is_address, key_of};
 pub use fact::{ConnectionFact, Fact};
 pub use keeper::{Keeper, Sources};
 pub use machine::{Machine, Receiver};
 pub use reach::{Reach, Unreachable};
+pub use reckoning::Reckoned;
 
 use crate::database::{
     Database, QueryError,
@@ -43,7 +48,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 /// Facts that wait for the machine: they are few.
 const FACTS_MAX: usize = 64;
@@ -71,13 +76,33 @@ struct Shared {
     courier: Courier,
     open: watch::Sender<Arc<Vec<Alert>>>,
     lines: watch::Sender<OpenAlerts>,
+    /// Tells this run of the server from every other.
+    run: String,
+    /// Is this the server that judges and sends?
+    sends: watch::Sender<bool>,
+    /// What is known of the other servers.
+    servers: watch::Sender<OtherServers>,
     /// Somebody said something to the database.
     said: Notify,
     facts: mpsc::Sender<Fact>,
+    /// How often rules would have fired, as it was reckoned last.
+    reckoned: Mutex<Option<reckoning::Known>>,
+    reckoning: Semaphore,
     /// Deliveries since the start, by destination and how they ended.
     counts: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Destinations that are switched off, as they said that they are gone.
     gone: Mutex<BTreeMap<String, UnixMillis>>,
+}
+
+/// What alerts need to know of the other servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherServers {
+    /// Those that are gone without a word, and when they were last heard of.
+    pub lost: Vec<(String, UnixMillis)>,
+    /// Does one of them send alerts, by its own word?
+    pub another_sends: bool,
+    /// Is that the collector, or one that comes before this one by its name?
+    pub a_better_one_sends: bool,
 }
 
 impl Alerts {
@@ -99,8 +124,13 @@ impl Alerts {
             courier,
             open: watch::Sender::default(),
             lines: watch::Sender::default(),
+            run: format!("{:016x}", rand::random::<u64>()),
+            sends: watch::Sender::new(false),
+            servers: watch::Sender::default(),
             said: Notify::new(),
             facts,
+            reckoned: Mutex::default(),
+            reckoning: Semaphore::new(1),
             counts: Mutex::default(),
             gone: Mutex::default(),
         }));
@@ -144,8 +174,19 @@ impl Alerts {
         &self.0.courier.context
     }
 
-    /// Takes a fact that is in no status report: a server that is lost, for example.
-    pub fn tell(&self, fact: Fact) {
+    /// Does this server send alerts? Another one does where it does not.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        *self.0.sends.borrow()
+    }
+
+    /// What is known of the other servers from now on.
+    pub fn tell_servers(&self, others: OtherServers) {
+        self.0.servers.send_if_modified(|known| (*known != others).then(|| *known = others).is_some());
+    }
+
+    /// Takes a fact that is in no status report: how the audit log is, for example.
+    fn tell(&self, fact: Fact) {
         // With so many waiting the machine is not there; a fact that lasts is told again.
         let _ = self.0.facts.try_send(fact);
     }

@@ -100,7 +100,7 @@ impl Sender {
             self.note_what_is_over().await;
             // A test that was taken switches it on again.
             self.is_gone &= self.alerts.gone_since(&self.destination.name).is_some();
-            let wait_ms = if *self.sends.borrow() { self.turn().await } else { REST_MS };
+            let wait_ms = if *self.sends.borrow() { self.turn(&UnixMillis::now).await } else { REST_MS };
             if wait_ms <= 0 {
                 continue;
             }
@@ -110,14 +110,15 @@ impl Sender {
                 Some(step) = self.received.recv() => {
                     self.direct.push(Waiting { next_at: step.at, step, attempts: 0 });
                 }
-                Ok(()) = self.sends.changed() => {}
+                // The server that sent before may have heard that it is gone.
+                Ok(()) = self.sends.changed() => self.read_gone().await,
                 () = sleep(rest) => {}
             }
         }
     }
 
-    /// Tries what is due; answers how long to rest.
-    async fn turn(&mut self) -> i64 {
+    /// Tries what is due by this clock; answers how long to rest.
+    async fn turn(&mut self, clock: &(impl Fn() -> UnixMillis + Sync)) -> i64 {
         let mut wait_ms = REST_MS;
         let (mut waiting, knows) = match self.alerts.0.database.waiting_deliveries(&self.destination.name).await {
             Ok(waiting) => (waiting, true),
@@ -130,7 +131,7 @@ impl Sender {
             self.direct.iter().map(|one| &one.step.id).chain(self.unnoted.iter().map(|(id, _)| id)).collect();
         waiting.retain(|one| !known.contains(&one.step.id));
         waiting.extend(self.direct.iter().cloned());
-        let now = UnixMillis::now();
+        let now = clock();
         let mut due: Vec<_> = Vec::new();
         for one in waiting {
             if one.next_at <= now {
@@ -146,17 +147,17 @@ impl Sender {
             if !*self.sends.borrow() {
                 break;
             }
-            self.try_one(one).await;
+            self.try_one(one, clock).await;
         }
         if matches!(self.destination.format, Format::Alertmanager { .. }) {
-            wait_ms = wait_ms.min(self.remind(UnixMillis::now()).await);
+            wait_ms = wait_ms.min(self.remind(clock()).await);
         }
         // What was behind what was told just now is due.
         if any { 0 } else { wait_ms.max(1) }
     }
 
-    async fn try_one(&mut self, one: Waiting) {
-        let now = UnixMillis::now();
+    async fn try_one(&mut self, one: Waiting, clock: &(impl Fn() -> UnixMillis + Sync)) {
+        let now = clock();
         let attempts = one.attempts + 1;
         let is_late = now.millis_since(one.step.at) >= TOO_LATE_MS;
         let answer = if self.is_gone {
@@ -168,9 +169,9 @@ impl Sender {
         };
         self.tell_how_it_goes(&answer);
         let (outcome, at) = match &answer {
-            Answer::Taken(_) => (Outcome::Delivered, UnixMillis::now()),
-            Answer::Refused(_) | Answer::Gone(_) => (Outcome::GivenUp, UnixMillis::now()),
-            Answer::Failed(_) => (Outcome::Pending, UnixMillis(UnixMillis::now().0 + retry_ms(attempts))),
+            Answer::Taken(_) => (Outcome::Delivered, clock()),
+            Answer::Refused(_) | Answer::Gone(_) => (Outcome::GivenUp, clock()),
+            Answer::Failed(_) => (Outcome::Pending, UnixMillis(clock().0 + retry_ms(attempts))),
         };
         self.alerts.count(&self.destination.name, if outcome == Outcome::Pending { "failed" } else { outcome.name() });
         if matches!(answer, Answer::Gone(_)) {
@@ -270,6 +271,79 @@ fn retry_ms(attempts: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerts::{AlertsConfig, testing::Receiver};
+    use app::model::alert::{Severity, TransitionKind};
+    use std::{
+        collections::BTreeMap,
+        sync::atomic::{AtomicI64, Ordering::Relaxed},
+    };
+    use tokio::net::TcpListener;
+
+    /// A step of an alert, told to the webhook.
+    fn step(alert: &str, number: u32, kind: TransitionKind, at: i64) -> Transition {
+        let alert = Alert {
+            id: alert.into(),
+            fingerprint: alert.into(),
+            severity: Severity::Critical,
+            transitions: number,
+            ..Alert::default()
+        };
+        Transition { id: format!("{}-{number}", alert.id), kind, at: UnixMillis(at), alert, to: vec!["webhook".into()] }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_is_down_for_an_hour_is_told_all_of_it_once_and_in_order() {
+        const HOUR_MS: i64 = 3_600_000;
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::database::Database::open(&format!("sqlite://{}/a.db", folder.path().display())).await;
+        let database = database.unwrap();
+        // Nobody listens there yet.
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let format = Format::Webhook { url: format!("http://{address}/hook").into(), secret: None };
+        let destination = Destination { name: "webhook".into(), min_severity: Severity::Info, format };
+        let config = AlertsConfig {
+            destinations: vec![destination.clone()],
+            allowed_nets: vec!["127.0.0.1/32".parse().unwrap()],
+            ..AlertsConfig::default()
+        };
+        let (alerts, _keeper) = Alerts::new(&config, None, database.clone()).unwrap();
+        let (_mailbox, mut sender) = Sender::new(alerts, destination, watch::channel(true).1);
+
+        let begin = 1_763_564_400_000;
+        let (now, mut steps) = (AtomicI64::new(begin), BTreeMap::new());
+        for (alert, after) in [("a", 0), ("b", 60_000), ("c", 1_800_000)] {
+            steps.insert(begin + after, step(alert, 1, TransitionKind::Firing, begin + after));
+            steps.insert(begin + after + 1, step(alert, 2, TransitionKind::Acknowledged, begin + after + 1));
+            let end = begin + after + 1_200_000;
+            steps.insert(end, step(alert, 3, TransitionKind::Resolved, end));
+        }
+        let (mut receiver, mut tries) = (None::<Receiver>, 0);
+        while now.load(Relaxed) < begin + 3 * HOUR_MS {
+            let at = now.load(Relaxed);
+            let later = steps.split_off(&(at + 1));
+            let written: Vec<_> = std::mem::replace(&mut steps, later).into_values().collect();
+            assert!(database.write_transitions("", &written).await.unwrap());
+            if receiver.is_none() && at >= begin + HOUR_MS {
+                receiver = Some(Receiver::start_at(address, []).await);
+            }
+            let rest_ms = sender.turn(&|| UnixMillis(now.load(Relaxed))).await;
+            tries += 1;
+            let next_step = steps.keys().next().map_or(REST_MS, |next| next - at);
+            now.fetch_add(rest_ms.clamp(0, next_step.max(0)), Relaxed);
+        }
+        assert!(tries < 2_000, "{tries}");
+        let told: Vec<_> = receiver.unwrap().requests().iter().map(|r| r.header("webhook-id").to_owned()).collect();
+        for alert in ["a", "b", "c"] {
+            let of_it: Vec<_> = told.iter().filter(|id| id.starts_with(alert)).map(String::as_str).collect();
+            assert_eq!(of_it, [1, 2, 3].map(|number| format!("{alert}-{number}")), "{told:?}");
+        }
+        let waits = database.waiting_deliveries("webhook").await.unwrap();
+        assert_eq!(waits, []);
+        let last = database.last_deliveries("webhook", 9).await.unwrap();
+        assert!(last.iter().all(|delivery| delivery.outcome == "delivered"), "{last:?}");
+        let first = last.iter().find(|delivery| delivery.kind == "firing" && delivery.alert_id == "a").unwrap();
+        assert!((5..=8).contains(&first.attempts), "{first:?}");
+    }
 
     #[test]
     fn a_failure_is_tried_again_soon_then_hourly_for_a_day() {

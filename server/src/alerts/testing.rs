@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 use tokio::{
@@ -51,7 +52,12 @@ pub(super) struct Receiver {
 impl Receiver {
     /// Behaves as the script says, request by request, and then takes everything.
     pub(super) async fn start(script: impl IntoIterator<Item = Behaviour>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), script).await
+    }
+
+    /// The same at an address.
+    pub(super) async fn start_at(address: SocketAddr, script: impl IntoIterator<Item = Behaviour>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let script = Arc::new(Mutex::new(script.into_iter().collect()));
         let receiver = Self { url, requests: Arc::default(), script };

@@ -72,10 +72,12 @@ impl AuthnBackend for Accounts {
 
     /// Unknown, disabled and wrong password are one answer, after the same work.
     async fn authenticate(&self, credentials: Credentials) -> Result<Option<Account>, AuthError> {
-        let account = match credentials.email.parse::<Email>() {
+        // Who signs in at an identity provider has no password, and is as unknown here as nobody.
+        let found = match credentials.email.parse::<Email>() {
             Ok(email) => self.database.account_by_email(&email).await?,
             Err(_) => None,
         };
+        let account = found.filter(|account| !account.is_from_provider);
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let Credentials { password, from_known_network, .. } = credentials;
         let verdict = self.verifier.verify(password, hash, from_known_network).await.map_err(|error| match error {

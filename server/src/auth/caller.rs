@@ -22,6 +22,8 @@ pub struct Caller {
     pub role: Option<Role>,
     /// Does signing in take a code too?
     pub second_factor: bool,
+    /// Do they sign in at an identity provider?
+    pub is_from_provider: bool,
     sees: bool,
     acts: bool,
     /// The role asks for a second factor that is not there: nothing else is to be had.
@@ -146,7 +148,9 @@ struct Rights {
 
 /// What an account may, by its role and by whether it has what the role asks for.
 fn rights(account: &Account, rules: RoleRules) -> Rights {
-    let is_missing = rules.asks_second_factor(account.role) && !account.has_second_factor;
+    // The identity provider asks for its own.
+    let has_own = account.has_second_factor || account.is_from_provider;
+    let is_missing = rules.asks_second_factor(account.role) && !has_own;
     let (sees, acts) = (rules.sees(account.role), rules.acts(account.role));
     Rights { sees: sees && !is_missing, acts: acts && !is_missing, must_enrol: sees && is_missing }
 }
@@ -170,6 +174,7 @@ impl Caller {
             name: account.email.to_string(),
             role: Some(account.role),
             second_factor: account.has_second_factor,
+            is_from_provider: account.is_from_provider,
             sees,
             acts,
             must_enrol,
@@ -188,6 +193,7 @@ impl Caller {
             name: token.name.actor(),
             role: None,
             second_factor: false,
+            is_from_provider: false,
             must_enrol: false,
             sees: token.scope == Scope::Read,
             acts: token.scope == Scope::Operate,
@@ -202,6 +208,7 @@ impl Caller {
             name: format!("screen:{}", screen.name.as_deref()?),
             role: None,
             second_factor: false,
+            is_from_provider: false,
             must_enrol: false,
             sees: true,
             acts: false,

@@ -92,6 +92,9 @@ async fn execute(
         UserCommand::List => list(database, out).await?,
         UserCommand::SetPassword { email } => {
             let Some(account) = database.account_by_email(&email).await? else { bail!(unknown(&email)) };
+            if account.is_from_provider {
+                bail!("{email} signs in at the identity provider, and has no password here");
+            }
             let password_hash = hash(read_password()?, &email, names).await?;
             let mut change = database.change().await?;
             ensure_known(change.set_password_hash(&email, &password_hash).await?, &email)?;
@@ -103,6 +106,9 @@ async fn execute(
             }
         }
         UserCommand::SetRole { email, role } => {
+            if database.account_by_email(&email).await?.is_some_and(|account| account.is_from_provider) {
+                bail!("{email} has the role of its groups at the identity provider: change those, or OIDC_ROLE_MAP");
+            }
             let mut change = database.change().await?;
             ensure_known(change.set_role(&email, role).await?, &email)?;
             change.record(&actor.does(Action::AccountRole).to(email.as_str()).because(format!("role {role}"))).await?;
@@ -157,10 +163,11 @@ async fn warn_if_nobody_is_left(database: &Database, out: &mut impl Write) -> an
 async fn list(database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
     let accounts = database.accounts().await?;
     let width = accounts.iter().map(|account| account.email.as_str().chars().count()).max().unwrap_or(0).max(5);
-    writeln!(out, "{:width$}  {:9}  {:8}  MADE", "EMAIL", "ROLE", "STATE")?;
+    writeln!(out, "{:width$}  {:9}  {:8}  {:8}  MADE", "EMAIL", "ROLE", "STATE", "BY")?;
     for account in accounts {
         let state = if account.disabled { "disabled" } else { "enabled" };
-        writeln!(out, "{:width$}  {:9}  {state:8}  {}", account.email, account.role, account.created_at)?;
+        let by = if account.is_from_provider { "provider" } else { "password" };
+        writeln!(out, "{:width$}  {:9}  {state:8}  {by:8}  {}", account.email, account.role, account.created_at)?;
     }
     Ok(())
 }
@@ -244,6 +251,31 @@ mod tests {
 
         say(&database, "user enable ann@x.org", "").await.unwrap();
         assert!(signs_in(&database, "ann@x.org", "the other password").await);
+    }
+
+    #[tokio::test]
+    async fn an_account_of_the_identity_provider_is_given_neither_a_password_nor_a_role() {
+        let (_folder, database) = testing::database().await;
+        let mut change = database.change().await.unwrap();
+        let new = NewAccount {
+            email: "ann@x.org".parse().unwrap(),
+            role: Role::Moderator,
+            password_hash: crate::auth::PasswordHash::none(),
+        };
+        let id = change.add_account(&new).await.unwrap();
+        let identity = crate::auth::Identity { issuer: "https://id".into(), subject: "ann".into() };
+        change.add_identity(id, &identity).await.unwrap();
+        change.commit().await.unwrap();
+        let error = say(&database, "user set-password ann@x.org", "the first password").await.unwrap_err();
+        assert!(error.contains("has no password here"), "{error}");
+        let error = say(&database, "user set-role ann@x.org --role super", "").await.unwrap_err();
+        assert!(error.contains("OIDC_ROLE_MAP"), "{error}");
+        assert!(say(&database, "user list", "").await.unwrap().contains("moderator  enabled   provider"));
+        // Whatever hash was written all the same.
+        let hash = hash_password("the first password".into()).await.unwrap();
+        testing::set_password_hash(&database, &new.email, &hash).await;
+        assert!(!signs_in(&database, "ann@x.org", "the first password").await);
+        say(&database, "user disable ann@x.org", "").await.unwrap();
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! ```text
 //! POST /login ──▶ Accounts::authenticate ──▶ session (cookie ⇄ SQLite)
 //!                  (argon2, few at a time)        │
+//! GET /login/oidc ──▶ Provider (its word) ────────┤
 //! every request ──▶ session layer ── Account ─────┤   read anew, so a change of role counts at once
 //! of a program  ──▶ Bearer ── KnownToken ─────────┤   the same
 //!                                                 ▼
@@ -18,6 +19,7 @@ mod caller;
 pub mod cli;
 mod first;
 mod guessable;
+mod oidc;
 mod password;
 mod revocation;
 mod screen;
@@ -29,12 +31,13 @@ mod token;
 pub mod token_cli;
 
 pub use crate::model::{
-    Account, BadEmail, Email, PasswordHash, Role, RoleRules, RoleSet, Scope, TokenName, UnknownRole,
+    Account, BadEmail, Email, Identity, PasswordHash, Role, RoleRules, RoleSet, Scope, TokenName, UnknownRole,
 };
 pub use backend::{Accounts, AuthError, AuthSession, Credentials};
 pub use caller::{Admin, Caller, Denied, Owner, Reader, Right, Standing, Viewer, standing};
 pub use first::{FirstAccount, FirstAccountError, first_account};
 pub use guessable::Names;
+pub use oidc::{Begun, CallbackQuery, OidcConfig, OidcError, Provider, RoleMap, SignedIn, admit_identity, keep_roles};
 pub use password::{
     BadPassword, PASSWORD_MIN, TOKEN_MIN, check_password, generate_password, hash_password, is_good_token,
     is_same_secret,

@@ -147,6 +147,8 @@ pub(crate) fn access(database: &Database, secure: bool) -> guard::Access {
     guard::Access {
         audit: Audit::new(database.clone()),
         database: database.clone(),
+        oidc: None,
+        public_url: None,
         limits: Limits::new(None),
         revocations: Revocations::default(),
         sessions: SessionRules { secure, port: 3000, idle: hours(12), lifetime: hours(24) },

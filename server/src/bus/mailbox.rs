@@ -35,6 +35,8 @@ pub struct Delivery {
     pub conflated: Vec<(Tick, u32)>,
     /// When the first of them was left here.
     pub since: Option<UnixMillis>,
+    /// Of ticks from a collector elsewhere: when the first of them was there, by its clock.
+    pub told: Option<UnixMillis>,
     /// Statuses in order; of more than [`STATUSES_MAX`] the newest.
     pub statuses: Vec<Arc<StatusReport>>,
     /// The newest word on the bus itself.
@@ -79,6 +81,7 @@ impl Contents {
     }
 
     fn put_frame(&mut self, frame: &TickFrame, received: UnixMillis) {
+        self.delivery.told.get_or_insert(UnixMillis(frame.at.0.saturating_sub(frame.waited_ms.into())));
         let mut from = 0;
         for (place, count) in &frame.counts {
             let place = *place as usize;
@@ -99,7 +102,7 @@ impl Contents {
         delivery.ticks.clear();
         delivery.conflated.clear();
         self.places.clear();
-        (delivery.since, delivery.lost, delivery.board) = (None, 0, Some(board));
+        (delivery.since, delivery.told, delivery.lost, delivery.board) = (None, None, 0, Some(board));
     }
 
     fn conflate(&mut self, tick: Tick, ticks: u32) {
@@ -233,7 +236,7 @@ impl Inbox {
         delivery.ticks.clear();
         delivery.conflated.clear();
         delivery.statuses.clear();
-        (delivery.since, delivery.bus, delivery.lost, delivery.board) = (None, None, 0, None);
+        (delivery.since, delivery.told, delivery.bus, delivery.lost, delivery.board) = (None, None, None, 0, None);
         let mut contents = self.shared.lock();
         if contents.is_empty() {
             return false;

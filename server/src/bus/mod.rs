@@ -12,6 +12,7 @@
 //! Publishing never waits and never fails. Beside this folder only `limits` knows the Redis library.
 
 pub mod frames;
+mod handover;
 pub mod mailbox;
 mod memory;
 mod redis;
@@ -19,14 +20,16 @@ mod right;
 mod universes;
 mod wire;
 
+pub use handover::{LAST_TICKS, LastTick, Word};
 pub use mailbox::{Delivery, Inbox, NewBoard};
+pub use redis::handover::HandoverOnRedis;
 pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
 pub use redis::orders::{Notice, OrdersOnRedis};
 pub use redis::presence::{PresenceOnRedis, Said};
 pub(crate) use redis::{RedisAddress, words};
 pub use right::Right;
 pub use universes::UniversesOnRedis;
-pub use wire::{Rejection, read_tick, write_tick};
+pub use wire::{MarketTick, Rejection, TickStockStatus, read_tick, write_tick};
 
 use crate::tasks::Tasks;
 use app::model::{status::StatusReport, tick::Tick};

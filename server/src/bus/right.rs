@@ -3,18 +3,22 @@
 //! Whoever keeps the lease grants it until a moment of this process's own monotonic clock; whoever publishes or dials asks for
 //! it before every batch and every attempt. It is a value in memory behind a short lock: asking costs some nanoseconds.
 
+use super::handover::Word;
 use app::model::time::UnixMillis;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, broadcast, watch},
     time::Instant,
 };
+
+/// Words of a hand-over that wait to be read.
+const WORDS_MAX: usize = 32;
 
 /// Shared by the task that keeps the lease, the publisher and the connections. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Right(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
     /// Told when the right begins, ends or gets another epoch, and when collecting begins or ends; not when it is prolonged.
@@ -23,6 +27,21 @@ struct Inner {
     refused: Notify,
     /// Another server gave its lease up.
     released: Notify,
+    /// What servers say to each other when one follows another.
+    words: broadcast::Sender<Arc<Word>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        let words = broadcast::Sender::new(WORDS_MAX);
+        Self {
+            state: Mutex::default(),
+            changed: watch::Sender::default(),
+            refused: Notify::new(),
+            released: Notify::new(),
+            words,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,14 +124,16 @@ impl Right {
         self.0.released.notified().await;
     }
 
-    /// Resolves when there is the right.
-    pub async fn held(&self) {
-        let mut changes = self.changes();
-        while self.epoch(Instant::now()).is_none() {
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+    /// A word of a hand-over came, our own included.
+    pub fn tell_word(&self, word: Word) {
+        // Where nobody listens it is not for us.
+        let _ = self.0.words.send(Arc::new(word));
+    }
+
+    /// The words of hand-overs from now on.
+    #[must_use]
+    pub fn words(&self) -> broadcast::Receiver<Arc<Word>> {
+        self.0.words.subscribe()
     }
 
     /// Changes from now on.

@@ -9,6 +9,7 @@ use app::model::{
     tick::Tick,
     time::UnixMillis,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
@@ -81,6 +82,37 @@ pub fn write_tick(tick: &Tick, source: &str, epoch: Option<u64>, json: &mut Stri
         let _ = write!(json, r#","epoch":{epoch}"#);
     }
     json.push('}');
+}
+
+/// A tick as [`write_tick`] writes it, for those who read it.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its schema is what is read")]
+pub struct MarketTick {
+    /// Always `market_tick`.
+    #[serde(rename = "type")]
+    kind: MarketTickKind,
+    symbol: Symbol,
+    /// In dollars, above 0.
+    price: f64,
+    /// Shares.
+    volume: u64,
+    /// Unix seconds with a fraction.
+    timestamp: f64,
+    /// Where it came from: `simulator` or `massive`.
+    source: String,
+    /// The connection that carried it; absent from producers that do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_id: Option<ConnectionId>,
+    /// That of the collector's lease, which only rises; absent without a lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "its schema is what is read")]
+enum MarketTickKind {
+    MarketTick,
 }
 
 #[derive(Deserialize)]
@@ -196,12 +228,14 @@ pub(super) fn read_status(bytes: &[u8]) -> Result<StatusReport, String> {
     Ok(report)
 }
 
-#[derive(Deserialize)]
-struct TickStockStatus {
+/// A status as TickStock's own connection manager publishes it.
+#[derive(Deserialize, JsonSchema)]
+pub struct TickStockStatus {
+    /// By name: `connection_1`.
     connections: BTreeMap<String, TickStockConnection>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct TickStockConnection {
     name: String,
     status: TickStockState,
@@ -214,7 +248,7 @@ struct TickStockConnection {
     last_message_time: Option<f64>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum TickStockState {
     Disconnected,

@@ -12,18 +12,21 @@
 //! keeper waits for nobody.
 
 mod connections;
+mod handover;
 mod keeper;
 mod lease;
+mod relay;
 
 pub use connections::Connections;
 pub use keeper::{Keeper, Standing, Tenure, keep};
 
 use crate::{
-    bus::Right,
+    bus::{HandoverOnRedis, Right},
     hub::{Hub, LastTicks},
 };
-use app::model::{status::ServerRole, time::UnixMillis};
-use std::time::Duration;
+use app::model::{connection::ConnectionId, status::ServerRole, time::UnixMillis};
+use handover::Follower;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -38,6 +41,19 @@ pub struct Begun {
     pub tenure: Tenure,
     /// When each connection had ticked last.
     pub last_ticks: LastTicks,
+    /// Connections that were taken over without missing a tick.
+    pub whole: BTreeSet<ConnectionId>,
+}
+
+/// This server among the others, and how it talks to them.
+#[derive(Clone)]
+pub struct Peer {
+    /// How it is called.
+    pub server: String,
+    /// What lets it collect.
+    pub right: Right,
+    /// How it follows another one, and is followed.
+    pub talk: HandoverOnRedis,
 }
 
 /// Starts and ends the connections as the lease comes and goes, tells the hub, and `begun` of each tenure. Ends with `stop`, or
@@ -45,11 +61,13 @@ pub struct Begun {
 pub async fn follow(
     mut standing: watch::Receiver<Standing>,
     connections: Connections,
-    right: Right,
+    peer: Peer,
     hub: Hub,
     begun: watch::Sender<Option<Begun>>,
     stop: CancellationToken,
 ) {
+    let right = peer.right;
+    let mut follower = Follower::new(peer.server, connections.clone(), peer.talk, &right);
     let mut tenure: Option<Tenure> = None;
     loop {
         let now = standing.borrow_and_update().clone();
@@ -57,12 +75,14 @@ pub async fn follow(
             if tenure.take().is_some() {
                 connections.end().await;
                 right.set_collecting(None);
+                follower.listen_anew();
             }
             let last_ticks = hub.stand(now.view.clone()).await;
             if let Some(new) = now.tenure {
                 right.set_collecting(Some(new.since));
+                let whole = follower.collect().await.unwrap_or_default();
                 connections.start().await;
-                begun.send_replace(Some(Begun { tenure: new.clone(), last_ticks }));
+                begun.send_replace(Some(Begun { tenure: new.clone(), last_ticks, whole }));
                 tenure = Some(new);
             } else {
                 begun.send_replace(None);
@@ -70,7 +90,13 @@ pub async fn follow(
         } else {
             hub.stand(now.view.clone()).await;
         }
-        if !matches!(stop.run_until_cancelled(standing.changed()).await, Some(Ok(()))) {
+        let changed = async {
+            tokio::select! {
+                changed = standing.changed() => changed.is_ok(),
+                () = follower.follow(), if tenure.is_none() => false,
+            }
+        };
+        if stop.run_until_cancelled(changed).await != Some(true) {
             return;
         }
     }
@@ -87,13 +113,23 @@ pub async fn look_on(mut standing: watch::Receiver<Standing>, hub: Hub, stop: Ca
     }
 }
 
-/// Hands the lease over: ends the connections and history, so that what came is published and written, and gives it up. The
-/// successor is told at once.
-pub async fn hand_over(keeper: &Keeper, connections: &Connections, history_ended: impl Future<Output = ()>) {
+/// Hands the lease over: lets the server that stands by in where there is one, ends the connections and history, so that what came is
+/// published and written, and gives it up. The successor is told at once.
+pub async fn hand_over(
+    keeper: &Keeper,
+    connections: &Connections,
+    peer: &Peer,
+    history_ended: impl Future<Output = ()>,
+) {
     let since = tokio::time::Instant::now();
+    let farewell =
+        if keeper.has_others() { handover::let_in(connections, &peer.talk, &peer.right).await } else { None };
     let ended = async {
         connections.end().await;
         connections.flush().await;
+        if let Some(farewell) = farewell {
+            farewell.say(connections, &peer.talk).await;
+        }
     };
     if timeout(FAREWELL, async { tokio::join!(ended, history_ended) }).await.is_err() {
         warn!("The lease is given up before everything of it has ended");

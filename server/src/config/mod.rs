@@ -7,6 +7,7 @@ mod alerts;
 mod connections;
 mod env_file;
 mod fingerprint;
+mod oidc;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ pub use reader::Variables;
 use crate::{
     alerts::AlertsConfig,
     audit,
-    auth::{Email, Names, Role, RoleSet, TOKEN_MIN, check_password, is_good_token},
+    auth::{Email, Names, OidcConfig, Role, RoleSet, TOKEN_MIN, check_password, is_good_token},
     database::history::Retention,
     front::TlsKeys,
     recording::RecordingConfig,
@@ -116,6 +117,8 @@ pub struct AccountsConfig {
     pub viewer_role: Option<Role>,
     /// `SECOND_FACTOR_ROLES`: accounts with one of these roles get nowhere without a second factor.
     pub second_factor_roles: RoleSet,
+    /// `OIDC_…`: the identity provider; `None` without `OIDC_ISSUER`.
+    pub oidc: Option<OidcConfig>,
     /// `AUDIT_RETENTION_DAYS`, `AUDIT_SIZE_MAX_MB`: how much of the audit log is kept.
     pub audit: audit::Retention,
 }
@@ -337,6 +340,7 @@ fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
             RoleSet::default(),
             "roles separated by commas, as in admin,super",
         ),
+        oidc: oidc::read(reader),
         audit: audit::Retention {
             days: reader.number("AUDIT_RETENTION_DAYS", 400, 1..=36_500),
             bytes_max: reader.number("AUDIT_SIZE_MAX_MB", 1_024, 16..=1_048_576) * 1_000_000,

@@ -13,7 +13,8 @@ macro_rules! select {
         concat!(
             "SELECT id, email, role, password_hash, disabled, session_epoch, created_at_ms, \
              EXISTS (SELECT 1 FROM second_factors WHERE account_id = accounts.id AND confirmed_at_ms IS NOT NULL) \
-             AS has_second_factor FROM accounts ",
+             AS has_second_factor, \
+             EXISTS (SELECT 1 FROM oidc_identities WHERE account_id = accounts.id) AS is_from_provider FROM accounts ",
             $rest
         )
     };
@@ -200,6 +201,7 @@ impl<R: Columns> sqlx::FromRow<'_, R> for Account {
             role: row.read::<&str>("role")?.parse::<Role>().map_err(|e| bad("role")(e.into()))?,
             disabled: row.read("disabled")?,
             has_second_factor: row.read("has_second_factor")?,
+            is_from_provider: row.read("is_from_provider")?,
             created_at: UnixMillis(row.read("created_at_ms")?),
             session_epoch: row.read::<i64>("session_epoch")?.to_be_bytes(),
             password_hash: PasswordHash::from_stored(row.read("password_hash")?),

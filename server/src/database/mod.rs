@@ -43,6 +43,7 @@ mod copy;
 mod error;
 mod factors;
 pub mod history;
+mod oidc;
 mod pool;
 mod postgres;
 mod screens;
@@ -57,6 +58,7 @@ pub(crate) use audit_check::AuditReading;
 pub use change::Change;
 pub use copy::CopyError;
 pub use error::DatabaseError;
+pub use oidc::{DueSession, EndedElsewhere, OidcSession};
 pub use screens::Screen;
 pub use sessions::{SessionStore, SessionsToEnd};
 pub use sign_in::Attempted;
@@ -175,6 +177,11 @@ impl QueryError {
 }
 
 impl Database {
+    /// May other servers use it at the same time? A file is one server's alone.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.pool, Either::Postgres(_))
+    }
+
     /// Opens the file that a `sqlite://` URL names, making folder and file when they are missing, or the database of a
     /// `postgres://` URL, and brings its tables up to date.
     ///

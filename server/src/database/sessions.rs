@@ -25,7 +25,7 @@ pub struct SessionStore {
 }
 
 /// What stands for a session's id in the database.
-fn id_hash(id: &Id) -> Vec<u8> {
+pub(super) fn id_hash(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_be_bytes()).to_vec()
 }
 

@@ -82,6 +82,8 @@ struct Absence {
     rate: Option<PastRate>,
     /// Did this server take ticks in by itself? Else nobody knows whether any were missed.
     is_ours: bool,
+    /// None was missed: the one before went when this one was there.
+    is_whole: bool,
 }
 
 impl Ledger {
@@ -125,15 +127,16 @@ impl Ledger {
             }
             (None, None) => return ledger,
         };
-        let seen = taken_over.map(|(new, _)| &new.last_ticks);
+        let whole = taken_over.as_ref().map(|(new, _)| &new.whole);
+        let seen = taken_over.as_ref().map(|(new, _)| &new.last_ticks);
         let ids = run.iter().flat_map(|run| &run.connection_ids).chain(seen.iter().flat_map(|seen| seen.keys()));
         for id in ids.copied().collect::<BTreeSet<_>>() {
             // What was seen of its ticks from here is nearer to the truth than the last write of its history.
             let seen = seen.and_then(|seen| seen.get(&id)).copied().filter(|at| *at <= now);
             let Some(since) = seen.max(run_ended_at) else { continue };
             let rate = past.rates.iter().find(|rate| rate.connection_id == id).copied();
-            let is_ours = feed != Feed::Redis;
-            ledger.watch(id).absence = Some(Absence { since, cause, words: words.clone(), rate, is_ours });
+            let (is_ours, is_whole) = (feed != Feed::Redis, whole.is_some_and(|whole| whole.contains(&id)));
+            ledger.watch(id).absence = Some(Absence { since, cause, words: words.clone(), rate, is_ours, is_whole });
         }
         ledger
     }
@@ -282,7 +285,10 @@ impl Watch {
             return None;
         }
         if let Some(absence) = self.absence.take() {
-            return Some(self.absent(connection, absence));
+            let (is_whole, since) = (absence.is_whole, absence.since);
+            let gap = self.absent(connection, absence);
+            // On record with its true length, which is none.
+            return if is_whole { self.end(since, None) } else { Some(gap) };
         }
         let Beginning { cause, alive_at, loss } = self.beginning(head, connection, now)?;
         let words = match (loss, &live.reason) {
@@ -330,7 +336,7 @@ impl Watch {
     /// Nobody watched: from the last run's last sign of life until the first tick of this one.
     fn absent(&mut self, connection: &ConnectionStatus, absence: Absence) -> Gap {
         let mut gap = self.blank(connection, absence.since.max(self.free_at));
-        let Absence { cause, words, since, rate, is_ours } = absence;
+        let Absence { cause, words, since, rate, is_ours, .. } = absence;
         gap.went_through(CauseStep { cause, at: since, close_code: None, words });
         gap.last_tick_at = rate.and_then(|rate| rate.last_tick_at);
         if is_ours {

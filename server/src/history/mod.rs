@@ -16,12 +16,14 @@
 mod backlog;
 mod bundles;
 mod ledger;
+mod neighbours;
 mod opening;
 pub mod query;
 mod recorder;
 mod succession;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use opening::Opening;
 pub use succession::Succession;
@@ -72,7 +74,7 @@ pub struct Keeper {
     writes: u64,
     /// Among several servers: under which epoch this one writes.
     epoch: Option<Epoch>,
-    /// Another server collects by now: nothing is written any more.
+    /// Another server writes by now, and this one does not any more.
     is_over: bool,
     /// When the oldest thing that is not written yet was handed to the database.
     behind_since: Option<UnixMillis>,
@@ -95,8 +97,8 @@ impl Keeper {
     /// # Errors
     /// When the database does not answer.
     pub async fn open(database: Database, retention: Retention, feed: Feed) -> Result<Self, QueryError> {
-        let past = database.history_past().await?;
-        Ok(Self::start(database, retention, feed, past, UnixMillis::now(), None))
+        let past = database.history_past(None).await?;
+        Ok(Self::start(database, retention, feed, past, UnixMillis::now(), None, None))
     }
 
     fn start(
@@ -106,6 +108,7 @@ impl Keeper {
         past: Past,
         now: UnixMillis,
         succession: Option<Succession>,
+        turn: Option<(String, u64)>,
     ) -> Self {
         let after = match &past.last_run {
             None => "; history begins".to_owned(),
@@ -120,12 +123,16 @@ impl Keeper {
         };
         let mut recorder = Recorder::new(Ledger::resume(past, feed, now, succession.as_ref()));
         recorder.tell(now, None, EventKind::Server, None, &text);
-        let server = succession.as_ref().map(|succession| succession.server.clone()).unwrap_or_default();
+        let (server, epoch): (String, Option<Epoch>) = match (succession, turn) {
+            (Some(succession), _) => (succession.server, Some(succession.epoch)),
+            (None, Some((server, epoch))) => (server, Some(Box::new(move || epoch))),
+            (None, None) => Default::default(),
+        };
         Self {
             database,
             retention,
             recorder,
-            epoch: succession.map(|succession| succession.epoch),
+            epoch,
             is_over: false,
             run: Run { started_at: now, last_seen_at: now, server, ..Run::default() },
             news: watch::Sender::default(),
@@ -145,12 +152,12 @@ impl Keeper {
         self.news.subscribe()
     }
 
-    /// Records reports until `stop`, then that the server stopped in good order.
+    /// Records reports until `stop`, then that the server stopped in good order; or until another server writes history.
     pub async fn keep(mut self, mut reports: watch::Receiver<Arc<StatusReport>>, stop: CancellationToken) {
         let mut beats = interval(WRITE_INTERVAL);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         reports.mark_changed();
-        loop {
+        while !self.is_over {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = reports.changed() => {
@@ -175,9 +182,6 @@ impl Keeper {
     }
 
     fn beat(&mut self, now: UnixMillis) {
-        if self.is_over {
-            return;
-        }
         if self.writing.is_none() {
             self.write(now);
         }

@@ -1,8 +1,8 @@
 //! History that begins as soon as the database answers: a server starts without it.
 
-use super::{Keeper, WRITE_INTERVAL, succession::Succession};
+use super::{Keeper, WRITE_INTERVAL, succession::Succession, turn::Patience};
 use crate::database::{
-    Database,
+    Database, QueryError,
     history::{Past, Retention},
 };
 use app::model::{
@@ -27,6 +27,8 @@ pub struct Opening {
     started_at: UnixMillis,
     news: watch::Sender<HistoryNews>,
     succession: Option<Succession>,
+    /// How this server is called, where it writes in turn with others.
+    in_turn_as: Option<String>,
     notes: watch::Receiver<String>,
 }
 
@@ -45,13 +47,19 @@ impl Opening {
     pub fn new(database: Database, retention: Retention, feed: Feed) -> Self {
         let news = watch::Sender::default();
         let notes = watch::channel(String::new()).1;
-        Self { database, retention, feed, started_at: UnixMillis::now(), news, succession: None, notes }
+        Self { database, retention, feed, started_at: UnixMillis::now(), news, succession: None, in_turn_as: None, notes }
     }
 
     /// The same, with events of what others note.
     #[must_use]
     pub fn noting(self, notes: watch::Receiver<String>) -> Self {
         Self { notes, ..self }
+    }
+
+    /// The same for a server without a lease: where others may have the database too, one of them writes at a time.
+    #[must_use]
+    pub fn in_turn(self, server: String) -> Self {
+        Self { in_turn_as: self.database.is_shared().then_some(server), ..self }
     }
 
     /// The same for a server among several that begins to collect; whether history is being kept is told through `news`.
@@ -73,34 +81,55 @@ impl Opening {
     }
 
     /// Records reports until `stop`, see [`Keeper::keep`].
-    pub async fn keep(self, mut reports: watch::Receiver<Arc<StatusReport>>, stop: CancellationToken) {
-        let mut unkept = Unkept::default();
-        let Some(Some(past)) = stop.run_until_cancelled(self.past(&mut reports, &mut unkept)).await else { return };
-        let mut keeper =
-            Keeper::start(self.database, self.retention, self.feed, past, self.started_at, self.succession);
-        keeper.news = self.news;
-        keeper.notes = self.notes;
-        if let Some(reason) = unkept.reason {
-            let now = UnixMillis::now();
-            for (at, report) in unkept.first {
-                keeper.recorder.observe(&report, at);
+    pub async fn keep(mut self, mut reports: watch::Receiver<Arc<StatusReport>>, stop: CancellationToken) {
+        loop {
+            let mut unkept = Unkept::default();
+            let begun = self.begin(&mut reports, &mut unkept);
+            let Some(Some((past, turn))) = stop.run_until_cancelled(begun).await else { return };
+            let succession = self.succession.take();
+            let (database, started_at) = (self.database.clone(), self.started_at);
+            let mut keeper = Keeper::start(database, self.retention, self.feed, past, started_at, succession, turn);
+            keeper.news = self.news.clone();
+            keeper.notes = self.notes.clone();
+            if let Some(reason) = unkept.reason {
+                let now = UnixMillis::now();
+                for (at, report) in unkept.first {
+                    keeper.recorder.observe(&report, at);
+                }
+                keeper.recorder.pass_over();
+                let text = format!("Not kept from {started_at} to {now}, the start of the server on: {reason}");
+                keeper.recorder.tell(now, None, EventKind::History, None, &text);
+                info!("History is being kept from now on");
             }
-            keeper.recorder.pass_over();
-            let text = format!("Not kept from {} to {now}, the start of the server on: {reason}", self.started_at);
-            keeper.recorder.tell(now, None, EventKind::History, None, &text);
-            info!("History is being kept from now on");
+            keeper.keep(reports.clone(), stop.clone()).await;
+            if stop.is_cancelled() || self.in_turn_as.is_none() {
+                return;
+            }
         }
-        keeper.keep(reports, stop).await;
     }
 
-    /// What earlier runs left, as soon as the database tells; `None` when there is nothing more to keep.
-    async fn past(&self, reports: &mut watch::Receiver<Arc<StatusReport>>, unkept: &mut Unkept) -> Option<Past> {
+    /// What earlier runs left, as soon as the database tells and it is this server's turn; `None` when there is nothing more to
+    /// keep.
+    async fn begin(
+        &mut self,
+        reports: &mut watch::Receiver<Arc<StatusReport>>,
+        unkept: &mut Unkept,
+    ) -> Option<(Past, Option<(String, u64)>)> {
         let mut attempts = interval(WRITE_INTERVAL);
         attempts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut patience = Patience::default();
         loop {
             tokio::select! {
-                _ = attempts.tick() => match self.database.history_past().await {
-                    Ok(past) => return Some(past),
+                _ = attempts.tick() => match self.attempt(&mut patience).await {
+                    Ok(Some(begun)) => return Some(begun),
+                    // What this server does not write, another one does.
+                    Ok(None) => {
+                        (*unkept, self.started_at) = (Unkept::default(), UnixMillis::now());
+                        self.news.send_if_modified(|news| {
+                            let before = (news.trouble.take(), std::mem::take(&mut news.open_gaps));
+                            before.0.is_some() || !before.1.is_empty()
+                        });
+                    }
                     Err(error) => self.note(unkept, error.reason()),
                 },
                 changed = reports.changed() => {
@@ -110,6 +139,15 @@ impl Opening {
                 }
             }
         }
+    }
+
+    async fn attempt(&self, patience: &mut Patience) -> Result<Option<(Past, Option<(String, u64)>)>, QueryError> {
+        let Some(server) = &self.in_turn_as else {
+            let epoch = self.succession.as_ref().map(|succession| (succession.epoch)());
+            return Ok(Some((self.database.history_past(epoch).await?, None)));
+        };
+        let Some(epoch) = patience.look(&self.database, server).await? else { return Ok(None) };
+        Ok(Some((self.database.history_past(Some(epoch)).await?, Some((server.clone(), epoch)))))
     }
 
     fn note(&self, unkept: &mut Unkept, reason: String) {

@@ -4,7 +4,7 @@
 //! A sample counts what the totals of two reports differ by, and only where both belong to the same run of counters: what
 //! another producer counted, or the same one before it was started anew, is nobody's tick here.
 
-use super::{backlog::Backlog, ledger::Ledger};
+use super::{backlog::Backlog, ledger::Ledger, neighbours::Neighbours};
 use crate::{
     database::history::{NewEvent, Sample},
     universe::added_and_removed,
@@ -35,6 +35,7 @@ pub(super) struct Recorder {
     ledger: Ledger,
     watched: BTreeMap<ConnectionId, Watched>,
     head: Option<Head>,
+    neighbours: Neighbours,
     /// When a fresh status was last seen.
     fresh_at: Option<UnixMillis>,
     /// The last gap of the bus of which an event tells.
@@ -125,6 +126,7 @@ impl Recorder {
             ledger,
             watched: BTreeMap::new(),
             head: None,
+            neighbours: Neighbours::default(),
             fresh_at: None,
             bus_gap_told: None,
             observed_at: None,
@@ -159,6 +161,9 @@ impl Recorder {
             self.look_at(connection, &look);
         }
         self.look_at_standstills(report);
+        for (at, text) in self.neighbours.observe(&report.head.servers) {
+            self.tell(at, None, EventKind::Server, None, &text);
+        }
         for gap in self.ledger.observe(&report.head, &report.connections, now) {
             self.tell_of_bus(&gap, now);
             self.backlog.gap(gap);

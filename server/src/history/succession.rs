@@ -2,7 +2,7 @@
 
 use crate::database::history::Run;
 use app::model::{connection::ConnectionId, history::gap::GapCause, time::UnixMillis};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A server among several begins to collect, after another one or after a while without any.
 pub struct Succession {
@@ -16,6 +16,8 @@ pub struct Succession {
     pub predecessor: Option<(String, bool)>,
     /// When each connection last ticked, as far as was seen from here.
     pub last_ticks: BTreeMap<ConnectionId, UnixMillis>,
+    /// Connections that were taken over without missing a tick.
+    pub whole: BTreeSet<ConnectionId>,
 }
 
 impl Succession {

@@ -1,12 +1,13 @@
 //! Frames as WebSocket messages: postcard for the page, one JSON event a message for everybody else.
 
+use super::events::{ConnectionStatusUpdate, ErrorSaid, Event, MetricsUpdate, TickUpdate};
 use app::model::{
     connection::ConnectionId,
     protocol::{Frame, Metrics, Row, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, TickEntry},
     status::{ConnectionLive, LiveReport},
     symbol::Symbol,
+    time::UnixMillis,
 };
-use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -83,7 +84,7 @@ pub(super) fn binary(frames: &[Frame]) -> Batch {
 /// Writes frames as JSON events and remembers what it said of each connection: an event is sent on change alone.
 #[derive(Debug, Default)]
 pub(super) struct JsonEvents {
-    said: HashMap<ConnectionId, Value>,
+    said: HashMap<ConnectionId, ConnectionStatusUpdate>,
     /// Whose price was told, to one socket at least.
     priced: HashSet<(ConnectionId, Symbol)>,
 }
@@ -104,7 +105,8 @@ impl JsonEvents {
                 // Another collector's board, on which some have not ticked.
                 let told = std::mem::take(&mut self.priced);
                 let is_gone = |row: &&Row| row.price.is_none() && told.contains(&(row.connection_id, row.symbol));
-                let gone: Vec<_> = snapshot.rows.iter().filter(is_gone).map(unpriced).collect();
+                let gone: Vec<_> =
+                    snapshot.rows.iter().filter(is_gone).map(|row| tick(TickUpdate::unpriced(row))).collect();
                 let mut messages = self.first(frame);
                 messages.extend(gone);
                 messages
@@ -113,7 +115,8 @@ impl JsonEvents {
             Frame::Ticks(ticks) => {
                 let rows_of = |entry: &TickEntry| rows.get(entry.row as usize);
                 self.priced.extend(ticks.entries.iter().filter_map(rows_of).map(|row| (row.connection_id, row.symbol)));
-                ticks.entries.iter().filter_map(|entry| Some(tick(rows.get(entry.row as usize)?, entry))).collect()
+                let ticked = |entry| Some(tick(TickUpdate::ticked(rows_of(entry)?, entry)));
+                ticks.entries.iter().filter_map(ticked).collect()
             }
             Frame::Live(live) => self.changes(live),
             Frame::Metrics(Metrics { live, .. }) => {
@@ -138,9 +141,10 @@ impl JsonEvents {
         match frame {
             Frame::Snapshot(snapshot) => {
                 tell(&snapshot.report.live);
-                messages.extend(snapshot.rows.iter().filter_map(latest));
-                let priced = snapshot.rows.iter().filter(|row| row.price.is_some());
-                self.priced.extend(priced.map(|row| (row.connection_id, row.symbol)));
+                for row in snapshot.rows.iter().filter(|row| row.price.is_some()) {
+                    messages.push(tick(TickUpdate::repeated(row)));
+                    self.priced.insert((row.connection_id, row.symbol));
+                }
             }
             Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => tell(live),
             Frame::Rows(_) | Frame::Ticks(_) | Frame::Tape(_) => {}
@@ -150,7 +154,8 @@ impl JsonEvents {
 
     fn changes(&mut self, live: &LiveReport) -> Vec<Message> {
         let changed = live.connections.iter().filter(|connection| {
-            let now = status_data(connection);
+            // As of no time: that alone is no change.
+            let now = ConnectionStatusUpdate::of(connection, UnixMillis(0));
             self.said.insert(connection.id, now.clone()) != Some(now)
         });
         changed.map(|connection| status(connection, live)).collect()
@@ -163,89 +168,19 @@ pub(super) fn event(name: &str, data: Value) -> Message {
 
 /// An event of type `error` to one socket.
 pub(super) fn error(message: &str) -> Message {
-    event("error", json!({"message": message}))
-}
-
-fn status_data(connection: &ConnectionLive) -> Value {
-    json!({
-        "connection_id": connection.id,
-        "name": connection.name,
-        "enabled": connection.enabled,
-        "connected": connection.connected,
-        "status": connection.state,
-        "state_since": connection.state_since,
-        "reason": connection.reason,
-        "reconnect": connection.reconnect,
-        "subscription": connection.subscription,
-    })
+    Event::Error(ErrorSaid { message }).message()
 }
 
 fn status(connection: &ConnectionLive, live: &LiveReport) -> Message {
-    let mut data = status_data(connection);
-    data["timestamp"] = json!(live.head.generated_at);
-    event("connection_status_update", data)
+    Event::ConnectionStatusUpdate(ConnectionStatusUpdate::of(connection, live.head.generated_at)).message()
 }
 
 fn metrics(connection: &ConnectionLive, live: &LiveReport) -> Message {
-    let metrics = &connection.metrics;
-    event(
-        "metrics_update",
-        json!({
-            "connection_id": connection.id,
-            "msgs_per_sec": metrics.messages_per_second,
-            "ticks_per_sec": metrics.ticks_per_second,
-            "uptime": connection.uptime_seconds,
-            "messages_total": metrics.messages_total,
-            "ticks_total": metrics.ticks_total,
-            "bytes_total": metrics.bytes_total,
-            "reconnects_total": metrics.reconnects_total,
-            "error_count": metrics.error_count,
-            "last_error": metrics.last_error,
-            "last_update": metrics.last_update,
-            "last_heartbeat": connection.last_heartbeat,
-            "latency_ms": metrics.latency_ms,
-            "timestamp": live.head.generated_at,
-        }),
-    )
+    Event::MetricsUpdate(MetricsUpdate::of(connection, live)).message()
 }
 
-/// A symbol ticked.
-fn tick(row: &Row, entry: &TickEntry) -> Message {
-    let shown = Shown { price: Some(entry.price), volume: entry.volume, ticks: entry.ticks.into() };
-    event("tick_update", tick_data(row, &shown))
-}
-
-/// What is known of a symbol that has ticked. It repeats the state: whoever adds up `ticks` must not add this.
-fn latest(row: &Row) -> Option<Message> {
-    let shown = Shown { price: Some(row.price?), volume: row.volume, ticks: row.ticks_total };
-    let mut data = tick_data(row, &shown);
-    data["snapshot"] = json!(true);
-    Some(event("tick_update", data))
-}
-
-/// A symbol that was told, and of which nothing is known any more.
-fn unpriced(row: &Row) -> Message {
-    let mut data = tick_data(row, &Shown { price: None, volume: 0, ticks: row.ticks_total });
-    (data["snapshot"], data["timestamp"]) = (json!(true), Value::Null);
-    event("tick_update", data)
-}
-
-struct Shown {
-    price: Option<f64>,
-    volume: u64,
-    ticks: u64,
-}
-
-fn tick_data(row: &Row, shown: &Shown) -> Value {
-    json!({
-        "connection_id": row.connection_id,
-        "symbol": row.symbol,
-        "price": shown.price,
-        "volume": shown.volume,
-        "timestamp": row.timestamp,
-        "ticks": shown.ticks,
-        "ticks_total": row.ticks_total,
-    })
+fn tick(update: TickUpdate) -> Message {
+    Event::TickUpdate(update).message()
 }
 
 #[cfg(test)]
@@ -254,8 +189,8 @@ mod tests {
     use app::model::{
         protocol::{Snapshot, Ticks},
         symbol::Symbol,
-        time::UnixMillis,
     };
+    use serde_json::{Value, json};
 
     #[test]
     fn a_snapshot_of_many_rows_reaches_everybody_in_messages_that_are_not_large() {

@@ -14,6 +14,7 @@
 
 mod client;
 mod encoding;
+mod events;
 mod handshake;
 mod meter;
 mod replay;
@@ -21,6 +22,7 @@ mod tapes;
 
 pub use client::serve;
 pub use encoding::Encoding;
+pub use events::Event;
 pub use handshake::{Handshake, NoHandshake, Socket};
 pub use meter::Metered;
 pub use replay::replay;

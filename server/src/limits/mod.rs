@@ -38,6 +38,11 @@ pub const TOKEN_SOCKET_CONNECTS: Rate = Rate { name: "token sockets", burst: 10,
 pub const SCREEN_CODES: Rate = Rate { name: "screen codes", burst: 10, interval: Duration::from_secs(30) };
 /// Codes of screens that somebody enters: one in thirty seconds, a burst of ten.
 pub const PAIRINGS: Rate = Rate { name: "pairings", burst: 10, interval: Duration::from_secs(30) };
+/// Sign-ins at the identity provider that one network begins or comes back from: two a second, a burst of a hundred, as
+/// an office is one network in the morning.
+pub const OIDC_SIGN_INS: Rate = Rate { name: "oidc sign-ins", burst: 100, interval: Duration::from_millis(500) };
+/// Sign-outs that one network tells of as the identity provider: twenty a second, a burst of three hundred.
+pub const OIDC_LOGOUTS: Rate = Rate { name: "oidc logouts", burst: 300, interval: Duration::from_millis(50) };
 /// What is no token, from one network: one in two seconds, a burst of twenty.
 pub const BAD_TOKENS: Rate = Rate { name: "bad tokens", burst: 20, interval: Duration::from_secs(2) };
 /// Attempts of one connection that somebody asks for: one every ten seconds, three at once. The provider counts them.
@@ -52,10 +57,11 @@ pub const SOCKETS_PER_TOKEN: usize = 5;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long a socket counts without a word from the server that has it.
-const LEASE: Duration = Duration::from_secs(90);
+/// How long a socket counts without a word from the server that has it: until then those of a server that was killed keep the pages
+/// out that come back on another one, where an account has many.
+const LEASE: Duration = Duration::from_secs(15);
 /// How often that word comes.
-const LEASE_RENEWAL: Duration = Duration::from_secs(30);
+const LEASE_RENEWAL: Duration = Duration::from_secs(5);
 
 /// So many at once, then one more each interval.
 #[derive(Clone, Copy, Debug)]

@@ -23,6 +23,8 @@ pub struct Account {
     pub disabled: bool,
     /// Does signing in take a code too?
     pub has_second_factor: bool,
+    /// Does it sign in at an identity provider? Then it has no password here, and its role comes from there.
+    pub is_from_provider: bool,
     /// When it was made.
     pub created_at: UnixMillis,
     /// Its `Debug` shows nothing.
@@ -46,11 +48,26 @@ impl AuthUser for Account {
     }
 }
 
+/// Who somebody is at an identity provider. Never the email: it may be changed, and given to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Which provider.
+    pub issuer: String,
+    /// Who there.
+    pub subject: String,
+}
+
 /// The hash of a password, as stored. `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
 
 impl PasswordHash {
+    /// Of an account that has no password: none is right.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(SecretString::default())
+    }
+
     /// Takes a hash as the database has it.
     #[must_use]
     pub fn from_stored(hash: String) -> Self {
@@ -158,6 +175,7 @@ mod tests {
             password_hash: PasswordHash::from_stored("$argon2id$secret".into()),
             session_epoch: [0; 8],
             has_second_factor: false,
+            is_from_provider: false,
         };
         let text = format!("{account:?} {account:#?}");
         assert!(text.contains("a@x") && !text.contains("argon2"), "{text}");

@@ -234,6 +234,12 @@ impl Actor {
         Self { name: Some("server".into()), ..Self::default() }
     }
 
+    /// The identity provider, or the server on its word.
+    #[must_use]
+    pub fn identity_provider() -> Self {
+        Self { name: Some("server:oidc".into()), ..Self::default() }
+    }
+
     /// Whoever sent the server a signal: the system does not say who.
     #[must_use]
     pub fn signal(name: &str) -> Self {

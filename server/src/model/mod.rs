@@ -8,7 +8,7 @@ mod factor;
 mod role;
 mod token;
 
-pub use account::{Account, BadEmail, Email, PasswordHash};
+pub use account::{Account, BadEmail, Email, Identity, PasswordHash};
 pub use act::{Action, Actor, AuditAct, Hash, Outcome, hash};
 pub use chain::{Anchor, Break, Chain, Whole};
 pub use factor::{RecoveryHash, SecondFactor, Seed};

@@ -20,6 +20,13 @@ pub enum Role {
 #[error("unknown role `{0}`; it is one of user, moderator, admin, super")]
 pub struct UnknownRole(String);
 
+impl UnknownRole {
+    /// That this is none.
+    pub(crate) fn of(word: &str) -> Self {
+        Self(word.to_owned())
+    }
+}
+
 impl Role {
     /// Every role, the least first.
     pub const ALL: [Self; 4] = [Self::User, Self::Moderator, Self::Admin, Self::Super];

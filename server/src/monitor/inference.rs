@@ -43,6 +43,8 @@ pub(super) struct Observed {
     /// When ticks of it began to be waited for.
     since: Option<UnixMillis>,
     last_tick: Option<UnixMillis>,
+    /// The same, by the clock of the collector whose it was where that says earlier: Redis may have stood still in between.
+    last_told: Option<UnixMillis>,
     rhythm: Rhythm,
     /// Since when it is up, as far as it was seen from here.
     up_since: Option<UnixMillis>,
@@ -62,6 +64,16 @@ impl Observed {
 
     pub(super) fn last_tick(&self) -> Option<UnixMillis> {
         self.last_tick
+    }
+
+    /// When it ticked last where that was received first.
+    pub(super) fn last_told(&self) -> Option<UnixMillis> {
+        self.last_told
+    }
+
+    /// It ticked just now; its collector says when that was there.
+    pub(super) fn tell(&mut self, told: Option<UnixMillis>) {
+        self.last_told = told.into_iter().chain(self.last_tick).min();
     }
 
     /// Ticks that arrived here.

@@ -187,6 +187,10 @@ impl Monitor {
         }
         delivery.ticks.iter().for_each(|tick| self.fold(tick, 1, now));
         delivery.conflated.iter().for_each(|(tick, count)| self.fold(tick, *count, now));
+        if !(delivery.ticks.is_empty() && delivery.conflated.is_empty()) {
+            let ticked = self.observed.values_mut().filter(|observed| observed.last_tick() == Some(now));
+            ticked.for_each(|observed| observed.tell(delivery.told));
+        }
         self.leave_unassigned(delivery.lost);
         if !self.dirty.is_empty() {
             self.received = self.received.or(delivery.since);
@@ -233,7 +237,7 @@ impl Monitor {
     /// When each connection last ticked, as far as was seen from here.
     #[must_use]
     pub fn last_ticks(&self) -> BTreeMap<ConnectionId, UnixMillis> {
-        self.observed.iter().filter_map(|(id, observed)| Some((*id, observed.last_tick()?))).collect()
+        self.observed.iter().filter_map(|(id, observed)| Some((*id, observed.last_told()?))).collect()
     }
 
     /// Is there anything that the next flush would tell?

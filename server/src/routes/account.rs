@@ -37,6 +37,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 const BODY_BYTES_MAX: usize = 8 << 10;
+/// How long a sign-in at the identity provider stands for a password that is asked for again.
+const FRESH_S: i64 = 300;
 
 /// Belongs behind the guard of readers.
 pub(super) fn routes() -> Router<AppState> {
@@ -91,6 +93,9 @@ async fn change_password(
     form: Result<Form<PasswordForm>, FormRejection>,
 ) -> Response {
     let (Ok(Form(form)), Some(account)) = (form, auth.user.clone()) else { return back("error=form") };
+    if account.is_from_provider {
+        return back("error=provider");
+    }
     let access = &state.access;
     let shown = (form.current.clone(), form.code.clone());
     match confirm(&state, &auth, &client, &actor, Action::PasswordChange, shown).await {
@@ -134,7 +139,7 @@ enum Confirmed {
     TooOften(Response),
 }
 
-/// Asks for the password again, and for a code where the account has a second factor, before something that outlives the session. Guessing
+/// Asks for the password again, or for a fresh sign-in at the identity provider, and for a code where the account has a second factor, before something that outlives the session. Guessing
 /// either is limited as it is at sign-in.
 async fn confirm(
     state: &AppState,
@@ -146,6 +151,9 @@ async fn confirm(
 ) -> Confirmed {
     let access = &state.access;
     let Some(account) = &auth.user else { return Confirmed::Not("form") };
+    if account.is_from_provider {
+        return confirm_fresh(state, auth, actor, action).await;
+    }
     let attempt = match access.limits.attempt_sign_in(client.address, account.email.as_str(), true).await {
         Ok(attempt) => attempt,
         Err(wait) => return Confirmed::TooOften(too_many_attempts(access, actor, action, wait).await),
@@ -170,6 +178,29 @@ async fn confirm(
         }
     };
     Confirmed::Not(word)
+}
+
+/// Of somebody who has no password here: they have shown the identity provider just now who they are.
+async fn confirm_fresh(state: &AppState, auth: &AuthSession, actor: &Actor, action: Action) -> Confirmed {
+    let kept = match auth.session.id() {
+        Some(id) => state.database.oidc_session(&id).await,
+        None => Ok(None),
+    };
+    match kept {
+        Ok(kept) => {
+            let since = UnixMillis::now().0 / 1_000 - FRESH_S;
+            if kept.and_then(|kept| kept.authenticated_at_s).is_some_and(|at| at >= since) {
+                return Confirmed::Yes;
+            }
+            let why = "the sign-in at the identity provider is older than five minutes";
+            state.access.audit.record_refusal(actor.is_refused(action, why)).await;
+            Confirmed::Not("fresh")
+        }
+        Err(error) => {
+            tracing::error!(%error, "A sign-in could not be looked at");
+            Confirmed::Not("unavailable")
+        }
+    }
 }
 
 async fn confirm_code(

@@ -19,8 +19,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, StreamExt, stream};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const JSON_LIMIT: u32 = 100;
 const JSON_LIMIT_MAX: u32 = 1_000;
@@ -58,6 +58,14 @@ pub(super) struct AuditQuery {
     cursor: Option<String>,
     limit: Option<String>,
     format: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AuditAnswer {
+    /// The records, newest first.
+    records: Vec<AuditRecord>,
+    /// Where the next page begins; `None` on the last.
+    next_cursor: Option<String>,
 }
 
 /// Why there is no answer.
@@ -130,8 +138,8 @@ async fn answer(state: &AppState, actor: &Actor, query: AuditQuery) -> Result<Re
             export("json", limit).await?;
             let records = state.database.audit_records(&filter, limit).await?;
             let is_full = records.len() == limit as usize;
-            let next = records.last().filter(|_| is_full).map(|record| record.seq.to_string());
-            Ok(Json(json!({"records": records, "next_cursor": next})).into_response())
+            let next_cursor = records.last().filter(|_| is_full).map(|record| record.seq.to_string());
+            Ok(Json(AuditAnswer { records, next_cursor }).into_response())
         }
         Some("csv") => {
             let limit = query::number("limit", limit.as_deref(), CSV_LIMIT, CSV_LIMIT_MAX)?;

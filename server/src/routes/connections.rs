@@ -21,7 +21,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Retried {
+    /// The connection that is tried.
+    retried: ConnectionId,
+}
 
 pub(super) async fn retry(
     State(state): State<AppState>,
@@ -69,7 +76,7 @@ pub(super) async fn retry_here(
     }
     state.access.audit.record(actor.does(Action::ConnectionRetry).to(target)).await?;
     order.give();
-    Ok(Json(json!({"retried": id})).into_response())
+    Ok(Json(Retried { retried: id }).into_response())
 }
 
 /// The provider counts handshakes of each connection, whoever asked for them, and of the whole account.

@@ -21,6 +21,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -31,7 +32,7 @@ const RETRY: &str = "retry";
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What is to be done, and for whom.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Order {
     pub(super) what: What,
     /// The server that was asked.
@@ -40,16 +41,18 @@ pub(super) struct Order {
     pub(super) person: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "OrderWhat")]
 pub(super) enum What {
     /// Read the configuration again.
     Refresh,
-    /// Try a connection at once.
+    /// Try the connection with this number at once.
     Retry(String),
 }
 
 /// An answer of the API.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "OrderAnswer")]
 pub(super) struct Answer {
     status: u16,
     retry_after: Option<u64>,

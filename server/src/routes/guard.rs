@@ -33,7 +33,8 @@ use super::{
 use crate::{
     audit::{Action, Actor, Audit, AuditAct, NotRecorded},
     auth::{
-        Admin, AuthSession, Caller, Denied, Reader, Revocations, Right, RoleRules, SessionRules, Viewer, screen_of,
+        Admin, AuthSession, Caller, Denied, Provider, Reader, Revocations, Right, RoleRules, SessionRules, Viewer,
+        screen_of,
     },
     database::Database,
     limits::{self, Limits, Rate},
@@ -43,7 +44,12 @@ use app::{address::SECOND_FACTOR, api::CurrentViewer, model::time::UnixMillis};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header::REFRESH, request::Parts, uri::PathAndQuery},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{HOST, REFRESH},
+        request::Parts,
+        uri::PathAndQuery,
+    },
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
 };
@@ -77,6 +83,10 @@ pub struct Access {
     pub audit: Audit,
     /// Where tokens are known.
     pub database: Database,
+    /// Where people sign in beside; `None` where there is no identity provider.
+    pub oidc: Option<Provider>,
+    /// How people reach the monitor, where `PUBLIC_URL` says.
+    pub public_url: Option<String>,
     /// How often somebody may come.
     pub limits: Limits,
     /// Tells open sockets that a session ended.
@@ -89,6 +99,15 @@ pub struct Access {
     pub proxies: TrustedProxies,
     /// Which names the server answers to.
     pub hosts: AllowedHosts,
+}
+
+impl Access {
+    /// How browsers come here: as `PUBLIC_URL` says, or as this one did, whose `Host` is one of ours.
+    pub(super) fn origin(&self, headers: &HeaderMap) -> String {
+        let scheme = if self.sessions.secure { "https" } else { "http" };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}"))
+    }
 }
 
 /// What stands around every route, whoever may call it.
@@ -308,7 +327,13 @@ pub fn provide_current_viewer() {
     let viewer = viewer.or_else(|| parts.extensions.get::<Reader>().map(|reader| &**reader));
     if let Some(caller) = viewer.or_else(|| parts.extensions.get::<Admin>().map(|admin| &**admin)) {
         let (email, role, may_act) = (caller.name.clone(), caller.role_name(), caller.may_act());
-        provide_context(CurrentViewer { email, role, may_act, second_factor: caller.second_factor });
+        provide_context(CurrentViewer {
+            email,
+            role,
+            may_act,
+            second_factor: caller.second_factor,
+            is_from_provider: caller.is_from_provider,
+        });
     }
 }
 

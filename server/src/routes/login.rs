@@ -1,6 +1,10 @@
 //! Signing in and out with plain forms, so that it works without JavaScript. The sign-in page itself is the app's.
 
 mod code;
+mod oidc;
+
+pub(super) use code::CodeForm;
+pub(super) use oidc::LogoutForm;
 
 use super::{
     destination::{DASHBOARD, LOGIN, destination, login_page},
@@ -23,23 +27,25 @@ use app::{
 use axum::{
     Extension, Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
-    http::{HeaderValue, StatusCode, header::SET_COOKIE},
+    http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use axum_login::AuthnBackend;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const TO_SIGN_IN: &str = r#"<p><a class="button button-primary" href="/login">Sign in</a></p>"#;
 
 const BODY_BYTES_MAX: usize = 8 * 1024;
 
-/// `/`, `POST /login` and `POST /logout`; `GET /login` is a page of the app. Belongs inside the session layer.
+/// `/`, `POST /login` and `POST /logout`, and `/login/oidc` where there is an identity provider; `GET /login` is a page of the app. Belongs inside the session layer.
 pub(crate) fn routes<S>(access: &Access) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    Router::new()
+    let routes = if access.oidc.is_some() { oidc::routes() } else { Router::new() };
+    routes
         .route("/", get(|| async { Redirect::to(DASHBOARD) }))
         .route(LOGIN, post(sign_in))
         .route(LOGIN_CODE, get(code::show).post(code::check))
@@ -49,10 +55,11 @@ where
 }
 
 /// Not `Debug`: it holds a password.
-#[derive(Deserialize)]
-struct LoginForm {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct LoginForm {
     email: String,
     password: String,
+    /// Where it leads to afterwards: a path of the dashboard.
     next: Option<String>,
 }
 
@@ -154,12 +161,23 @@ async fn sign_out(
     State(access): State<Access>,
     Extension(client): Extension<Client>,
     mut auth: AuthSession,
+    headers: HeaderMap,
 ) -> Response {
-    if auth.session.id().is_some() {
+    if let Some(id) = auth.session.id() {
+        // Asked before the session goes, and with it what is kept of it.
+        let kept = match access.oidc {
+            Some(_) => access.database.oidc_session(&id).await.ok().flatten(),
+            None => None,
+        };
         match auth.logout().await {
             Ok(Some(account)) => {
                 access.revocations.tell();
                 let _ = access.audit.record(client.account(&account).does(Action::SignOut)).await;
+                if let Some(kept) = kept
+                    && let Some(answer) = oidc::sign_out_there(&access, &kept.tokens, &headers).await
+                {
+                    return answer;
+                }
             }
             Ok(None) => {}
             Err(error) => return broken("A session could not be ended", &error),

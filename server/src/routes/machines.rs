@@ -20,8 +20,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde::Serialize;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -31,6 +32,27 @@ use tracing::{info, warn};
 /// Why the server was not ready when it was asked last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastAnswer(Arc<Mutex<Troubles>>);
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Readiness {
+    /// Are all parts?
+    ready: bool,
+    /// What this server does among several.
+    role: ServerRole,
+    /// Do ticks come in?
+    ingest: Part,
+    /// Can the database be read and written?
+    database: Part,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Part {
+    /// Is it ready?
+    ok: bool,
+    /// Why not. Absent for those who may not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Option<String>>,
+}
 
 /// Why ingest and the database are not ready; `None` where they are.
 type Troubles = [Option<String>; 2];
@@ -67,13 +89,10 @@ pub(super) async fn readyz(
     let ready = troubles.iter().all(Option::is_none);
     let viewer = Caller::of_session(Some(&auth), state.access.roles).and_then(Viewer::of);
     let may_know_why = viewer.is_ok() || has_token(&state, &headers) || is_local(&state, peer, &headers);
-    let part = |trouble: &Option<String>| match (trouble, may_know_why) {
-        (trouble, true) => json!({"ok": trouble.is_none(), "reason": trouble}),
-        (trouble, false) => json!({"ok": trouble.is_none()}),
-    };
-    let [ingest, database] = troubles.each_ref().map(part);
+    let part = |trouble: Option<String>| Part { ok: trouble.is_none(), reason: may_know_why.then_some(trouble) };
+    let [ingest, database] = troubles.map(part);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": ready, "role": role, "ingest": ingest, "database": database}))).into_response()
+    (status, Json(Readiness { ready, role, ingest, database })).into_response()
 }
 
 fn ingest_trouble(report: &StatusReport) -> Option<String> {

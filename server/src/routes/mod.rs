@@ -8,6 +8,7 @@ mod backend;
 mod config;
 mod connections;
 pub(crate) mod csv;
+mod description;
 pub(crate) mod destination;
 mod elsewhere;
 mod failure;
@@ -44,6 +45,7 @@ use crate::{
 use app::{
     address,
     api::{ACKNOWLEDGE_GAP, Backend},
+    pages::login::SingleSignOn,
 };
 use axum::{
     Extension, Json, Router,
@@ -60,7 +62,8 @@ use leptos::{
     prelude::{AnyView, IntoAny, provide_context},
 };
 use leptos_axum::render_app_async_with_context;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::sync::Arc;
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -136,9 +139,11 @@ pub(crate) fn router(state: AppState) -> Router {
 
 /// Signing in and out.
 fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
+    let single_sign_on = SingleSignOn(access.oidc.is_some());
+    let context = move || provide_context(single_sign_on);
     login::routes(access)
         .merge(screen::routes())
-        .merge(pages(state, |path| !path.starts_with("/admin"), || {}))
+        .merge(pages(state, |path| !path.starts_with("/admin"), context))
         .layer(CompressionLayer::new())
 }
 
@@ -165,6 +170,7 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .layer(CompressionLayer::new());
     let audit = Router::new()
         .route("/api/admin/audit", get(audit::audit))
+        .merge(description::routes())
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), api_for::<Reader>));
@@ -271,7 +277,22 @@ fn is_api(path: &str) -> bool {
 
 /// An error of the API, in the form that all of them have.
 pub(crate) fn api_error(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
+    (status, Json(ErrorAnswer { error: ErrorSaid { code, message } })).into_response()
+}
+
+/// Why there is no answer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+struct ErrorAnswer<'a> {
+    error: ErrorSaid<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ErrorSaid<'a> {
+    /// For programs, such as `forbidden`.
+    code: &'a str,
+    /// For people: what is wrong, and what would be accepted.
+    message: &'a str,
 }
 
 /// 429 in the API's form, with the time to come back.

@@ -14,7 +14,7 @@ use axum::{
     extract::State,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{HOST, REFRESH, SET_COOKIE},
+        header::{REFRESH, SET_COOKIE},
     },
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -78,7 +78,7 @@ fn set_cookie(answer: &mut Response, cookie: &str) {
 
 /// The code, and a picture of the address where it is entered.
 fn waiting(state: &AppState, headers: &HeaderMap, code: &str) -> Response {
-    let address = format!("{}{SCREENS}?code={code}", origin(state, headers));
+    let address = format!("{}{SCREENS}?code={code}", state.access.origin(headers));
     let rest = format!(
         r#"<p>To show the dashboard here, an administrator opens <b>Account</b>, then <b>Screens</b>, and enters this code:</p>
 <p class="screen-code number" data-testid="code">{code}</p>
@@ -90,11 +90,4 @@ fn waiting(state: &AppState, headers: &HeaderMap, code: &str) -> Response {
     let mut answer = plain_page(StatusCode::OK, "Pair this screen", &rest);
     answer.headers_mut().insert(REFRESH, ASKS_EVERY_S.into());
     answer
-}
-
-/// How browsers come here: as `PUBLIC_URL` says, or as this one did, whose `Host` is one of ours.
-fn origin(state: &AppState, headers: &HeaderMap) -> String {
-    let scheme = if state.access.sessions.secure { "https" } else { "http" };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    state.config.dashboard.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}"))
 }

@@ -1,13 +1,19 @@
 //! `GET /api/admin/servers`: the servers that run beside each other.
 
 use super::AppState;
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use serde_json::json;
+use app::model::servers::ServerEntry;
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-pub(super) async fn servers(State(state): State<AppState>) -> Response {
-    Json(json!({"this": state.servers.this(), "servers": state.servers.list()})).into_response()
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ServersAnswer {
+    /// The name of the server that answers.
+    this: String,
+    /// All of them, by name.
+    servers: Vec<ServerEntry>,
+}
+
+pub(super) async fn servers(State(state): State<AppState>) -> Json<ServersAnswer> {
+    Json(ServersAnswer { this: state.servers.this().to_owned(), servers: state.servers.list() })
 }

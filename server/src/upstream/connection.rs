@@ -6,7 +6,7 @@
 
 use super::{
     Endpoint,
-    dial::{Socket, describe, dial},
+    dial::{Socket, describe, dial, until_held},
     latency::Latency,
     loss::Loss,
     massive::{self, Reading},
@@ -40,6 +40,8 @@ use tracing::{Span, error_span, warn};
 
 /// The time that a goodbye may take. Politeness: the provider counts a dead session for 10 to 30 s unless it is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// The time for what was on its way when the goodbye was said.
+const REST: Duration = Duration::from_millis(100);
 /// Before a silent provider has taken so many times the usual patience, its acknowledgements are late and not refused.
 const OVERDUE: u32 = 5;
 
@@ -163,9 +165,7 @@ impl Connection {
         }
         let stop = self.parts.orders.stop.clone();
         // Among several servers, nobody dials who does not hold the lease.
-        if let Some(right) = self.parts.bus.right() {
-            stop.run_until_cancelled(right.held()).await?;
-        }
+        stop.run_until_cancelled(until_held(&*self.parts.bus)).await?;
         let mut socket = match stop.run_until_cancelled(dial(&self.url, self.parts.policy.dial_timeout)).await? {
             Ok(socket) => socket,
             Err(loss) => return Some(loss),
@@ -181,6 +181,9 @@ impl Connection {
         let end = stop.run_until_cancelled(self.read(&mut socket)).await;
         let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _ = timeout(FAREWELL, socket.close(Some(goodbye))).await;
+        if end.is_none() {
+            let _ = timeout(REST, self.read_rest(&mut socket)).await;
+        }
         end
     }
 
@@ -317,7 +320,7 @@ impl Connection {
         }
     }
 
-    async fn take(
+    pub(super) async fn take(
         &mut self,
         socket: &mut Socket,
         message: Option<Result<Message, WsError>>,

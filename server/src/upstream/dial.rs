@@ -1,13 +1,19 @@
 //! Opens a socket, and says in plain words why that failed or how one broke. What a library calls it nobody has to know.
 
 use super::loss::Loss;
-use crate::text::{self, tidy};
+use crate::{
+    bus::TickBus,
+    text::{self, tidy},
+};
 use app::model::time::{UnixMillis, format_seconds};
 use std::{
     io,
     time::{Duration, SystemTime},
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{
@@ -32,6 +38,19 @@ const WAIT_UNNAMED: Duration = Duration::from_secs(60);
 const WORDS_BYTES_MAX: usize = 200;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Resolves when there is the right to connect. Which one it is may change meanwhile.
+pub(super) async fn until_held(bus: &dyn TickBus) {
+    while let Some(right) = bus.right() {
+        let mut changes = right.changes();
+        if right.epoch(Instant::now()).is_some() {
+            return;
+        }
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// Opens a socket: TCP, TLS and the WebSocket handshake, all within `patience`.
 pub(super) async fn dial(url: &str, patience: Duration) -> Result<Socket, Loss> {

@@ -8,6 +8,7 @@ use super::{
     state::{Action, Event},
 };
 use app::model::{connection::ConnectionState, time::UnixMillis};
+use futures_util::StreamExt;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tracing::{debug, info, warn};
@@ -56,6 +57,15 @@ impl Connection {
         self.show(None);
         self.tell(before);
         Ok(())
+    }
+
+    /// Told to stop, it reads what the provider sent before it took the goodbye.
+    pub(super) async fn read_rest(&mut self, socket: &mut Socket) {
+        while let Some(message) = socket.next().await {
+            if self.take(socket, Some(message), UnixMillis::now()).await.is_err() {
+                return;
+            }
+        }
     }
 
     fn is_without_right(&self) -> bool {

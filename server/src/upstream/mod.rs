@@ -47,7 +47,7 @@ use report::Slot;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use telemetry::Telemetry;
@@ -149,6 +149,28 @@ impl Manager {
         let running = std::mem::take(&mut self.0.lock_running().connections);
         self.0.tasks.shutdown().cancel();
         for (_, ended) in running.into_values() {
+            // A task that panicked is an accident that `tasks` deals with.
+            let _ = ended.await;
+        }
+    }
+
+    /// Those that run, in the order in which they matter, and how often each was lost so far; `None`: it is not up.
+    #[must_use]
+    pub fn running(&self) -> Vec<(ConnectionId, Option<u64>)> {
+        let slots = self.0.lock_slots();
+        let running = self.0.lock_running();
+        let mut slots: Vec<_> = slots.iter().filter(|slot| running.connections.contains_key(&slot.plan.id)).collect();
+        slots.sort_by_key(|slot| (slot.plan.config.priority, slot.plan.id));
+        let losses =
+            |slot: &Slot| slot.telemetry.face().state.is_up().then(|| slot.telemetry.counters.reconnects.load(Relaxed));
+        slots.into_iter().map(|slot| (slot.plan.id, losses(slot))).collect()
+    }
+
+    /// Ends one connection with a goodbye, and leaves the others as they are; resolves when it has ended.
+    pub async fn end_one(&self, id: ConnectionId) {
+        let running = self.0.lock_running().connections.remove(&id);
+        if let Some((orders, ended)) = running {
+            orders.stop.cancel();
             // A task that panicked is an accident that `tasks` deals with.
             let _ = ended.await;
         }

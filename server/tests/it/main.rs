@@ -11,6 +11,7 @@ mod bus;
 mod bus_faults;
 mod connections;
 mod deploy;
+mod description;
 mod frames;
 mod history;
 mod massive;

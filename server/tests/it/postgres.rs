@@ -1,6 +1,7 @@
 //! Servers on one PostgreSQL: what is done on one is so on the others; and what becomes of a server while PostgreSQL is away.
 
-use crate::util::{Monitor, Postgres, Proxy, TestServer, email_of, eventually};
+use crate::util::{Monitor, Postgres, Proxy, RedisServer, TestServer, email_of, eventually};
+use app::model::time::UnixMillis;
 use serde_json::Value;
 use server::{
     audit::{Action, Actor, verify},
@@ -11,6 +12,10 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -140,10 +145,11 @@ async fn writes_until_it_is_killed() {
     let database = Database::open(&url).await.unwrap();
     for number in 0..u64::MAX {
         let target = format!("{} {number}", std::process::id());
+        let begun = Instant::now();
         let mut change = database.change().await.unwrap();
         change.record(&Actor::server().does(Action::PageView).to(target.clone())).await.unwrap();
         change.commit().await.unwrap();
-        println!("written {target}");
+        println!("written {} {target}", begun.elapsed().as_micros());
     }
 }
 
@@ -162,8 +168,11 @@ async fn four_processes_write_one_chain_while_two_are_killed_and_nothing_acknowl
         .map(|writer| {
             let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
             std::thread::spawn(move || {
-                let target = |line: String| line.split_once("written ").map(|(_, target)| target.to_owned());
-                lines.map_while(Result::ok).filter_map(target).collect::<BTreeSet<_>>()
+                let told = |line: String| {
+                    let (micros, target) = line.split_once("written ")?.1.split_once(' ')?;
+                    Some((target.to_owned(), micros.parse::<u64>().ok()?))
+                };
+                lines.map_while(Result::ok).filter_map(told).collect::<Vec<_>>()
             })
         })
         .collect();
@@ -182,12 +191,19 @@ async fn four_processes_write_one_chain_while_two_are_killed_and_nothing_acknowl
         let _ = writer.kill();
         writer.wait().unwrap();
     }
-    let said: BTreeSet<String> = said.into_iter().flat_map(|reading| reading.join().unwrap()).collect();
+    let (said, mut micros): (BTreeSet<String>, Vec<u64>) =
+        said.into_iter().flat_map(|reading| reading.join().unwrap()).unzip();
+    micros.sort_unstable();
+    let p99_ms = micros[micros.len() * 99 / 100] as f64 / 1_000.0;
     let whole = verify(&database, &[]).await.unwrap().unwrap();
     let records = database.audit_after(0, i64::MAX).await.unwrap();
     let written: BTreeSet<String> = records.into_iter().filter_map(|record| record.target).collect();
     let missing: Vec<_> = said.difference(&written).collect();
-    println!("{rate:.0} records a second from four processes; {} records, {} acknowledged", whole.records, said.len());
+    println!(
+        "{rate:.0} records a second from four processes, p99 {p99_ms} ms; {} records, {} acknowledged",
+        whole.records,
+        said.len()
+    );
     assert!(missing.is_empty() && said.len() > 200, "{missing:?}");
 }
 
@@ -221,4 +237,60 @@ async fn a_database_is_copied_by_the_command_into_an_empty_one_and_back() {
     second.admin().await;
     let proved = second.command(&["audit", "verify"]);
     assert!(proved.status.success(), "{proved:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_watch_what_tickstock_collects_one_writes_history_and_the_other_follows_when_it_is_killed() {
+    let (redis, database) = (RedisServer::start().await, Postgres::shared().empty_database().await);
+    let start = |name: &str| {
+        Monitor::start(&[
+            ("SERVER_NAME", name),
+            ("DATABASE_URL", &database.url),
+            ("MARKET_FEED", "redis"),
+            ("REDIS_URL", &redis.url),
+            ("USE_MULTI_CONNECTION", "true"),
+            ("WEBSOCKET_CONNECTION_1_ENABLED", "true"),
+            ("WEBSOCKET_CONNECTION_1_SYMBOLS", "AAPL,MSFT"),
+        ])
+    };
+    let published = Arc::new(AtomicU64::new(0));
+    let (count, url) = (Arc::clone(&published), redis.url.clone());
+    let publishing = tokio::spawn(async move {
+        let client = redis::Client::open(url).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        loop {
+            let tick = r#"{"type":"market_tick","symbol":"AAPL","price":178.23,"volume":10}"#;
+            let publish = redis::cmd("PUBLISH").arg("tickstock:market:ticks").arg(tick).to_owned();
+            publish.query_async::<i64>(&mut connection).await.unwrap();
+            count.fetch_add(1, Relaxed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut first = start("a:1");
+    first.until_ready().await;
+    let second = start("b:2");
+    second.until_ready().await;
+    let known = Database::open(&database.url).await.unwrap();
+    let written = async || {
+        let all = UnixMillis(0)..UnixMillis(i64::MAX);
+        let samples = known.history_samples(1, all, None, None, 10_000).await.unwrap();
+        samples.iter().map(|sample| sample.ticks).sum::<u64>()
+    };
+    let writes_on = async |what: &str| {
+        let before = written().await;
+        eventually(what, || async { (written().await > before + 50).then_some(()) }).await;
+    };
+    writes_on("one of them writes").await;
+    assert!(written().await <= published.load(Relaxed), "and no tick is counted twice");
+    // Whoever was there first.
+    assert_eq!(known.history_past(None).await.unwrap().last_run.unwrap().server, "a:1");
+    first.kill();
+    writes_on("the other one follows").await;
+    assert_eq!(known.history_past(None).await.unwrap().last_run.unwrap().server, "b:2");
+    first.start_again();
+    first.until_ready().await;
+    writes_on("and goes on when the first one is back").await;
+    assert_eq!(known.history_past(None).await.unwrap().last_run.unwrap().server, "b:2");
+    assert!(written().await <= published.load(Relaxed), "no tick is counted twice");
+    publishing.abort();
 }

@@ -125,7 +125,7 @@ async fn ingest_goes_on_until_the_last_request_has_had_its_time() {
     assert!((4_500..9_000).contains(&stopping_ms), "{stopping_ms}");
 
     let database = monitor.database().await;
-    let past = database.history_past().await.unwrap();
+    let past = database.history_past(None).await.unwrap();
     let run = past.last_run.unwrap();
     let stopped = run.stopped_at.expect("stopped in good order");
     for rate in past.rates {
@@ -236,7 +236,7 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
     };
     let events = database.history_events(&filter, None, 10).await.unwrap();
     assert!(events.iter().any(|event| event.text.starts_with("Not kept from ")), "{events:?}");
-    let started = database.history_past().await.unwrap().last_run.unwrap().started_at;
+    let started = database.history_past(None).await.unwrap().last_run.unwrap().started_at;
     let gaps = database.history_gaps(filter.range, None, None, 10).await.unwrap();
     assert_eq!(gaps.len(), 3, "{gaps:?}");
     for gap in gaps {

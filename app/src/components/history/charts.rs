@@ -12,7 +12,7 @@ use super::{
 use crate::model::history::view::HistoryView;
 use leptos::{ev, prelude::*};
 
-/// The parts of the axis that may have a mark, on a desk and on a phone: wide enough for a finger. The style sheet has as
+/// The parts of the axis that may have a mark, on a narrow screen and on a wide one: wide enough for a finger. The style sheet has as
 /// many columns.
 const PARTS: [(usize, &str); 2] = [(12, "lane-narrow"), (24, "lane-wide")];
 
@@ -254,6 +254,11 @@ fn Lanes(context: ChartContext) -> impl IntoView {
     }
 }
 
+/// A count in the few characters that a mark has room for; all of it is in the mark's title.
+fn short(count: usize) -> String {
+    if count < 1_000 { count.to_string() } else { [&(count / 1_000).to_string(), "k"].concat() }
+}
+
 #[component]
 fn Lane(label: &'static str, test_id: &'static str, marks: Memo<Vec<Option<Mark>>>) -> impl IntoView {
     let slot = move |mark: Option<Mark>| match mark {
@@ -267,7 +272,7 @@ fn Lane(label: &'static str, test_id: &'static str, marks: Memo<Vec<Option<Mark>
                 title=mark.text.clone()
                 aria-label=mark.text
                 data-testid=test_id
-            >{(mark.count > 1).then_some(mark.count)}</a>
+            >{(mark.count > 1).then(|| short(mark.count))}</a>
         }
         .into_any(),
     };

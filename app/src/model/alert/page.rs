@@ -2,6 +2,7 @@
 
 use super::{Alert, AlertConnection, Rule, RuleNumbers, Severity, Silence};
 use crate::model::{connection::ConnectionId, time::UnixMillis};
+use serde::Serialize;
 
 /// All of it.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +40,18 @@ pub struct RuleView {
     pub is_changed: bool,
     /// How often the rule fired in the last seven days.
     pub fired: i64,
+    /// How often it would have with these numbers, as far as history tells; `None` where it tells nothing of such a rule.
+    pub would_have_fired: Option<u32>,
 }
 
 /// Somebody who is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ssr", schemars(rename = "AlertDestination"))]
 pub struct DestinationView {
     /// Its name.
     pub name: String,
-    /// Its format.
+    /// Its format: `webhook`, `slack`, `pagerduty`, `alertmanager`, `ntfy` or `email`.
     pub format: &'static str,
     /// Where it is, without what is secret.
     pub host: String,
@@ -59,18 +64,22 @@ pub struct DestinationView {
 }
 
 /// Something that was to be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ssr", schemars(rename = "AlertDelivery"))]
 pub struct DeliveryView {
     /// When.
     pub at: UnixMillis,
+    /// The alert; `None` for a test.
+    pub alert: Option<String>,
     /// What happened to the alert.
     pub kind: String,
     /// The alert's title.
     pub title: String,
-    /// How it went.
+    /// How it went: `pending`, `delivered` or `given_up`.
     pub outcome: String,
     /// How often it was tried.
     pub attempts: u32,
     /// What was answered last.
-    pub answer: String,
+    pub answer: Option<String>,
 }

@@ -10,6 +10,7 @@ const RESOLVE_SECONDS: u32 = 60;
 
 /// A rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// A connection is not up.
@@ -33,7 +34,7 @@ pub enum Rule {
     Errors,
     /// History is not being written.
     History,
-    /// The bus carries no ticks.
+    /// No ticks are arriving over the bus.
     Bus,
     /// Nobody collects, or whoever does says nothing.
     NoCollector,
@@ -47,6 +48,7 @@ pub enum Rule {
 
 /// When a rule applies, by the market's calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Within the regular session.
@@ -71,6 +73,7 @@ impl When {
 
 /// What a threshold is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Of the usual rate.
@@ -98,6 +101,7 @@ impl Unit {
 
 /// What can be changed of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RuleNumbers {
     /// Is it looked at?
     pub enabled: bool,
@@ -171,7 +175,7 @@ impl Rule {
             Self::Gap => "ticks are missing",
             Self::Errors => "many errors",
             Self::History => "History is not being recorded",
-            Self::Bus => "The bus carries no ticks",
+            Self::Bus => "No ticks are arriving",
             Self::NoCollector => "No collector reports",
             Self::ServerLost => "server lost",
             Self::AuditChain => "The audit log was changed",

@@ -22,6 +22,7 @@ pub const BUS: ConnectionId = 0;
 /// Why ticks were missing. The order is that of gravity: what keeps a connection down comes before what took it down, and
 /// that before silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapCause {
     /// The key or the plan was refused.
@@ -138,6 +139,7 @@ pub enum RateBasis {
 
 /// Who has seen a gap, and what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Acknowledgement {
     /// When.
     pub at: UnixMillis,

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A connection changed its state.
@@ -101,6 +102,7 @@ impl HistoryEvent {
 
 /// Why history is not being kept, and since when. Ingest and the live page go on all the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct HistoryTrouble {
     /// The oldest thing that is not written yet.
     pub since: UnixMillis,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The bus between ingest and dashboard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct BusStatus {
     /// `memory` or `redis`.
     pub kind: BusKind,
@@ -54,6 +55,7 @@ impl BusStatus {
 
 /// Messages, or events of a connection, that were dropped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RejectionCount {
     /// On the bus `too_large`, `not_json`, `symbol`, `price`, `volume`, `timestamp`, `connection`, `status`, `frame`; of a
     /// connection
@@ -65,6 +67,7 @@ pub struct RejectionCount {
 
 /// Which bus it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BusKind {
     /// Inside the process.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a connection's symbols come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SymbolSource {
     /// The universe key resolved.
@@ -21,6 +22,7 @@ pub enum SymbolSource {
 
 /// How a symbol that several connections list came to one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Routing {
     /// The rule in words.
     pub rule: String,
@@ -32,6 +34,7 @@ pub struct Routing {
 
 /// A symbol that another connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Duplicate {
     /// The symbol.
     pub symbol: Symbol,
@@ -41,6 +44,7 @@ pub struct Duplicate {
 
 /// What a connection is set to carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ConnectionConfig {
     /// The key as configured, resolved or not.
     pub universe_key: Option<String>,

@@ -23,8 +23,8 @@ use std::{fmt::Write as _, time::Duration};
 pub use email::{Email, SmtpUrl};
 pub(crate) use email::{are_addresses, is_address};
 pub(crate) use pagerduty::DEFAULT_URL as PAGERDUTY_URL;
-pub use webhook::data;
 pub(crate) use webhook::key_of;
+pub use webhook::{AlertData, AlertTold, data};
 
 /// How long a destination may take, as the specification of webhooks has it.
 const TIMEOUT: Duration = Duration::from_secs(15);

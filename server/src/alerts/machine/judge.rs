@@ -29,11 +29,7 @@ impl Machine {
                 self.judge(Rule::AuditChain, Subject::Whole, trouble.and_then(Trouble::because), now);
             }
             Fact::Certificate(ends_at) => self.take_certificate(ends_at, now),
-            Fact::Server { name, lost } => {
-                let text = || ["The server ", &name, " is gone without a word"].concat();
-                let trouble = lost.then(text).and_then(Trouble::because);
-                self.judge(Rule::ServerLost, Subject::Server(name), trouble, now);
-            }
+            Fact::ServersLost(lost) => self.take_servers(&lost, now),
         }
     }
 
@@ -107,6 +103,17 @@ impl Machine {
         }
     }
 
+    fn take_servers(&mut self, lost: &[(String, UnixMillis)], now: UnixMillis) {
+        let known = self.watches.keys().filter_map(|(_, subject)| subject.server().map(str::to_owned));
+        let back: Vec<_> = known.filter(|name| lost.iter().all(|(gone, _)| gone != name)).collect();
+        back.into_iter().for_each(|name| self.judge(Rule::ServerLost, Subject::Server(name), None, now));
+        for (name, last_seen) in lost {
+            let text = format!("Last heard of at {} UTC; it did not say that it stops", last_seen.clock());
+            let trouble = Trouble { text, began: Some(*last_seen), value: None };
+            self.judge(Rule::ServerLost, Subject::Server(name.clone()), Some(trouble), now);
+        }
+    }
+
     fn take_certificate(&mut self, ends_at: Option<UnixMillis>, now: UnixMillis) {
         let days_left = ends_at.map(|at| at.millis_since(now) as f64 / DAY_MS);
         let threshold = self.numbers(Rule::Certificate, None).threshold.unwrap_or_default();
@@ -141,6 +148,7 @@ impl Machine {
         match (watch.trouble.is_some(), &trouble) {
             (false, Some(_)) => {
                 watch.since = now;
+                watch.unexplained_ms = 0;
                 watch.begins.push_back(now);
                 // More than enough to tell what flaps.
                 if watch.begins.len() > 16 {

@@ -36,6 +36,8 @@ const GROUP_MS: i64 = 5_000;
 const ESCALATION_MINUTES: [i64; 2] = [5, 15];
 /// A rate is measured over the time that its rule says; it has to be low for so long, as bars come with some jitter.
 const RATE_SETTLE_MS: i64 = 15_000;
+/// What is explained again and again is told after so many times its hold-off that nothing explained.
+const UNEXPLAINED_HOLDS: i64 = 3;
 /// Between two looks there is a second. When more is missing, this process did not run, and nothing is known of that time.
 const STANDSTILL_MS: i64 = 5_000;
 
@@ -50,6 +52,10 @@ pub(super) enum Subject {
 impl Subject {
     fn connection(&self) -> Option<ConnectionId> {
         if let Self::Connection(id) = self { Some(*id) } else { None }
+    }
+
+    fn server(&self) -> Option<&str> {
+        if let Self::Server(name) = self { Some(name) } else { None }
     }
 }
 
@@ -75,6 +81,8 @@ struct Watch {
     trouble: Option<Trouble>,
     /// Since when that is so.
     since: UnixMillis,
+    /// So long nothing else explained the trouble, while its rule applied.
+    unexplained_ms: i64,
     /// The open alert that it is part of.
     alert: Option<String>,
     /// When it went wrong, the last times.
@@ -96,6 +104,8 @@ pub struct Machine {
     watches: BTreeMap<(Rule, Subject), Watch>,
     open: BTreeMap<String, Alert>,
     passed_at: Option<UnixMillis>,
+    /// Between the last two looks; 0 when nothing is known of that time.
+    passed_ms: i64,
 }
 
 impl Machine {
@@ -127,7 +137,7 @@ impl Machine {
                     _ => (Some(trouble), alert.started_at),
                 };
                 let begins = VecDeque::from([alert.started_at]);
-                let new = || Watch { trouble, since, alert: None, begins };
+                let new = || Watch { trouble, since, begins, ..Watch::default() };
                 self.watches.entry((alert.rule, subject)).or_insert_with(new).alert = Some(alert.id.clone());
             }
             self.open.insert(alert.id.clone(), alert);
@@ -186,9 +196,11 @@ impl Machine {
     fn look_at_clock(&mut self, now: UnixMillis) {
         let Some(before) = self.passed_at.replace(now) else { return };
         let passed = now.millis_since(before);
+        self.passed_ms = passed;
         if (0..=STANDSTILL_MS).contains(&passed) {
             return;
         }
+        self.passed_ms = 0;
         self.meters.values_mut().for_each(|meter| meter.pause(now));
         for watch in self.watches.values_mut() {
             watch.since = UnixMillis(watch.since.0.saturating_add(passed)).min(now);
@@ -223,7 +235,9 @@ impl Machine {
             Rule::Rate => RATE_SETTLE_MS,
             _ => i64::from(self.numbers(rule, subject.connection()).for_seconds) * 1000,
         };
-        Some(hold_ms - now.millis_since(since))
+        let left_ms = hold_ms - now.millis_since(since);
+        // What explains it comes and goes, and never leaves it its time in one piece.
+        Some(left_ms.min(hold_ms * UNEXPLAINED_HOLDS - watch.unexplained_ms))
     }
 
     /// Is this explained by what is wrong with the same connection, or the whole?

@@ -25,10 +25,13 @@ impl Machine {
                 (*rule, subject.clone(), left, self.is_hidden(*rule, subject))
             })
             .collect();
-        for (rule, subject, ..) in pending.iter().filter(|(.., hidden)| *hidden) {
-            // Once its explanation is gone, it gets the time to come back that its rule gives.
-            if let Some(watch) = self.watches.get_mut(&(*rule, subject.clone())) {
+        for (rule, subject, left, hidden) in &pending {
+            let Some(watch) = self.watches.get_mut(&(*rule, subject.clone())) else { continue };
+            if *hidden {
+                // Once its explanation is gone, it gets the time to come back that its rule gives.
                 watch.since = now;
+            } else if left.is_some() {
+                watch.unexplained_ms += self.passed_ms;
             }
         }
         let open: Vec<_> = pending.into_iter().filter(|(.., hidden)| !hidden).collect();
@@ -54,10 +57,7 @@ impl Machine {
             .filter_map(Subject::connection)
             .map(|id| AlertConnection { id, name: self.names.get(&id).cloned().unwrap_or_else(|| id.to_string()) })
             .collect();
-        let server = subjects.iter().find_map(|subject| match subject {
-            Subject::Server(name) => Some(name.clone()),
-            _ => None,
-        });
+        let server = subjects.iter().find_map(Subject::server).map(str::to_owned);
         let troubles: Vec<_> = subjects
             .iter()
             .filter_map(|subject| {

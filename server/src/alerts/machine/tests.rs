@@ -95,15 +95,45 @@ fn a_dead_bus_hides_what_follows_from_it_and_gives_it_time_to_come_back() {
         machine.take(connection(id, State::Failed), at(0));
     }
     machine.take(Fact::NoCollector(Some("silent".into())), at(1));
-    assert_eq!(titles(&run(&mut machine, 0, 100)), [(10, Kind::Firing, "The bus carries no ticks")]);
+    assert_eq!(titles(&run(&mut machine, 0, 100)), [(10, Kind::Firing, "No ticks are arriving")]);
     machine.take(Fact::Bus(None), at(100));
     machine.take(Fact::NoCollector(None), at(101));
     for id in [1, 2] {
         machine.take(connection(id, State::Connected), at(105));
     }
     let steps = run(&mut machine, 101, 200);
-    let expected = [(115, Kind::Firing, "tertiary: not connected"), (160, Kind::Resolved, "The bus carries no ticks")];
+    let expected = [(115, Kind::Firing, "tertiary: not connected"), (160, Kind::Resolved, "No ticks are arriving")];
     assert_eq!(titles(&steps), expected);
+}
+
+#[test]
+fn what_a_flapping_bus_hides_is_told_all_the_same() {
+    let mut machine = machine();
+    machine.take(connection(1, State::Failed), at(0));
+    let mut steps = Vec::new();
+    for round in 0..12 {
+        let begin = round * 10;
+        machine.take(Fact::Bus(Some("refused".into())), at(begin));
+        steps.extend(run(&mut machine, begin, begin + 4));
+        machine.take(Fact::Bus(None), at(begin + 5));
+        steps.extend(run(&mut machine, begin + 5, begin + 9));
+    }
+    let fired: Vec<_> =
+        steps.iter().filter(|(_, kind, _)| *kind == Kind::Firing).map(|(at, _, title)| (*at, title.as_str())).collect();
+    // 45 s without an explanation, five of each ten.
+    assert_eq!(fired, [(60, "No ticks are arriving"), (95, "primary: not connected")]);
+}
+
+#[test]
+fn servers_are_lost_and_come_back_each_by_itself() {
+    let mut machine = machine();
+    machine.take(Fact::ServersLost(vec![("a:1".into(), at(-5)), ("b:2".into(), at(-5))]), at(0));
+    let steps = run(&mut machine, 0, 20);
+    assert_eq!(titles(&steps), [(15, Kind::Firing, "a:1: server lost"), (15, Kind::Firing, "b:2: server lost")]);
+    machine.take(Fact::ServersLost(vec![("b:2".into(), at(-5))]), at(21));
+    assert_eq!(titles(&run(&mut machine, 21, 100)), [(81, Kind::Resolved, "a:1: server lost")]);
+    let alert = machine.open().next().unwrap();
+    assert_eq!((&*alert.fingerprint, alert.started_at), ("server_lost:b:2", at(-5)));
 }
 
 #[test]
@@ -298,7 +328,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         1 => any::<bool>().prop_map(|down| Fact::Bus(down.then(|| "down".to_owned()))),
         1 => any::<bool>().prop_map(|silent| Fact::NoCollector(silent.then(|| "silent".to_owned()))),
         1 => any::<bool>().prop_map(|full| Fact::History(full.then(|| (at(0), "full".to_owned())))),
-        1 => any::<bool>().prop_map(|lost| Fact::Server { name: "b:3000".into(), lost }),
+        1 => any::<bool>().prop_map(|lost| Fact::ServersLost(lost.then(|| ("b:3000".into(), at(0))).into_iter().collect())),
         1 => proptest::collection::vec(1..=3_u8, 0..3).prop_map(|ids| Fact::Gaps(ids.into_iter().map(|id| (id, at(0))).collect())),
     ]
 }
@@ -345,7 +375,7 @@ proptest! {
             machine.take(connection(id, State::Connected), at(now));
         }
         for fact in [Fact::Bus(None), Fact::NoCollector(None), Fact::History(None), Fact::Gaps(Vec::new()),
-            Fact::Server { name: "b:3000".into(), lost: false }]
+            Fact::ServersLost(Vec::new())]
         {
             machine.take(fact, at(now));
         }

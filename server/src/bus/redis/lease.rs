@@ -17,6 +17,7 @@ use redis::{RedisResult, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 /// The lease ends so long after it was taken or renewed.
 pub const LEASE: Duration = Duration::from_millis(1_500);
@@ -75,7 +76,7 @@ return 1";
 pub(super) struct LeaseNames {
     lease: String,
     pub(super) epoch: String,
-    standby: String,
+    pub(super) standby: String,
     pub(super) released: String,
 }
 
@@ -136,6 +137,35 @@ pub enum LeaseAnswer {
     Lost,
 }
 
+/// Whether Sentinels name another master. One that was replaced takes renewals until it hears of that, seconds later, while the
+/// lease runs out on the new one: so they are asked beside every question.
+#[derive(Default)]
+struct Master {
+    looking: Option<AbortOnDropHandle<()>>,
+    moved: Option<AbortOnDropHandle<()>>,
+}
+
+impl Master {
+    /// Is it known to be another one since this was asked last?
+    fn has_moved(&mut self, address: &RedisAddress) -> bool {
+        if !address.moves() {
+            return false;
+        }
+        let is_over = |task: &Option<AbortOnDropHandle<()>>| task.as_ref().is_none_or(|task| task.is_finished());
+        let has_moved = self.moved.is_some() && is_over(&self.moved);
+        if is_over(&self.moved) {
+            self.moved = Some(AbortOnDropHandle::new(tokio::spawn(address.moved())));
+        }
+        if is_over(&self.looking) {
+            let address = address.clone();
+            // What is wrong is told by whoever connects.
+            let look = async move { drop(address.client().await) };
+            self.looking = Some(AbortOnDropHandle::new(tokio::spawn(look)));
+        }
+        has_moved
+    }
+}
+
 /// The way to the lease on Redis. It connects by itself.
 pub struct LeaseOnRedis {
     address: RedisAddress,
@@ -144,6 +174,7 @@ pub struct LeaseOnRedis {
     /// Tells this run of the server from every other.
     holder: String,
     connection: Option<MultiplexedConnection>,
+    master: Master,
     /// The time of Redis when it was last asked for it.
     clock: (i64, Instant),
     is_checked: bool,
@@ -158,7 +189,8 @@ impl LeaseOnRedis {
         let address = RedisAddress::parse(config.url.expose_secret()).map_err(BusError::Address)?;
         let holder = format!("{} {:016x}", asker.server, rand::random::<u64>());
         let names = LeaseNames::new(&config.key_prefix);
-        Ok(Self { address, names, asker, holder, connection: None, clock: (0, Instant::now()), is_checked: false })
+        let (connection, master, clock) = (None, Master::default(), (0, Instant::now()));
+        Ok(Self { address, names, asker, holder, connection, master, clock, is_checked: false })
     }
 
     /// Asks for the lease.
@@ -167,6 +199,13 @@ impl LeaseOnRedis {
     /// Why there is no answer, in words.
     pub async fn ask(&mut self, question: Question) -> Result<LeaseAnswer, String> {
         let Question { epoch, since, competes, seen } = question;
+        if self.master.has_moved(&self.address) {
+            self.connection = None;
+            if epoch == 0 {
+                // As after any time without Redis: whoever holds it comes first.
+                return Err("the Sentinels name another master".to_owned());
+            }
+        }
         let mut connection = self.connect().await.map_err(|error| words(&error))?;
         let mut command = redis::cmd("EVAL");
         command.arg(ASK).arg(3).arg(&self.names.lease).arg(&self.names.epoch).arg(&self.names.standby);

@@ -29,6 +29,7 @@ mod connection;
 mod fence;
 mod follower;
 mod frames;
+pub(super) mod handover;
 mod health;
 pub(super) mod lease;
 pub(super) mod orders;

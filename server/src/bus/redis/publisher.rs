@@ -258,6 +258,14 @@ impl Publisher {
                 Ok(values) => values,
                 Err(error) => return Ended::Failed(error),
             };
+            let moves = self.address.moves();
+            let is_over = |value| error_of(Some(value)).is_some_and(|error| moves && fence::is_over(error));
+            if values.iter().any(is_over) {
+                // The lease may be on a master that this server does not know of yet.
+                self.fenced();
+                let refused = "it refuses this server's lease".to_owned();
+                return Ended::Failed(RedisError::from((ErrorKind::InvalidClientConfig, "fenced", refused)));
+            }
             if values.iter().any(|value| error_of(Some(value)).is_some_and(|error| self.address.is_demoted(error))) {
                 let demoted = "the master is another server now".to_owned();
                 return Ended::Failed(RedisError::from((ErrorKind::InvalidClientConfig, "demoted", demoted)));

@@ -224,7 +224,11 @@ impl Subscriber {
         } else if let Role::Candidate { right, .. } = &self.role
             && channel == self.names.lease.released
         {
-            right.tell_release();
+            match serde_json::from_slice(payload) {
+                Ok(word) => right.tell_word(word),
+                // Told without a word.
+                Err(_) => right.tell_release(),
+            }
         }
     }
 

@@ -7,11 +7,13 @@
 //!
 //! Statements keep to what SQLite and PostgreSQL both understand.
 
+mod lease;
 mod outbox;
 mod said;
 #[cfg(test)]
 mod tests;
 
+pub use lease::AlertLease;
 pub use outbox::{Delivered, Delivery, Outcome, Waiting};
 pub use said::Acknowledged;
 
@@ -105,12 +107,18 @@ impl Database {
     }
 
     /// Writes steps, their alerts and the deliveries that tell them: all of it or nothing. What is written already stays as it
-    /// is.
+    /// is. False when `run` does not hold the lease of alerts: then nothing is written.
     ///
     /// # Errors
     /// When the database does not take it; then nothing of it is written.
-    pub async fn write_transitions(&self, steps: &[Transition]) -> Result<(), QueryError> {
+    pub async fn write_transitions(&self, run: &str, steps: &[Transition]) -> Result<bool, QueryError> {
         let mut change = self.change().await?;
+        // Nobody takes the lease while a change is under way.
+        let query = "SELECT run FROM alert_lease";
+        let holder: String = on!(change.tx.connection(), db => sqlx::query_scalar(query).fetch_one(db))?;
+        if holder != run {
+            return Ok(false);
+        }
         for step in steps {
             let alert = &step.alert;
             let resolved = (step.kind == TransitionKind::Resolved).then_some(step.at.0);
@@ -160,7 +168,8 @@ impl Database {
                 )?;
             }
         }
-        change.commit().await
+        change.commit().await?;
+        Ok(true)
     }
 
     /// Forgets resolved alerts of before a moment, with their steps and deliveries, and silences that were over then.

@@ -99,7 +99,8 @@ impl Database {
         Ok(rows.into_iter().map(waiting).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Notes what came of a delivery. False when the outbox does not have it, as what it tells is not written yet.
+    /// Notes what came of a delivery, unless it is over already. False when the outbox does not have it, as what it tells is not
+    /// written yet.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -114,7 +115,7 @@ impl Database {
         let done =
             run!(change.tx.connection(), sqlx::query(
             "UPDATE alert_deliveries SET state = $1, attempts = $2, next_at_ms = $3, ended_at_ms = $4, answer = $5
-             WHERE transition_id = $6 AND destination = $7",
+             WHERE transition_id = $6 AND destination = $7 AND state = 'pending'",
         )
         .bind(delivered.outcome.name())
         .bind(i64::from(delivered.attempts))
@@ -124,7 +125,14 @@ impl Database {
         .bind(transition_id.to_owned())
         .bind(destination.to_owned()))?;
         change.commit().await?;
-        Ok(done > 0)
+        if done > 0 {
+            return Ok(true);
+        }
+        let query = "SELECT COUNT(*) FROM alert_deliveries WHERE transition_id = $1 AND destination = $2";
+        let known: i64 = on!(&self.pool, db => sqlx::query_scalar(query)
+            .bind(transition_id.to_owned())
+            .bind(destination.to_owned()).fetch_one(db))?;
+        Ok(known > 0)
     }
 
     /// Gives up what waits for destinations that are configured no more.

@@ -32,9 +32,9 @@ async fn steps_wait_in_the_order_of_their_alert_until_each_was_told() {
             step("b", 1, TransitionKind::Firing),
             step("a", 2, TransitionKind::Resolved),
         ];
-        database.write_transitions(&steps).await.unwrap();
+        database.write_transitions("", &steps).await.unwrap();
         // Once more, as after a failure of which nobody knows how it ended.
-        database.write_transitions(&steps).await.unwrap();
+        database.write_transitions("", &steps).await.unwrap();
         let waiting = async |destination: &str| {
             let waiting = database.waiting_deliveries(destination).await.unwrap();
             waiting.into_iter().map(|waiting| waiting.step.id).collect::<Vec<_>>()
@@ -61,7 +61,7 @@ async fn steps_wait_in_the_order_of_their_alert_until_each_was_told() {
 #[tokio::test]
 async fn what_people_say_is_on_record_and_moves_the_revision() {
     for (_home, database) in testing::databases().await {
-        database.write_transitions(&[step("a", 1, TransitionKind::Firing)]).await.unwrap();
+        database.write_transitions("", &[step("a", 1, TransitionKind::Firing)]).await.unwrap();
         let act = Actor::server().does(Action::AlertAcknowledge).to("a");
         let said = Acknowledgement { at: UnixMillis(7), by: "ann@x".into(), note: "on it".into() };
         let first = database.acknowledge_alert("a", &said, &act).await.unwrap();
@@ -97,8 +97,8 @@ async fn what_people_say_is_on_record_and_moves_the_revision() {
 async fn alerts_come_by_the_page() {
     for (_home, database) in testing::databases().await {
         let steps: Vec<_> = ["a", "b", "c"].map(|id| step(id, 1, TransitionKind::Firing)).into();
-        database.write_transitions(&steps).await.unwrap();
-        database.write_transitions(&[step("b", 2, TransitionKind::Resolved)]).await.unwrap();
+        database.write_transitions("", &steps).await.unwrap();
+        database.write_transitions("", &[step("b", 2, TransitionKind::Resolved)]).await.unwrap();
         let all = AlertFilter { open: false, from: UnixMillis(0), to: UnixMillis(1_000), before: None };
         let ids = async |filter: &AlertFilter, limit| {
             let alerts = database.alerts(filter, limit).await.unwrap();
@@ -109,5 +109,28 @@ async fn alerts_come_by_the_page() {
         assert_eq!(ids(&AlertFilter { open: true, ..all.clone() }, 9).await, ["c", "a"]);
         assert_eq!(ids(&AlertFilter { to: UnixMillis(10), ..all }, 9).await, [""; 0]);
         assert_eq!(database.alert_counts(UnixMillis(0)).await.unwrap(), [("mute".to_owned(), 3)]);
+    }
+}
+
+#[tokio::test]
+async fn one_run_holds_the_lease_and_only_that_one_writes() {
+    for (_home, database) in testing::databases().await {
+        let lease = |run: &str, beats| AlertLease { server: "s".into(), run: run.into(), claim: 1, beats };
+        assert!(database.hold_alert_lease(&lease("a", 0)).await.unwrap());
+        assert!(!database.hold_alert_lease(&lease("b", 0)).await.unwrap(), "somebody was first");
+        assert_eq!(database.alert_lease().await.unwrap(), lease("a", 1));
+        let steps = [step("a", 1, TransitionKind::Firing)];
+        assert!(!database.write_transitions("b", &steps).await.unwrap());
+        assert_eq!(database.open_alerts().await.unwrap(), []);
+        assert!(database.write_transitions("a", &steps).await.unwrap());
+        database.give_up_alert_lease("b").await.unwrap();
+        assert_eq!(database.alert_lease().await.unwrap().run, "a");
+        database.give_up_alert_lease("a").await.unwrap();
+        let free = database.alert_lease().await.unwrap();
+        assert_eq!((&*free.run, free.claim), ("", 0));
+        // Whoever sent before says late that it failed: it was told by the other one.
+        assert!(database.note_delivery("a-1", "webhook", &ended(Outcome::Delivered, 200)).await.unwrap());
+        assert!(database.note_delivery("a-1", "webhook", &ended(Outcome::Pending, 300)).await.unwrap());
+        assert_eq!(database.waiting_deliveries("webhook").await.unwrap(), []);
     }
 }

@@ -16,14 +16,16 @@ mod prune;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use events::{EventFilter, EventKey};
 pub use gaps::GapKey;
 pub use prune::Retention;
 pub use samples::{RESOLUTIONS_SECONDS, SampleKey};
+pub use turn::Turn;
 
 use super::{
-    Database, QueryError,
+    Change, Database, QueryError,
     pool::{on, run},
 };
 use app::model::{
@@ -171,10 +173,7 @@ impl Database {
     async fn try_write_history(&self, batch: &Batch) -> Result<(), QueryError> {
         let mut change = self.change().await?;
         if let Some(epoch) = batch.epoch {
-            let raise = "UPDATE collector SET epoch = $1 WHERE epoch <= $1";
-            if run!(change.tx.connection(), sqlx::query(raise).bind(bind(epoch)))? == 0 {
-                return Err(QueryError::fenced());
-            }
+            raise(&mut change, epoch).await?;
         }
         let run = &batch.run;
         let query = "INSERT INTO history_runs (started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids, server)
@@ -202,11 +201,17 @@ impl Database {
         change.commit().await
     }
 
-    /// What earlier runs left behind.
+    /// What earlier runs left behind. Among several servers `epoch` is that of the one that begins to write: from then on nothing
+    /// is added to what it reads by one that collected before.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn history_past(&self) -> Result<Past, QueryError> {
+    /// When the database does not answer, or another server collects by now.
+    pub async fn history_past(&self, epoch: Option<u64>) -> Result<Past, QueryError> {
+        if let Some(epoch) = epoch {
+            let mut change = self.change().await?;
+            raise(&mut change, epoch).await?;
+            change.commit().await?;
+        }
         let query = "SELECT started_at_ms, last_seen_at_ms, stopped_at_ms, connection_ids, server FROM history_runs
              ORDER BY started_at_ms DESC LIMIT 1";
         let row: Option<(i64, i64, Option<i64>, String, String)> =
@@ -227,6 +232,15 @@ impl Database {
             None => Vec::new(),
         };
         Ok(Past { last_run, open: self.open_gaps().await?, numbers: self.gap_numbers().await?, rates, quarters })
+    }
+}
+
+/// From now on, history is written under this epoch or a later one.
+async fn raise(change: &mut Change, epoch: u64) -> Result<(), QueryError> {
+    let raise = "UPDATE collector SET epoch = $1 WHERE epoch <= $1";
+    match run!(change.tx.connection(), sqlx::query(raise).bind(bind(epoch)))? {
+        0 => Err(QueryError::fenced()),
+        _ => Ok(()),
     }
 }
 

@@ -107,20 +107,25 @@ async fn a_second_is_in_every_resolution_and_sums_are_exact() {
 
 #[tokio::test]
 async fn of_several_servers_one_whose_lease_is_over_writes_nothing() {
-    let (_folder, database) = testing::database().await;
-    let write = async |epoch, second| {
-        let batch = Batch { epoch: Some(epoch), ..batch(vec![sample(1, second, 10)], vec![], vec![]) };
-        database.write_history(&batch).await
-    };
-    write(7, 0).await.unwrap();
-    write(7, 1).await.unwrap();
-    write(9, 2).await.unwrap();
-    let refused = write(7, 3).await.unwrap_err();
-    assert!(refused.is_fenced(), "{refused}");
-    write(9, 4).await.unwrap();
-    let samples = database.history_samples(1, everything(), Some(1), None, 100).await.unwrap();
-    assert_eq!(samples.len(), 4, "nothing of what was refused");
-    assert_eq!(database.trouble().await, None, "and the database is well");
+    for (_home, database) in testing::databases().await {
+        let write = async |epoch, second| {
+            let batch = Batch { epoch: Some(epoch), ..batch(vec![sample(1, second, 10)], vec![], vec![]) };
+            database.write_history(&batch).await
+        };
+        write(7, 0).await.unwrap();
+        write(7, 1).await.unwrap();
+        // Whoever takes over reads what was written, to which nothing is added from then on.
+        database.history_past(Some(9)).await.unwrap();
+        let refused = write(7, 2).await.unwrap_err();
+        assert!(refused.is_fenced(), "{refused}");
+        assert!(database.history_past(Some(8)).await.unwrap_err().is_fenced());
+        write(9, 3).await.unwrap();
+        assert!(write(7, 4).await.unwrap_err().is_fenced());
+        write(9, 5).await.unwrap();
+        let samples = database.history_samples(1, everything(), Some(1), None, 100).await.unwrap();
+        assert_eq!(samples.len(), 4, "nothing of what was refused");
+        assert_eq!(database.trouble().await, None, "and the database is well");
+    }
 }
 
 #[tokio::test]
@@ -197,7 +202,7 @@ async fn a_gap_is_written_again_as_it_goes_on_and_keeps_who_saw_it() {
             .write_history(&batch(vec![], vec![], vec![gap(1, 1, 1_000, None), gap(2, 1, 500, Some(600))]))
             .await
             .unwrap();
-        let open = database.history_past().await.unwrap().open;
+        let open = database.history_past(None).await.unwrap().open;
         assert_eq!((open.len(), open[0].connection_id), (1, 1));
 
         let id = open[0].id;
@@ -243,10 +248,10 @@ async fn reliability_counts_the_part_of_a_gap_that_is_inside_the_range() {
 #[tokio::test]
 async fn the_next_run_learns_how_the_last_one_ended() {
     for (_home, database) in testing::databases().await {
-        assert_eq!(database.history_past().await.unwrap().last_run, None);
+        assert_eq!(database.history_past(None).await.unwrap().last_run, None);
         let samples = (0..60).map(|second| sample(1, second, if second < 50 { 6 } else { 0 })).collect();
         database.write_history(&batch(samples, vec![], vec![gap(1, 7, 0, Some(1))])).await.unwrap();
-        let past = database.history_past().await.unwrap();
+        let past = database.history_past(None).await.unwrap();
         let run = past.last_run.unwrap();
         assert_eq!(
             (run.last_seen_at, run.stopped_at, run.connection_ids),

@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 
 const DAY_MS: i64 = 86_400_000;
 const DAYS_MAX: i64 = 365;
+const FRESH_SIGN_IN: &str = r#"<p>This takes a sign-in of the last five minutes.
+<a class="button" href="/login/oidc?fresh=1&amp;next=%2Fadmin%2Faccount%2Fscreens">Sign in again</a></p>"#;
 
 /// The screens, and the form to pair one. With a code in the address, as in the picture that a screen shows, it says who asks.
 pub(super) async fn show(
@@ -64,6 +66,13 @@ pub(super) async fn show(
         }
         false => "",
     };
+    let password_field = match admin.is_from_provider {
+        true => FRESH_SIGN_IN,
+        false => {
+            r#"<label class="field"><span>Your password</span>
+<input type="password" name="current" autocomplete="current-password" required></label>"#
+        }
+    };
     let rest = format!(
         r#"{said}{asks}<form class="admin-form" method="post" action="{SCREENS}" data-testid="pair"><h2>Pair a screen</h2>
 <label class="field"><span>Code on the screen</span>
@@ -72,8 +81,7 @@ pub(super) async fn show(
 <input type="text" name="name" maxlength="40" autocomplete="off" placeholder="trading-floor" required></label>
 <label class="field"><span>Days until it ends</span>
 <input type="number" name="days" min="1" max="{DAYS_MAX}" value="90" required></label>
-<label class="field"><span>Your password</span>
-<input type="password" name="current" autocomplete="current-password" required></label>{code_field}
+{password_field}{code_field}
 <button type="submit" class="button button-primary">Pair</button></form>
 {list}<p><a class="button" href="/admin/account">Back to the account</a></p>"#,
         asks = asking.as_ref().map(who_asks).unwrap_or_default(),
@@ -140,6 +148,7 @@ pub(super) struct PairForm {
     code: String,
     name: String,
     days: String,
+    #[serde(default)]
     current: SecretString,
     #[serde(default)]
     factor: String,
@@ -241,6 +250,7 @@ fn done_text(word: &str) -> &'static str {
 fn error_text(word: &str) -> &'static str {
     match word {
         "current" => "Your password is wrong. Nothing was changed.",
+        "fresh" => "Your sign-in is older than five minutes. Sign in again, then repeat this. Nothing was changed.",
         "code" => "The code of your authenticator app is wrong, or was used already. Nothing was changed.",
         "code-unknown" => "No screen shows this code. It may be older than ten minutes.",
         "name" => "A name has letters, digits, dots and hyphens, and it ends after 1 to 365 days.",

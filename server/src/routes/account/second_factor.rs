@@ -25,6 +25,8 @@ const PASSWORD_FIELD: &str = r#"<label class="field"><span>Your current password
 <input type="password" name="current" autocomplete="current-password" required></label>"#;
 const CODE_FIELD: &str = r#"<label class="field"><span>Code of your authenticator app, or a recovery code</span>
 <input type="text" name="code" autocomplete="one-time-code" spellcheck="false" required></label>"#;
+const FROM_PROVIDER: &str =
+    "<p>This account signs in at the identity provider, which asks for its own second factor.</p>";
 const BACK: &str = r#"<p><a class="button" href="/admin/account">Back to the account</a></p>"#;
 
 /// Not `Debug`: it holds a password and a code.
@@ -43,6 +45,9 @@ pub(super) async fn show(
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
     let Some(account_id) = owner.account_id() else { return back("error=unavailable") };
+    if owner.is_from_provider {
+        return plain_page(StatusCode::OK, "Second factor", &[FROM_PROVIDER, BACK].concat());
+    }
     let factor = match state.database.second_factor(account_id).await {
         Ok(factor) => factor.filter(|factor| factor.since.is_some()),
         Err(error) => return broken(&error),
@@ -103,6 +108,9 @@ pub(super) async fn start(
     form: Result<Form<ConfirmForm>, FormRejection>,
 ) -> Response {
     let (Ok(Form(form)), Some(account_id)) = (form, owner.account_id()) else { return back("error=form") };
+    if owner.is_from_provider {
+        return back("error=provider");
+    }
     match confirm(&state, &auth, &client, &actor, Action::SecondFactorOn, (form.current, form.code)).await {
         Confirmed::Yes => {}
         Confirmed::Not(word) => return back(&format!("error={word}")),

@@ -24,6 +24,7 @@ pub(super) struct TokenForm {
     name: String,
     scope: String,
     days: String,
+    #[serde(default)]
     current: SecretString,
     #[serde(default)]
     code: String,

@@ -2,6 +2,7 @@
 //!
 //! What the page can do, the API can: both go through `done`.
 
+mod answers;
 mod done;
 mod page;
 
@@ -12,17 +13,16 @@ use super::{
     wrong_method,
 };
 use crate::{
-    alerts::{Answer, Destination, data},
+    alerts::{Answer, Reckoned, data},
     audit::{Action, Actor, NotRecorded},
     auth::{Admin, Viewer},
-    database::{
-        QueryError,
-        alerts::{AlertFilter, Delivery},
-    },
+    database::{QueryError, alerts::AlertFilter},
 };
+use answers::RuleAnswer;
 use app::model::{
-    alert::{Rule, RuleNumbers, Silence},
+    alert::{Rule, RuleNumbers, RuleSetting},
     connection::ConnectionId,
+    market::Calendar,
     time::UnixMillis,
 };
 use axum::{
@@ -38,15 +38,15 @@ use axum::{
     routing::{delete, get, patch, post},
 };
 use done::NewSilence;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tower_http::compression::CompressionLayer;
 
+pub(super) use answers::{AlertList, DestinationList, RuleList, SilenceList, TestAnswer};
 pub(super) use page::{forms, page};
 
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
-const DELIVERIES_SHOWN: u32 = 10;
 const WEEK_MS: i64 = 7 * 24 * 3_600_000;
 
 pub(super) fn routes(access: &Access) -> Router<AppState> {
@@ -157,14 +157,15 @@ async fn list(
     };
     let limit = query::number("limit", asked.limit.as_deref(), LIMIT, LIMIT_MAX)?;
     let alerts = state.database.alerts(&filter, limit).await?;
-    let next = alerts.last().filter(|_| alerts.len() == limit as usize).map(cursor_of);
-    let alerts: Vec<_> = alerts.iter().map(|alert| data(alert, state.alerts.context())).collect();
-    Ok(Json(json!({ "alerts": alerts, "next_cursor": next })).into_response())
+    let next_cursor = alerts.last().filter(|_| alerts.len() == limit as usize).map(cursor_of);
+    let alerts = alerts.iter().map(|alert| data(alert, state.alerts.context())).collect();
+    Ok(Json(AlertList { alerts, next_cursor }).into_response())
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Note {
+pub(super) struct Note {
+    /// At most 1,000 characters.
     note: String,
 }
 
@@ -182,23 +183,23 @@ async fn acknowledge(
     Ok(Json(data(&alert, state.alerts.context())).into_response())
 }
 
-async fn silences(State(state): State<AppState>) -> Result<Response, Refused> {
-    let silences = state.database.alert_silences(UnixMillis::now()).await?;
-    Ok(Json(json!({ "silences": silences.iter().map(silence_object).collect::<Vec<_>>() })).into_response())
-}
-
-fn silence_object(silence: &Silence) -> Value {
-    json!(silence)
+async fn silences(State(state): State<AppState>) -> Result<Json<SilenceList>, Refused> {
+    Ok(Json(SilenceList { silences: state.database.alert_silences(UnixMillis::now()).await? }))
 }
 
 /// `from` and `until` are times, or spans: `until` from now on, `2h`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SilenceBody {
+pub(super) struct SilenceBody {
+    /// The rule's name; absent for every rule.
     rule: Option<String>,
+    /// The connection; absent for every connection, and what is about the whole.
     connection: Option<ConnectionId>,
+    /// Absent: from now on.
     from: Option<UnixMillis>,
+    /// In the future, at most seven days after `from`.
     until: UnixMillis,
+    /// 1 to 200 characters.
     reason: String,
 }
 
@@ -214,7 +215,7 @@ async fn silence(
     let new =
         NewSilence { rule, connection: asked.connection, from: asked.from, until: asked.until, reason: asked.reason };
     let silence = done::silence(&state, &admin.name, &actor, new).await?;
-    Ok((StatusCode::CREATED, Json(silence_object(&silence))).into_response())
+    Ok((StatusCode::CREATED, Json(silence)).into_response())
 }
 
 async fn end_silence(
@@ -228,46 +229,61 @@ async fn end_silence(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn rules(State(state): State<AppState>) -> Result<Response, Refused> {
+async fn rules(State(state): State<AppState>) -> Result<Json<RuleList>, Refused> {
     let settings = state.database.alert_rules().await?;
-    let counts = state.database.alert_counts(UnixMillis(UnixMillis::now().0 - WEEK_MS)).await?;
-    let rules: Vec<_> = Rule::ALL
+    let (fired, reckoned) = counts(&state, &settings).await?;
+    let rules = Rule::ALL
         .into_iter()
         .map(|rule| {
             let own = settings.iter().filter(|setting| setting.rule == rule);
             let of_all = own.clone().find(|setting| setting.connection.is_none());
-            let of_connections: Vec<_> = own.filter(|setting| setting.connection.is_some()).collect();
-            let numbers = of_all.map_or_else(|| rule.numbers(), |setting| setting.numbers);
-            json!({
-                "rule": rule,
-                "title": rule.label(),
-                "severity": rule.severity(),
-                "when": rule.when(),
-                "unit": rule.unit(),
-                "enabled": numbers.enabled,
-                "for_seconds": numbers.for_seconds,
-                "resolve_seconds": numbers.resolve_seconds,
-                "threshold": numbers.threshold,
-                "changed": of_all.is_some(),
-                "default": rule.numbers(),
-                "connections": of_connections,
-                "fired_in_7_days": counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count),
-            })
+            RuleAnswer {
+                rule,
+                title: rule.label(),
+                severity: rule.severity(),
+                when: rule.when(),
+                unit: rule.unit(),
+                numbers: of_all.map_or_else(|| rule.numbers(), |setting| setting.numbers),
+                changed: of_all.is_some(),
+                default: rule.numbers(),
+                connections: own.filter(|setting| setting.connection.is_some()).cloned().collect(),
+                fired_in_7_days: fired_of(&fired, rule),
+                would_have_fired_in_7_days: reckoned.get(&rule).copied(),
+            }
         })
         .collect();
-    Ok(Json(json!({ "rules": rules })).into_response())
+    Ok(Json(RuleList { rules }))
+}
+
+/// How often rules fired in the last seven days, and how often they would have with the numbers that they have now.
+async fn counts(state: &AppState, settings: &[RuleSetting]) -> Result<(Vec<(String, i64)>, Reckoned), Refused> {
+    let since = UnixMillis(UnixMillis::now().0 - WEEK_MS);
+    let calendar = Calendar::of(state.config.feed);
+    let reckoned = state.alerts.would_have_fired(since, calendar, settings).await?;
+    Ok((state.database.alert_counts(since).await?, reckoned))
+}
+
+fn fired_of(counts: &[(String, i64)], rule: Rule) -> i64 {
+    counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count)
 }
 
 /// What is not said stays as it is.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RuleBody {
+pub(super) struct RuleBody {
+    /// Its name.
     rule: String,
+    /// For one connection alone.
     connection: Option<ConnectionId>,
+    /// Is it looked at?
     enabled: Option<bool>,
+    /// How long the trouble has to last before it is told, in seconds: 86,400 at most.
     for_seconds: Option<u32>,
+    /// How long it has to be well before that is told, in seconds: 86,400 at most.
     resolve_seconds: Option<u32>,
+    /// What is measured against, in the rule's unit.
     threshold: Option<f64>,
+    /// True: as the rule ships.
     #[serde(default)]
     reset: bool,
 }
@@ -277,7 +293,7 @@ async fn change_rule(
     _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     asked: Result<Json<RuleBody>, JsonRejection>,
-) -> Result<Response, Refused> {
+) -> Result<Json<RuleList>, Refused> {
     const ACCEPTED: &str = r#"{"rule":"mute","connection":1,"enabled":true,"for_seconds":5,"resolve_seconds":60,"threshold":null} of which all but the
 rule may be missing, or {"rule":"mute","reset":true}"#;
     let asked = body(asked, &ACCEPTED.replace('\n', " "))?;
@@ -297,39 +313,9 @@ rule may be missing, or {"rule":"mute","reset":true}"#;
     rules(State(state)).await
 }
 
-async fn destinations(State(state): State<AppState>) -> Result<Response, Refused> {
-    let mut all = Vec::new();
-    for destination in state.alerts.destinations() {
-        let deliveries = state.database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
-        all.push(destination_object(&state, destination, &deliveries));
-    }
-    let heartbeat = state.config.alerts.heartbeat.is_some();
-    Ok(Json(json!({ "destinations": all, "heartbeat": heartbeat })).into_response())
-}
-
-fn destination_object(state: &AppState, destination: &Destination, deliveries: &[Delivery]) -> Value {
-    let deliveries: Vec<_> = deliveries
-        .iter()
-        .map(|delivery| {
-            json!({
-                "at": delivery.at,
-                "alert": (!delivery.alert_id.is_empty()).then_some(&delivery.alert_id),
-                "kind": delivery.kind,
-                "title": delivery.title,
-                "outcome": delivery.outcome,
-                "attempts": delivery.attempts,
-                "answer": delivery.answer,
-            })
-        })
-        .collect();
-    json!({
-        "name": destination.name,
-        "format": destination.kind(),
-        "host": destination.host(),
-        "min_severity": destination.min_severity,
-        "gone_since": state.alerts.gone_since(&destination.name),
-        "deliveries": deliveries,
-    })
+async fn destinations(State(state): State<AppState>) -> Result<Json<DestinationList>, Refused> {
+    let destinations = page::destinations(&state).await?;
+    Ok(Json(DestinationList { destinations, heartbeat: state.config.alerts.heartbeat.is_some() }))
 }
 
 async fn test(
@@ -337,10 +323,10 @@ async fn test(
     _: Extension<Admin>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
-) -> Result<Response, Refused> {
+) -> Result<Json<TestAnswer>, Refused> {
     let answer = done::test(&state, &actor, &name).await?;
     let taken = matches!(answer, Answer::Taken(_));
-    Ok(Json(json!({ "taken": taken, "answer": answer.text() })).into_response())
+    Ok(Json(TestAnswer { taken, answer: answer.text().to_owned() }))
 }
 
 /// Actions of alerts in the audit log name what they were done to.

@@ -1,11 +1,17 @@
 //! `/admin/alerts`: what the page shows, and its forms, which work without JavaScript.
 
 use super::{
-    DELIVERIES_SHOWN, Refused, WEEK_MS, cursor_of,
+    Refused, counts, cursor_of,
     done::{self, NewSilence},
-    read_cursor,
+    fired_of, read_cursor,
 };
-use crate::{alerts::Answer, audit::Actor, auth::Admin, database::alerts::AlertFilter, routes::AppState};
+use crate::{
+    alerts::Answer,
+    audit::Actor,
+    auth::Admin,
+    database::alerts::{AlertFilter, Delivery},
+    routes::AppState,
+};
 use app::{
     address::ALERTS,
     model::{
@@ -28,6 +34,7 @@ use serde::Deserialize;
 const BODY_BYTES_MAX: usize = 8 << 10;
 /// Alerts on one page of the past.
 const PAST: u32 = 50;
+const DELIVERIES_SHOWN: u32 = 10;
 
 /// Belongs behind the guard of pages.
 pub(in super::super) fn forms() -> Router<AppState> {
@@ -51,12 +58,12 @@ pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> 
     past.truncate(PAST as usize);
     let next_cursor = past.last().filter(|_| more).map(cursor_of);
     let settings = database.alert_rules().await?;
-    let counts = database.alert_counts(UnixMillis(now.0 - WEEK_MS)).await?;
+    let (fired_counts, reckoned) = counts(state, &settings).await?;
     let rules = Rule::ALL.into_iter().flat_map(|rule| {
-        let fired = counts.iter().find(|(name, _)| name == rule.name()).map_or(0, |(_, count)| *count);
+        let (fired, would_have_fired) = (fired_of(&fired_counts, rule), reckoned.get(&rule).copied());
         let of_all = settings.iter().find(|setting| setting.rule == rule && setting.connection.is_none());
         let numbers = of_all.map_or_else(|| rule.numbers(), |setting| setting.numbers);
-        let all = RuleView { rule, connection: None, numbers, is_changed: of_all.is_some(), fired };
+        let all = RuleView { rule, connection: None, numbers, is_changed: of_all.is_some(), fired, would_have_fired };
         let own = settings.iter().filter(move |setting| setting.rule == rule && setting.connection.is_some());
         let own = own.map(move |setting| RuleView {
             rule,
@@ -64,30 +71,11 @@ pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> 
             numbers: setting.numbers,
             is_changed: true,
             fired,
+            would_have_fired,
         });
         std::iter::once(all).chain(own)
     });
     let rules = rules.collect();
-    let mut destinations = Vec::new();
-    for destination in state.alerts.destinations() {
-        let deliveries = database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
-        let delivery = |delivery: crate::database::alerts::Delivery| DeliveryView {
-            at: delivery.at,
-            kind: delivery.kind,
-            title: delivery.title,
-            outcome: delivery.outcome,
-            attempts: delivery.attempts,
-            answer: delivery.answer.unwrap_or_default(),
-        };
-        destinations.push(DestinationView {
-            name: destination.name.clone(),
-            format: destination.kind(),
-            host: destination.host(),
-            min_severity: destination.min_severity,
-            gone_since: state.alerts.gone_since(&destination.name),
-            deliveries: deliveries.into_iter().map(delivery).collect(),
-        });
-    }
     let report = state.hub.report();
     let connections = report
         .connections
@@ -100,11 +88,37 @@ pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> 
         next_cursor,
         silences: database.alert_silences(now).await?,
         rules,
-        destinations,
+        destinations: destinations(state).await?,
         has_heartbeat: state.config.alerts.heartbeat.is_some(),
         connections,
         now,
     })
+}
+
+/// Who is told, and how the last deliveries went: nothing of it is secret.
+pub(super) async fn destinations(state: &AppState) -> Result<Vec<DestinationView>, Refused> {
+    let delivery = |delivery: Delivery| DeliveryView {
+        at: delivery.at,
+        alert: Some(delivery.alert_id).filter(|id| !id.is_empty()),
+        kind: delivery.kind,
+        title: delivery.title,
+        outcome: delivery.outcome,
+        attempts: delivery.attempts,
+        answer: delivery.answer,
+    };
+    let mut all = Vec::new();
+    for destination in state.alerts.destinations() {
+        let deliveries = state.database.last_deliveries(&destination.name, DELIVERIES_SHOWN).await?;
+        all.push(DestinationView {
+            name: destination.name.clone(),
+            format: destination.kind(),
+            host: destination.host(),
+            min_severity: destination.min_severity,
+            gone_since: state.alerts.gone_since(&destination.name),
+            deliveries: deliveries.into_iter().map(delivery).collect(),
+        });
+    }
+    Ok(all)
 }
 
 #[derive(Deserialize)]

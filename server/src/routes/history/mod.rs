@@ -34,7 +34,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+pub(super) use records::GapRow;
 use records::{Events, Gaps, RecordKind, Samples};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -43,6 +45,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/admin/history/events", get(export::<Events>))
         .route("/api/admin/history/gaps", get(export::<Gaps>))
 }
+
+/// What each of them answers, for the API's description.
+pub(super) const ANSWERS: [fn(&mut SchemaGenerator) -> Schema; 3] =
+    [records::list_schema::<Samples>, records::list_schema::<Events>, records::list_schema::<Gaps>];
 
 /// What changes something.
 pub(super) fn acts() -> Router<AppState> {
@@ -65,9 +71,10 @@ async fn export<T: RecordKind>(
     Ok(stream::answer(state.database, table, asked).await?)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Note {
+pub(super) struct Note {
+    /// 1 to 1,000 characters.
     note: String,
 }
 
@@ -104,7 +111,7 @@ async fn write_note(
     let Json(Note { note }) = body.map_err(|_| Refused::Bad(r#"expected a JSON body {"note":"…"}"#.to_owned()))?;
     let id: i64 = id.parse().map_err(|_| Refused::NotFound)?;
     let gap = note_gap(state, admin, actor, id, &note, further).await?;
-    Ok(Json(records::gap_object(&gap, UnixMillis::now())).into_response())
+    Ok(Json(GapRow::of(&gap, UnixMillis::now())).into_response())
 }
 
 /// What API and page do alike: acknowledges a gap with a note, or adds a further one. Answers the gap as it is then.

@@ -2,7 +2,7 @@
 
 use super::{
     asked::{Asked, Format},
-    records::{Fields, RecordKind, object},
+    records::{Fields, RecordKind, Row},
 };
 use crate::database::{Database, QueryError};
 use crate::routes::csv;
@@ -68,11 +68,12 @@ impl<T: RecordKind> Writer<T> {
 
     fn head(&self) -> String {
         match self.asked.format {
-            Format::Csv => csv::line(self.table.columns()),
+            Format::Csv => csv::line(T::Told::COLUMNS.iter().copied()),
             Format::Json => {
                 let range = [("from", self.asked.range.start), ("to", self.asked.range.end)];
                 let range = range.into_iter().map(|(name, at)| (name, serde_json::json!(at)));
-                let about = range.chain(self.table.about());
+                let about = T::ABOUT.iter().copied().zip(self.table.about().into_iter().map(Value::from));
+                let about = range.chain(about);
                 let about: String = about.map(|(name, value)| format!("\"{name}\":{value},")).collect();
                 format!("{{{about}\"{}\":[", T::NAME)
             }
@@ -82,14 +83,14 @@ impl<T: RecordKind> Writer<T> {
     fn rows(&mut self, page: &[T::Row]) -> String {
         let mut text = String::with_capacity(page.len() * 300);
         for row in page {
-            let fields = self.table.fields(row);
+            let told = self.table.told(row);
             match self.asked.format {
-                Format::Csv => text.push_str(&line(fields)),
+                Format::Csv => text.push_str(&line(told.fields())),
                 Format::Json => {
                     if self.written > 0 {
                         text.push(',');
                     }
-                    text.push_str(&object(fields).to_string());
+                    text.push_str(&serde_json::to_string(&told).unwrap_or_default());
                 }
             }
             self.written += 1;

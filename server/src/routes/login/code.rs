@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use axum_login::AuthUser;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -91,8 +92,8 @@ pub(super) async fn show(auth: AuthSession, Query(query): Query<BTreeMap<String,
 }
 
 /// Not `Debug`: it holds a code.
-#[derive(Deserialize)]
-pub(super) struct CodeForm {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::routes) struct CodeForm {
     code: String,
 }
 

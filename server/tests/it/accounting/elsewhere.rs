@@ -141,7 +141,8 @@ async fn a_collector_elsewhere_that_is_killed_and_started_again_is_counted_from_
     for id in [1, 2] {
         wait_for(&books.admin, id, "reported", "connected").await;
     }
-    books.provider.trade(20).await;
+    // More than before, so that what the sockets have of the first collector is not taken for all of it.
+    books.provider.trade(30).await;
     books.agree().await;
     for gap in books.ended_gaps(2).await {
         assert_eq!(gap.cause, GapCause::CollectorSilent, "{gap:?}");

@@ -78,6 +78,8 @@ async fn a_disabled_dashboard_is_gone_and_ingest_goes_on() {
         "/admin/account",
         "/api/admin/websocket-status",
         "/api/admin/audit",
+        "/api/openapi.json",
+        "/api/asyncapi.json",
         "/admin-ws",
     ] {
         stranger.get(path, 404).await;

@@ -47,7 +47,7 @@ async fn why_it_is_not_ready_is_for_those_who_run_it() {
     assert_eq!(here["database"], serde_json::json!({"ok": true, "reason": null}), "this machine");
     let (status, stranger) = through_a_proxy(&server, "/readyz", NOTHING).await;
     assert_eq!(status, 503);
-    assert_eq!(stranger, r#"{"database":{"ok":true},"ingest":{"ok":false},"ready":false,"role":"collector"}"#);
+    assert_eq!(stranger, r#"{"ready":false,"role":"collector","ingest":{"ok":false},"database":{"ok":true}}"#);
     let cookie = admin.cookie.clone().unwrap();
     for header in [BEARER, ("cookie", cookie.as_str())] {
         let (_, told) = through_a_proxy(&server, "/readyz", header).await;

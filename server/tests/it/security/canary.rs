@@ -1,7 +1,13 @@
 //! A canary in every secret: the real program with everything logged, and whatever leaves it searched.
 
-use super::tls::{ask, certificate, connect};
-use crate::util::{PATIENCE, TestServer, eventually, free_port};
+use super::{
+    second_factor::App,
+    tls::{ask, certificate, connect},
+};
+use crate::util::{
+    ACCESS_TOKEN, CLIENT_SECRET, IdentityProvider, PATIENCE, REFRESH_TOKEN, TestServer, eventually, free_port,
+};
+use data_encoding::BASE32_NOPAD;
 use futures_util::StreamExt;
 use server::config::{Config, Variables};
 use std::{
@@ -79,6 +85,7 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
     let simulator = Running::start(binary, &market_arguments, &[], folder.path());
     simulator.says("Simulated market on").await;
 
+    let provider = IdentityProvider::start().await;
     let (market_url, address) = (format!("ws://{market}/stocks"), format!("127.0.0.1:{port}"));
     let redis_url = format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{redis_port}");
     let variables = [
@@ -94,6 +101,7 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
         ("TLS_KEY", "key.pem"),
         ("RUST_LOG", "trace"),
     ];
+    let variables: Vec<_> = variables.into_iter().chain(provider.variables()).collect();
     let monitor = Running::start(binary, &[], &variables, folder.path());
     monitor.says("Connection 1 is connected").await;
     let address = address.parse().unwrap();
@@ -187,6 +195,58 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
     );
     seen.push(("GET …/second-factor".to_owned(), ask(connect(address, &trusted).await, &again).await));
     let seed_in_one = seed.replace(' ', "");
+    let app = App(BASE32_NOPAD.decode(seed_in_one.as_bytes()).unwrap());
+    let right = form(&format!("code={}", app.code(0)), "/admin/account/second-factor/confirm", &cookie);
+    let shown = ask(connect(address, &trusted).await, &right).await;
+    let cookie = shown.split("set-cookie: ").nth(1).expect(&shown).split(';').next().unwrap().to_owned();
+    let new_session = cookie.split_once('=').unwrap().1.to_owned();
+    let recovery_codes: Vec<_> =
+        shown.split("<li><code>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    let get = |path: &str, cookie: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {cookie}\r\n\r\n")
+    };
+    // A recovery code that is used, and a wrong one.
+    let fields = format!("email=admin%40localhost&password={PASSWORD}");
+    let asked = ask(connect(address, &trusted).await, &form(&fields, "/login", "")).await;
+    let half = asked.split("set-cookie: ").nth(1).expect(&asked).split(';').next().unwrap().to_owned();
+    for code in ["AAAA-AAAA-AAAA-AAAA", recovery_codes[0]] {
+        let answer = ask(connect(address, &trusted).await, &form(&format!("code={code}"), "/login/code", &half)).await;
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    }
+    // A screen that asks to be paired, and shows its cookie wherever it goes.
+    let screen = ask(connect(address, &trusted).await, &get("/screen", "")).await;
+    let screen_cookie = screen.split("set-cookie: ").nth(1).expect(&screen).split(';').next().unwrap().to_owned();
+    let screen_secret = screen_cookie.split_once('=').unwrap().1.to_owned();
+    // Somebody who comes from the identity provider.
+    let begun = ask(connect(address, &trusted).await, &get("/login/oidc", "")).await;
+    let there = begun.split("location: ").nth(1).expect(&begun).lines().next().unwrap();
+    let pending = begun.split("set-cookie: ").nth(1).expect(&begun).split(';').next().unwrap();
+    let at_provider = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let back = at_provider.get(there).send().await.unwrap().headers()["location"].to_str().unwrap().to_owned();
+    let back = back.split_once("localhost").unwrap().1;
+    let signed_in = ask(connect(address, &trusted).await, &get(back, pending)).await;
+    assert!(signed_in.contains("refresh: 0; url=/admin/websockets"), "{signed_in}");
+    let mut given = signed_in.split("set-cookie: ").skip(1).map(|rest| rest.split(';').next().unwrap());
+    let provider_cookie = given.find(|pair| pair.contains("_session_")).unwrap().to_owned();
+    let provider_session = provider_cookie.split_once('=').unwrap().1.to_owned();
+    seen.push(("GET /login/oidc".to_owned(), begun.clone()));
+    for (path, cookie) in [
+        (back, pending),
+        ("/login/oidc/callback?code=x&state=y", pending),
+        ("/admin/account", &provider_cookie),
+        ("/screen", &screen_cookie),
+        ("/admin/websockets", &screen_cookie),
+        ("/admin/account/screens", &cookie),
+        ("/admin/account/second-factor", &cookie),
+        ("/api/admin/audit", &cookie),
+        ("/admin/audit", &cookie),
+    ] {
+        seen.push((format!("GET {path}"), ask(connect(address, &trusted).await, &get(path, cookie)).await));
+    }
+    for token in [provider.logout_token(serde_json::json!({})), "a.b.c".to_owned()] {
+        let told = form(&format!("logout_token={token}"), "/login/oidc/logout", "");
+        seen.push(("POST /login/oidc/logout".to_owned(), ask(connect(address, &trusted).await, &told).await));
+    }
     for subprotocol in ["tickstock.v1.json", "tickstock.v1.bin"] {
         use tokio_tungstenite::tungstenite::client::IntoClientRequest;
         let mut handshake = format!("wss://localhost:{port}/admin-ws").into_client_request().unwrap();
@@ -228,7 +288,16 @@ async fn no_secret_leaves_the_program_however_much_is_logged() {
             &seed_in_one,
             tls_key,
             hashes,
-        ] {
+            new_session.as_str(),
+            provider_session.as_str(),
+            screen_secret.as_str(),
+            CLIENT_SECRET,
+            ACCESS_TOKEN,
+            REFRESH_TOKEN,
+        ]
+        .into_iter()
+        .chain(recovery_codes.iter().copied())
+        {
             if let Some(found) = text.find(secret) {
                 let around: String = text[..found].chars().rev().take(300).collect::<Vec<_>>().iter().rev().collect();
                 panic!("{secret} is in {place}: …{around}");
@@ -251,15 +320,23 @@ async fn a_panic_in_a_running_server_tells_no_secret() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("a broken spring in Config {") && said.contains("stack backtrace"), "{said}");
-    for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD] {
+    for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD, CLIENT_SECRET] {
         assert!(!said.contains(secret), "{secret} is in {said}");
     }
 }
 
 /// As a bug would that prints what it holds.
 async fn panic_in_a_running_server(redis_url: &str) {
-    let variables =
-        [("MASSIVE_API_KEY", KEY), ("ADMIN_PASSWORD", PASSWORD), ("METRICS_TOKEN", TOKEN), ("REDIS_URL", redis_url)];
+    let variables = [
+        ("MASSIVE_API_KEY", KEY),
+        ("ADMIN_PASSWORD", PASSWORD),
+        ("METRICS_TOKEN", TOKEN),
+        ("REDIS_URL", redis_url),
+        ("OIDC_ISSUER", "http://127.0.0.1:1"),
+        ("OIDC_CLIENT_ID", "monitor"),
+        ("OIDC_CLIENT_SECRET", CLIENT_SECRET),
+        ("OIDC_ROLE_MAP", "ops=admin"),
+    ];
     let _server = TestServer::start(variables).await;
     let config = Config::read(&Variables::from(variables)).unwrap();
     let tasks = server::tasks::Tasks::default();
@@ -283,6 +360,8 @@ fn a_start_that_fails_tells_no_secret() {
         ("DATABASE_URL", "postgres://monitor:canary-database-4715@db"),
         ("TLS_CERT", "/nonexistent"),
         ("MARKET_FEED", "radio"),
+        ("OIDC_CLIENT_SECRET", CLIENT_SECRET),
+        ("OIDC_ISSUER", "https://monitor:canary-client-secret-4717@id.example.com"),
     ];
     for broken in bad {
         let output = Command::new(env!("CARGO_BIN_EXE_tickstock-monitor"))
@@ -297,7 +376,7 @@ fn a_start_that_fails_tells_no_secret() {
         texts.push(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     for text in &texts {
-        for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD, "canary-database"] {
+        for secret in [KEY, PASSWORD, TOKEN, REDIS_PASSWORD, "canary-database", CLIENT_SECRET] {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
     }

@@ -8,6 +8,7 @@ mod flood;
 mod frames;
 mod front;
 mod limits;
+mod oidc;
 mod refusals;
 mod rights;
 mod screens;

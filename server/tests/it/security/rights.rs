@@ -14,8 +14,8 @@ enum Needs {
     Act,
 }
 
-/// Every route under `/admin` and `/api/admin`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 55] = [
+/// Every route under `/admin` and `/api`, as it is called.
+const ROUTES: [(&str, &str, &str, Needs); 57] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
@@ -69,6 +69,8 @@ const ROUTES: [(&str, &str, &str, Needs); 55] = [
     ("GET", "/api/admin/recording/ticks", "", Needs::See),
     ("POST", "/api/admin/recording/keep", r#"{"from":"-2m","to":"-1m","note":"seen"}"#, Needs::Act),
     ("DELETE", "/api/admin/recording/kept/none", "", Needs::Act),
+    ("GET", "/api/openapi.json", "", Needs::See),
+    ("GET", "/api/asyncapi.json", "", Needs::See),
     ("GET", "/api/admin", "", Needs::See),
     ("GET", "/api/admin/", "", Needs::See),
     ("GET", "/api/admin/nonesuch", "", Needs::See),
@@ -170,7 +172,7 @@ fn every_route_is_tried() {
                 .replace(".route(SCREENS", &format!(".route(\"{}\"", app::address::SCREENS));
             for route in code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
                 found += 1;
-                let is_guarded = route.starts_with("/admin/") || route.starts_with("/api/admin");
+                let is_guarded = route.starts_with("/admin/") || route.starts_with("/api/");
                 assert!(!is_guarded || route == "/admin/{*rest}" || tried(route), "{route} is tried with no role");
             }
         }

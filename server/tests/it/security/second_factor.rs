@@ -12,10 +12,10 @@ const PAGE: &str = "/admin/account/second-factor";
 const STATUS: &str = "/api/admin/websocket-status";
 
 /// What an authenticator app makes of the key that the page shows, now or `steps` later.
-struct App(Vec<u8>);
+pub(super) struct App(pub(super) Vec<u8>);
 
 impl App {
-    fn code(&self, steps: i64) -> String {
+    pub(super) fn code(&self, steps: i64) -> String {
         let step = UnixMillis::now().0 / 30_000 + steps;
         let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).unwrap();
         mac.update(&step.to_be_bytes());

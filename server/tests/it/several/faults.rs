@@ -1,7 +1,7 @@
 //! Servers that stand still or are cut off, and a Redis that is away or lost what it knew.
 
 use super::Cluster;
-use crate::util::{Proxy, eventually};
+use crate::util::{Clock, Proxy, eventually};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -79,4 +79,28 @@ async fn a_redis_that_restarts_or_stands_still_costs_no_connection_and_no_gap() 
         assert_eq!(first.gate.arrivals(), 2);
         assert!(gaps.iter().all(|gap| gap["connection_id"].is_null()), "of the bus alone: {gaps:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_that_jumps_ahead_and_back_changes_nothing_about_the_lease() {
+    let cluster = Cluster::start().await;
+    let clock = Clock::ahead(0);
+    let time = clock.variables();
+    let time = time.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let first = cluster.server_with("a:1", &cluster.redis.url, &time).await;
+    first.until_it_collects().await;
+    let second = cluster.server("b:2").await;
+    second.until_it_is("standby").await;
+    cluster.until_ticks_come().await;
+    let epoch = cluster.epoch();
+    let hour = 3_600_000;
+    for jump in [hour, -2 * hour, hour] {
+        clock.advance(jump);
+        // Longer than a lease that is not renewed.
+        sleep(Duration::from_millis(1_800)).await;
+        assert_eq!((&*first.role().await, &*second.role().await), ("collector", "standby"));
+    }
+    cluster.until_ticks_come().await;
+    assert!(cluster.seen.all().iter().all(|(_, seen)| *seen == epoch), "one tenure");
+    assert_eq!((first.gate.arrivals(), second.gate.arrivals()), (2, 0));
 }

@@ -1,14 +1,19 @@
 //! Several servers on one market and one Redis: processes that are killed, stopped, stood still and cut off, with a log of what a
 //! subscriber of Redis sees and of who connected to the market when.
 
+mod crowd;
 mod faults;
+mod handover;
+mod log;
 mod market;
 mod orders;
 mod presence;
+mod provider;
 mod proxies;
 mod schedules;
 mod shared;
 mod takeover;
+mod timeline;
 mod times;
 
 use crate::util::{Monitor, RedisServer, eventually};
@@ -94,6 +99,11 @@ impl Cluster {
 
     /// A server that reaches Redis by another address.
     async fn server_through(&self, name: &'static str, redis: &str) -> Server {
+        self.server_with(name, redis, &[]).await
+    }
+
+    /// The same with more settings.
+    async fn server_with(&self, name: &'static str, redis: &str, more: &[(&str, &str)]) -> Server {
         let gate = Gate::start(self.market.address).await;
         let url = gate.url();
         let own = [
@@ -103,7 +113,7 @@ impl Cluster {
             ("MASSIVE_API_KEY", "k"),
             ("MASSIVE_WEBSOCKET_URL", &url),
         ];
-        let variables: Vec<_> = SYMBOLS.into_iter().chain(own).collect();
+        let variables: Vec<_> = SYMBOLS.into_iter().chain(own).chain(more.iter().copied()).collect();
         Server { name, process: Monitor::start(&variables), gate }
     }
 

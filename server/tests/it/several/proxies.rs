@@ -1,13 +1,13 @@
 //! Proxies in front of two servers, configured as docs/operations.md says.
 
-use crate::util::{Client, Front, PASSWORD, RedisServer, TestServer, email_of, eventually};
+use crate::util::{Client, Front, PASSWORD, RedisServer, TestServer, email_of, eventually, free_port};
 use server::auth::Role;
 use std::net::SocketAddr;
 
 /// By which a test knows who answers.
 const TOKENS: [&str; 2] = ["6fd0c2b48e1a4f7793a5d2e8c1b09f46", "c87e01d95b3a42f6ae40917f2c6bd835"];
 
-async fn one_is_lost_and_the_other_answers(front: impl AsyncFnOnce([SocketAddr; 2]) -> Front) {
+async fn one_is_lost_and_the_other_answers(front: impl AsyncFnOnce(u16, Vec<SocketAddr>) -> Front) {
     let redis = RedisServer::start().await;
     let start = async |name: &'static str, token: &'static str| {
         let proxy = ("TRUSTED_PROXIES", "127.0.0.1");
@@ -15,7 +15,7 @@ async fn one_is_lost_and_the_other_answers(front: impl AsyncFnOnce([SocketAddr; 
         TestServer::start(own).await
     };
     let (mut first, second) = (start("a:1", TOKENS[0]).await, start("b:2", TOKENS[1]).await);
-    let front = front([first.address, second.address]).await;
+    let front = front(free_port(), vec![first.address, second.address]).await;
     let origin = front.origin();
     let http = reqwest::Client::new();
     for token in TOKENS {

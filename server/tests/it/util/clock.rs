@@ -20,10 +20,14 @@ pub(crate) struct Clock {
 impl Clock {
     /// In the regular session.
     pub(crate) fn of_an_open_market() -> Self {
+        Self::ahead(OPEN_MARKET.millis_since(UnixMillis::now()))
+    }
+
+    /// By so many milliseconds.
+    pub(crate) fn ahead(ms: i64) -> Self {
         let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output();
         let preload = String::from_utf8(output.expect("faketime is installed").stdout).unwrap().trim().to_owned();
-        let ahead_ms = AtomicI64::new(OPEN_MARKET.millis_since(UnixMillis::now()));
-        let clock = Self { ahead_ms, folder: tempfile::tempdir().unwrap(), preload };
+        let clock = Self { ahead_ms: AtomicI64::new(ms), folder: tempfile::tempdir().unwrap(), preload };
         clock.write();
         clock
     }

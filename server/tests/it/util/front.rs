@@ -1,6 +1,6 @@
-//! A real proxy in front of two servers, with the configuration that docs/operations.md shows.
+//! A real proxy in front of several servers, with the configuration that docs/operations.md shows.
 
-use super::{eventually, free_port};
+use super::eventually;
 use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
@@ -19,22 +19,22 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) async fn nginx(servers: [SocketAddr; 2]) -> Self {
-        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    pub(crate) async fn nginx(port: u16, servers: Vec<SocketAddr>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {path}/{name};\n"))
             .concat();
-        let sites = documented("nginx", servers).replace("listen 80;", &format!("listen 127.0.0.1:{port};"));
+        let sites = documented("nginx", &servers).replace("listen 80;", &format!("listen 127.0.0.1:{port};"));
         let config = format!(
-            "daemon off;\npid {path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{sites}}}\n"
+            "daemon off;\npid {path}/pid;\nerror_log stderr;\nevents {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\n{temporary}{sites}}}\n"
         );
         Self::start(folder, port, &config, "nginx", &["-e", "stderr", "-c"]).await
     }
 
-    pub(crate) async fn haproxy(servers: [SocketAddr; 2]) -> Self {
-        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let config = documented("haproxy", servers).replace("bind :80", &format!("bind 127.0.0.1:{port}"));
+    pub(crate) async fn haproxy(port: u16, servers: Vec<SocketAddr>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = documented("haproxy", &servers).replace("bind :80", &format!("bind 127.0.0.1:{port}"));
         Self::start(folder, port, &config, "haproxy", &["-db", "-f"]).await
     }
 
@@ -54,13 +54,24 @@ impl Front {
     }
 }
 
-/// The example in that language, in front of these servers.
-fn documented(language: &str, servers: [SocketAddr; 2]) -> String {
+/// The example in that language, in front of these servers: the line of the second one is there once for each further one.
+fn documented(language: &str, servers: &[SocketAddr]) -> String {
     let (_, example) = DOCUMENTED.split_once(&format!("```{language}\n")).expect("an example");
     let (example, _) = example.split_once("```").expect("its end");
-    let [first, second] = servers.map(|server| server.to_string());
-    assert!(example.contains("10.0.0.1:3000") && example.contains("10.0.0.2:3000"), "{example}");
-    example.replace("10.0.0.1:3000", &first).replace("10.0.0.2:3000", &second)
+    let (first, others) = servers.split_first().expect("a server");
+    let mut lines = String::new();
+    for line in example.split_inclusive('\n') {
+        if !line.contains("10.0.0.2:3000") {
+            lines.push_str(&line.replace("10.0.0.1:3000", &first.to_string()));
+            continue;
+        }
+        for (number, other) in others.iter().enumerate() {
+            let named = line.replace("server b ", &format!("server b{number} "));
+            lines.push_str(&named.replace("10.0.0.2:3000", &other.to_string()));
+        }
+    }
+    assert!(servers.iter().all(|server| lines.contains(&server.to_string())), "{example}");
+    lines
 }
 
 impl Drop for Front {

@@ -8,15 +8,20 @@ use axum::{
     routing::any,
 };
 use serde_json::Value;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU16, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 use tokio::net::TcpListener;
 
 /// A message as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
+    /// When.
+    pub(crate) at: Instant,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
@@ -77,8 +82,9 @@ impl Hook {
 }
 
 async fn take(State(kept): State<Kept>, headers: HeaderMap, raw: String) -> StatusCode {
+    let at = Instant::now();
     let body = serde_json::from_str(&raw).unwrap_or_default();
     let status = StatusCode::from_u16(kept.status.load(Relaxed)).unwrap();
-    kept.told.lock().unwrap().push(Told { headers, body });
+    kept.told.lock().unwrap().push(Told { at, headers, body });
     status
 }

@@ -3,6 +3,7 @@
 mod clock;
 mod front;
 mod hook;
+mod identity;
 mod monitor;
 mod nginx;
 mod postgres;
@@ -15,6 +16,7 @@ mod socket;
 pub(crate) use clock::Clock;
 pub(crate) use front::Front;
 pub(crate) use hook::Hook;
+pub(crate) use identity::{ACCESS_TOKEN, CLIENT_SECRET, IdentityProvider, REFRESH_TOKEN, now_s};
 pub(crate) use monitor::Monitor;
 pub(crate) use nginx::Nginx;
 pub(crate) use postgres::Postgres;

@@ -48,6 +48,39 @@ impl Postgres {
 
     /// One more.
     pub(crate) fn start() -> Self {
+        Self::start_by(&[])
+    }
+
+    /// One more, with a disk of its own for [`Postgres::move_to_small_disk`] that nobody else sees and that is gone with it. `None` where
+    /// nobody may mount one.
+    pub(crate) fn with_small_disk() -> Option<Self> {
+        const MOUNT: &str =
+            "mkdir -p small && mount -t tmpfs -o size=24m,mode=700,uid=$(id -u nobody) tmpfs small && exec \"$@\"";
+        let apart = ["unshare", "--mount", "sh", "-c", MOUNT, "sh"];
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(apart[0]);
+        let command = command.args(&apart[1..]).arg("true").current_dir(folder.path()).stderr(Stdio::null());
+        let can_mount = command.status().is_ok_and(|status| status.success());
+        can_mount.then(|| Self::start_by(&apart))
+    }
+
+    /// Puts a database onto the small disk, on which it has room enough.
+    pub(crate) async fn move_to_small_disk(&self, name: &str) {
+        let place = self.folder.join("small");
+        self.sql(&format!("CREATE TABLESPACE small LOCATION '{}'", place.display())).await;
+        self.sql(&format!("ALTER DATABASE {name} SET TABLESPACE small")).await;
+    }
+
+    /// Fills the small disk to the last byte, or takes what filled it away again.
+    pub(crate) async fn fill_small_disk(&self, is_full: bool) {
+        // From where the disk is seen: the server's own programs.
+        let file = self.folder.join("small/ballast").display().to_string();
+        let act = if is_full { format!("head -c 100M /dev/zero > {file} 2>&1 || true") } else { format!("rm {file}") };
+        self.sql(&format!("COPY (SELECT 1) TO PROGRAM '{act}'")).await;
+    }
+
+    /// Its processes are started by a command that has theirs at its end.
+    fn start_by(prefix: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let data = folder.join("data");
         // It refuses to run as root.
@@ -69,15 +102,25 @@ impl Postgres {
         let rules = "host all guarded 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
         fs::write(data.join("pg_hba.conf"), rules).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // As it is run for a living where times are measured: `TEST_POSTGRES_FSYNC=on`.
+        let durable = std::env::var("TEST_POSTGRES_FSYNC").is_ok_and(|value| value == "on");
+        let lax = if durable { "" } else { "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n" };
         let settings = format!(
-            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nmax_connections = 300\n\
-             fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off\nshared_buffers = 32MB\n"
+            "{lax}listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nmax_connections = 300\n\
+             autovacuum = off\nshared_buffers = 32MB\n"
         );
         fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
 
         let server = as_somebody(&binary("postgres"));
         let mut command = Command::new("sh");
-        command.args(["-c", RUN, "sh"]).arg(server.get_program()).args(server.get_args()).arg("-D").arg(&data);
+        command
+            .current_dir(&folder)
+            .args(["-c", RUN, "sh"])
+            .args(prefix)
+            .arg(server.get_program())
+            .args(server.get_args())
+            .arg("-D")
+            .arg(&data);
         let log = fs::File::create(folder.join("log")).unwrap();
         let command = command.env("FOLDER", &folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let mut process = command.spawn().unwrap();

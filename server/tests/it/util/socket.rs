@@ -19,6 +19,20 @@ impl Socket {
         origin: &str,
         credentials: &[(&'static str, &str)],
     ) -> Result<Self, u16> {
+        match Self::attempt(url, subprotocol, origin, credentials).await {
+            Ok(socket) => Ok(socket),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// The same where nobody may be there to answer.
+    pub(crate) async fn attempt(
+        url: &str,
+        subprotocol: Option<&str>,
+        origin: &str,
+        credentials: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let mut request = url.into_client_request().unwrap();
         let headers = request.headers_mut();
         headers.insert("origin", HeaderValue::from_str(origin).unwrap());
@@ -28,11 +42,7 @@ impl Socket {
         if let Some(subprotocol) = subprotocol {
             headers.insert("sec-websocket-protocol", HeaderValue::from_str(subprotocol).unwrap());
         }
-        match connect_async(request).await {
-            Ok((socket, _)) => Ok(Self(socket)),
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(other) => panic!("{other}"),
-        }
+        connect_async(request).await.map(|(socket, _)| Self(socket))
     }
 
     pub(crate) async fn say(&mut self, text: &str) {
@@ -64,6 +74,18 @@ impl Socket {
         match self.next().await {
             Message::Binary(bytes) => Frame::decode(&bytes).expect("a frame"),
             other => panic!("a binary message, not {other:?}"),
+        }
+    }
+
+    /// The next frame, or the code with which the socket closed: 1006 when it just ended.
+    pub(crate) async fn frame_or_close(&mut self) -> Result<Frame, u16> {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.expect("a message in time") {
+                Some(Ok(Message::Binary(bytes))) => return Ok(Frame::decode(&bytes).expect("a frame")),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(1005, |frame| frame.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(1006),
+            }
         }
     }
 

@@ -1,26 +1,24 @@
 //! Faults by chance, of servers and of Redis, and what has to be true all the same. `SCHEDULES=200` for as many schedules,
-//! `SCHEDULE_SECONDS` for longer ones, `SCHEDULE_SEED` for one that failed, `SCHEDULE_LOGS` for what its servers logged.
+//! `SCHEDULE_SECONDS=10` for longer ones, `SCHEDULE_SEED` for one that failed, `SCHEDULE_LOGS` for what its servers logged.
 
 mod checker;
-mod log;
-mod provider;
 
-use super::market::Gate;
+use super::{
+    log::{Log, Writers},
+    market::Gate,
+    provider::Provider,
+};
 use crate::util::{Monitor, Postgres, Proxy, RedisServer, Watched, eventually};
 use checker::{Evidence, Figures, check};
 use futures_util::{StreamExt, stream};
-use log::{Log, Writers};
-use provider::Provider;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use server::database::Database;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-const TICKS: &str = "tickstock:market:ticks";
-const STATUS: &str = "tickstock:websocket:status";
 const SYMBOLS: [&[&str]; 2] = [&["AAPL", "MSFT"], &["NVDA", "JPM"]];
 /// Schedules that run at a time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -69,7 +67,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn faults(random: &mut SmallRng, over: Over, store: Store, count: usize) -> Vec<Fault> {
-    let longest = number("SCHEDULE_SECONDS", 10).clamp(4, 60) * 300;
+    let longest = number("SCHEDULE_SECONDS", 2).clamp(4, 60) * 300;
     let mut one = || {
         let time = Duration::from_millis(random.random_range(100..longest));
         match (over, random.random_range(0..11)) {
@@ -287,7 +285,10 @@ impl Field {
             let name = server.name.clone();
             server.gate.arrival_times().into_iter().map(move |at| (name.clone(), at))
         });
-        let may_evict = |fault: &Fault| matches!(fault, Fault::StandStill(_) | Fault::Cut(_) | Fault::PauseRedis(_));
+        // A new master may know nothing of the lease's last renewal, so that it runs out there while the holder asks the old one.
+        let may_evict = |fault: &Fault| {
+            matches!(fault, Fault::StandStill(_) | Fault::Cut(_) | Fault::PauseRedis(_) | Fault::FailOver)
+        };
         let is_of_redis = |fault: &Fault| {
             !matches!(
                 fault,
@@ -315,7 +316,7 @@ async fn run(seed: u64) -> Result<Figures, String> {
     let mut random = SmallRng::seed_from_u64(seed);
     let over = if random.random_range(0..4) == 0 { Over::Sentinel } else { Over::One };
     let store = if random.random_range(0..3) == 0 { Store::Postgres } else { Store::Files };
-    let seconds = Duration::from_secs(number("SCHEDULE_SECONDS", 10));
+    let seconds = Duration::from_secs(number("SCHEDULE_SECONDS", 2));
     let faults = faults(&mut random, over, store, 200);
     let mut field = Field::start(over, store).await;
     field.until_all_stand().await;
@@ -352,9 +353,9 @@ async fn run(seed: u64) -> Result<Figures, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the checker finds ticks that no ledger accounts for: see whether it or the ledger is wrong"]
+#[ignore = "on a machine with more to do than it can, Redis and this watcher stand still for seconds: run it by hand"]
 async fn whatever_happens_epochs_rise_nobody_connects_without_the_lease_and_every_tick_is_on_redis_or_in_a_gap() {
-    let count = number("SCHEDULES", 3);
+    let count = number("SCHEDULES", 20);
     let first = number("SCHEDULE_SEED", rand::random_range(0..1_000_000_000));
     let schedules = stream::iter(first..first + count).map(|seed| async move {
         tokio::spawn(run(seed))

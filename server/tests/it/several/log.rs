@@ -11,6 +11,9 @@ use std::{
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+const STATUS: &str = "tickstock:websocket:status";
+const RELEASED: &str = "tickstock:{collector}:released";
+
 /// A tick, as a subscriber got it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
@@ -37,6 +40,9 @@ struct Inner {
     held: Vec<Held>,
     /// Of statuses: who published under which epoch.
     publishers: Vec<(u64, String)>,
+    /// Who was asked to follow the collector of which epoch, and when it was let in.
+    offers: Vec<(u64, String)>,
+    invited: Vec<(Instant, String)>,
 }
 
 /// Writes while it lives.
@@ -63,8 +69,27 @@ impl Log {
         self.0.lock().unwrap().held.clone()
     }
 
+    /// Who was let in by the collector, and when.
+    pub(super) fn invited(&self) -> Vec<(Instant, String)> {
+        self.0.lock().unwrap().invited.clone()
+    }
+
     pub(super) fn publishers(&self) -> Vec<(u64, String)> {
         self.0.lock().unwrap().publishers.clone()
+    }
+}
+
+impl Inner {
+    /// A word of a hand-over.
+    fn hear(&mut self, word: &Value) {
+        let Some(epoch) = word["epoch"].as_u64() else { return };
+        if word["word"] == "offer" {
+            self.offers.push((epoch, word["to"].as_str().unwrap().to_owned()));
+        } else if word["word"] == "come"
+            && let Some((_, to)) = self.offers.iter().rev().find(|(offered, _)| *offered == epoch)
+        {
+            self.invited.push((Instant::now(), to.clone()));
+        }
     }
 }
 
@@ -72,13 +97,18 @@ async fn read(client: Client, log: Log) {
     loop {
         if let Ok(mut pubsub) = client.get_async_pubsub().await
             && pubsub.subscribe(super::TICKS).await.is_ok()
-            && pubsub.subscribe(super::STATUS).await.is_ok()
+            && pubsub.subscribe(STATUS).await.is_ok()
+            && pubsub.subscribe(RELEASED).await.is_ok()
         {
             let mut messages = pubsub.into_on_message();
             while let Some(message) = messages.next().await {
-                let json: Value = serde_json::from_slice(message.get_payload_bytes()).unwrap();
                 let mut log = log.0.lock().unwrap();
-                if message.get_channel_name() == super::STATUS {
+                let Ok(json) = serde_json::from_slice::<Value>(message.get_payload_bytes()) else { continue };
+                if message.get_channel_name() == RELEASED {
+                    log.hear(&json);
+                    continue;
+                }
+                if message.get_channel_name() == STATUS {
                     let collector = &json["collector"];
                     if let (Some(epoch), Some(server)) = (collector["epoch"].as_u64(), collector["server"].as_str()) {
                         log.publishers.push((epoch, server.to_owned()));

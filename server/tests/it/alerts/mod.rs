@@ -1,5 +1,10 @@
 //! Somebody is told: what a fault of the simulated provider ends in, through outbox and delivery, and what people do about it.
 
+mod failover;
+mod faults;
+mod quick;
+mod receivers;
+
 use crate::util::{Client, Hook, Monitor, PATIENCE, TestServer, eventually};
 use app::model::time::UnixMillis;
 use serde_json::{Value, json};
