@@ -19,6 +19,7 @@ pub mod history;
 pub mod market;
 pub mod protocol;
 pub mod refresh;
+pub mod replay;
 pub mod servers;
 pub mod status;
 pub mod symbol;
