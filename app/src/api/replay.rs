@@ -22,12 +22,12 @@ pub struct FirstReplay {
     pub may_act: bool,
 }
 
-/// The page of a moment; `None` where nothing is ever recorded.
+/// The page of a moment, without one of the end of the recording, with a bar of so many seconds; `None` where nothing is ever recorded.
 ///
 /// # Errors
 /// [`ApiError::NotAllowed`] without a viewer, [`ApiError::Unavailable`] without a backend.
 #[cfg(feature = "ssr")]
-pub(crate) async fn first_replay(moment: crate::store::moment::Moment) -> Result<Option<FirstReplay>, ApiError> {
+pub(crate) async fn first_replay(at: Option<UnixMillis>, window_seconds: u32) -> Result<Option<FirstReplay>, ApiError> {
     use super::{Backend, CurrentViewer};
     use std::sync::Arc;
 
@@ -38,12 +38,12 @@ pub(crate) async fn first_replay(moment: crate::store::moment::Moment) -> Result
     let backend = use_context::<Arc<dyn Backend>>().ok_or(ApiError::Unavailable)?;
     let Some(recorded) = backend.recorded().await else { return Ok(None) };
     let last = recorded.bounds().map(|(first, last)| UnixMillis(last.0 - BEFORE_END_MS).max(first));
-    let at = moment.at.or(last).unwrap_or_else(UnixMillis::now);
+    let at = at.or(last).unwrap_or_else(UnixMillis::now);
     let (snapshot, missing) = match backend.board_at(at, false).await {
         Ok(snapshot) => (snapshot, None),
         Err(why) => (Snapshot::default(), Some(why)),
     };
-    let view = view_of(&*backend, recorded, at, moment.window_seconds).await;
+    let view = view_of(&*backend, recorded, at, window_seconds).await;
     Ok(Some(FirstReplay { view, at, snapshot, missing, email: viewer.email, may_act: viewer.may_act }))
 }
 

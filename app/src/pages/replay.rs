@@ -71,7 +71,7 @@ pub(crate) fn rendered() -> AnyView {
     view! {
         <Suspense>
             {Suspend::new(async move {
-                match first_replay(moment).await {
+                match first_replay(moment.at, moment.window_seconds).await {
                     Ok(Some(first)) => {
                         let start = packed::to_text(&first).ok();
                         view! { <div id=ROOT translate="no" data-start=start><Replay first moment opening/></div> }.into_any()

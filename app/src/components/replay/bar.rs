@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     address::DASHBOARD,
-    model::{market::new_york_clock, replay::ReplayView, time::UnixMillis},
+    model::{market::new_york_clock, replay::ReplayView},
     store::moment::WINDOWS,
 };
 use leptos::prelude::*;
@@ -99,9 +99,4 @@ fn Window(window: (&'static str, &'static str, u32), player: Player, on_ask: Cal
     let (short, words, seconds) = window;
     let pressed = move || (player.window_seconds.get() == seconds).to_string();
     view! { <button type="button" class="segment" aria-pressed=pressed data-testid=["window-", short].concat() on:click=move |_| on_ask.run(Ask::Window(seconds))>{words}</button> }
-}
-
-/// A stretch in words, `15:41:37 – 15:42:37 UTC`.
-pub(super) fn stretch((from, to): (UnixMillis, UnixMillis)) -> String {
-    [&from.clock(), " – ", &to.clock(), " UTC"].concat()
 }

@@ -1,9 +1,6 @@
 //! The menus of the bar: how then differs from now, keep, export, the keys.
 
-use super::{
-    bar::stretch,
-    player::{Ask, Player},
-};
+use super::player::{Ask, Player, stretch};
 use crate::{
     address::Query,
     components::shortcuts,

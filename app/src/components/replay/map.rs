@@ -31,7 +31,7 @@ pub fn Map(
     /// What the reader asks for.
     on_ask: Callback<Ask>,
 ) -> impl IntoView {
-    let bar = Signal::derive(move || view.with(|view| view.bar.clone()));
+    let bar: Signal<HistoryView> = Memo::new(move |_| view.with(|view| view.bar.clone())).into();
     let rows = Memo::new(move |_| {
         view.with(|view| view.bar.series.iter().map(|one| (one.connection_id, one.name.clone())).collect::<Vec<_>>())
     });

@@ -49,6 +49,12 @@ pub fn past_text(at: UnixMillis) -> String {
     ["Past, ", &new_york_clock(at), " New York"].concat()
 }
 
+/// A stretch in words, `15:41:37 – 15:42:37 UTC`.
+#[must_use]
+pub fn stretch((from, to): (UnixMillis, UnixMillis)) -> String {
+    [&from.clock(), " – ", &to.clock(), " UTC"].concat()
+}
+
 /// What a reader asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
