@@ -380,7 +380,14 @@ fn keep_bar(view: RwSignal<ReplayView>, player: Player) -> Callback<()> {
                         Ok(answer) => {
                             view.try_set(answer);
                         }
-                        Err(_) => return set_timeout(move || drop(loading.try_set_value(false)), PAUSE),
+                        Err(_) => {
+                            return set_timeout(
+                                move || {
+                                    let _ = loading.try_set_value(false);
+                                },
+                                PAUSE,
+                            );
+                        }
                     }
                     if again.try_update_value(std::mem::take) != Some(true) {
                         break;

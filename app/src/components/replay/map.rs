@@ -164,7 +164,7 @@ fn marks(bar: &HistoryView, moments: impl Iterator<Item = UnixMillis>) -> String
     text
 }
 
-/// How far to the right the pointer is, from 0 to 1. Nothing inside the track takes the pointer, so the target is the track.
+/// How far to the right the pointer is, from 0 to 1.
 #[cfg(feature = "hydrate")]
 fn share_of(event: &ev::PointerEvent) -> Option<f64> {
     let width = f64::from(track(event)?.client_width());
@@ -176,11 +176,12 @@ fn share_of(_event: &ev::PointerEvent) -> Option<f64> {
     None
 }
 
+/// Nothing inside the track takes the pointer, so the target is the track.
 #[cfg(feature = "hydrate")]
 fn track(event: &ev::PointerEvent) -> Option<web_sys::HtmlElement> {
     use wasm_bindgen::JsCast;
 
-    event.current_target()?.dyn_into().ok()
+    event.target()?.dyn_into().ok()
 }
 
 /// The track keeps the pointer, so that a drag may leave it, and takes the focus, so that keys go on from there.

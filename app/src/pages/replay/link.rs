@@ -119,6 +119,13 @@ pub(super) struct Link {
     tapes_said: Cell<TapeSet>,
 }
 
+/// Runs nothing once the page is gone.
+fn with(link: &Weak<Link>, run: impl FnOnce(&Link)) {
+    if let Some(link) = link.upgrade().filter(|link| !link.ended.get()) {
+        run(&link);
+    }
+}
+
 impl Link {
     fn start(store: Store, player: Player, on_settled: Callback<()>) -> Rc<Self> {
         let link = Rc::new_cyclic(|this: &Weak<Self>| Self {
@@ -137,13 +144,11 @@ impl Link {
             beaten: Cell::new((0, 0.0)),
             tapes_said: Cell::default(),
         });
-        let weak = || link.this.clone();
-        let alive = |link: &Weak<Self>| link.upgrade().filter(|link| !link.ended.get());
-        let (open, message, close) = (weak(), weak(), weak());
+        let (opened, took, closed) = (link.this.clone(), link.this.clone(), link.this.clone());
         *link.callbacks.borrow_mut() = Some(Callbacks {
-            open: Closure::new(move || drop(alive(&open).map(|link| link.opened()))),
-            message: Closure::new(move |event: MessageEvent| drop(alive(&message).map(|link| link.take(&event)))),
-            close: Closure::new(move |event: CloseEvent| drop(alive(&close).map(|link| link.lost(event.code())))),
+            open: Closure::new(move || with(&opened, Self::opened)),
+            message: Closure::new(move |event: MessageEvent| with(&took, |link| link.take(&event))),
+            close: Closure::new(move |event: CloseEvent| with(&closed, |link| link.lost(event.code()))),
         });
         link.connect();
         link
@@ -166,7 +171,8 @@ impl Link {
     fn connect(&self) {
         self.drop_socket();
         self.tapes_said.set(TapeSet::default());
-        (self.sent.set(None), self.waiting.set(None));
+        self.sent.set(None);
+        self.waiting.set(None);
         let location = window().location();
         let scheme = if location.protocol().is_ok_and(|protocol| protocol == "https:") { "wss://" } else { "ws://" };
         let url = [scheme, &location.host().unwrap_or_default(), PATH].concat();
@@ -198,12 +204,12 @@ impl Link {
         self.store.set_link(LinkState::Lost { attempt, retry_at: None, http_works: false });
         let delay = backoff::delay_ms(attempt, js_sys::Math::random());
         let link = self.this.clone();
-        let again = move || {
-            if let Some(link) = link.upgrade().filter(|link| !link.ended.get() && link.socket.borrow().is_none()) {
+        let again = |link: &Self| {
+            if link.socket.borrow().is_none() {
                 link.connect();
             }
         };
-        set_timeout(again, Duration::from_millis(delay.into()));
+        set_timeout(move || with(&link, again), Duration::from_millis(delay.into()));
         if attempt == 2 {
             self.ask_why();
         }
@@ -215,10 +221,11 @@ impl Link {
         leptos::task::spawn_local(async move {
             let answer = gloo_net::http::Request::get(crate::api::STATUS_UNASKED).send().await;
             let ended = answer.ok().and_then(|answer| Ended::of_http(answer.status()));
-            if let (Some(ended), Some(link)) = (ended, link.upgrade().filter(|link| !link.ended.get())) {
-                link.drop_socket();
-                link.ended.set(true);
-                link.store.set_link(LinkState::Ended(ended));
+            if let Some(ended) = ended {
+                with(&link, |link| {
+                    link.end();
+                    link.store.set_link(LinkState::Ended(ended));
+                });
             }
         });
     }
@@ -330,14 +337,15 @@ impl Link {
             None => {
                 // With what is drawn next, or the mark would jump back.
                 let link = self.this.clone();
-                request_animation_frame(move || {
-                    if let Some(link) = link.upgrade().filter(|link| !link.ended.get() && link.sent.get().is_none()) {
+                let arrive = move |link: &Self| {
+                    if link.sent.get().is_none() {
                         link.player.target.set(None);
                         if !playing {
                             link.on_settled.run(());
                         }
                     }
-                });
+                };
+                request_animation_frame(move || with(&link, arrive));
             }
         }
     }
@@ -360,15 +368,11 @@ impl Link {
             return;
         }
         let link = self.this.clone();
-        request_animation_frame(move || {
-            if let Some(link) = link.upgrade().filter(|link| !link.ended.get()) {
-                link.drawing.set(false);
-                link.drawn();
-            }
-        });
+        request_animation_frame(move || with(&link, Self::drawn));
     }
 
     fn drawn(&self) {
+        self.drawing.set(false);
         let at = self.at.get();
         self.store.animation_frame(at);
         if self.player.at.get_untracked() != at && self.player.missing.with_untracked(Option::is_none) {
