@@ -13,7 +13,7 @@ use crate::model::{
     audit::{AuditForm, AuditPage},
     connection::ConnectionId,
     history::{selection::Selection, view::HistoryView},
-    replay::Recorded,
+    past::Recorded,
     symbol::Symbol,
     symbol_detail::SymbolDetail,
     time::UnixMillis,

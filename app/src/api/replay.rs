@@ -1,7 +1,7 @@
 //! What a replay starts from, and what it asks for later. The frames come by a socket of their own.
 
 use super::{ApiError, packed::Packed};
-use crate::model::{protocol::Snapshot, replay::ReplayView, time::UnixMillis};
+use crate::model::{past::ReplayView, protocol::Snapshot, time::UnixMillis};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub(crate) async fn first_replay(at: Option<UnixMillis>, window_seconds: u32) ->
 #[cfg(feature = "ssr")]
 async fn view_of(
     backend: &dyn super::Backend,
-    recorded: crate::model::replay::Recorded,
+    recorded: crate::model::past::Recorded,
     at: UnixMillis,
     window_seconds: u32,
 ) -> ReplayView {
@@ -61,7 +61,7 @@ async fn view_of(
             series,
             view::HistoryView,
         },
-        replay::Step,
+        past::Step,
     };
 
     let selection = |from, to| Selection { range: Range::Between(from, to), ..Selection::default() };
@@ -135,7 +135,7 @@ pub async fn load_differences(
     at: i64,
 ) -> Result<Vec<String>, ApiError> {
     use super::{Backend, CurrentViewer};
-    use crate::model::replay::differences;
+    use crate::model::past::differences;
     use std::sync::Arc;
 
     use_context::<CurrentViewer>().ok_or(ApiError::NotAllowed)?;

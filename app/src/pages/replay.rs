@@ -49,7 +49,7 @@ use crate::{
             view::HistoryView,
         },
         market::new_york_clock,
-        replay::{ReplayView, step_from},
+        past::{ReplayView, step_from},
         status::StatusHead,
         time::UnixMillis,
     },
@@ -156,7 +156,8 @@ pub fn Replay(
             let here = player.here_untracked();
             let bounds = view.with_untracked(|view| view.recorded.bounds());
             let seek = move |to: UnixMillis| {
-                let to = bounds.map_or(to, |(first, last)| to.clamp(first, last));
+                let Some((first, last)) = bounds else { return };
+                let to = to.clamp(first, last);
                 player.note.set(None);
                 way.seek(to);
             };

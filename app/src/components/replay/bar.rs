@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     address::DASHBOARD,
-    model::{market::new_york_clock, replay::ReplayView},
+    model::{market::new_york_clock, past::ReplayView},
     store::moment::WINDOWS,
 };
 use leptos::prelude::*;

@@ -5,7 +5,7 @@ use crate::{
     address::Query,
     components::shortcuts,
     model::{
-        replay::{KEEP_NOTE_LENGTH_MAX, Kept, ReplayView},
+        past::{KEEP_NOTE_LENGTH_MAX, Kept, ReplayView},
         time::UnixMillis,
     },
 };

@@ -14,7 +14,7 @@ use crate::{
     model::{
         connection::ConnectionId,
         history::{EventKind, gap::BUS, view::HistoryView},
-        replay::ReplayView,
+        past::ReplayView,
         time::UnixMillis,
     },
 };

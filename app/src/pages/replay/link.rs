@@ -48,9 +48,9 @@ impl Command {
 
     fn text(self, speed: &str) -> String {
         match self {
-            Self::Seek(to) => [r#"{"event":"seek","at":"#, &to.0.to_string(), "}"].concat(),
-            Self::Step(true) => r#"{"event":"step","frames":1}"#.to_owned(),
-            Self::Step(false) => r#"{"event":"step","frames":-1}"#.to_owned(),
+            Self::Seek(to) => [r#"{"event":"seek","at":""#, &to.to_string(), r#""}"#].concat(),
+            Self::Step(true) => r#"{"event":"step","back":false}"#.to_owned(),
+            Self::Step(false) => r#"{"event":"step","back":true}"#.to_owned(),
             Self::Play => [r#"{"event":"play","speed":"#, speed, "}"].concat(),
             Self::Pause => r#"{"event":"pause"}"#.to_owned(),
         }

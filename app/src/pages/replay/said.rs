@@ -32,7 +32,7 @@ impl Said {
             at: time(r#""at":""#)?,
             playing: text.contains(r#""playing":true"#),
             skipped_from: time(r#""skipped_from":""#),
-            ended: value(text, r#""end":""#).is_some(),
+            ended: text.contains(r#""at_end":true"#),
         })
     }
 }
@@ -58,10 +58,10 @@ mod tests {
     #[test]
     fn messages_read_as_documented() {
         let at = UnixMillis(1_768_998_896_789);
-        let text = r#"{"event":"replay","data":{"at":"2026-01-21T12:34:56.789Z","playing":true,"speed":1.0,"skipped_from":null,"end":null}}"#;
+        let text = r#"{"event":"replay","data":{"at":"2026-01-21T12:34:56.789Z","playing":true,"speed":1.0,"skipped_from":null,"at_end":false}}"#;
         let stands = Said::Stands { at, playing: true, skipped_from: None, ended: false };
         assert_eq!(Said::read(text), Some(stands));
-        let text = r#"{"data":{"end":"end_of_recording","skipped_from":"2026-01-21T12:34:50.000Z","speed":60.0,"playing":false,"at":"2026-01-21T12:34:56.789Z"},"event":"replay"}"#;
+        let text = r#"{"data":{"at_end":true,"skipped_from":"2026-01-21T12:34:50.000Z","speed":60.0,"playing":false,"at":"2026-01-21T12:34:56.789Z"},"event":"replay"}"#;
         let skipped_from = Some(UnixMillis(1_768_998_890_000));
         assert_eq!(Said::read(text), Some(Said::Stands { at, playing: false, skipped_from, ended: true }));
         let text = r#"{"event":"error","data":{"message":"nothing is recorded at \"10:42\""}}"#;

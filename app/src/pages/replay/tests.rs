@@ -8,8 +8,8 @@ use crate::model::{
         gap::Gap,
         series::{Bucket, Series},
     },
+    past::{Kept, Recorded, Step},
     protocol::{ReportParts, Row, Snapshot},
-    replay::{Kept, Recorded, Step},
     status::{ConnectionConfig, ConnectionLive},
     symbol::Symbol,
 };
