@@ -8,6 +8,8 @@ pub const METRICS: &str = "/admin/metrics";
 pub const ALERTS: &str = "/admin/alerts";
 /// The audit log.
 pub const AUDIT: &str = "/admin/audit";
+/// The dashboard as it was at a moment of the past.
+pub const REPLAY: &str = "/admin/replay";
 /// Where an administrator looks after the own account.
 pub const ACCOUNT: &str = "/admin/account";
 /// Where somebody turns on a second factor. Not a page of the app's.
@@ -21,7 +23,7 @@ pub const LOGIN_OIDC: &str = "/login/oidc";
 /// Where everybody signs in.
 pub const LOGIN: &str = "/login";
 /// All pages of the app.
-pub const PATHS: [&str; 6] = [DASHBOARD, METRICS, ALERTS, AUDIT, ACCOUNT, LOGIN];
+pub const PATHS: [&str; 7] = [DASHBOARD, METRICS, REPLAY, ALERTS, AUDIT, ACCOUNT, LOGIN];
 
 /// The path, such as `/admin/websockets`.
 #[must_use]
@@ -30,6 +32,21 @@ pub fn path() -> String {
     return of_request(|uri| uri.path().to_owned());
     #[cfg(not(feature = "ssr"))]
     leptos::prelude::window().location().pathname().unwrap_or_default()
+}
+
+/// Makes the address have these parameters, as [`Query::write`] writes them, without going anywhere. In the browser only.
+pub fn show(query: &str) {
+    #[cfg(feature = "hydrate")]
+    {
+        let window = leptos::prelude::window();
+        if let (Ok(history), Ok(path)) = (window.history(), window.location().pathname()) {
+            let state = history.state().unwrap_or(wasm_bindgen::JsValue::NULL);
+            // Browsers refuse hundreds of changes a minute; the next one will be taken.
+            let _ = history.replace_state_with_url(&state, "", Some(&(path + query)));
+        }
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = query;
 }
 
 /// The parameters.

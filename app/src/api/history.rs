@@ -18,6 +18,8 @@ pub struct HistoryAnswer {
     pub email: String,
     /// May they change something?
     pub may_act: bool,
+    /// Is there a recording to lead to?
+    pub recording: bool,
 }
 
 /// History as the parameters of an address ask for it. With `since`, in Unix milliseconds, buckets from then on alone.
@@ -43,7 +45,8 @@ pub async fn load_history(
     }
     let selection = Selection::of_query(&query);
     let view = backend.history(selection, since.map(UnixMillis)).await.ok_or(ApiError::Unavailable)?;
-    Ok(HistoryAnswer { view, email: viewer.email, may_act: viewer.may_act })
+    let recording = backend.is_recording();
+    Ok(HistoryAnswer { view, email: viewer.email, may_act: viewer.may_act, recording })
 }
 
 /// Last outage and availability of each connection, for the dashboard to ask for now and then.

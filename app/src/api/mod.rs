@@ -3,6 +3,7 @@
 
 pub mod history;
 pub mod packed;
+pub mod replay;
 pub mod symbol;
 
 #[cfg(feature = "ssr")]
@@ -12,6 +13,7 @@ use crate::model::{
     audit::{AuditForm, AuditPage},
     connection::ConnectionId,
     history::{selection::Selection, view::HistoryView},
+    past::Recorded,
     symbol::Symbol,
     symbol_detail::SymbolDetail,
     time::UnixMillis,
@@ -97,6 +99,18 @@ pub trait Backend: Send + Sync {
     /// A stretch of history; with `since`, its buckets from then on alone. `None` when it cannot be read.
     fn history(&self, selection: Selection, since: Option<UnixMillis>) -> Answer<'_, Option<HistoryView>>;
 
+    /// Is what comes being recorded, so that there is a past to lead to?
+    fn is_recording(&self) -> bool;
+
+    /// What is recorded; `None` where nothing ever is.
+    fn recorded(&self) -> Answer<'_, Option<Recorded>>;
+
+    /// The board as it was, with at most [`FIRST_ROWS_MAX`] rows a connection or all of them; or why it cannot be had.
+    fn board_at(&self, at: UnixMillis, all_rows: bool) -> Answer<'_, Result<Snapshot, String>>;
+
+    /// The board as it is, with all rows; `None` while the server is going away.
+    fn board_now(&self) -> Answer<'_, Option<Snapshot>>;
+
     /// How reliable each connection was; nothing when that cannot be read.
     fn reliability(&self) -> Answer<'_, Vec<Reliability>>;
 
@@ -140,6 +154,30 @@ impl MayAct {
     #[must_use]
     pub fn here() -> bool {
         use_context::<Self>().is_some_and(|may| may.0)
+    }
+}
+
+/// Is there a recording that gaps, events, alerts and records can lead to? In the context of the pages that show them.
+#[derive(Clone, Copy, Debug)]
+pub struct IsRecording(pub bool);
+
+impl IsRecording {
+    /// That of the page.
+    #[must_use]
+    pub fn here() -> bool {
+        use_context::<Self>().is_some_and(|is| is.0)
+    }
+}
+
+/// Is the page of the past? What is shown of it can neither be changed nor advised about. In the context of that page.
+#[derive(Clone, Copy, Debug)]
+pub struct Past;
+
+impl Past {
+    /// Is it that of the page?
+    #[must_use]
+    pub fn is_here() -> bool {
+        use_context::<Self>().is_some()
     }
 }
 

@@ -46,6 +46,17 @@ pub(crate) fn of_text<T: DeserializeOwned>(text: &str) -> Option<T> {
     Postcard::decode(Postcard::from_encoded_string(text).ok()?).ok()
 }
 
+/// What the server made a page from, as it wrote it into the page's element.
+#[cfg(feature = "hydrate")]
+pub(crate) fn start_of<T: DeserializeOwned>(root: &leptos::web_sys::Element) -> Option<T> {
+    const START: &str = "data-start";
+
+    let start = of_text(&root.get_attribute(START)?)?;
+    // Of no use to anybody any more.
+    let _ = root.remove_attribute(START);
+    Some(start)
+}
+
 /// For `#[serde(with = "packed")]`: a part of a value that is JSON otherwise.
 pub(super) fn serialize<T: Serialize, S: Serializer>(part: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&to_text(part).map_err(S::Error::custom)?)
@@ -111,7 +122,7 @@ mod tests {
             events: vec![event],
             ..HistoryView::default()
         };
-        let answer = HistoryAnswer { view, email: "ann@example.com".into(), may_act: true };
+        let answer = HistoryAnswer { view, email: "ann@example.com".into(), may_act: true, recording: true };
         let json = serde_json::to_string(&answer).expect("serialises");
         assert_eq!(serde_json::from_str::<HistoryAnswer>(&json).expect("parses"), answer);
     }

@@ -4,7 +4,7 @@
 //! metrics they are nothing: links to them are `rel="external"`.
 
 use crate::{
-    address::{ACCOUNT, ALERTS, AUDIT, DASHBOARD, METRICS},
+    address::{ACCOUNT, ALERTS, AUDIT, DASHBOARD, METRICS, REPLAY},
     model::time::UnixMillis,
 };
 #[cfg(feature = "ssr")]
@@ -20,9 +20,10 @@ use leptos::prelude::*;
 use std::sync::Arc;
 
 /// The pages that bars lead to: address and name, in their order.
-pub const PAGES: [(&str, &str); 5] = [
+pub const PAGES: [(&str, &str); 6] = [
     (DASHBOARD, "Connections"),
     (METRICS, "Full metrics"),
+    (REPLAY, "Replay"),
     (ALERTS, "Alerts"),
     (AUDIT, "Audit log"),
     (ACCOUNT, "Account"),

@@ -8,6 +8,7 @@ use super::{
     tape_list::TapeList,
 };
 use crate::{
+    api::Past,
     model::{connection::ConnectionId, status::ConnectionLive, time::UnixMillis},
     store::{
         arrangement::{Arrangement, DataView},
@@ -55,7 +56,7 @@ pub fn LiveData(
     .into_any();
     let tape = column.tape;
     view! {
-        <Section id name="data" title="Live data" head>
+        <Section id name="data" title=if Past::is_here() { "Data" } else { "Live data" } head>
             <Show
                 when=move || view.get() == DataView::Table
                 fallback=move || view! { <TapeList id tape=tape.clone() filtered=filtered.into() on_act/> }

@@ -7,6 +7,7 @@ use super::{
     viewport::{Span, observe_size, rows_in, scroll_to_row, set_pixels},
 };
 use crate::{
+    api::Past,
     model::{connection::ConnectionId, tick::Direction},
     store::{
         arrangement::{Sort, SortKey},
@@ -90,7 +91,7 @@ pub fn LiveTable(
             id=["table-", &id.to_string()].concat()
             role="grid"
             tabindex="0"
-            aria-label=format!("Live prices of connection {id}")
+            aria-label=format!("{} of connection {id}", if Past::is_here() { "Prices" } else { "Live prices" })
             aria-rowcount=move || (row_count.get() + 1).to_string()
             aria-activedescendant=current
             node_ref=scroller

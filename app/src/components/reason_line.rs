@@ -7,7 +7,7 @@ use super::{
     history::range_bar,
 };
 use crate::{
-    api::MayAct,
+    api::{MayAct, Past},
     model::{
         connection::ConnectionState,
         health::{LayerState, LossKind},
@@ -40,7 +40,9 @@ pub fn ReasonLine(
     let state = Memo::new(move |_| live.with(|live| live.state));
     let shown = Memo::new(move |_| live.with(|live| needs_reason(live.state)) || tone.get() != "ok");
     let reason = move || live.with(|live| reason_text(live, common.get()));
-    let advised = Memo::new(move |_| live.with(|live| advice(live, common.get())));
+    // What helped then is no advice now.
+    let is_past = Past::is_here();
+    let advised = Memo::new(move |_| if is_past { "" } else { live.with(|live| advice(live, common.get())) });
     let has_gap = Memo::new(move |_| {
         live.with(|live| {
             matches!(live.state, ConnectionState::Reconnecting | ConnectionState::Failed | ConnectionState::Mute)
@@ -88,9 +90,11 @@ pub fn ReasonLine(
                             <button type="button" class="button button-small" data-testid=format!("retry-{id}") on:click=retry>"Retry now"</button>
                         })}
                         {move || has_gap.get().then(|| view! { <a href=gaps.get_value() rel="external" data-testid=format!("gaps-{id}")>"Show gaps"</a> })}
-                        <button type="button" class="button-link" data-testid=format!("explain-{id}") on:click=move |_| on_explain.run(state.get_untracked())>
-                            "Explain"
-                        </button>
+                        {(!is_past).then(|| view! {
+                            <button type="button" class="button-link" data-testid=format!("explain-{id}") on:click=move |_| on_explain.run(state.get_untracked())>
+                                "Explain"
+                            </button>
+                        })}
                         <span role="status" data-testid=format!("retried-{id}")>{move || answer.get()}</span>
                     </span>
                     <span class="reason-advice">{move || advised.get()}</span>

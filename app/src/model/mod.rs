@@ -17,6 +17,7 @@ pub mod feed;
 pub mod health;
 pub mod history;
 pub mod market;
+pub mod past;
 pub mod protocol;
 pub mod refresh;
 pub mod replay;

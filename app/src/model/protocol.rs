@@ -205,6 +205,17 @@ impl Snapshot {
 }
 
 impl Frame {
+    /// When it was made, by the server's clock, where it says so.
+    #[must_use]
+    pub fn made_at(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Ticks(ticks) => Some(ticks.at),
+            Self::Live(live) | Self::Metrics(Metrics { live, .. }) => Some(live.head.generated_at),
+            Self::Snapshot(snapshot) => Some(snapshot.report.live.head.generated_at),
+            Self::Rows(_) | Self::Tape(_) => None,
+        }
+    }
+
     /// The bytes of a binary WebSocket message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

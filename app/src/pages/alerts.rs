@@ -8,7 +8,7 @@ pub(crate) use rendered::page;
 mod rendered {
     use crate::{
         address::{self, ALERTS, Query},
-        api::{Backend, CurrentViewer, MayAct},
+        api::{Backend, CurrentViewer, IsRecording, MayAct},
         components::admin_pages::{admin_page, problem, second},
         model::{
             alert::{
@@ -17,6 +17,7 @@ mod rendered {
             },
             time::{UnixMillis, format_seconds},
         },
+        store::moment::around,
     };
     use leptos::prelude::*;
     use std::sync::Arc;
@@ -33,6 +34,7 @@ mod rendered {
 
     fn body(viewer: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
         provide_context(MayAct(viewer.may_act));
+        provide_context(IsRecording(backend.is_recording()));
         let query = address::query();
         let cursor = query.get("cursor").map(str::to_owned);
         let outcome = outcome(query.get("done"), query.get("error"));
@@ -110,6 +112,11 @@ mod rendered {
         address::METRICS.to_owned() + &query.write()
     }
 
+    /// What it looked like when it began, where that is recorded.
+    fn replay(alert: &Alert) -> impl IntoView + use<> {
+        IsRecording::here().then(|| view! { <a href=around(alert.started_at) data-testid="replay">"Replay"</a> })
+    }
+
     fn lasted(alert: &Alert, now: UnixMillis) -> String {
         format_seconds(alert.ended_at.unwrap_or(now).millis_since(alert.started_at).max(0).unsigned_abs() / 1000)
     }
@@ -163,7 +170,7 @@ mod rendered {
                 <td class="number" title=alert.started_at.to_string()>{second(alert.started_at)}</td>
                 <td class="number">{lasted(&alert, now)}</td>
                 <td>{looks_after}</td>
-                <td><a href=charts(&alert)>"Charts"</a></td>
+                <td><a href=charts(&alert)>"Charts"</a> {replay(&alert)}</td>
             </tr>
         }
     }

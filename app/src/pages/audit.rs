@@ -8,9 +8,13 @@ pub(crate) use rendered::page;
 mod rendered {
     use crate::{
         address::{self, AUDIT, Query},
-        api::{Backend, CurrentViewer},
+        api::{Backend, CurrentViewer, IsRecording},
         components::admin_pages::{admin_page, browser, problem, second},
-        model::audit::{AuditForm, AuditPage, AuditRecord},
+        model::{
+            audit::{AuditForm, AuditPage, AuditRecord},
+            time::UnixMillis,
+        },
+        store::moment::around,
     };
     use leptos::prelude::*;
     use std::sync::Arc;
@@ -21,6 +25,7 @@ mod rendered {
     }
 
     fn body(_: CurrentViewer, backend: Arc<dyn Backend>) -> AnyView {
+        provide_context(IsRecording(backend.is_recording()));
         let query = address::query();
         let asked = |name| query.get(name).map(str::to_owned);
         let form = AuditForm {
@@ -134,7 +139,7 @@ mod rendered {
             view! {
                 <tr data-testid="record" data-outcome=outcome title=record.hash>
                     <td class="number">{record.seq}</td>
-                    <td class="number" title=record.at.to_string()>{second(record.at)}</td>
+                    <td class="number" title=record.at.to_string()>{second(record.at)} {replay(record.at)}</td>
                     <td>{who} {record.role.map(|role| view! { " " <span class="admin-hint">{role}</span> })}</td>
                     <td class="number">{record.address}</td>
                     <td><code>{record.action}</code></td>
@@ -163,6 +168,11 @@ mod rendered {
                 </table>
             </div>
         }
+    }
+
+    /// What was seen then, where that is recorded.
+    fn replay(at: UnixMillis) -> impl IntoView + use<> {
+        IsRecording::here().then(|| view! { " " <a href=around(at) data-testid="replay">"Replay"</a> })
     }
 
     fn link(form: &AuditForm) -> String {

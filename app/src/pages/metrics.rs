@@ -10,7 +10,7 @@
 use crate::{
     address::METRICS,
     api::{
-        ApiError, MayAct,
+        ApiError, IsRecording, MayAct,
         history::{AcknowledgeGap, HistoryAnswer, load_history},
     },
     components::{
@@ -83,8 +83,9 @@ pub fn Metrics(
     #[prop(optional)]
     focused: Option<StoredValue<String>>,
 ) -> impl IntoView {
-    let HistoryAnswer { view, email, may_act } = answer;
+    let HistoryAnswer { view, email, may_act, recording } = answer;
     provide_context(MayAct(may_act));
+    provide_context(IsRecording(recording));
     let rendered_at = view.at;
     // What the server chose where the address says nothing, and what is asked for from now on.
     let selection = Selection { range: selection.range.fitted(view.began, view.at), ..selection };

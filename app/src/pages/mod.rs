@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Every page is loaded afresh, so the browser has no use for a router; only the full metrics bring one of their own, for the
-//! ranges and filters in their address. Signing in, the account, the audit log and what is not found are the server's alone.
+//! ranges and filters in their address. The past is the dashboard's own parts around another clock. Signing in, the account, the audit log and what is not found are the server's alone.
 
 #[cfg(feature = "ssr")]
 mod account;
@@ -20,10 +20,13 @@ pub mod metrics;
 pub mod monitor;
 #[cfg(feature = "ssr")]
 mod not_found;
+pub mod replay;
 
 #[cfg(feature = "ssr")]
 use crate::ROOT;
 use crate::address;
+#[cfg(feature = "hydrate")]
+use crate::api::packed;
 use leptos::prelude::*;
 #[cfg(feature = "hydrate")]
 use leptos::wasm_split::SplitLoaderError;
@@ -31,7 +34,7 @@ use leptos::wasm_split::SplitLoaderError;
 /// Is the page at `path` taken over by the browser?
 #[cfg(feature = "ssr")]
 pub(crate) fn is_live(path: &str) -> bool {
-    matches!(path, address::DASHBOARD | address::METRICS)
+    matches!(path, address::DASHBOARD | address::METRICS | address::REPLAY)
 }
 
 /// The page at `path`, as the server writes it: in an element of its own, as extensions put theirs into the body, and what
@@ -42,6 +45,7 @@ pub(crate) fn page_at(path: &str) -> AnyView {
         address::DASHBOARD => return monitor::rendered(),
         // A translator would put elements of its own around every text, and what is written there next is not seen.
         address::METRICS => return view! { <div id=ROOT translate="no">{metrics::page()}</div> }.into_any(),
+        address::REPLAY => return replay::rendered(),
         address::ALERTS => alerts::page(),
         address::AUDIT => audit::page(),
         address::ACCOUNT => account::page(),
@@ -63,7 +67,10 @@ pub async fn take_over(root: leptos::web_sys::HtmlElement) -> Result<bool, Split
         hydrate_from(root, history_page().await?).forget();
         return Ok(true);
     }
-    let Some(first) = monitor::start_of(&root) else { return Ok(false) };
+    if address::path() == address::REPLAY {
+        return Ok(past_page().await?(root));
+    }
+    let Some(first) = packed::start_of(&root) else { return Ok(false) };
     hydrate_from(root, move || monitor::page(first)).forget();
     Ok(true)
 }
@@ -75,6 +82,23 @@ pub async fn take_over(root: leptos::web_sys::HtmlElement) -> Result<bool, Split
 #[leptos::wasm_split::wasm_split(history, wasm_split_path = ::leptos::wasm_split, fallible)]
 fn history_page() -> Result<fn() -> AnyView, SplitLoaderError> {
     Ok(metrics::page)
+}
+
+/// The past, in a file of its own too. Takes over what the server rendered.
+#[cfg(feature = "hydrate")]
+type TakeOver = fn(leptos::web_sys::HtmlElement) -> bool;
+
+/// The past.
+#[cfg(all(feature = "hydrate", split_pages))]
+#[leptos::wasm_split::wasm_split(past, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn past_page() -> Result<TakeOver, SplitLoaderError> {
+    Ok(replay::take_over)
+}
+
+/// The past.
+#[cfg(all(feature = "hydrate", not(split_pages)))]
+async fn past_page() -> Result<TakeOver, SplitLoaderError> {
+    Ok(replay::take_over)
 }
 
 /// The full metrics.

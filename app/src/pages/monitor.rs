@@ -6,10 +6,11 @@ mod shortcuts;
 #[cfg(feature = "ssr")]
 use crate::{
     ROOT,
-    address::{self, DASHBOARD, LOGIN},
+    address::{DASHBOARD, LOGIN},
     api::{ApiError, first_view, packed},
 };
 use crate::{
+    address,
     api::{FirstView, MayAct},
     components::{
         banners::{Banners, StillPage, Warnings},
@@ -71,17 +72,6 @@ pub(crate) fn rendered() -> AnyView {
     .into_any()
 }
 
-/// What the server made the page from.
-#[cfg(feature = "hydrate")]
-pub(crate) fn start_of(root: &leptos::web_sys::Element) -> Option<FirstView> {
-    const START: &str = "data-start";
-
-    let start = crate::api::packed::of_text(&root.get_attribute(START)?)?;
-    // Of no use to anybody any more.
-    let _ = root.remove_attribute(START);
-    Some(start)
-}
-
 /// The dashboard as the browser makes it, arranged as its address asks.
 #[cfg(feature = "hydrate")]
 pub(crate) fn page(first: FirstView) -> AnyView {
@@ -141,7 +131,7 @@ pub fn Monitor(
 
     let tell_address = {
         let store = store.clone();
-        move || show_address(&PageArrangement { symbol: search.open.get_untracked(), ..store.arrangement() })
+        move || address::show(&PageArrangement { symbol: search.open.get_untracked(), ..store.arrangement() }.query())
     };
     let on_pause = Callback::new({
         let (store, tell_address) = (store.clone(), tell_address.clone());
@@ -290,7 +280,7 @@ pub fn Monitor(
 }
 
 /// A connection that needs somebody: its number and what it is. On its way back it is not yet well.
-fn trouble_of(live: &ConnectionLive) -> Option<(ConnectionId, &'static str)> {
+pub(super) fn trouble_of(live: &ConnectionLive) -> Option<(ConnectionId, &'static str)> {
     use ConnectionState as S;
     let is_lost = !live.state.is_up() && live.state != S::Disabled && live.reconnect.attempt > 0;
     let is_trouble = is_lost || matches!(live.state, S::Failed | S::Reconnecting | S::Mute | S::Degraded);
@@ -336,22 +326,6 @@ fn local_now() -> UnixMillis {
     return UnixMillis(js_sys::Date::now() as i64);
     #[cfg(not(feature = "hydrate"))]
     UnixMillis::default()
-}
-
-/// Makes the address say how the page is arranged, without going anywhere.
-fn show_address(arrangement: &PageArrangement) {
-    #[cfg(feature = "hydrate")]
-    {
-        let window = window();
-        if let (Ok(history), Ok(path)) = (window.history(), window.location().pathname()) {
-            let state = history.state().unwrap_or(wasm_bindgen::JsValue::NULL);
-            let address = path + &arrangement.query();
-            // Browsers refuse hundreds of changes a minute; the next one will be taken.
-            let _ = history.replace_state_with_url(&state, "", Some(&address));
-        }
-    }
-    #[cfg(not(feature = "hydrate"))]
-    let _ = arrangement;
 }
 
 /// Why there is no dashboard.

@@ -46,7 +46,11 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     let beside = |name: &str| ["/", options.site_pkg_dir.trim_end_matches("pkg"), name].concat();
     let path = address::path();
     // Charts and ledger have sheets of their own: the dashboard does not wait for what it does not show.
-    let sheets: &[&str] = if path == address::METRICS { &["history.css", "charts.css"] } else { &[] };
+    let sheets: &[&str] = match &*path {
+        address::METRICS => &["history.css", "charts.css"],
+        address::REPLAY => &["history.css", "charts.css", "replay.css"],
+        _ => &[],
+    };
     let theme_script = THEME_SCRIPT.replace("KEY", STORAGE_KEY);
     view! {
         <!DOCTYPE html>

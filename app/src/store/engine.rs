@@ -13,6 +13,7 @@ use super::{
     link::LinkState,
     side::{Rows, Sides},
     table::{Act, Table},
+    tape::TapeLog,
     view::{View, set_if_changed},
 };
 use crate::model::{
@@ -52,6 +53,8 @@ pub struct Engine {
     paused: bool,
     behind: u64,
     linked: bool,
+    /// Is the next snapshot of another moment?
+    jumps: bool,
     /// Was it said that the link is lost?
     lost: bool,
     now: Option<UnixMillis>,
@@ -100,13 +103,7 @@ impl Engine {
     /// Buffers a frame that arrived at `local`; true for a snapshot that is whole.
     pub fn receive(&mut self, frame: Frame, local: UnixMillis) -> bool {
         let Some(frame) = self.arriving.take(frame) else { return false };
-        let made_at = match &frame {
-            Frame::Ticks(ticks) => Some(ticks.at),
-            Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => Some(live.head.generated_at),
-            Frame::Snapshot(snapshot) => Some(snapshot.report.live.head.generated_at),
-            Frame::Rows(_) | Frame::Tape(_) => None,
-        };
-        self.counted_until = made_at.unwrap_or(self.counted_until);
+        self.counted_until = frame.made_at().unwrap_or(self.counted_until);
         match &frame {
             Frame::Ticks(ticks) => self.clock.observe(local, ticks.at),
             Frame::Live(live) | Frame::Metrics(Metrics { live, .. }) => {
@@ -124,11 +121,19 @@ impl Engine {
         is_snapshot
     }
 
+    /// The next snapshot is of another moment than what follows from here: as if the page were opened there.
+    pub fn jump(&mut self) {
+        self.jumps = true;
+    }
+
     /// Folds what waits into the board, and remembers what the view has to look at.
     fn fold(&mut self) {
         for frame in std::mem::take(&mut self.buffer) {
             match &frame {
                 Frame::Snapshot(snapshot) => {
+                    if std::mem::take(&mut self.jumps) {
+                        self.forget();
+                    }
                     self.sides = self.sides.carried_over(&self.board.rows, snapshot);
                     self.alerts.clone_from(&snapshot.alerts);
                 }
@@ -160,6 +165,12 @@ impl Engine {
                 self.count(ticks);
             }
         }
+    }
+
+    /// Nothing that was reckoned of rows goes on, and no tape.
+    fn forget(&mut self) {
+        (self.sides, self.clock, self.announcer) = Default::default();
+        self.tables.iter_mut().for_each(|table| table.tape = TapeLog::new(table.arrangement.filter.clone()));
     }
 
     /// What ticks tell beside prices: openings, how far behind a paused view is, how many stand behind a drawn price.

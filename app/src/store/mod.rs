@@ -22,6 +22,7 @@ pub mod clock;
 pub mod engine;
 pub mod filter;
 pub mod link;
+pub mod moment;
 pub mod refresh;
 pub mod screen_delay;
 pub mod side;
@@ -74,6 +75,11 @@ impl Store {
     /// Takes a frame that arrived when this machine's clock showed `local`; true for a snapshot that is whole.
     pub fn receive(&self, frame: Frame, local: UnixMillis) -> bool {
         self.engine().receive(frame, local)
+    }
+
+    /// The next snapshot is of another moment, maybe an earlier one: nothing is carried over into it.
+    pub fn jump(&self) {
+        self.engine().jump();
     }
 
     /// Folds what came and shows it; once an animation frame.

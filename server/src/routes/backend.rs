@@ -14,6 +14,7 @@ use app::{
         audit::{AuditForm, AuditPage},
         connection::ConnectionId,
         history::{Reliability, selection::Selection, view::HistoryView},
+        past::Recorded,
         protocol::Snapshot,
         symbol::Symbol,
         symbol_detail::SymbolDetail,
@@ -86,6 +87,22 @@ impl Backend for Behind {
             let view = query::view(database, &config.history, &report, &selection, since, UnixMillis::now());
             view.await.inspect_err(|error| tracing::warn!(%error, "History could not be read")).ok()
         })
+    }
+
+    fn is_recording(&self) -> bool {
+        false
+    }
+
+    fn recorded(&self) -> Answer<'_, Option<Recorded>> {
+        Box::pin(async { None })
+    }
+
+    fn board_at(&self, _at: UnixMillis, _all_rows: bool) -> Answer<'_, Result<Snapshot, String>> {
+        Box::pin(async { Err("Nothing is recorded.".to_owned()) })
+    }
+
+    fn board_now(&self) -> Answer<'_, Option<Snapshot>> {
+        Box::pin(async { None })
     }
 
     fn reliability(&self) -> Answer<'_, Vec<Reliability>> {

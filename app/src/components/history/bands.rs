@@ -77,22 +77,25 @@ pub fn gap_bands(view: &HistoryView) -> Vec<(Option<ConnectionId>, String)> {
     let count = view.series.len() as u32;
     // However many there are, most of the plot is for the lines.
     let row = ROW.min(HEIGHT / 4 / count.max(1));
-    let path = |id: ConnectionId, (y, high): (u32, u32)| {
-        let mut text = String::new();
-        for (x, end) in joined(view, id) {
-            let wide = end - x;
-            let _ = write!(text, "M{x} {y}h{wide}v{high}h-{wide}z");
-        }
-        text
-    };
     let of_connection = |(place, series): (u32, &Series)| {
         let band = if count == 1 { (0, HEIGHT) } else { (place * row, row * 3 / 4) };
-        ((count > 1).then_some(series.connection_id), path(series.connection_id, band))
+        ((count > 1).then_some(series.connection_id), gap_path(view, series.connection_id, band))
     };
-    let mut paths = vec![(None, path(BUS, (0, HEIGHT)))];
+    let mut paths = vec![(None, gap_path(view, BUS, (0, HEIGHT)))];
     paths.extend((0..).zip(&view.series).map(of_connection));
     paths.retain(|(_, text)| !text.is_empty());
     paths
+}
+
+/// A connection's gaps, or those of the [`BUS`], as bands from `y` on and so high.
+#[must_use]
+pub fn gap_path(view: &HistoryView, id: ConnectionId, (y, high): (u32, u32)) -> String {
+    let mut text = String::new();
+    for (x, end) in joined(view, id) {
+        let wide = end - x;
+        let _ = write!(text, "M{x} {y}h{wide}v{high}h-{wide}z");
+    }
+    text
 }
 
 /// Where a connection's gaps begin and end, from left to right; those that touch are one.

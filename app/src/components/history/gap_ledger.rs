@@ -3,7 +3,7 @@
 
 use super::{bands, context::ChartContext, scale};
 use crate::{
-    api::{MayAct, history::AcknowledgeGap},
+    api::{IsRecording, MayAct, history::AcknowledgeGap},
     components::format::{self, identity},
     model::{
         connection::ConnectionId,
@@ -13,6 +13,7 @@ use crate::{
         },
         time::{UnixMillis, format_seconds},
     },
+    store::moment::around,
 };
 use leptos::{form::ActionForm, prelude::*};
 
@@ -213,11 +214,21 @@ fn facts(gap: Gap, context: ChartContext) -> impl IntoView {
         <p class="gap-when number">
             <button type="button" class="event-at number" title="Show in the charts" on:click=move |_| context.show(started_at)>{scale::moment(started_at)}</button>
             " – " <span data-testid="gap-end">{gap.ended_at.map_or_else(|| "ongoing".to_owned(), scale::moment)}</span> <span class="unit">" UTC"</span>
+            {replay_link(started_at, gap.connection())}
         </p>
         <p class="gap-words">{gap.words} {before}</p>
         <p class="number"><b data-testid="gap-missed">{missed}</b> " ticks missed " <span class="unit">{basis}</span></p>
         {attempts.map(|text| view! { <p class="unit number">{text}</p> })}
     }
+}
+
+/// The way to what it looked like, where that is recorded: the 60 seconds around a moment, at a connection's column.
+pub(super) fn replay_link(at: UnixMillis, id: Option<ConnectionId>) -> impl IntoView + use<> {
+    IsRecording::here().then(|| {
+        let column = id.map(|id| ["#column-", &id.to_string()].concat()).unwrap_or_default();
+        let name = ["Replay the 60 seconds around ", &scale::moment(at)].concat();
+        view! { <a class="replay-link" href=around(at) + &column rel="external" aria-label=name data-testid="replay">"Replay"</a> }
+    })
 }
 
 /// The rate behind the estimate and what it was taken from.

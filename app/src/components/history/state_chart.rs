@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     components::format::{self, identity},
-    model::history::{Phase, view::HistoryView},
+    model::{
+        connection::ConnectionId,
+        history::{Phase, view::HistoryView},
+    },
 };
 use leptos::prelude::*;
 
@@ -37,7 +40,7 @@ pub fn StateChart(
 
 /// What the strips are filled with: a status colour, and lines over it that tell it from the others without colour.
 #[component]
-fn Patterns() -> impl IntoView {
+pub fn Patterns() -> impl IntoView {
     let pattern = |phase: Phase| {
         view! {
             <pattern id=pattern_id(phase) width="8" height="8" patternUnits="userSpaceOnUse">
@@ -81,6 +84,32 @@ fn Strip(id: u8, name: String, context: ChartContext) -> impl IntoView {
     let view = context.view;
     let word =
         move |id| context.bucket_of(id).and_then(|bucket| bucket.state_text()).unwrap_or_else(|| NO_DATA.to_owned());
+    let ids = Signal::stored(vec![id]);
+    view! {
+        <div class="band-head" data-identity=identity(id)>
+            <span class="legend-mark" aria-hidden="true"></span>
+            <span class="legend-name">{id} " " {name}</span>
+            <span class="legend-value" data-testid=format!("value-state-{id}")>{move || word(id)}</span>
+        </div>
+        <svg class="plot plot-band" data-testid=format!("strip-{id}") aria-hidden="true" focusable="false">
+            <States id view/>
+            <svg preserveAspectRatio="none" width="100%" height="100%" viewBox=move || scale::view_box(view.with(HistoryView::length))>
+                <path class="plot-events" d=move || context.events.get()></path>
+            </svg>
+            <CursorLine context/>
+            <Readout context ids value=word/>
+        </svg>
+    }
+}
+
+/// A connection's states over the whole of the drawing that it stands in. [`Patterns`] has what it is filled with.
+#[component]
+pub fn States(
+    /// The connection.
+    id: ConnectionId,
+    /// The time axis, and the states on it.
+    view: Signal<HistoryView>,
+) -> impl IntoView {
     let paths = Memo::new(move |_| {
         view.with(|view| {
             let series = view.series.iter().find(|series| series.connection_id == id);
@@ -109,22 +138,7 @@ fn Strip(id: u8, name: String, context: ChartContext) -> impl IntoView {
             ></rect>
         }
     };
-    let ids = Signal::stored(vec![id]);
-    view! {
-        <div class="band-head" data-identity=identity(id)>
-            <span class="legend-mark" aria-hidden="true"></span>
-            <span class="legend-name">{id} " " {name}</span>
-            <span class="legend-value" data-testid=format!("value-state-{id}")>{move || word(id)}</span>
-        </div>
-        <svg class="plot plot-band" data-testid=format!("strip-{id}") aria-hidden="true" focusable="false">
-            {Phase::ALL.map(part)}
-            <svg preserveAspectRatio="none" width="100%" height="100%" viewBox=move || scale::view_box(view.with(HistoryView::length))>
-                <path class="plot-events" d=move || context.events.get()></path>
-            </svg>
-            <CursorLine context/>
-            <Readout context ids value=word/>
-        </svg>
-    }
+    Phase::ALL.map(part)
 }
 
 fn pattern_id(phase: Phase) -> String {

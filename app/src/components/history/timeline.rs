@@ -1,6 +1,10 @@
 //! Everything that happened in the range, newest first. An entry leads to its moment in the charts; a mark there leads here.
 
-use super::{context::ChartContext, gap_ledger::newest_of, range_bar, scale};
+use super::{
+    context::ChartContext,
+    gap_ledger::{newest_of, replay_link},
+    range_bar, scale,
+};
 use crate::{
     components::format::{self, identity},
     model::{
@@ -72,7 +76,10 @@ fn Entry(event: HistoryEvent, context: ChartContext) -> impl IntoView {
             <span class="event-who" data-identity=identity>{event.connection_id.map(|id| view! { <span class="legend-mark" aria-hidden="true"></span>{id} })}</span>
             <span class="event-kind">{kind}</span>
             <span class="event-text">{text}</span>
-            <a class="event-zoom" href=zoom aria-label=["Show the five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
+            <span class="event-links">
+                {replay_link(at, event.connection_id)}
+                <a class="event-zoom" href=zoom aria-label=["Show the five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
+            </span>
         </li>
     }
 }

@@ -61,7 +61,7 @@ fn view() -> HistoryView {
 fn render(view: HistoryView, selection: Selection) -> String {
     let owner = Owner::new();
     owner.with(|| {
-        let answer = HistoryAnswer { view, email: "admin@example.com".into(), may_act: true };
+        let answer = HistoryAnswer { view, email: "admin@example.com".into(), may_act: true, recording: true };
         view! { <Metrics answer selection/> }.to_html()
     })
 }
@@ -83,6 +83,9 @@ fn charts_tables_gaps_and_events_are_all_in_the_markup() {
         "Closed by the provider with code 1008: policy",
         "/api/admin/history/samples?format=csv&amp;from=-300s",
         "name=\"note\"",
+        // The 60 seconds around the gap, and around the event.
+        "/admin/replay?at=2026-01-21T12:31:40.000Z&amp;window=60s#column-2",
+        "aria-label=\"Replay the 60 seconds around 01-21 12:31:40\"",
     ] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
@@ -114,6 +117,7 @@ fn who_may_only_look_is_asked_for_no_note() {
         html.contains("id=\"gap-9\"") && !html.contains("name=\"note\"") && !html.contains("Acknowledge"),
         "{html}"
     );
+    assert!(!html.contains("/admin/replay?"), "nothing is recorded here");
 }
 
 #[test]

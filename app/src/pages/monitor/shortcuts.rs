@@ -1,11 +1,8 @@
-//! The page's keys. Those of one character can be switched off (WCAG 2.1.4), and none works where a key already means
-//! something: in a field, or with Ctrl, Alt or Meta.
+//! The dashboard's keys.
 
-use crate::{model::connection::ConnectionId, store::storage};
+pub(super) use crate::components::shortcuts::{focus, keep};
+use crate::{components::shortcuts, model::connection::ConnectionId};
 use leptos::prelude::*;
-
-/// Where the browser keeps that keys of one character are switched off.
-const STORAGE_KEY: &str = "tickstock-keys";
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,44 +60,18 @@ impl TypedNumber {
     }
 }
 
-/// Listens until the page goes. The signal says whether keys of one character work; whoever writes it calls [`keep`].
+/// Listens until the page goes. The signal says whether the keys work; whoever writes it calls [`keep`].
 pub(super) fn listen(on_shortcut: Callback<Shortcut>) -> RwSignal<bool> {
-    let keys_on = RwSignal::new(true);
-    Effect::new(move |_| keys_on.set(storage::kept(STORAGE_KEY).is_none()));
-    #[cfg(feature = "hydrate")]
-    {
-        let listener = window_event_listener(leptos::ev::keydown, move |event| {
-            let plain = !event.ctrl_key() && !event.alt_key() && !event.meta_key() && !event.repeat();
-            let Some(shortcut) = Shortcut::of(&event.key()) else { return };
-            if plain && keys_on.get_untracked() && is_free(&event, shortcut) {
-                event.prevent_default();
-                on_shortcut.run(shortcut);
-            }
-        });
-        on_cleanup(move || listener.remove());
-    }
-    #[cfg(not(feature = "hydrate"))]
-    let _ = (on_shortcut, Shortcut::of);
-    keys_on
-}
-
-/// Keeps whether keys of one character work.
-pub(super) fn keep(keys_on: bool) {
-    storage::keep(STORAGE_KEY, (!keys_on).then_some("off"));
-}
-
-/// Does the key mean nothing else where it was pressed?
-#[cfg(feature = "hydrate")]
-fn is_free(event: &web_sys::KeyboardEvent, shortcut: Shortcut) -> bool {
-    use wasm_bindgen::JsCast;
-
-    let taken = match shortcut {
-        // Space presses buttons, and follows whatever can be opened.
-        Shortcut::Pause => "a,button,input,select,summary,textarea,dialog[open],[contenteditable]",
-        _ => "input,select,textarea,dialog[open],[contenteditable]",
-    };
-    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    target.is_none_or(|target| target.closest(taken).is_ok_and(|found| found.is_none()))
+    shortcuts::listen(move |event| {
+        let shortcut = Shortcut::of(&event.key()).filter(|_| !event.repeat())?;
+        let taken = match shortcut {
+            // Space presses buttons, and follows whatever can be opened.
+            Shortcut::Pause => "a,button,input,select,summary,textarea,dialog[open],[contenteditable]",
+            _ => "input,select,textarea,dialog[open],[contenteditable]",
+        };
+        let run = Box::new(move || on_shortcut.run(shortcut));
+        Some(shortcuts::Shortcut { taken, is_character: true, run })
+    })
 }
 
 /// The connection whose column has the focus.
@@ -116,24 +87,7 @@ pub(super) fn column_at_focus() -> Option<ConnectionId> {
     None
 }
 
-/// Moves the focus, and the page with it.
-pub(super) fn focus(element: &str) {
-    #[cfg(feature = "hydrate")]
-    {
-        use wasm_bindgen::JsCast;
-
-        if let Some(element) =
-            document().get_element_by_id(element).and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok())
-        {
-            let _ = element.focus();
-            element.scroll_into_view_with_bool(true);
-        }
-    }
-    #[cfg(not(feature = "hydrate"))]
-    let _ = element;
-}
-
-/// The same for a field that a fold may hide, once what was asked for before is drawn. `fold` is the fold's button.
+/// Moves the focus to a field that a fold may hide, once what was asked for before is drawn. `fold` is the fold's button.
 pub(super) fn unfold_and_focus(fold: &str, field: String) {
     #[cfg(feature = "hydrate")]
     {

@@ -377,3 +377,38 @@ fn going_to_a_symbol_opens_what_hides_it() {
     assert_eq!((column.cursor.get_untracked(), symbols(&view, 0).len()), (Some(1), 2));
     assert_eq!(column.arrangement.get_untracked(), Arrangement::default());
 }
+
+#[test]
+fn a_jump_to_an_earlier_moment_is_as_if_the_page_were_opened_there() {
+    let tape = Arrangement { view: DataView::Tape, ..Arrangement::default() };
+    let opening = PageArrangement { columns: vec![(1, tape)], ..PageArrangement::default() };
+    let (mut engine, view) = (Engine::new(snapshot(&[row(1, "AAPL")]), opening), View::default());
+    engine.paint(&view, LOCAL);
+    engine.set_link(&view, LinkState::Live);
+    for second in 100..115 {
+        let at = UnixMillis(second * 1000);
+        engine.receive(ticks(at.0, &[(0, second as f64)]), at);
+        engine.beat(&view, at);
+    }
+    let entry = TickEntry { row: 0, price: 7.0, volume: 1, age_ms: 0, ticks: 1 };
+    let tape = Tape { connection_id: 1, at: UnixMillis(115_000), entries: vec![entry], skipped: 0 };
+    engine.receive(Frame::Tape(tape), UnixMillis(115_000));
+    engine.paint(&view, UnixMillis(115_000));
+    let column = view.columns.get_untracked()[0].clone();
+    assert_eq!((column.tape.length.get_untracked(), shown(&view, 0)[0].rate), (1, Some(3.0)));
+
+    let mut then = snapshot(&[Row { ticks_total: 9, price: Some(5.0), ..row(1, "AAPL") }]);
+    then.report.live.head.generated_at = UnixMillis(50_000);
+    engine.jump();
+    engine.receive(Frame::Snapshot(Box::new(then)), UnixMillis(50_000));
+    engine.beat(&view, UnixMillis(50_000));
+    engine.paint(&view, UnixMillis(50_000));
+    assert_eq!(view.now.get_untracked(), Some(UnixMillis(50_000)), "the clock goes back");
+    assert_eq!((column.tape.length.get_untracked(), shown(&view, 0)[0].rate), (0, None));
+    engine.receive(ticks(51_000, &[(0, 10.0)]), UnixMillis(51_000));
+    engine.beat(&view, UnixMillis(51_000));
+    engine.paint(&view, UnixMillis(51_000));
+    let shown = &shown(&view, 0)[0];
+    assert_eq!((shown.change, shown.rate), (Some(1.0), Some(3.0)), "against the price there, and measured from there");
+    assert_eq!(column.arrangement.with_untracked(|arrangement| arrangement.view), DataView::Tape, "arranged as it was");
+}

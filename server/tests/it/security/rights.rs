@@ -15,10 +15,11 @@ enum Needs {
 }
 
 /// Every route under `/admin` and `/api`, as it is called.
-const ROUTES: [(&str, &str, &str, Needs); 57] = [
+const ROUTES: [(&str, &str, &str, Needs); 58] = [
     ("GET", "/admin/websockets", "", Needs::See),
     ("GET", "/admin/websockets/", "", Needs::See),
     ("GET", "/admin/metrics", "", Needs::See),
+    ("GET", "/admin/replay", "", Needs::See),
     ("GET", "/admin/audit", "", Needs::See),
     ("GET", "/admin/alerts", "", Needs::See),
     ("POST", "/admin/alerts/acknowledge", "", Needs::Act),
