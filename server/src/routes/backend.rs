@@ -5,14 +5,15 @@ use crate::{
     audit::{Action, Actor},
     auth::{Admin, AuthSession, Reader},
     history::query,
+    recording::{Contents, Doing},
 };
 use app::{
-    api::{Answer, ApiError, Backend},
+    api::{Answer, ApiError, Backend, FIRST_ROWS_MAX},
     model::{
         account::{AccountSession, ApiToken},
         alert::page::AlertsPage,
         audit::{AuditForm, AuditPage},
-        connection::ConnectionId,
+        connection::{CONNECTIONS_MAX, ConnectionId},
         history::{Reliability, selection::Selection, view::HistoryView},
         past::Recorded,
         protocol::Snapshot,
@@ -90,19 +91,71 @@ impl Backend for Behind {
     }
 
     fn is_recording(&self) -> bool {
-        false
+        self.state.recording.records()
     }
 
     fn recorded(&self) -> Answer<'_, Option<Recorded>> {
-        Box::pin(async { None })
+        let recording = &self.state.recording;
+        Box::pin(async move {
+            let reads = recording.clone();
+            let contents = recording.in_turn(move || reads.contents()).await?;
+            let (contents, unreadable) = match contents {
+                Ok(contents) => (contents, None),
+                Err(error) => {
+                    tracing::warn!(%error, "The recording cannot be read");
+                    (Contents::default(), Some("The recording cannot be read right now.".to_owned()))
+                }
+            };
+            let trouble = match &*recording.doing().borrow() {
+                Doing::Trouble(trouble) => Some(trouble.reason.clone()),
+                _ => None,
+            };
+            let kept = contents.kept.into_iter().map(|kept| past::Kept {
+                id: kept.id,
+                from: kept.from,
+                to: kept.to,
+                note: kept.note,
+                by: kept.by,
+            });
+            let recorded = Recorded { spans: contents.spans, kept: kept.collect(), trouble: unreadable.or(trouble) };
+            (recording.records() || !recorded.spans.is_empty()).then_some(recorded)
+        })
     }
 
-    fn board_at(&self, _at: UnixMillis, _all_rows: bool) -> Answer<'_, Result<Snapshot, String>> {
-        Box::pin(async { Err("Nothing is recorded.".to_owned()) })
+    fn board_at(&self, at: UnixMillis, all_rows: bool) -> Answer<'_, Result<Snapshot, String>> {
+        let recording = &self.state.recording;
+        Box::pin(async move {
+            let reads = recording.clone();
+            let past = recording.in_turn(move || reads.past(at)).await.ok_or("The server is shutting down.")?;
+            let mut snapshot = past.map_err(|not_shown| not_shown.to_string())?.snapshot();
+            if !all_rows {
+                let mut counts = [0_usize; 1 + CONNECTIONS_MAX as usize];
+                snapshot.rows.retain(|row| {
+                    let count = &mut counts[usize::from(row.connection_id.min(CONNECTIONS_MAX))];
+                    *count += 1;
+                    *count <= FIRST_ROWS_MAX
+                });
+                snapshot.rows_total = snapshot.rows.len() as u32;
+                // Known by places that rows do not have any more.
+                snapshot.stale.clear();
+            }
+            Ok(snapshot)
+        })
     }
 
     fn board_now(&self) -> Answer<'_, Option<Snapshot>> {
-        Box::pin(async { None })
+        let AppState { recording, hub, .. } = &self.state;
+        Box::pin(async move {
+            let reads = recording.clone();
+            let newest = recording.in_turn(move || {
+                let last = reads.contents().ok()?.spans.last()?.1;
+                Some(reads.past(last).ok()?.snapshot())
+            });
+            let mut snapshot = newest.await.flatten()?;
+            // States are as they are this moment; prices are a second old.
+            snapshot.report = ReportParts::from(&*hub.report());
+            Some(snapshot)
+        })
     }
 
     fn reliability(&self) -> Answer<'_, Vec<Reliability>> {
