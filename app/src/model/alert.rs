@@ -239,6 +239,7 @@ pub struct RuleSetting {
 
 /// An open alert on the dashboard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct AlertLine {
     /// The alert.
     pub id: String,

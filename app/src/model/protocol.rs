@@ -82,6 +82,7 @@ pub struct Metrics {
 
 /// Rows that follow each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct RowSpan {
     /// The first of them.
     pub first: RowId,

@@ -8,6 +8,7 @@ pub const SPEEDS: std::ops::RangeInclusive<f64> = 0.25..=60.0;
 
 /// What a client may say, as a JSON text frame `{"event":NAME}`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ReplayCommand {
     /// Show that moment, and stand still there.
@@ -36,6 +37,7 @@ pub enum ReplayCommand {
 
 /// Where a reader of the past stands: `{"event":"replay","data":…}`, after every command, every hole, and once a second while it is played.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ReplayState {
     /// The moment that is shown; `None` before the first.
     pub at: Option<UnixMillis>,

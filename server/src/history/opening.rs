@@ -47,7 +47,16 @@ impl Opening {
     pub fn new(database: Database, retention: Retention, feed: Feed) -> Self {
         let news = watch::Sender::default();
         let notes = watch::channel(String::new()).1;
-        Self { database, retention, feed, started_at: UnixMillis::now(), news, succession: None, in_turn_as: None, notes }
+        Self {
+            database,
+            retention,
+            feed,
+            started_at: UnixMillis::now(),
+            news,
+            succession: None,
+            in_turn_as: None,
+            notes,
+        }
     }
 
     /// The same, with events of what others note.

@@ -162,10 +162,6 @@ impl JsonEvents {
     }
 }
 
-pub(super) fn event(name: &str, data: Value) -> Message {
-    Message::text(json!({"event": name, "data": data}).to_string())
-}
-
 /// An event of type `error` to one socket.
 pub(super) fn error(message: &str) -> Message {
     Event::Error(ErrorSaid { message }).message()

@@ -3,6 +3,7 @@
 use app::model::{
     connection::{ConnectionId, ConnectionState},
     protocol::{Row, TickEntry},
+    replay::ReplayState,
     status::{ConnectionLive, LastError, LatencyMs, LiveReport, Reconnect, Subscription},
     symbol::Symbol,
     time::UnixMillis,
@@ -21,6 +22,8 @@ pub enum Event<'a> {
     TickUpdate(TickUpdate),
     /// Counters and rates of a connection: every metrics interval.
     MetricsUpdate(MetricsUpdate<'a>),
+    /// Where a reader of the past stands. On `/admin-ws/replay` alone, and in both subprotocols a text frame.
+    Replay(ReplayState),
     /// The client said something that was not understood. In both subprotocols a text frame.
     Error(ErrorSaid<'a>),
 }

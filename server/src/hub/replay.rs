@@ -4,7 +4,8 @@
 
 use super::{
     client::{End, PING_INTERVAL, SILENCE_MAX, Sink, say_goodbye, send, take},
-    encoding::{Encoding, JsonEvents, binary, error, event},
+    encoding::{Encoding, JsonEvents, binary, error},
+    events::Event,
     handshake::Socket,
 };
 use crate::recording::{Advanced, NotShown, Recording, Session};
@@ -15,7 +16,6 @@ use app::model::{
     time::UnixMillis,
 };
 use futures_util::{SinkExt, StreamExt, stream::SplitStream};
-use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -244,6 +244,6 @@ impl Reader {
             skipped_from: advanced.skipped_from,
             at_end: advanced.is_end,
         };
-        send(sink, event("replay", json!(state))).await
+        send(sink, Event::Replay(state).message()).await
     }
 }

@@ -9,6 +9,7 @@ use super::{
     index::Index,
 };
 use app::model::time::UnixMillis;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -21,7 +22,7 @@ const ABOUT: &str = "about.json";
 const BEING_MADE: &str = "being-made-";
 
 /// A stretch that outlives the ring.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kept {
     /// What addresses call it.
     pub id: String,

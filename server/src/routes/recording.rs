@@ -16,7 +16,10 @@ use crate::{
     text::tidy,
 };
 use app::model::{
+    alert::AlertLine,
     history::{HistoryTrouble, gap::NOTE_LENGTH_MAX},
+    protocol::{Row, RowSpan},
+    status::StatusReport,
     symbol::Symbol,
     time::UnixMillis,
 };
@@ -32,8 +35,8 @@ use axum::{
     routing::{delete, get, post},
 };
 use futures_util::stream;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::io::{self, BufWriter, Write};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
@@ -62,30 +65,91 @@ async fn contents(State(state): State<AppState>) -> Result<Response, Refused> {
     let contents = state.recording.in_turn(move || recording.contents()).await.ok_or(Refused::Ending)??;
     let (config, doing) = (state.recording.config(), state.recording.doing().borrow().clone());
     let (doing, since, trouble) = match doing {
-        _ if !state.recording.records() => ("off", None, None),
-        Doing::StandingBy => ("standing_by", None, None),
-        Doing::Recording(since) => ("recording", Some(since), None),
-        Doing::Trouble(HistoryTrouble { since, reason }) => ("trouble", Some(since), Some(reason)),
+        _ if !state.recording.records() => (RecordingState::Off, None, None),
+        Doing::StandingBy => (RecordingState::StandingBy, None, None),
+        Doing::Recording(since) => (RecordingState::Recording, Some(since), None),
+        Doing::Trouble(HistoryTrouble { since, reason }) => (RecordingState::Trouble, Some(since), Some(reason)),
     };
-    let spans: Vec<_> = contents.spans.iter().map(|(from, to)| json!({"from": from, "to": to})).collect();
-    Ok(Json(json!({
-        "server": state.servers.this(),
-        "state": doing,
-        "since": since,
-        "trouble": trouble,
-        "lost_ticks_total": state.recording.counted().lost,
-        "from": contents.spans.first().map(|span| span.0),
-        "to": contents.spans.last().map(|span| span.1),
-        "spans": spans,
-        "bytes": contents.bytes,
-        "bytes_max": config.bytes_max,
-        "hours_max": config.kept.as_secs() / 3600,
-        "ticks": contents.ticks,
-        "kept": contents.kept,
-        "kept_bytes": contents.kept.iter().map(|kept| kept.bytes).sum::<u64>(),
-        "kept_bytes_max": config.bytes_max,
-    }))
+    Ok(Json(RecordingAnswer {
+        server: state.servers.this(),
+        state: doing,
+        since,
+        trouble,
+        lost_ticks_total: state.recording.counted().lost,
+        from: contents.spans.first().map(|span| span.0),
+        to: contents.spans.last().map(|span| span.1),
+        spans: contents.spans.iter().map(Span::from).collect(),
+        bytes: contents.bytes,
+        bytes_max: config.bytes_max,
+        hours_max: config.kept.as_secs() / 3600,
+        ticks: contents.ticks,
+        kept_bytes: contents.kept.iter().map(|kept| kept.bytes).sum::<u64>(),
+        kept_bytes_max: config.bytes_max,
+        kept: contents.kept,
+    })
     .into_response())
+}
+
+/// What is recorded, and whether anything is being recorded now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RecordingAnswer<'a> {
+    /// Whose disk it is on.
+    server: &'a str,
+    state: RecordingState,
+    /// Since when it is recorded, or not.
+    since: Option<UnixMillis>,
+    /// Why nothing is recorded.
+    trouble: Option<String>,
+    /// Ticks that could not be recorded since the server started.
+    lost_ticks_total: u64,
+    from: Option<UnixMillis>,
+    to: Option<UnixMillis>,
+    /// The stretches without a hole, oldest first.
+    spans: Vec<Span>,
+    bytes: u64,
+    bytes_max: u64,
+    hours_max: u64,
+    ticks: u64,
+    kept: Vec<Kept>,
+    kept_bytes: u64,
+    kept_bytes_max: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum RecordingState {
+    Recording,
+    /// Another server collects, and records.
+    StandingBy,
+    Off,
+    Trouble,
+}
+
+/// A stretch without a hole.
+#[derive(Serialize, JsonSchema)]
+struct Span {
+    from: UnixMillis,
+    to: UnixMillis,
+}
+
+impl From<&(UnixMillis, UnixMillis)> for Span {
+    fn from(&(from, to): &(UnixMillis, UnixMillis)) -> Self {
+        Self { from, to }
+    }
+}
+
+/// The board of a moment.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct BoardAnswer {
+    /// The newest recorded moment that is not after the one asked for.
+    at: UnixMillis,
+    /// As `/api/admin/websocket-status` said then.
+    status: StatusReport,
+    rows: Vec<Row>,
+    /// The rows that were stale, by their places in `rows`.
+    stale: Vec<RowSpan>,
+    /// The first of the alerts that were open.
+    alerts: Vec<AlertLine>,
 }
 
 /// The parameters of an address, each of them known.
@@ -109,22 +173,25 @@ async fn board(
     let at = query::time("at", text, UnixMillis::now())?;
     let recording = state.recording.clone();
     let past = state.recording.in_turn(move || recording.past(at)).await.ok_or(Refused::Ending)??;
-    let rows: Vec<_> = past.board.rows.iter().collect();
-    Ok(Json(json!({
-        "at": past.at,
-        "status": past.board.report,
-        "rows": rows,
-        "stale": past.board.stale,
-        "alerts": past.alerts.lines,
-    }))
+    Ok(Json(BoardAnswer {
+        at: past.at,
+        status: past.board.report,
+        rows: past.board.rows,
+        stale: past.board.stale,
+        alerts: past.alerts.lines,
+    })
     .into_response())
 }
 
-#[derive(Deserialize)]
+/// A stretch to keep.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Keep {
+pub(super) struct Keep {
+    /// RFC 3339, or a span before now such as -15m.
     from: String,
+    /// The same; at most 24 hours after `from`.
     to: String,
+    /// Why: 1 to 1000 characters.
     note: String,
 }
 
@@ -280,11 +347,9 @@ impl IntoResponse for Refused {
         match self {
             Self::Bad(_) => api_error(StatusCode::BAD_REQUEST, "bad_request", &text),
             Self::NotFound => api_error(StatusCode::NOT_FOUND, "not_found", &text),
-            Self::NotShown(NotShown::NotRecorded { spans, .. })
-            | Self::NotKept(NotKept::NotShown(NotShown::NotRecorded { spans, .. })) => {
-                let spans: Vec<Value> = spans.iter().map(|(from, to)| json!({"from": from, "to": to})).collect();
-                let error = json!({"error": {"code": "not_recorded", "message": text, "spans": spans}});
-                (StatusCode::NOT_FOUND, Json(error)).into_response()
+            Self::NotShown(NotShown::NotRecorded { .. })
+            | Self::NotKept(NotKept::NotShown(NotShown::NotRecorded { .. })) => {
+                api_error(StatusCode::NOT_FOUND, "not_recorded", &text)
             }
             Self::NotKept(NotKept::Full { .. }) => api_error(StatusCode::CONFLICT, "quota", &text),
             Self::NotRecorded(refused) => refused.into_response(),

@@ -5,7 +5,10 @@ use super::{
     schemas::{for_asyncapi, in_plain_words, taken},
 };
 use crate::hub::Event;
-use app::model::protocol::{CloseReason, Command, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};
+use app::model::{
+    protocol::{CloseReason, Command, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON},
+    replay::ReplayCommand,
+};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -38,13 +41,15 @@ pub(super) fn document() -> Value {
         "operations": {},
     });
 
-    let events = variants::<Event<'_>>(&mut generator);
+    let (of_the_past, events): (Vec<_>, Vec<_>) =
+        variants::<Event<'_>>(&mut generator).into_iter().partition(|event| event["name"] == "replay");
     let commands = variants::<Command>(&mut generator);
-    let socket = |subprotocol: &str, messages: &[Value]| {
+    let replay_commands = variants::<ReplayCommand>(&mut generator);
+    let socket = |address: &str, subprotocol: &str, messages: &[Value]| {
         let header = json!({"type": "object", "properties": {"Sec-WebSocket-Protocol": {"const": subprotocol}}});
         json!({
-            "address": "/admin-ws",
-            "title": format!("The live socket, subprotocol {subprotocol}"),
+            "address": address,
+            "title": format!("{}, subprotocol {subprotocol}", if address == "/admin-ws" { "The live socket" } else { "The socket of the past" }),
             "description": "How it opens, goes on and ends is in docs/protocol.md; the close codes are in `x-close-codes`.",
             "servers": [{"$ref": "#/servers/monitor"}],
             "bindings": {"ws": {"method": "GET", "headers": header}},
@@ -57,11 +62,15 @@ pub(super) fn document() -> Value {
     let on_binary: Vec<_> = frames.iter().chain(events.iter().filter(is_error)).cloned().collect();
     let is_for_binary_alone = |command: &&Value| command["name"] == "set_tape";
     let on_json: Vec<_> = commands.iter().filter(|command| !is_for_binary_alone(command)).cloned().collect();
-    for (id, subprotocol, sent, received) in [
-        ("socketJson", SUBPROTOCOL_JSON, &events, &on_json),
-        ("socketBinary", SUBPROTOCOL_BINARY, &on_binary, &commands),
+    let [past_events, past_frames] = [&events, &on_binary].map(|told| [&told[..], &of_the_past[..]].concat());
+    let (live, past) = ("/admin-ws", "/admin-ws/replay");
+    for (id, address, subprotocol, sent, received) in [
+        ("socketJson", live, SUBPROTOCOL_JSON, &events, &on_json),
+        ("socketBinary", live, SUBPROTOCOL_BINARY, &on_binary, &commands),
+        ("replayJson", past, SUBPROTOCOL_JSON, &past_events, &replay_commands),
+        ("replayBinary", past, SUBPROTOCOL_BINARY, &past_frames, &replay_commands),
     ] {
-        document["channels"][id] = socket(subprotocol, &[&sent[..], received].concat());
+        document["channels"][id] = socket(address, subprotocol, &[&sent[..], received].concat());
         add_operation(&mut document, id, "send", sent);
         add_operation(&mut document, id, "receive", received);
     }

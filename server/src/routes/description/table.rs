@@ -8,11 +8,12 @@ use super::{
         history::{self, GapRow},
         login::{CodeForm, LoginForm, LogoutForm},
         machines::Readiness,
+        recording::{BoardAnswer, Keep, RecordingAnswer},
         servers::ServersAnswer,
     },
     operation::{Content, Operation, delete, form, get, page, patch, post},
 };
-use crate::alerts::AlertData;
+use crate::{alerts::AlertData, recording::Kept};
 use app::model::{alert::Silence, refresh::RefreshOutcome, status::StatusReport, symbol_detail::SymbolDetail};
 
 const FROM: (&str, &str) = ("from", "At or after this: RFC 3339, or a span before now such as -15m, -24h or -7d");
@@ -24,11 +25,12 @@ const LIMIT: (&str, &str) = ("limit", "Records at most");
 const CSV: &str = "text/csv";
 
 /// All of them, by what they are about.
-pub(super) fn groups() -> [(&'static str, &'static str, Vec<Operation>); 8] {
+pub(super) fn groups() -> [(&'static str, &'static str, Vec<Operation>); 9] {
     [
         ("Status", "How connections, symbols and servers are now.", status()),
         ("Control", "What administrators do to connections and configuration.", control()),
         ("History", "What was: samples, events and the gap ledger.", history()),
+        ("Recording", "Every tick of the last hours, and what is kept of them.", recording()),
         ("Alerts", "What is wrong, who looks after it, and who is told.", alerts()),
         ("Audit", "Who did what.", audit()),
         ("Machines", "For whoever watches the monitor, and for programs that read descriptions.", machines()),
@@ -80,6 +82,34 @@ fn history() -> Vec<Operation> {
         list("/api/admin/history/gaps", "The gap ledger", gaps),
         note("/api/admin/history/gaps/{id}/acknowledge", "Somebody has seen a gap, and says what became of it"),
         note("/api/admin/history/gaps/{id}/notes", "Somebody has more to say of an acknowledged gap"),
+    ]
+}
+
+fn recording() -> Vec<Operation> {
+    vec![
+        get("/api/admin/recording", "What is recorded on this server's disk").answers::<RecordingAnswer<'_>>(),
+        get("/api/admin/recording/board", "The board as it was at a moment")
+            .needs("at", "RFC 3339, or a span before now such as -15m")
+            .answers::<BoardAnswer>(),
+        get("/api/admin/recording/ticks", "Every tick of a stretch as a file")
+            .with_query(&[
+                ("from", "At or after this; 60 seconds ago when absent"),
+                TO,
+                CONNECTION,
+                ("symbol", "This one alone"),
+                ("format", "`csv` (when absent), `jsonl` or `parquet`"),
+            ])
+            .text(200, CSV)
+            .text(200, "application/x-ndjson")
+            .bytes(200, "application/vnd.apache.parquet"),
+        post("/api/admin/recording/keep", "Keeps a stretch for good, beyond what is kept of everything")
+            .takes::<Keep>()
+            .answers_with::<Kept>(201, "What is kept"),
+        delete("/api/admin/recording/kept/{id}", "Keeps it no longer")
+            .with_path("`id` of what is kept")
+            .empty(204, "Done"),
+        get("/admin-ws/replay", "The socket of the past; /api/asyncapi.json describes what is said on it")
+            .empty(101, "The WebSocket is open"),
     ]
 }
 
