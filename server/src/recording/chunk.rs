@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A tick that was folded into a row of the board.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Recorded {
+pub(super) struct Recorded {
     pub(super) row: RowId,
     /// Ticks that it stands for: 1 where the bus had nothing to conflate.
     pub(super) count: u32,
@@ -64,7 +64,7 @@ pub(super) struct Start {
 
 /// About a second of what the hub folded and told.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Chunk {
+pub(super) struct Chunk {
     pub(super) start: Option<Start>,
     pub(super) ticks: Vec<Recorded>,
     pub(super) steps: Vec<Step>,

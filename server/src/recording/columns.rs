@@ -78,14 +78,8 @@ pub(super) struct Encoder {
     squeezed: Vec<u8>,
 }
 
-/// Places among [`Encoder::columns`].
+/// Where [`Encoder::columns`] has the steps; times, rows, prices of either kind, sizes and counts follow.
 const STEPS: usize = 0;
-const TIMES: usize = 1;
-const ROWS: usize = 2;
-const PRICES: usize = 3;
-const OTHER_PRICES: usize = 4;
-const SIZES: usize = 5;
-const COUNTS: usize = 6;
 
 impl Encoder {
     pub(super) fn new() -> io::Result<Self> {

@@ -135,7 +135,8 @@ pub fn Keeping(
     }
 }
 
-/// What is asked of the server.
+/// What is asked of the server, by the browser alone.
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code))]
 enum Request {
     /// Keep this stretch, with a note.
     Keep(UnixMillis, UnixMillis, String),

@@ -215,6 +215,11 @@ fn pages() -> Vec<Operation> {
         page("/admin/websockets", "The dashboard"),
         page("/admin/metrics", "The full metrics"),
         page("/admin/alerts", "The alerts"),
+        page("/admin/replay", "The dashboard as it was").with_query(&[
+            ("at", "The moment, RFC 3339"),
+            CONNECTION,
+            ("window", "The bar's length, such as 60s"),
+        ]),
         form("/admin/alerts/acknowledge", "Acknowledges an alert"),
         form("/admin/alerts/silence", "Silences alerts"),
         form("/admin/alerts/silence/end", "Ends a silence"),

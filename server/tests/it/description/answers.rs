@@ -92,6 +92,7 @@ async fn eventful(hook: &Hook) -> (TestServer, Client) {
         ("ALERT_WEBHOOK_URL", hook.url.as_str()),
         ("ALERT_ALLOWED_NETS", "127.0.0.1"),
         ("PUBLIC_URL", "http://localhost"),
+        ("RECORDING", "true"),
     ];
     let server = TestServer::start(pairs).await;
     let admin = server.admin().await;
@@ -187,6 +188,7 @@ async fn every_json_answer_is_as_described_without_a_field_more() {
     }
     let gap = caller.get("/api/admin/history/gaps", "?connection=3").await["gaps"][0].clone();
     assert_eq!((&gap["note"], &gap["further_notes"][0]["note"]), (&json!("replayed"), &json!("replayed")));
+    recording(&mut caller).await;
     caller.get("/api/admin/audit", "?limit=5").await;
     caller.get("/api/admin/audit", "?format=csv").await;
     caller.get("/api/admin/alerts", "?state=all").await;
@@ -207,6 +209,29 @@ async fn every_json_answer_is_as_described_without_a_field_more() {
         }
     }
     caller.saw_all();
+}
+
+/// What is recorded, the board of a moment, and a stretch that is kept and dropped.
+async fn recording(caller: &mut Caller) {
+    let path = "/api/admin/recording";
+    let admin = caller.admin.clone();
+    let recorded = eventually("something is recorded", || async {
+        let contents = admin.get_json(path, 200).await;
+        contents["to"].is_string().then_some(contents)
+    });
+    let (from, to) = (recorded.await["from"].clone(), json!("-0s"));
+    let wanted = json!({"from": from, "to": to, "note": "seen"});
+    let kept = caller.call("POST", &format!("{path}/keep"), &format!("{path}/keep"), Some(wanted), 201).await;
+    let contents = caller.get(path, "").await;
+    assert_eq!((&contents["state"], &contents["kept"][0]), (&json!("recording"), &kept));
+    let board = caller.get(&format!("{path}/board"), &format!("?at={}", contents["to"].as_str().unwrap())).await;
+    assert!(!board["rows"].as_array().unwrap().is_empty(), "{board}");
+    caller.call("GET", &format!("{path}/board"), &format!("{path}/board?at=2020-01-01T00:00:00Z"), None, 404).await;
+    for query in ["", "?format=jsonl", "?format=parquet"] {
+        caller.get(&format!("{path}/ticks"), query).await;
+    }
+    let id = kept["id"].as_str().unwrap();
+    caller.call("DELETE", &format!("{path}/kept/{{id}}"), &format!("{path}/kept/{id}"), None, 204).await;
 }
 
 /// `/readyz` of a server that is not.

@@ -1,10 +1,11 @@
 //! What is said on the live socket is as described.
 
 use super::{Document, hold};
-use crate::util::{Client, Socket, TestServer};
+use crate::util::{Client, Socket, TestServer, eventually};
 use app::model::protocol::{CloseReason, Frame, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio_tungstenite::tungstenite::Message;
 
 /// A new frame does not compile here before it has a name, and is refused before it is described.
 fn name_of(frame: &Frame) -> &'static str {
@@ -107,4 +108,43 @@ async fn every_frame_is_described_by_its_number() {
     assert_eq!(names, seen);
     let codes = &document.0["channels"]["socketBinary"]["x-close-codes"];
     assert_eq!(codes.as_array().unwrap().len(), CloseReason::ALL.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_the_past_is_as_described() {
+    let server = TestServer::start([("RECORDING", "true")]).await;
+    let admin = server.admin().await;
+    let document = Document::asyncapi(&admin).await;
+    let recorded = eventually("a second is recorded", || async {
+        admin.get_json("/api/admin/recording", 200).await["to"].as_str().map(ToOwned::to_owned)
+    });
+    let at = recorded.await;
+    let told = messages(&document, "send", "replayBinary");
+    let commands = messages(&document, "receive", "replayBinary");
+    let mut socket = admin.replay(Some(SUBPROTOCOL_BINARY)).await.unwrap();
+    let all = [
+        json!({"event": "seek", "at": at}),
+        json!({"event": "set_tape", "connections": [1]}),
+        json!({"event": "step", "back": false}),
+        json!({"event": "play", "speed": 2}),
+        json!({"event": "pause"}),
+        json!({"event": "nonsense"}),
+    ];
+    for command in all {
+        let described = commands.iter().find(|(known, _)| command["event"] == **known);
+        if let Some((_, described)) = described {
+            document.check("a command", &described["payload"], &command);
+        }
+        socket.say(&command.to_string()).await;
+    }
+    let mut heard = BTreeSet::new();
+    while !heard.contains("error") {
+        let Message::Text(text) = socket.message().await else { continue };
+        let said: Value = serde_json::from_str(&text).unwrap();
+        let (name, described) = told.iter().find(|(known, _)| said["event"] == **known).unwrap();
+        document.check(name, &described["payload"], &said);
+        heard.insert(*name);
+    }
+    assert_eq!(heard, BTreeSet::from(["error", "replay"]));
+    assert_eq!(commands.len(), 5, "every command is tried here");
 }

@@ -127,7 +127,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         let is_at_the_door = |r: &serde_json::Value| ["api_call", "page_view"].contains(&r["action"].as_str().unwrap());
         let records: Vec<_> = records.into_iter().filter(is_at_the_door).collect();
         let targets: BTreeSet<_> = records.iter().map(|r| r["target"].as_str().unwrap().to_owned()).collect();
-        (targets.len() == 20).then_some((targets, records))
+        (targets.len() == 22).then_some((targets, records))
     })
     .await;
     assert!(refused.0.contains("POST /api/admin/fn/acknowledge_gap"), "{refused:?}");

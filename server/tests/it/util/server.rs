@@ -257,7 +257,16 @@ impl Client {
 
     /// The same from any origin; the status of a refusal.
     pub(crate) async fn try_socket(&self, subprotocol: Option<&str>, origin: &str) -> Result<Socket, u16> {
-        let url = format!("{}/admin-ws", self.base.replace("http://", "ws://"));
+        self.open("/admin-ws", subprotocol, origin).await
+    }
+
+    /// The socket of the past; the status of a refusal.
+    pub(crate) async fn replay(&self, subprotocol: Option<&str>) -> Result<Socket, u16> {
+        self.open("/admin-ws/replay", subprotocol, &self.base).await
+    }
+
+    async fn open(&self, path: &str, subprotocol: Option<&str>, origin: &str) -> Result<Socket, u16> {
+        let url = format!("{}{path}", self.base.replace("http://", "ws://"));
         let cookie = self.cookie.iter().map(|cookie| ("cookie", cookie.as_str()));
         let token = self.token.iter().map(|token| ("authorization", token.as_str()));
         Socket::open(&url, subprotocol, origin, &cookie.chain(token).collect::<Vec<_>>()).await
