@@ -40,8 +40,8 @@ pub mod thread;
 pub mod universe;
 pub mod upstream;
 
-use alerts::Alerts;
-use anyhow::Context;
+use alerts::{Alerts, Context};
+use anyhow::Context as _;
 use app::model::{connection::CONNECTIONS_MAX, market::Calendar, status::Feed, time::UnixMillis};
 use audit::Audit;
 use auth::{Provider, Revocations, RoleRules, SessionRules, keep_roles};
@@ -131,8 +131,8 @@ pub async fn run(
     };
     let history = Opening::new(database.clone(), config.history, config.feed).noting(noted.clone());
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
-    let (alerts, alert_keeper) =
-        Alerts::new(&config.alerts, config.dashboard.public_url.clone(), database.clone()).context("no HTTP client")?;
+    let context = Context { public_url: config.dashboard.public_url.clone(), is_recorded: recording.records() };
+    let (alerts, alert_keeper) = Alerts::new(&config.alerts, context, database.clone()).context("no HTTP client")?;
     let news = history.news();
     let (hub, hub_task) = hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);

@@ -92,13 +92,13 @@ impl Lease {
 mod tests {
     use super::*;
     use crate::{
-        alerts::{AlertsConfig, OtherServers},
+        alerts::{AlertsConfig, Context, OtherServers},
         auth::testing,
         database::Database,
     };
 
     fn candidate(database: &Database, server: &str, claim: u64) -> (Alerts, watch::Sender<u64>, Lease) {
-        let (alerts, _keeper) = Alerts::new(&AlertsConfig::default(), None, database.clone()).unwrap();
+        let (alerts, _keeper) = Alerts::new(&AlertsConfig::default(), Context::default(), database.clone()).unwrap();
         let (claims, receiver) = watch::channel(claim);
         let lease = Lease::new(alerts.clone(), server.to_owned(), receiver);
         (alerts, claims, lease)

@@ -110,12 +110,8 @@ impl Alerts {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(
-        config: &AlertsConfig,
-        public_url: Option<String>,
-        database: Database,
-    ) -> reqwest::Result<(Self, Keeper)> {
-        let courier = Courier::new(Reach::new(&config.allowed_nets), Context { public_url })?;
+    pub fn new(config: &AlertsConfig, context: Context, database: Database) -> reqwest::Result<(Self, Keeper)> {
+        let courier = Courier::new(Reach::new(&config.allowed_nets), context)?;
         let (facts, received) = mpsc::channel(FACTS_MAX);
         let alerts = Self(Arc::new(Shared {
             database,

@@ -271,7 +271,7 @@ fn retry_ms(attempts: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::{AlertsConfig, testing::Receiver};
+    use crate::alerts::{AlertsConfig, Context, testing::Receiver};
     use app::model::alert::{Severity, TransitionKind};
     use std::{
         collections::BTreeMap,
@@ -306,7 +306,7 @@ mod tests {
             allowed_nets: vec!["127.0.0.1/32".parse().unwrap()],
             ..AlertsConfig::default()
         };
-        let (alerts, _keeper) = Alerts::new(&config, None, database.clone()).unwrap();
+        let (alerts, _keeper) = Alerts::new(&config, Context::default(), database.clone()).unwrap();
         let (_mailbox, mut sender) = Sender::new(alerts, destination, watch::channel(true).1);
 
         let begin = 1_763_564_400_000;

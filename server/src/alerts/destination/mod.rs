@@ -10,9 +10,12 @@ mod tests;
 mod webhook;
 
 use super::reach::{Reach, Unreachable};
-use app::model::{
-    alert::{Alert, Severity, Transition},
-    time::UnixMillis,
+use app::{
+    model::{
+        alert::{Alert, Severity, Transition},
+        time::UnixMillis,
+    },
+    store::moment::around,
 };
 use hmac::Hmac;
 use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap, redirect::Policy};
@@ -108,6 +111,8 @@ impl Answer {
 pub struct Context {
     /// `PUBLIC_URL`: where links lead.
     pub public_url: Option<String>,
+    /// Can the dashboard be shown as it was?
+    pub is_recorded: bool,
 }
 
 impl Context {
@@ -123,10 +128,10 @@ impl Context {
         self.link(&["/admin/alerts#", &alert.id].concat())
     }
 
-    /// The charts around it, five minutes before and after.
+    /// The dashboard when it began; where that is not recorded the charts around it, five minutes before and after.
     #[must_use]
     pub fn replay(&self, alert: &Alert) -> Option<String> {
-        self.link(&charts_around(alert))
+        self.link(&if self.is_recorded { around(alert.started_at) } else { charts_around(alert) })
     }
 
     fn link(&self, path: &str) -> Option<String> {

@@ -11,7 +11,7 @@ const NOW: UnixMillis = UnixMillis(1_764_169_200_000);
 
 fn courier() -> Courier {
     let reach = Reach::new(&["127.0.0.0/8".parse().unwrap()]);
-    Courier::new(reach, Context { public_url: Some("https://monitor.example.com".into()) }).unwrap()
+    Courier::new(reach, Context { public_url: Some("https://monitor.example.com".into()), is_recorded: true }).unwrap()
 }
 
 fn step(kind: TransitionKind) -> Transition {
@@ -88,7 +88,7 @@ async fn a_webhook_has_every_field_and_a_signature_over_all_of_it() {
     assert_eq!(data["links"]["dashboard"], "https://monitor.example.com/admin/websockets");
     assert_eq!(
         data["links"]["replay"],
-        "https://monitor.example.com/admin/metrics?from=2025-11-26T14:54:48.000Z&to=2025-11-26T15:06:00.000Z&connection=1"
+        "https://monitor.example.com/admin/replay?at=2025-11-26T14:59:48.000Z&window=60s"
     );
     assert!(request.body.len() < 20_000);
 }
