@@ -1,6 +1,7 @@
 //! What the way of a tick may cost, in numbers that do not depend on the machine: allocations and bytes. Time is measured
 //! by `make bench`.
 
+use crate::util::PATIENCE;
 use allocation_counter::{AllocationInfo, measure};
 use app::model::{
     connection::ConnectionId, protocol::Frame, status::Feed, symbol::Symbol, tick::Tick, time::UnixMillis,
@@ -9,13 +10,19 @@ use server::{
     bus::{Delivery, mailbox::mailbox, read_tick, write_tick},
     config::{Config, Variables},
     monitor::Monitor,
+    recording::{Recording, RecordingConfig},
     universe::{Universes, plan},
     upstream::massive::{Reading, read_frame},
 };
-use std::{fmt::Write, hint::black_box};
+use std::{
+    fmt::Write,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 const NOW: UnixMillis = UnixMillis(1_768_998_896_789);
 const SYMBOLS: usize = 300;
+const HOUR: Duration = Duration::from_secs(3_600);
 /// Entries of a price frame and of a tape, at most: kind of row, price, volume, age and count.
 const BYTES_PER_TICK_MAX: usize = 16;
 
@@ -136,6 +143,35 @@ fn a_frame_costs_as_many_allocations_however_many_symbols_ticked() {
     assert_eq!(few, many);
     assert!(many <= 4, "{many} allocations: the list of frames, the entries, the bytes");
     assert!(bytes <= SYMBOLS * BYTES_PER_TICK_MAX, "{bytes} bytes for {SYMBOLS} prices");
+}
+
+#[test]
+fn recording_costs_no_allocation_a_tick() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig { enabled: true, folder: folder.path().into(), kept: HOUR, bytes_max: 1 << 30 };
+    let (recording, tee, _recorder) = Recording::start(config).unwrap();
+    let mut monitor = monitor();
+    monitor.record_to(tee);
+    let mut at = NOW;
+    let mut cost = |count: usize| {
+        let delivery = Delivery { ticks: ticks(count), ..Delivery::default() };
+        steady(|| {
+            monitor.take(&delivery, at);
+            let frames = monitor.flush(at);
+            monitor.told(frames, at);
+            at.0 += 1;
+        })
+        .count_total
+    };
+    let (few, many) = (cost(3), cost(1_000));
+    assert!(many <= few + 2, "{few} for 3 ticks, {many} for 1,000: the list of frames may grow");
+    drop(monitor);
+    // What ticked before the first frame is in the board that the recording begins with.
+    let since = Instant::now();
+    while recording.counted().ticks < 3 * 1_003 - 3 {
+        assert!(since.elapsed() < PATIENCE, "{:?}", recording.counted());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod frames;
 mod ours;
 mod provider;
 mod readers;
+mod recording;
 mod redis;
 mod tickstock;
 
