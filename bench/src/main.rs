@@ -56,7 +56,7 @@ enum Command {
     /// What history costs the way of a tick, and how long questions to ninety days take.
     History(history::Options),
     /// What the recording costs: bytes a tick on disk, and time on the hub's thread.
-    Recording,
+    Recording(recording::Options),
     /// The whole server, as an operator runs it.
     #[command(hide = true)]
     Product { database: String, provider: String, symbols: u64 },
@@ -74,7 +74,7 @@ fn main() -> anyhow::Result<()> {
         Command::Soak(options) => soak::run(&options),
         Command::Fence => fence::run(),
         Command::History(options) => history::run(&options),
-        Command::Recording => recording::run(),
+        Command::Recording(options) => recording::run(&options),
         Command::Product { database, provider, symbols } => product::run(&database, &provider, symbols),
         Command::Rig { scenario, source } => rig::run(&serde_json::from_str(&scenario)?, source),
         Command::Relay { provider } => relays::run(&provider),

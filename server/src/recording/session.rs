@@ -56,18 +56,24 @@ pub struct Advanced {
 pub struct Session {
     recording: Recording,
     player: Option<Player>,
+    /// The moment that was asked for, until it goes on from there: its last frame may be a little older.
+    sought: Option<UnixMillis>,
 }
 
 impl Session {
     /// A reader who stands nowhere yet.
     #[must_use]
     pub fn new(recording: Recording) -> Self {
-        Self { recording, player: None }
+        Self { recording, player: None, sought: None }
     }
 
-    /// The moment that is shown: that of the last frame.
+    /// The moment that is shown: the one that was asked for, or that of the last frame.
     #[must_use]
     pub fn at(&self) -> Option<UnixMillis> {
+        self.sought.or(self.frame_at())
+    }
+
+    fn frame_at(&self) -> Option<UnixMillis> {
         self.player.as_ref().map(|player| player.past.at)
     }
 
@@ -99,7 +105,7 @@ impl Session {
         self.recording.is_of(at, &player)?;
         let mut frames = vec![Frame::Snapshot(Box::new(player.past.snapshot()))];
         frames.extend(ends.tapes(player.past.at));
-        self.player = Some(player);
+        (self.player, self.sought) = (Some(player), Some(at));
         Ok(frames)
     }
 
@@ -108,15 +114,19 @@ impl Session {
     /// # Errors
     /// When nothing was recorded before.
     pub fn step_back(&mut self, tapes: TapeSet) -> Result<Vec<Frame>, NotShown> {
-        let before = UnixMillis(self.at().unwrap_or_default().0 - 1);
-        match self.seek(before, tapes) {
+        let before = UnixMillis(self.frame_at().unwrap_or_default().0 - 1);
+        let sought = match self.seek(before, tapes) {
             // Behind a hole, the frame before it.
             Err(NotShown::NotRecorded { spans, at }) => match spans.iter().rev().find(|(_, to)| *to < at) {
                 Some((_, to)) => self.seek(*to, tapes),
                 None => Err(NotShown::NotRecorded { spans, at }),
             },
             sought => sought,
+        };
+        if sought.is_ok() {
+            self.sought = None;
         }
+        sought
     }
 
     /// Goes on by one frame.
@@ -168,6 +178,7 @@ impl Session {
 
     fn play_one(&mut self, tapes: TapeSet, frames: &mut Vec<Frame>) -> Result<(), NotShown> {
         let Some(player) = &mut self.player else { return Ok(()) };
+        self.sought = None;
         let wanted = |frame: &Frame| match frame {
             Frame::Tape(tape) => tapes.contains(tape.connection_id),
             _ => true,
