@@ -28,9 +28,12 @@ mod turn;
 pub use opening::Opening;
 pub use succession::Succession;
 
-use crate::database::{
-    Database, QueryError,
-    history::{Batch, Past, Retention, Run},
+use crate::{
+    database::{
+        Database, QueryError,
+        history::{Batch, Past, Retention, Run},
+    },
+    tasks::ended,
 };
 use app::model::{
     connection::ConnectionId,
@@ -278,19 +281,6 @@ impl Keeper {
         if !matches!(timeout(FAREWELL, goodbye).await, Ok(true)) {
             warn!("The last second of history could not be written");
         }
-    }
-}
-
-/// The end of the write under way; never when there is none.
-async fn ended(writing: &mut Option<JoinHandle<Written>>) -> Written {
-    match writing {
-        Some(handle) => {
-            let written = handle.await;
-            *writing = None;
-            // A task that nobody aborts ends without a result only by a panic; carrying on would hide it.
-            written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-        }
-        None => std::future::pending().await,
     }
 }
 
