@@ -72,6 +72,8 @@ pub struct Keeper {
     /// Is one of them news that is being written?
     ledger_changes: bool,
     writing: Option<JoinHandle<Written>>,
+    /// The ledger changed since the write under way began.
+    is_urgent: bool,
     writes: u64,
     /// Among several servers: under which epoch this one writes.
     epoch: Option<Epoch>,
@@ -140,6 +142,7 @@ impl Keeper {
             last_gaps: BTreeMap::new(),
             ledger_changes: false,
             writing: None,
+            is_urgent: false,
             writes: 0,
             behind_since: None,
             last_error: None,
@@ -162,18 +165,28 @@ impl Keeper {
                 () = stop.cancelled() => break,
                 Ok(()) = reports.changed() => {
                     let report = Arc::clone(&reports.borrow_and_update());
-                    // A full second goes at once: a crash loses what came since, and nothing that waited.
+                    // A full second goes at once: a crash loses what came since, and nothing that waited. So does the ledger: a
+                    // crash must not lose that ticks were missed before those that were published last.
                     let is_full = self.recorder.observe(&report, UnixMillis::now());
+                    self.is_urgent |= self.recorder.take_gap_news();
                     self.tell_gaps();
-                    if is_full {
+                    if is_full || self.is_urgent {
                         self.beat(UnixMillis::now());
                         beats.reset();
                     }
                 }
-                written = ended(&mut self.writing) => self.settle(written),
+                written = ended(&mut self.writing) => {
+                    self.settle(written);
+                    if self.is_urgent {
+                        self.beat(UnixMillis::now());
+                    }
+                }
                 _ = beats.tick() => self.beat(UnixMillis::now()),
             }
         }
+        let report = Arc::clone(&reports.borrow());
+        // Among several servers, what nobody publishes until the next one does is a gap of the connections.
+        self.recorder.look_last(&report.head.bus, self.epoch.is_some(), UnixMillis::now());
         self.say_goodbye().await;
     }
 
@@ -186,6 +199,7 @@ impl Keeper {
 
     /// Hands the next transaction to the database. There is always one: it says that this run lives.
     fn write(&mut self, now: UnixMillis) {
+        self.is_urgent = false;
         self.behind_since.get_or_insert(now);
         self.run.last_seen_at = now;
         self.run.connection_ids = self.recorder.enabled();
