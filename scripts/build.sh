@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
 
-sources=(.cargo Cargo.toml Cargo.lock app bench frontend public server simulator site-builder style scripts/{build,env}.sh scripts/site.mjs)
+sources=(.cargo Cargo.toml Cargo.lock app bench frontend public server simulator site-builder style scripts/{build,env}.sh scripts/*.mjs)
 program=target/release/tickstock-monitor
 site=target/site
 started=target/build-started
@@ -29,12 +29,15 @@ build_site() {
     # Nothing of an older build may be left, as all that is there becomes part of the program.
     rm -rf $site
     target/debug/site-builder target/front/wasm32-unknown-unknown/wasm-release/frontend.wasm $site/pkg tickstock
+    node scripts/shorten.mjs $site/pkg tickstock
     # Functions stay where they are: inlined into their only caller they share locals with it, are numbered otherwise each time,
     # and Brotli finds a tenth less that repeats.
     local part
     for part in $site/pkg/*.wasm; do
         wasm-opt -Oz --enable-bulk-memory --enable-nontrapping-float-to-int --one-caller-inline-max-function-size=0 \
             --quiet "$part" -o "$part"
+        node scripts/alike.mjs "$part"
+        wasm-opt --reorder-functions-by-name --enable-bulk-memory --enable-nontrapping-float-to-int --quiet "$part" -o "$part"
     done
     node scripts/site.mjs $site target/site-list.rs
 }

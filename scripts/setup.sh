@@ -6,7 +6,7 @@
 #   scripts/setup.sh         what a build needs
 #   scripts/setup.sh dev     and what `make dev` needs: cargo-leptos and wasm-bindgen (about ten minutes on two cores when compiled)
 #   scripts/setup.sh test    and what the tests need: clippy, rustfmt, cargo-deny, redis-server, PostgreSQL, sqlite3, faketime, nginx, haproxy,
-#                            lintian, promtool, an Alertmanager, aiosmtpd, Chromium, Firefox
+#                            lintian, promtool, an Alertmanager, aiosmtpd, standardwebhooks, Chromium, Firefox
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root"
@@ -186,6 +186,15 @@ node_modules() {
     touch end2end/node_modules/.package-lock.json
 }
 
+# What receivers of webhooks in Python verify signatures with, where no other program finds it.
+standardwebhooks() {
+    [ -d "$tools/python/standardwebhooks" ] && return
+    need python3 python3
+    python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
+    say "installing standardwebhooks for Python"
+    quietly python3 -m pip install --no-deps --only-binary :all: --target "$tools/python" standardwebhooks==1.1.0 || die "cannot install standardwebhooks"
+}
+
 node_is_new_enough() {
     need node nodejs npm
     need npm npm
@@ -227,6 +236,7 @@ if [ "${1:-}" = test ]; then
     need promtool prometheus
     need prometheus-alertmanager prometheus-alertmanager
     need aiosmtpd python3-aiosmtpd
+    standardwebhooks
     browser chromium chromium chromium-browser google-chrome google-chrome-stable
     browser firefox-esr firefox firefox-esr
 fi

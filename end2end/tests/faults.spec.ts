@@ -70,6 +70,11 @@ test('nothing moves when a reason comes, and the foot of the columns stays above
       ),
     );
   const sizes = [[1920, 1080], [1366, 768], [1024, 768]] as const;
+  const expectFootInSight = async (width: number, height: number) => {
+    await page.setViewportSize({ width, height });
+    const foot = await page.getByTestId('reliability-2').boundingBox();
+    expect((foot?.y ?? Infinity) + (foot?.height ?? 0), `${width} × ${height}`).toBeLessThanOrEqual(height);
+  };
   const before = new Map<number, number[]>();
   for (const [width, height] of sizes) {
     await page.setViewportSize({ width, height });
@@ -83,9 +88,11 @@ test('nothing moves when a reason comes, and the foot of the columns stays above
     await page.setViewportSize({ width, height });
     const moved = (await places()).map((top, place) => Math.abs(top - (before.get(width)?.[place] ?? Infinity)));
     expect(Math.max(...moved), `${width} wide: but for the rounding of a line's height`).toBeLessThanOrEqual(1);
-    const foot = await page.getByTestId('reliability-2').boundingBox();
-    expect((foot?.y ?? Infinity) + (foot?.height ?? 0), `${width} × ${height}`).toBeLessThanOrEqual(height);
+    await expectFootInSight(width, height);
   }
+  // What alerts take, they take from what nobody misses.
+  await expect(page.getByTestId('open-alert')).toBeVisible({ timeout: 15_000 });
+  for (const [width, height] of sizes) await expectFootInSight(width, height);
 });
 
 test('a connection that is open and silent shows how old its last tick is, and is mute', async ({ page, openMonitor }) => {

@@ -11,23 +11,6 @@ async function shownAt(page: Page): Promise<number> {
   return Number(await bar.getAttribute('data-at'));
 }
 
-/** How long a second back takes until it is drawn, in milliseconds, so many times. */
-async function scrub(page: Page, times: number): Promise<number[]> {
-  return page.evaluate(async (times) => {
-    const bar = document.querySelector('[data-testid=past]');
-    const taken: number[] = [];
-    for (let n = 0; n < times; n += 1) {
-      const [before, began] = [bar?.getAttribute('data-at'), performance.now()];
-      dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft' }));
-      while (bar?.getAttribute('data-at') === before && performance.now() - began < 3_000) {
-        await new Promise((next) => requestAnimationFrame(next));
-      }
-      taken.push(performance.now() - began);
-    }
-    return taken.sort((a, b) => a - b);
-  }, times);
-}
-
 test('an incident is found from its gap, stepped through by keys, kept, exported and opened elsewhere', async ({ page, browser, openMonitor }) => {
   const monitor = await openMonitor();
   for (const id of [1, 2, 3]) await expect(monitor.state(id)).toHaveText('connected', { timeout: 20_000 });
@@ -87,9 +70,6 @@ test('an incident is found from its gap, stepped through by keys, kept, exported
   await page.mouse.move(box.x + box.width * 0.5, box.y + 10, { steps: 8 });
   await page.mouse.up();
   await expect(track).toHaveAttribute('aria-valuetext', /^Past, \d\d:\d\d:\d\d New York, \d\d:\d\d:\d\d UTC$/);
-  const taken = await scrub(page, 20);
-  console.log(`a second back is drawn after ${taken[9]?.toFixed(1)} ms (p50), ${taken[18]?.toFixed(1)} ms (p95)`);
-  expect(taken[18]).toBeLessThan(500);
   await page.keyboard.press('g');
   await page.keyboard.press(']');
   await expect(monitor.state(2)).toHaveText(states[0] ?? '');

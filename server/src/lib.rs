@@ -18,6 +18,7 @@ pub mod config;
 pub mod database;
 pub mod front;
 pub mod history;
+mod http_client;
 pub mod hub;
 pub mod limits;
 pub mod logging;

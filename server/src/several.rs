@@ -88,8 +88,8 @@ impl Several {
         }
         history_tasks.close();
         let _held = Arc::new((thread, news));
-        let leaving = Arc::default();
-        Ok(Running { keeper, connections, peer, claims, leaving, history_tasks, history_end, _held })
+        let (leaving, hub) = (Arc::default(), hub.clone());
+        Ok(Running { keeper, connections, peer, hub, claims, leaving, history_tasks, history_end, _held })
     }
 }
 
@@ -99,6 +99,7 @@ pub(crate) struct Running {
     keeper: Keeper,
     connections: Option<Connections>,
     peer: Peer,
+    hub: Hub,
     claims: watch::Receiver<u64>,
     /// One hands over at a time.
     leaving: Arc<Mutex<()>>,
@@ -137,7 +138,7 @@ impl Running {
             self.history_end.cancel();
             self.history_tasks.wait().await;
         };
-        collector::hand_over(&self.keeper, connections, &self.peer, history_ended).await;
+        collector::hand_over(&self.keeper, connections, &self.peer, &self.hub, history_ended).await;
     }
 }
 

@@ -1,7 +1,10 @@
 //! The tasks that make up the server, and what happens when one of them ends that must not.
 
 use std::sync::{Arc, OnceLock};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
@@ -112,9 +115,40 @@ impl Default for Tasks {
     }
 }
 
+/// The end of a task that may be under way, with what came of it; never while there is none.
+///
+/// Such a task is aborted by nobody. Should it panic, so does whoever waits; with its runtime it ends unfinished, and then so does
+/// whoever waits.
+pub(crate) async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> T {
+    if let Some(handle) = task {
+        let result = handle.await;
+        *task = None;
+        match result.map_err(JoinError::try_into_panic) {
+            Ok(result) => return result,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_cancelled)) => {}
+        }
+    }
+    std::future::pending().await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_ends_with_its_runtime_is_no_panic_and_a_panic_is_one() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let mut task = Some(runtime.spawn(std::future::pending::<()>()));
+        runtime.shutdown_background();
+        let wait = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(wait, ended(&mut task)).await.is_err());
+        assert!(task.is_none(), "and nobody waits for it again");
+        let done = tokio::spawn(async { ended(&mut Some(tokio::spawn(async { 7 }))).await }).await;
+        assert_eq!(done.unwrap(), 7);
+        let broken = async { ended(&mut Some(tokio::spawn(async { panic!("a broken spring") }))).await };
+        assert!(tokio::spawn(broken).await.unwrap_err().is_panic());
+    }
 
     #[tokio::test]
     async fn a_vital_task_that_panics_ends_everything_and_is_named() {

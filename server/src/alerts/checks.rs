@@ -50,3 +50,32 @@ async fn read_audit(alerts: &Alerts) {
         Err(error) => tracing::warn!(%error, "The audit log could not be checked; trying again later"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{alerts::AlertsConfig, auth::testing};
+
+    #[tokio::test]
+    async fn an_audit_log_that_was_changed_is_told_as_long_as_it_is_and_a_certificate_with_its_end() {
+        let (home, database) = testing::database().await;
+        let (alerts, mut keeper) = Alerts::new(&AlertsConfig::default(), None, database.clone()).unwrap();
+        read_audit(&alerts).await;
+        assert_eq!(keeper.facts.try_recv(), Ok(Fact::AuditChain(None)));
+        database.tamper("CREATE TRIGGER quiet AFTER INSERT ON history_runs BEGIN SELECT 1; END").await.unwrap();
+        read_audit(&alerts).await;
+        let text = "the trigger quiet does not belong there".to_owned();
+        assert_eq!(keeper.facts.try_recv(), Ok(Fact::AuditChain(Some(text))));
+
+        let (certificate, key) = (home.path().join("c.pem"), home.path().join("k.pem"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        let tls = TlsConfig { certificate, key };
+        let stop = CancellationToken::new();
+        let sends = watch::channel(true).1;
+        tokio::spawn(keep(alerts, Some(tls.clone()), sends, stop.clone()));
+        assert_eq!(keeper.facts.recv().await, Some(Fact::Certificate(certificate_end(&tls))));
+        assert!(certificate_end(&tls).is_some());
+        stop.cancel();
+    }
+}

@@ -44,3 +44,42 @@ pub(super) async fn keep(
         trouble = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::{AlertsConfig, testing::Receiver};
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn it_beats_while_this_server_tells_and_hears_of_its_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            crate::database::Database::open(&format!("sqlite://{}/a.db", folder.path().display())).await.unwrap();
+        let stop = CancellationToken::new();
+        let mut receivers = Vec::new();
+        // Well comes last: once it was heard, the others would have been.
+        for (sends, age_ms) in [(false, 0), (true, FRESH_MS + 1_000), (true, 0)] {
+            let receiver = Receiver::start([]).await;
+            let config = AlertsConfig {
+                heartbeat: Some(receiver.url.clone().into()),
+                allowed_nets: vec!["127.0.0.1/32".parse().unwrap()],
+                ..AlertsConfig::default()
+            };
+            let (alerts, _keeper) = Alerts::new(&config, None, database.clone()).unwrap();
+            let mut report = StatusReport::default();
+            report.head.generated_at = UnixMillis(UnixMillis::now().0 - age_ms);
+            let (reports, sends) = (watch::channel(Arc::new(report)).1, watch::channel(sends).1);
+            tokio::spawn(keep(alerts, reports, sends, stop.clone()));
+            receivers.push(receiver);
+        }
+        let since = Instant::now();
+        while receivers[2].requests().is_empty() {
+            assert!(since.elapsed() < Duration::from_secs(20), "it does not beat");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(receivers[2].requests()[0].line, "GET /hook HTTP/1.1");
+        assert!(receivers[0].requests().is_empty() && receivers[1].requests().is_empty());
+        stop.cancel();
+    }
+}

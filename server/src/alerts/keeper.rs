@@ -11,6 +11,7 @@ use super::{
 use crate::{
     database::{Database, QueryError, alerts::Said},
     front::TlsConfig,
+    tasks::ended,
 };
 use app::model::{history::HistoryNews, market::Calendar, status::StatusReport, time::UnixMillis};
 use std::{sync::Arc, time::Duration};
@@ -52,7 +53,7 @@ pub struct Sources {
 /// Keeps the alerts.
 pub struct Keeper {
     alerts: Alerts,
-    facts: mpsc::Receiver<Fact>,
+    pub(super) facts: mpsc::Receiver<Fact>,
 }
 
 /// While this server is the one that sends.
@@ -297,17 +298,5 @@ impl Watcher {
             }
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), writes).await;
-    }
-}
-
-/// The end of the write under way; never when there is none.
-async fn ended<T>(writing: &mut Option<JoinHandle<T>>) -> T {
-    match writing {
-        Some(handle) => {
-            let written = handle.await;
-            *writing = None;
-            written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-        }
-        None => std::future::pending().await,
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum Behaviour {
     Endless(usize),
     /// Closes within the answer's head.
     Breaks,
+    /// Takes the request and says nothing.
+    Silent,
 }
 
 /// Listens on loopback.
@@ -122,6 +124,7 @@ impl Receiver {
                 }
             }
             Behaviour::Breaks => socket.write_all(b"HTTP/1.1 20").await.ok()?,
+            Behaviour::Silent => std::future::pending().await,
         }
         Some(())
     }

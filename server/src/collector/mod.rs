@@ -31,8 +31,12 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// The time that the end of the connections and of history gets before the lease is given up all the same.
+/// The time that the end of the connections gets, and what came over them to be published.
 const FAREWELL: Duration = Duration::from_millis(250);
+/// The time that history gets after that before the lease is given up all the same.
+const HISTORY_FAREWELL: Duration = Duration::from_millis(400);
+/// The time in which the publisher counts what it gives up.
+const COUNTING: Duration = Duration::from_millis(50);
 
 /// A tenure that began, and what was seen of the one before.
 #[derive(Clone, Debug)]
@@ -76,6 +80,8 @@ pub async fn follow(
                 connections.end().await;
                 right.set_collecting(None);
                 follower.listen_anew();
+                // What was not published is known before history ends.
+                let _ = timeout(COUNTING, connections.flush()).await;
             }
             let last_ticks = hub.stand(now.view.clone()).await;
             if let Some(new) = now.tenure {
@@ -113,12 +119,13 @@ pub async fn look_on(mut standing: watch::Receiver<Standing>, hub: Hub, stop: Ca
     }
 }
 
-/// Hands the lease over: lets the server that stands by in where there is one, ends the connections and history, so that what came is
-/// published and written, and gives it up. The successor is told at once.
+/// Hands the lease over: lets the server that stands by in where there is one, ends the connections, so that what came is published,
+/// then history, so that it has what was not, and gives it up. The successor is told at once.
 pub async fn hand_over(
     keeper: &Keeper,
     connections: &Connections,
     peer: &Peer,
+    hub: &Hub,
     history_ended: impl Future<Output = ()>,
 ) {
     let since = tokio::time::Instant::now();
@@ -126,12 +133,22 @@ pub async fn hand_over(
         if keeper.has_others() { handover::let_in(connections, &peer.talk, &peer.right).await } else { None };
     let ended = async {
         connections.end().await;
+        // Where ticks go out in frames alone, those are made first.
+        hub.settle().await;
         connections.flush().await;
         if let Some(farewell) = farewell {
             farewell.say(connections, &peer.talk).await;
         }
     };
-    if timeout(FAREWELL, async { tokio::join!(ended, history_ended) }).await.is_err() {
+    let are_published = timeout(FAREWELL, ended).await.is_ok();
+    // From here on nothing is published: what was not is given up, and counted.
+    peer.right.set_collecting(None);
+    let _ = timeout(COUNTING, connections.flush()).await;
+    let written = async {
+        hub.settle().await;
+        history_ended.await;
+    };
+    if timeout(HISTORY_FAREWELL, written).await.is_err() || !are_published {
         warn!("The lease is given up before everything of it has ended");
     }
     if keeper.release().await {

@@ -19,7 +19,7 @@ use app::model::{
     health::LayerState,
     history::gap::{BUS, CauseStep, GAP_SYMBOLS_MAX, Gap, GapCause},
     market::Calendar,
-    status::{ConnectionLive, ConnectionStatus, Feed, Standstill, StatusHead, StatusSource},
+    status::{BusStatus, ConnectionLive, ConnectionStatus, Feed, Standstill, StatusHead, StatusSource},
     time::UnixMillis,
 };
 use bus::BusWatch;
@@ -160,6 +160,13 @@ impl Ledger {
         let gone = self.watches.iter_mut().filter(|(id, _)| !seen.contains(id));
         changed.extend(gone.filter_map(|(_, watch)| watch.end(now, None)));
         changed
+    }
+
+    /// The last look at the bus; `is_end` says that this server publishes no more, and somebody else will.
+    pub(super) fn look_at_bus(&mut self, bus: &BusStatus, is_end: bool, now: UnixMillis) -> Option<Gap> {
+        let changed = self.bus.observe(bus, now);
+        let ended = if is_end { self.bus.end(now) } else { None };
+        ended.or(changed)
     }
 
     /// The gaps of connections that last, and since when.

@@ -28,9 +28,12 @@ mod turn;
 pub use opening::Opening;
 pub use succession::Succession;
 
-use crate::database::{
-    Database, QueryError,
-    history::{Batch, Past, Retention, Run},
+use crate::{
+    database::{
+        Database, QueryError,
+        history::{Batch, Past, Retention, Run},
+    },
+    tasks::ended,
 };
 use app::model::{
     connection::ConnectionId,
@@ -71,6 +74,8 @@ pub struct Keeper {
     /// Is one of them news that is being written?
     ledger_changes: bool,
     writing: Option<JoinHandle<Written>>,
+    /// The ledger changed since the write under way began.
+    is_urgent: bool,
     writes: u64,
     /// Among several servers: under which epoch this one writes.
     epoch: Option<Epoch>,
@@ -140,6 +145,7 @@ impl Keeper {
             last_gaps: BTreeMap::new(),
             ledger_changes: false,
             writing: None,
+            is_urgent: false,
             writes: 0,
             behind_since: None,
             last_error: None,
@@ -162,15 +168,22 @@ impl Keeper {
                 () = stop.cancelled() => break,
                 Ok(()) = reports.changed() => {
                     let report = Arc::clone(&reports.borrow_and_update());
-                    // A full second goes at once: a crash loses what came since, and nothing that waited.
+                    // A full second goes at once: a crash loses what came since, and nothing that waited. So does the ledger: a
+                    // crash must not lose that ticks were missed before those that were published last.
                     let is_full = self.recorder.observe(&report, UnixMillis::now());
+                    self.is_urgent |= self.recorder.take_gap_news();
                     self.tell_gaps();
-                    if is_full {
+                    if is_full || self.is_urgent {
                         self.beat(UnixMillis::now());
                         beats.reset();
                     }
                 }
-                written = ended(&mut self.writing) => self.settle(written),
+                written = ended(&mut self.writing) => {
+                    self.settle(written);
+                    if self.is_urgent {
+                        self.beat(UnixMillis::now());
+                    }
+                }
                 Ok(()) = self.notes.changed() => {
                     let note = self.notes.borrow_and_update().clone();
                     self.recorder.tell(UnixMillis::now(), None, EventKind::History, None, &note);
@@ -178,6 +191,9 @@ impl Keeper {
                 _ = beats.tick() => self.beat(UnixMillis::now()),
             }
         }
+        let report = Arc::clone(&reports.borrow());
+        // Among several servers, what nobody publishes until the next one does is a gap of the connections.
+        self.recorder.look_last(&report.head.bus, self.epoch.is_some(), UnixMillis::now());
         self.say_goodbye().await;
     }
 
@@ -190,6 +206,7 @@ impl Keeper {
 
     /// Hands the next transaction to the database. There is always one: it says that this run lives.
     fn write(&mut self, now: UnixMillis) {
+        self.is_urgent = false;
         self.behind_since.get_or_insert(now);
         self.run.last_seen_at = now;
         self.run.connection_ids = self.recorder.enabled();
@@ -285,19 +302,6 @@ impl Keeper {
         if !matches!(timeout(FAREWELL, goodbye).await, Ok(true)) {
             warn!("The last second of history could not be written");
         }
-    }
-}
-
-/// The end of the write under way; never when there is none.
-async fn ended(writing: &mut Option<JoinHandle<Written>>) -> Written {
-    match writing {
-        Some(handle) => {
-            let written = handle.await;
-            *writing = None;
-            // A task that nobody aborts ends without a result only by a panic; carrying on would hide it.
-            written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-        }
-        None => std::future::pending().await,
     }
 }
 

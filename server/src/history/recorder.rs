@@ -15,7 +15,7 @@ use app::model::{
         EventKind, Phase,
         gap::{BUS, Gap},
     },
-    status::{ConnectionConfig, ConnectionLive, ConnectionStatus, StatusReport, StatusSource},
+    status::{BusStatus, ConnectionConfig, ConnectionLive, ConnectionStatus, StatusReport, StatusSource},
     time::UnixMillis,
 };
 use std::collections::BTreeMap;
@@ -45,6 +45,8 @@ pub(super) struct Recorder {
     /// The end of the last standstill that was told: all connections saw it.
     standstill_told: UnixMillis,
     pub(super) backlog: Backlog,
+    /// A gap began, went on or ended, and is not written yet.
+    has_gap_news: bool,
 }
 
 /// What is remembered of all connections together: whether the bus was up, how the status was known, and from whom.
@@ -133,6 +135,7 @@ impl Recorder {
             sampled_at: None,
             standstill_told: UnixMillis::default(),
             backlog: Backlog::default(),
+            has_gap_news: false,
         }
     }
 
@@ -166,7 +169,7 @@ impl Recorder {
         }
         for gap in self.ledger.observe(&report.head, &report.connections, now) {
             self.tell_of_bus(&gap, now);
-            self.backlog.gap(gap);
+            self.put_gap(gap);
         }
         match self.sampled_at {
             Some(at) if now.millis_since(at) >= SAMPLE_MS_MIN => {
@@ -178,6 +181,32 @@ impl Recorder {
             None => self.sampled_at = Some(now),
         }
         false
+    }
+
+    /// Did the ledger change since this was last asked?
+    pub(super) fn take_gap_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_gap_news)
+    }
+
+    /// The last look before this run ends: what was not published until then is on record. `is_end` says that somebody else
+    /// publishes from now on.
+    pub(super) fn look_last(&mut self, bus: &BusStatus, is_end: bool, now: UnixMillis) {
+        if let Some(gap) = self.ledger.look_at_bus(bus, is_end, now) {
+            if is_end {
+                let count = gap.unpublished_ticks.unwrap_or(0);
+                let text =
+                    format!("{count} ticks were not published to Redis (gap {}) when this server ended", gap.name());
+                self.tell(now, None, EventKind::Bus, None, &text);
+            } else {
+                self.tell_of_bus(&gap, now);
+            }
+            self.put_gap(gap);
+        }
+    }
+
+    fn put_gap(&mut self, gap: Gap) {
+        self.backlog.gap(gap);
+        self.has_gap_news = true;
     }
 
     /// Nothing was kept for a while: what was counted meanwhile belongs to no sample.

@@ -107,6 +107,7 @@ enum Request {
     Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
     Stand { standing: Standing, answer: oneshot::Sender<LastTicks> },
     Servers { servers: Vec<ServerEntry>, answer: oneshot::Sender<()> },
+    Settle { answer: oneshot::Sender<()> },
 }
 
 /// When each connection last ticked, as far as was seen from here.
@@ -162,6 +163,11 @@ impl Hub {
     /// Tells the monitor of the servers that run beside each other; resolves when it knows.
     pub async fn tell_servers(&self, servers: Vec<ServerEntry>) {
         let _ = self.ask(|answer| Request::Servers { servers, answer }).await;
+    }
+
+    /// Folds in what the bus delivered so far; resolves when reports and frames tell of it.
+    pub async fn settle(&self) {
+        let _ = self.ask(|answer| Request::Settle { answer }).await;
     }
 
     async fn join(&self, encoding: Encoding) -> Option<Joined> {
@@ -334,6 +340,14 @@ impl Task {
         }
     }
 
+    fn settle(&mut self) {
+        let mut delivery = Delivery::default();
+        if self.inbox.take_now(&mut delivery) {
+            self.fold(&delivery);
+        }
+        self.report.send_replace(Arc::new(self.monitor.report().clone()));
+    }
+
     fn beat(&mut self) {
         let seconds = self.last_beat.elapsed().as_secs_f64();
         self.last_beat = Instant::now();
@@ -386,13 +400,15 @@ impl Task {
                 let _ = answer.send(());
             }
             Request::Stand { standing, answer } => {
-                // What came of the collector before belongs to that one.
-                let mut delivery = Delivery::default();
-                if self.inbox.take_now(&mut delivery) {
-                    self.fold(&delivery);
-                }
+                // What came of the collector before belongs to that one, and to its history.
+                self.settle();
                 self.monitor.stand(standing, now);
                 let _ = answer.send(self.monitor.last_ticks());
+            }
+            Request::Settle { answer } => {
+                self.settle();
+                self.send_frames(false);
+                let _ = answer.send(());
             }
             Request::Servers { servers, answer } => {
                 self.monitor.tell_servers(servers);

@@ -172,8 +172,10 @@ impl Monitor {
     /// Folds in what the bus delivered.
     pub fn take(&mut self, delivery: &Delivery, now: UnixMillis) {
         if let Some(bus) = &delivery.bus {
-            // Counters and the lag go with the next metrics: a flood of malformed ticks is no news each time.
-            self.changed |= !bus.same_state(&self.board.report.head.bus);
+            // Counters and the lag go with the next metrics: a flood of malformed ticks is no news each time. That ticks are given up is:
+            // the ledger knows of it before others are published.
+            let before = &self.board.report.head.bus;
+            self.changed |= !bus.same_state(before) || bus.unpublished_ticks_total > before.unpublished_ticks_total;
             self.board.report.head.bus = bus.clone();
         }
         // Our own connection manager's newest says it all; of those that come over Redis each is judged.

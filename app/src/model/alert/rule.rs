@@ -259,11 +259,16 @@ impl Rule {
         self < Self::History
     }
 
-    /// The rules whose trouble explains this one's, so that it is not told: those of the same connection, and those of the whole.
+    /// The rules whose trouble explains this one's, so that it is not told, and not told as over: those of the same connection, and
+    /// those of the whole.
     #[must_use]
     pub fn hidden_by(self) -> &'static [Self] {
         match self {
-            Self::KeyRefused | Self::ConnectionLimit | Self::Mute | Self::Degraded => &[Self::Bus, Self::NoCollector],
+            Self::KeyRefused | Self::ConnectionLimit => &[Self::Bus, Self::NoCollector],
+            // What is lost is neither mute nor degraded any more, and no better.
+            Self::Mute | Self::Degraded => {
+                &[Self::Bus, Self::NoCollector, Self::KeyRefused, Self::ConnectionLimit, Self::NotConnected]
+            }
             Self::NotConnected => &[Self::Bus, Self::NoCollector, Self::KeyRefused, Self::ConnectionLimit],
             Self::Rate | Self::Latency | Self::Gap | Self::Errors => &[
                 Self::Bus,

@@ -28,6 +28,10 @@ pub struct BusStatus {
     /// When Redis last took a tick, while it takes none; `None` while it does.
     #[serde(default)]
     pub not_publishing_since: Option<UnixMillis>,
+    /// When Redis had last taken a tick before it did not take those that are counted last. For the ledger beside the bus, which may
+    /// look only when that is over; it is not sent to anybody.
+    #[serde(skip)]
+    pub unpublished_since: Option<UnixMillis>,
     /// Ticks that Redis took and our own subscription did not see, because it was cut off or fell behind too far. A
     /// collector's board has them all the same; a dashboard's was set right with the collector's.
     #[serde(default)]

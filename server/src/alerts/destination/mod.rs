@@ -10,6 +10,7 @@ mod tests;
 mod webhook;
 
 use super::reach::{Reach, Unreachable};
+use crate::http_client::http_client;
 use app::{
     model::{
         alert::{Alert, Severity, Transition},
@@ -18,10 +19,10 @@ use app::{
     store::moment::around,
 };
 use hmac::Hmac;
-use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap, redirect::Policy};
+use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 pub use email::{Email, SmtpUrl};
 pub(crate) use email::{are_addresses, is_address};
@@ -29,8 +30,8 @@ pub(crate) use pagerduty::DEFAULT_URL as PAGERDUTY_URL;
 pub(crate) use webhook::key_of;
 pub use webhook::{AlertData, AlertTold, data};
 
-/// How long a destination may take, as the specification of webhooks has it.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a destination may take, as the specification of webhooks has it. Unit tests wait for it, and have less patience.
+const TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that is read of an answer.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -158,15 +159,7 @@ impl Courier {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(reach: Reach, context: Context) -> reqwest::Result<Self> {
-        let client = Client::builder()
-            .dns_resolver(std::sync::Arc::new(reach.clone()))
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent(concat!("tickstock-monitor/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .build()?;
+        let client = http_client(CONNECT_TIMEOUT, TIMEOUT).dns_resolver(Arc::new(reach.clone())).build()?;
         Ok(Self { client, reach, context })
     }
 

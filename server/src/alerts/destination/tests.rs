@@ -210,6 +210,16 @@ async fn whatever_a_receiver_does_is_understood_and_bounded() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_takes_it_and_does_not_answer_keeps_nobody_waiting() {
+    let receiver = Receiver::start([Behaviour::Silent]).await;
+    let to = to(Format::Webhook { url: receiver.url.clone().into(), secret: None });
+    let since = Instant::now();
+    let answer = courier().tell(&to, &step(TransitionKind::Firing), NOW).await;
+    assert_eq!(answer, Answer::Failed(format!("no answer within {} s", TIMEOUT.as_secs())));
+    assert!(since.elapsed() < TIMEOUT * 3 && receiver.requests().len() == 1);
+}
+
+#[tokio::test]
 async fn what_is_not_public_is_not_even_connected_to() {
     let receiver = Receiver::start([]).await;
     let port = receiver.url.split(':').nth(2).unwrap().trim_end_matches("/hook").to_owned();

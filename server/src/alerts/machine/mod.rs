@@ -23,7 +23,7 @@ use app::model::{
     time::UnixMillis,
 };
 use meter::Meter;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What comes back more than [`FLAPS_MAX`] times within so long flaps, and has to be well for so long.
 pub(super) const FLAP_MS: i64 = 600_000;
@@ -175,7 +175,8 @@ impl Machine {
         let session = self.calendar.session_at(now);
         let mut steps = Vec::new();
         self.fire(&session, now, &mut steps);
-        self.follow(now, &mut steps);
+        let unknown = self.hold_back(now);
+        self.follow(&unknown, now, &mut steps);
         self.watches.retain(|_, watch| {
             watch.begins.retain(|at| now.millis_since(*at) <= FLAP_MS);
             watch.trouble.is_some() || watch.alert.is_some() || !watch.begins.is_empty()
@@ -238,6 +239,24 @@ impl Machine {
         let left_ms = hold_ms - now.millis_since(since);
         // What explains it comes and goes, and never leaves it its time in one piece.
         Some(left_ms.min(hold_ms * UNEXPLAINED_HOLDS - watch.unexplained_ms))
+    }
+
+    /// The open alerts of which nobody knows whether they are over, as something worse is wrong by now: a mute connection that is
+    /// lost brings nothing either. What they are about has to be well from the end of that on.
+    fn hold_back(&mut self, now: UnixMillis) -> BTreeSet<String> {
+        let is_unknown = |(rule, subject): &(Rule, Subject), watch: &Watch| {
+            let is_on = self.numbers(*rule, subject.connection()).enabled;
+            watch.trouble.is_none() && is_on && self.is_hidden(*rule, subject)
+        };
+        let open = self.watches.iter().filter_map(|(key, watch)| Some((key, watch, watch.alert.clone()?)));
+        let unknown: BTreeMap<_, _> =
+            open.filter(|(key, watch, _)| is_unknown(key, watch)).map(|(key, _, id)| (key.clone(), id)).collect();
+        for (key, watch) in &mut self.watches {
+            if unknown.contains_key(key) {
+                watch.since = now;
+            }
+        }
+        unknown.into_values().collect()
     }
 
     /// Is this explained by what is wrong with the same connection, or the whole?

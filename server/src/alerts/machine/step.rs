@@ -95,8 +95,8 @@ impl Machine {
         self.open.insert(alert.id.clone(), alert);
     }
 
-    /// How the open alerts go on.
-    pub(super) fn follow(&mut self, now: UnixMillis, steps: &mut Vec<Transition>) {
+    /// How the open alerts go on; those of `unknown` are not over.
+    pub(super) fn follow(&mut self, unknown: &BTreeSet<String>, now: UnixMillis, steps: &mut Vec<Transition>) {
         let mut parts: BTreeMap<&str, Vec<&Watch>> = BTreeMap::new();
         for watch in self.watches.values() {
             if let Some(id) = &watch.alert {
@@ -118,7 +118,8 @@ impl Machine {
                 let connection = alert.connections.first().map(|connection| connection.id);
                 let resolve_ms = i64::from(numbers_of(settings, alert.rule, connection).resolve_seconds) * 1000;
                 let hold_ms = if alert.flapping { FLAP_MS.max(resolve_ms) } else { resolve_ms };
-                if watches.is_empty() || now.millis_since(well_since) >= hold_ms {
+                let is_over = !unknown.contains(&alert.id) && now.millis_since(well_since) >= hold_ms;
+                if watches.is_empty() || is_over {
                     alert.ended_at = Some(well_since.min(now));
                     steps.push(resolved(alert, now));
                     over.push(alert.id.clone());

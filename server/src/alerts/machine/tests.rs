@@ -125,6 +125,37 @@ fn what_a_flapping_bus_hides_is_told_all_the_same() {
 }
 
 #[test]
+fn what_got_worse_is_not_told_as_well() {
+    let mut machine = machine();
+    machine.take(connection(1, State::Mute), at(0));
+    machine.take(connection(2, State::Degraded), at(0));
+    let steps = run(&mut machine, 0, 60);
+    assert_eq!(titles(&steps), [(5, Kind::Firing, "primary: no data"), (60, Kind::Firing, "secondary: degraded")]);
+    machine.take(connection(1, State::Reconnecting), at(61));
+    assert_eq!(titles(&run(&mut machine, 61, 99)), [(76, Kind::Firing, "primary: not connected")]);
+    machine.take(Fact::Bus(Some("refused".into())), at(100));
+    machine.take(connection(2, State::Connected), at(100));
+    assert_eq!(titles(&run(&mut machine, 100, 250)), [(110, Kind::Firing, "No ticks are arriving")]);
+    machine.take(Fact::Bus(None), at(251));
+    machine.take(connection(1, State::Connected), at(271));
+    let expected = [
+        (310, Kind::Resolved, "secondary: degraded"),
+        (311, Kind::Resolved, "No ticks are arriving"),
+        (330, Kind::Resolved, "primary: no data"),
+        (331, Kind::Resolved, "primary: not connected"),
+    ];
+    assert_eq!(titles(&run(&mut machine, 251, 400)), expected);
+    // A rule that is switched off finds nothing wrong, whatever else is.
+    machine.take(connection(1, State::Mute), at(1_300));
+    run(&mut machine, 1_300, 1_310);
+    machine.take(connection(1, State::Failed), at(1_311));
+    let numbers = RuleNumbers { enabled: false, resolve_seconds: 1, ..Rule::Mute.numbers() };
+    machine.set(vec![RuleSetting { rule: Rule::Mute, connection: None, numbers }], Vec::new());
+    machine.take(connection(1, State::Failed), at(1_312));
+    assert_eq!(titles(&run(&mut machine, 1_312, 1_314)), [(1_313, Kind::Resolved, "primary: no data")]);
+}
+
+#[test]
 fn servers_are_lost_and_come_back_each_by_itself() {
     let mut machine = machine();
     machine.take(Fact::ServersLost(vec![("a:1".into(), at(-5)), ("b:2".into(), at(-5))]), at(0));

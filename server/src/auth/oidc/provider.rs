@@ -6,7 +6,7 @@ use super::{
     http::{Fetching, NoAnswer, discovery_error, fetch},
     seal::Seal,
 };
-use crate::{model::Identity, text::tidy};
+use crate::{http_client::http_client, model::Identity, text::tidy};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::{
@@ -117,14 +117,7 @@ impl Provider {
     /// # Errors
     /// When the issuer is no address, or there can be no HTTP client.
     pub fn new(config: OidcConfig) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("tickstock-monitor/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .build()?;
+        let http = http_client(CONNECT_TIMEOUT, TIMEOUT).build()?;
         let issuer = IssuerUrl::new(config.issuer.clone())?;
         let seal = Seal::new(&config.client_secret).context("no key can be made of OIDC_CLIENT_SECRET")?;
         Ok(Self(Arc::new(Inner { config, issuer, http, seal, known: Mutex::default() })))

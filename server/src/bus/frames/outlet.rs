@@ -55,8 +55,13 @@ impl Outlet {
     pub fn end(&self) {
         let mut state = self.lock();
         state.stream = None;
-        state.frames.clear();
+        state.lost_ticks += state.frames.drain(..).map(|frame| frame.ticks).sum::<u64>();
         state.bytes = 0;
+    }
+
+    /// Does nothing wait?
+    pub fn is_empty(&self) -> bool {
+        self.lock().frames.is_empty()
     }
 
     /// Whose frames are wanted; `None` where this server does not collect.

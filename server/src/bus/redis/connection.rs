@@ -1,6 +1,7 @@
 //! The publisher's connection, and how it is asked.
 
 use super::{ANSWER_TIMEOUT, Retry, address::RedisAddress, answered, fence::Call};
+use app::model::time::UnixMillis;
 use redis::{
     AsyncConnectionConfig, Pipeline, RedisResult, ServerError, ToSingleRedisArg, Value, aio::MultiplexedConnection,
 };
@@ -31,6 +32,14 @@ pub(super) enum What {
     },
 }
 
+/// A request that is under way.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) what: What,
+    /// When it was sent. The answer may be read much later, on a machine with much to do.
+    pub(super) at: UnixMillis,
+}
+
 /// What is asked of Redis in one go.
 pub(super) enum Request {
     /// Commands of their own.
@@ -49,7 +58,7 @@ impl Request {
     }
 }
 
-pub(super) type Answer = (What, RedisResult<Vec<Value>>);
+pub(super) type Answer = (Asked, RedisResult<Vec<Value>>);
 
 pub(super) async fn connect(address: &RedisAddress) -> RedisResult<Connection> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_TIMEOUT)).set_response_timeout(None);
@@ -84,7 +93,7 @@ pub(super) async fn probe(address: RedisAddress, channel: String) -> RedisResult
 }
 
 /// Answers with one value for each command, or each message of a call.
-pub(super) async fn ask(mut redis: MultiplexedConnection, what: What, request: Request) -> Answer {
+pub(super) async fn ask(mut redis: MultiplexedConnection, asked: Asked, request: Request) -> Answer {
     let answer = match request {
         Request::Pipeline(pipeline) => {
             let count = pipeline.len();
@@ -92,7 +101,7 @@ pub(super) async fn ask(mut redis: MultiplexedConnection, what: What, request: R
         }
         Request::Call(call) => call.ask(&mut redis).await,
     };
-    (what, answer)
+    (asked, answer)
 }
 
 pub(super) fn error_of(value: Option<&Value>) -> Option<&ServerError> {

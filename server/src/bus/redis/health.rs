@@ -52,12 +52,14 @@ struct Known {
     status: Trouble,
     frames: Trouble,
     asking: Trouble,
-    /// When Redis last took anything.
+    /// When that was sent which Redis took last.
     confirmed_at: UnixMillis,
     lag: Option<Duration>,
     is_late: bool,
     conflated_ticks_total: u64,
     unpublished_ticks_total: u64,
+    /// When that was sent which Redis had taken last before.
+    unpublished_since: Option<UnixMillis>,
     missed_ticks_total: u64,
     /// Those of them that were missed in frames.
     missed_in_frames: u64,
@@ -67,6 +69,7 @@ struct Known {
     rejections: BTreeMap<&'static str, u64>,
     /// Something is not told yet.
     changed: bool,
+    told_at: Instant,
 }
 
 impl Known {
@@ -90,6 +93,7 @@ impl Known {
                 .map(|(reason, total)| RejectionCount { reason: (*reason).to_owned(), total: *total })
                 .collect(),
             unpublished_ticks_total: self.unpublished_ticks_total,
+            unpublished_since: self.unpublished_since,
             not_publishing_since: publishing.is_some().then_some(self.confirmed_at),
             missed_ticks_total: self.missed_ticks_total,
             lag_ms: self.lag.map(millis),
@@ -122,12 +126,14 @@ impl Health {
             is_late: false,
             conflated_ticks_total: 0,
             unpublished_ticks_total: 0,
+            unpublished_since: None,
             missed_ticks_total: 0,
             missed_in_frames: 0,
             rejected_total: 0,
             last_rejection: None,
             rejections: BTreeMap::new(),
             changed: false,
+            told_at: Instant::now(),
         };
         outbox.put_bus(known.status(role.is_collecting()));
         Self { known: Mutex::new(known), outbox, transit, role }
@@ -148,9 +154,20 @@ impl Health {
             known.take_lag(lag.filter(|_| is_publishing));
             known.changed |= known.missed_ticks_total != missed;
             known.missed_ticks_total = missed;
-            if std::mem::take(&mut known.changed) {
-                self.outbox.put_bus(known.status(is_collecting));
-            }
+            self.tell_changes(&mut known);
+        }
+    }
+
+    /// Tells what is not told yet.
+    pub(super) fn tell(&self) {
+        self.tell_changes(&mut self.lock());
+    }
+
+    /// Told under the lock, so that the tasks cannot overtake each other.
+    fn tell_changes(&self, known: &mut Known) {
+        if std::mem::take(&mut known.changed) {
+            known.told_at = Instant::now();
+            self.outbox.put_bus(known.status(self.role.is_collecting()));
         }
     }
 
@@ -165,24 +182,27 @@ impl Health {
             Part::Asking => &mut known.asking,
         };
         if trouble.set(words) {
-            // Told under the lock, so that the tasks cannot overtake each other.
-            known.changed = false;
-            self.outbox.put_bus(known.status(self.role.is_collecting()));
+            known.changed = true;
+            self.tell_changes(&mut known);
         }
     }
 
-    /// Redis took something just now.
-    pub(super) fn confirmed(&self) {
-        self.lock().confirmed_at = UnixMillis::now();
+    /// Redis took what was sent to it then.
+    pub(super) fn confirmed(&self, sent_at: UnixMillis) {
+        self.lock().confirmed_at = sent_at;
     }
 
-    /// So many ticks will never be published.
+    /// So many ticks will never be published. The first of them are told at once: a gap begins.
     pub(super) fn unpublished(&self, replaced: u64, lost: u64) {
         if replaced + lost > 0 {
             let mut known = self.lock();
             known.conflated_ticks_total += replaced;
             known.unpublished_ticks_total += replaced + lost;
+            known.unpublished_since = Some(known.confirmed_at);
             known.changed = true;
+            if known.told_at.elapsed() >= TELL_INTERVAL {
+                self.tell_changes(&mut known);
+            }
         }
     }
 

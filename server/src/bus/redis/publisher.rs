@@ -7,40 +7,36 @@
 //! A server among several asks for its right before every batch, and publishes through the fence (`fence.rs`). Without the right
 //! ticks wait as with a Redis that takes none; while it does not collect there are none, and the connection is kept ready.
 
+mod answers;
+mod pending;
+mod status;
+
 use super::{
     ANSWER_TIMEOUT, Names, Retry,
     address::RedisAddress,
     answered,
-    connection::{Answer, Connection, Request, What, ask, connect, error_of, probe},
+    connection::{Answer, Asked, Connection, Request, What, ask, connect, error_of, probe},
     fence::{self, Call},
     frames::Frames,
     health::{Health, Part},
     transit::Transit,
-    waiting::Waiting,
-    words, words_of, words_when_connecting,
+    words, words_when_connecting,
 };
-use crate::bus::{
-    Right, Role,
-    mailbox::{Delivery, Inbox},
-    wire,
-};
-use app::model::{
-    status::{Collector, StatusReport},
-    tick::Tick,
-    time::UnixMillis,
-};
+use crate::bus::{Right, Role, mailbox::Inbox, wire};
+use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerError, Value};
+use pending::{Next, Pending};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, Value};
+use status::Own;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, interval, sleep_until, timeout},
+    time::{Instant, interval, sleep, sleep_until, timeout},
 };
 
 const PUBLISHES_PER_PIPELINE: usize = 500;
 /// So far ahead of Redis' answers: at 100 ms from here, 160,000 ticks a second.
 const PIPELINES_MAX: usize = 32;
-const STATUS_EXPIRY_SECONDS: u64 = 10;
 /// A connection on which nothing goes may be dead: so often it is tried.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that a connection, once made, waits for our own subscription to come back too: what is published before it is
@@ -57,8 +53,7 @@ const LAST_CHANCE: Duration = Duration::from_millis(100);
 pub(super) struct Publisher {
     address: RedisAddress,
     names: Arc<Names>,
-    source: &'static str,
-    collector: Collector,
+    own: Own,
     /// `None`: nobody else could publish.
     right: Option<Right>,
     changes: watch::Receiver<()>,
@@ -67,13 +62,9 @@ pub(super) struct Publisher {
     transit: Arc<Transit>,
     frames: Frames,
 
-    delivery: Delivery,
-    /// Ticks in order, sent up to `sent`; the first of them was published at `since`.
-    queue: Vec<Tick>,
-    sent: usize,
-    since: Instant,
-    /// The latest of each symbol, while `proven_at` is `None`.
-    waiting: Waiting,
+    pending: Pending,
+    /// Those sent before this number were given up.
+    given_up: u64,
     status: Option<Arc<StatusReport>>,
     json: String,
     /// Since when Redis takes what is published.
@@ -116,13 +107,6 @@ enum Ended {
     Replaced(Connection),
 }
 
-/// Who publishes here. The host's name alone would be the same for two servers on one host.
-fn this_collector() -> Collector {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
-    let server = format!("{} (process {})", host.trim(), std::process::id());
-    Collector { server, since: UnixMillis::now(), epoch: None }
-}
-
 impl Publisher {
     pub(super) fn new(
         address: RedisAddress,
@@ -133,29 +117,24 @@ impl Publisher {
         transit: Arc<Transit>,
         frames: Frames,
     ) -> Option<Self> {
-        let (source, collector, right) = match role {
-            Role::Collector { source } => (*source, this_collector(), None),
-            Role::Candidate { source, server, right } => {
-                (*source, Collector { server: server.clone(), ..Collector::default() }, Some(right.clone()))
-            }
-            Role::Watcher => return None,
+        let own = Own::of(role)?;
+        // `None`: nobody else could publish.
+        let right = match role {
+            Role::Candidate { right, .. } => Some(right.clone()),
+            Role::Collector { .. } | Role::Watcher => None,
         };
         Some(Self {
             address,
             names,
-            source,
-            collector,
+            own,
             changes: right.as_ref().map_or_else(|| watch::channel(()).1, Right::changes),
             right,
             inbox,
             health,
             transit,
             frames,
-            delivery: Delivery::default(),
-            queue: Vec::new(),
-            sent: 0,
-            since: Instant::now(),
-            waiting: Waiting::default(),
+            pending: Pending::default(),
+            given_up: 0,
             status: None,
             json: String::new(),
             proven_at: None,
@@ -175,7 +154,10 @@ impl Publisher {
         loop {
             let connection = match next.take() {
                 Some(connection) => Ok(connection),
-                None => connect(&self.address).await,
+                None => {
+                    let address = self.address.clone();
+                    self.meanwhile(connect(&address)).await
+                }
             };
             let why = match connection {
                 Ok(connection) => {
@@ -192,17 +174,30 @@ impl Publisher {
             };
             self.trouble(format!("Redis does not take ticks: {why}"));
             self.absorb();
-            self.retry.wait().await;
+            let wait = self.retry.next();
+            self.meanwhile(sleep(wait)).await;
             self.absorb();
+        }
+    }
+
+    /// Waits while nothing can be sent. That this server collects no more is noticed at once.
+    async fn meanwhile<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                done = &mut wait => return done,
+                Ok(()) = self.changes.changed() => self.give_up_when_over(),
+            }
         }
     }
 
     /// What the last connection left open: Redis took what our own subscription saw. The rest waits again.
     async fn settle(&mut self) {
         // Without a subscription all that was not confirmed counts as not taken.
-        let _ = timeout(SUBSCRIBER_WAIT, self.transit.barrier()).await;
-        let (_, back) = self.transit.take_back();
-        let replaced = self.waiting.put_older(&back);
+        let transit = Arc::clone(&self.transit);
+        let _ = self.meanwhile(timeout(SUBSCRIBER_WAIT, transit.barrier())).await;
+        let (first, back) = self.transit.take_back();
+        let replaced = self.put_back(first, &back, |_| true);
         self.health.unpublished(replaced, self.frames.drop_in_flight());
     }
 
@@ -220,17 +215,21 @@ impl Publisher {
                 if answers.is_empty() {
                     heard = Instant::now();
                 }
-                answers.push_back(ask(connection.redis.clone(), what, request));
+                let asked = Asked { what, at: UnixMillis::now() };
+                answers.push_back(ask(connection.redis.clone(), asked, request));
             }
             let has_asked = !answers.is_empty();
-            if !has_asked && !self.has_something() {
+            if (!has_asked || self.collects_no_more()) && !self.has_something() {
+                if !self.flushes.is_empty() {
+                    self.health.tell();
+                }
                 for done in self.flushes.drain(..) {
                     let _ = done.send(());
                 }
             }
-            let (what, answer) = tokio::select! {
+            let (asked, answer) = tokio::select! {
                 Some(answer) = answers.next() => answer,
-                () = self.inbox.take(&mut self.delivery), if self.may_receive() => {
+                () = self.inbox.take(self.pending.delivery()), if self.may_receive() => {
                     self.receive();
                     continue;
                 }
@@ -270,7 +269,7 @@ impl Publisher {
                 let demoted = "the master is another server now".to_owned();
                 return Ended::Failed(RedisError::from((ErrorKind::InvalidClientConfig, "demoted", demoted)));
             }
-            if let Err(refused_from) = self.take_answer(what, &values)
+            if let Err(refused_from) = self.take_answer(asked, &values)
                 && let Err(error) = self.take_refusal(refused_from, &values, &mut answers).await
             {
                 return Ended::Failed(error);
@@ -284,12 +283,7 @@ impl Publisher {
         let (before, is_collecting) = (self.epoch, right.is_collecting());
         self.epoch = right.epoch(Instant::now()).filter(|_| is_collecting);
         if !is_collecting {
-            // What is left is of a time that is over.
-            let left = (self.queue.len() - self.sent + self.waiting.len()) as u64;
-            self.health.unpublished(0, left);
-            self.queue.clear();
-            (self.sent, self.waiting, self.status) = (0, Waiting::default(), None);
-            self.without_right_since = None;
+            self.give_up_when_over();
         } else if self.epoch.is_none() && (before.is_some() || !self.in_trouble) {
             let now = Instant::now();
             let since = *self.without_right_since.get_or_insert(now);
@@ -304,6 +298,40 @@ impl Publisher {
         }
     }
 
+    /// Is there a lease, and others collect?
+    fn collects_no_more(&self) -> bool {
+        self.right.as_ref().is_some_and(|right| !right.is_collecting())
+    }
+
+    /// What is left when this server collects no more is given up. What Redis was sent and did not confirm counts too: nobody will
+    /// know whether it took that.
+    fn give_up_when_over(&mut self) {
+        if !self.collects_no_more() {
+            return;
+        }
+        if self.inbox.take_now(self.pending.delivery()) {
+            self.receive();
+        }
+        let (unconfirmed, end) = self.transit.unconfirmed(self.given_up);
+        self.given_up = end;
+        let given_up = unconfirmed + self.pending.clear() + self.frames.drop_waiting();
+        (self.status, self.without_right_since) = (None, None);
+        if given_up > 0 {
+            self.health.unpublished(0, given_up);
+            // Before history ends.
+            self.health.tell();
+        }
+    }
+
+    /// What Redis did not take waits again, but for what was given up; answers how many were replaced by later ones. `first` is the
+    /// number of the first of them, and `is_left` is asked for each place.
+    fn put_back(&mut self, first: u64, back: &[Tick], is_left: impl Fn(usize) -> bool) -> u64 {
+        let known = usize::try_from(self.given_up.saturating_sub(first)).unwrap_or(usize::MAX);
+        let left: Vec<_> =
+            back.iter().enumerate().skip(known).filter(|(place, _)| is_left(*place)).map(|(_, tick)| *tick).collect();
+        self.pending.put_back(&left)
+    }
+
     /// May ticks and status be published now? Asked for before every batch.
     fn may_publish(&self) -> bool {
         match &self.right {
@@ -314,7 +342,8 @@ impl Publisher {
 
     /// Is anything here that is not published yet?
     fn has_something(&self) -> bool {
-        self.sent < self.queue.len() || !self.waiting.is_empty() || self.status.is_some() || !self.inbox.is_empty()
+        let has_ticks = !self.pending.is_empty() || !self.inbox.is_empty();
+        has_ticks || self.status.is_some() || (self.frames.alone && !self.frames.outlet.is_empty())
     }
 
     /// What goes next: the status, then ticks in order. As long as nothing was taken, one thing alone.
@@ -332,7 +361,11 @@ impl Publisher {
             return None;
         }
         if let Some(status) = self.status.take() {
-            return Some((What::Status, self.status_request(&status)));
+            let right = self.right.as_ref();
+            return Some((
+                What::Status,
+                self.own.request(&status, self.health.status(), &self.names, right, self.epoch),
+            ));
         }
         if self.proven_at.is_some()
             && let Some((ticks, frames)) = self.frames.next()
@@ -341,54 +374,24 @@ impl Publisher {
             frames.for_each(|frame| request.publish(&self.names.frames, &frame.bytes[..]));
             return Some((What::Frames { ticks }, request));
         }
-        if self.sent == self.queue.len() {
-            self.load();
-        }
-        let ticks = &self.queue[self.sent..];
-        let ticks = &ticks[..ticks.len().min(PUBLISHES_PER_PIPELINE)];
+        let next = match self.proven_at {
+            Some(_) => Next::All,
+            None if self.hold_until <= Instant::now() => Next::One,
+            None => Next::None,
+        };
+        let (ticks, since) = self.pending.next(next, PUBLISHES_PER_PIPELINE);
         if ticks.is_empty() {
             return None;
         }
         let mut request = request(&self.address, &self.names, self.epoch, ticks.len());
         for tick in ticks {
             self.json.clear();
-            wire::write_tick(tick, self.source, self.epoch, &mut self.json);
+            wire::write_tick(tick, self.own.source, self.epoch, &mut self.json);
             request.publish(&self.names.ticks, self.json.as_bytes());
         }
-        let (first, count) = (self.transit.send(ticks, self.since, Instant::now()), ticks.len());
-        self.sent += count;
+        let (first, count) = (self.transit.send(ticks, since, Instant::now()), ticks.len());
+        self.pending.sent(count);
         Some((What::Ticks { first, count }, request))
-    }
-
-    /// Fills the queue from what waits.
-    fn load(&mut self) {
-        (self.sent, self.since) = (0, Instant::now());
-        self.queue.clear();
-        if self.proven_at.is_some() {
-            self.waiting.drain(&mut self.queue);
-        } else if self.hold_until <= Instant::now() {
-            self.queue.extend(self.waiting.pop());
-        }
-    }
-
-    fn status_request(&mut self, status: &StatusReport) -> Request {
-        let mut status = status.clone();
-        if let Some(since) = self.right.as_ref().and_then(Right::collecting_since) {
-            (self.collector.since, self.collector.epoch) = (since, self.epoch);
-        }
-        (status.head.bus, status.head.collector) = (self.health.status(), Some(self.collector.clone()));
-        let (json, channel) = (wire::write_status(&status), &self.names.status);
-        match self.epoch {
-            Some(epoch) => {
-                let key = &self.names.lease.epoch;
-                Request::Call(Call::status(key, epoch, channel, &json, STATUS_EXPIRY_SECONDS))
-            }
-            None => {
-                let mut pipeline = redis::pipe();
-                pipeline.set_ex(channel, &json, STATUS_EXPIRY_SECONDS).publish(channel, &json);
-                Request::Pipeline(pipeline)
-            }
-        }
     }
 
     /// While Redis takes ticks, those that are not sent yet come first. While it does not, all that come are conflated. At the
@@ -396,7 +399,7 @@ impl Publisher {
     fn may_receive(&self) -> bool {
         match self.proven_at {
             _ if self.without_right_since.is_some() => false,
-            Some(_) if !self.lacks_right() => self.sent == self.queue.len() && self.waiting.is_empty(),
+            Some(_) if !self.lacks_right() => self.pending.is_empty(),
             Some(_) => true,
             None => self.in_trouble,
         }
@@ -409,38 +412,22 @@ impl Publisher {
 
     /// Is there something that is tried only later?
     fn is_held(&self) -> bool {
-        let has_something = !self.waiting.is_empty() || !self.probed;
+        let has_something = self.pending.has_waiting() || !self.probed;
         self.proven_at.is_none() && has_something && self.hold_until > Instant::now()
     }
 
     /// The mailbox was emptied.
     fn receive(&mut self) {
-        let can_publish = self.proven_at.is_some() && !self.lacks_right();
-        let delivery = &mut self.delivery;
-        if let Some(status) = delivery.statuses.pop() {
-            self.status = Some(status);
-        }
-        if !can_publish {
-            let lost = delivery.lost;
-            let replaced = self.waiting.absorb(delivery) - lost;
-            self.health.unpublished(replaced, lost);
-            return;
-        }
-        let replaced = delivery.conflated.iter().map(|(_, count)| u64::from(*count) - 1).sum();
-        self.health.unpublished(replaced, delivery.lost);
-        self.queue.clear();
-        std::mem::swap(&mut self.queue, &mut delivery.ticks);
-        self.queue.extend(delivery.conflated.drain(..).map(|(tick, _)| tick));
-        self.sent = 0;
-        let waited_ms = delivery.since.map_or(0, |since| UnixMillis::now().millis_since(since));
-        let waited = Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0));
-        self.since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
+        let in_order = self.proven_at.is_some() && !self.lacks_right();
+        self.status = self.pending.take_status().or(self.status.take());
+        let (replaced, lost) = self.pending.receive(in_order);
+        self.health.unpublished(replaced, lost);
     }
 
     /// Takes out of the mailbox what is there, while nothing can be sent. Old frames are of no use to anybody.
     fn absorb(&mut self) {
         self.health.unpublished(0, self.frames.drop_waiting());
-        if self.inbox.take_now(&mut self.delivery) {
+        if self.inbox.take_now(self.pending.delivery()) {
             self.receive();
         }
     }
@@ -453,131 +440,8 @@ impl Publisher {
         if self.proven_at.take().is_some_and(|since| since.elapsed() > Retry::LONGEST * 2) {
             self.retry.reset();
         }
-        let replaced = self.waiting.put(&self.queue[self.sent..]);
+        let replaced = self.pending.let_wait();
         self.health.unpublished(replaced, self.frames.drop_waiting());
-        self.queue.clear();
-        self.sent = 0;
-    }
-
-    /// Redis answered. `Err` with the first of the ticks that it refused.
-    fn take_answer(&mut self, what: What, values: &[Value]) -> Result<(), usize> {
-        match what {
-            What::Probe => match error_of(values.first()) {
-                None if !self.refused => self.proven(),
-                // A user may be confined to the channels that are needed: then these tell.
-                Some(error) if !error.details().is_some_and(|words| words.contains("channel")) => {
-                    self.tell_refusal(error);
-                }
-                _ => self.in_trouble = true,
-            },
-            What::Status => {
-                let words = |what: &str, error| format!("Redis does not {what} the status: {}", words_of(error));
-                let (kept, published) = (error_of(values.first()), error_of(values.get(1)));
-                if kept.is_some_and(fence::is_over) {
-                    self.fenced();
-                    return Ok(());
-                }
-                let trouble = kept.map(|error| words("keep", error)).or(published.map(|error| words("publish", error)));
-                self.health.set(Part::Status, trouble);
-                match published {
-                    None if !self.refused => self.proven(),
-                    Some(error) if self.proven_at.is_none() => self.tell_refusal(error),
-                    _ => {}
-                }
-            }
-            What::Frames { ticks } => {
-                self.frames.answered(ticks);
-                let refused = values.iter().find_map(|value| error_of(Some(value)));
-                let unpublished = if refused.is_some() { ticks } else { 0 } + self.frames.outlet.lost_ticks();
-                self.health.unpublished(0, if self.frames.alone { unpublished } else { 0 });
-                match refused {
-                    Some(error) if fence::is_over(error) => self.fenced(),
-                    Some(error) if self.frames.alone => self.tell_refusal(error),
-                    None if self.frames.alone => self.proven(),
-                    refused => {
-                        let words = |error| format!("Redis does not take frames for dashboards: {}", words_of(error));
-                        self.health.set(Part::Frames, refused.map(words));
-                    }
-                }
-            }
-            What::Ticks { first, count } => {
-                let taken = values.iter().position(|value| error_of(Some(value)).is_some()).unwrap_or(count);
-                self.transit.confirm(first + taken as u64, Instant::now());
-                if error_of(values.get(taken)).is_some_and(fence::is_over) {
-                    self.fenced();
-                }
-                if taken < count {
-                    return Err(taken);
-                }
-                self.refused = false;
-                self.proven();
-            }
-        }
-        Ok(())
-    }
-
-    /// Redis refused an epoch: the lease is over, or has to be taken anew.
-    fn fenced(&mut self) {
-        if let (Some(right), Some(epoch)) = (&self.right, self.epoch) {
-            right.refuse(epoch);
-        }
-    }
-
-    /// Does this server collect without the right to publish?
-    fn is_without_right(&self) -> bool {
-        self.epoch.is_none() && self.right.as_ref().is_some_and(Right::is_collecting)
-    }
-
-    fn proven(&mut self) {
-        self.health.confirmed();
-        if self.is_without_right() {
-            return;
-        }
-        self.in_trouble = false;
-        self.hold_until = Instant::now();
-        if self.proven_at.is_none() {
-            self.proven_at = Some(Instant::now());
-            self.health.set(Part::Publishing, None);
-        }
-    }
-
-    fn tell_refusal(&mut self, error: &ServerError) {
-        self.trouble(format!("Redis does not take ticks: {}", words_of(error)));
-        self.hold_until = Instant::now() + self.retry.next();
-        self.probed = self.refused;
-    }
-
-    /// Redis refused ticks from a place in this answer on: what is in flight behind them is answered too, and what was not
-    /// taken waits again.
-    async fn take_refusal(
-        &mut self,
-        refused_from: usize,
-        values: &[Value],
-        answers: &mut FuturesOrdered<impl Future<Output = Answer>>,
-    ) -> RedisResult<()> {
-        let is_taken = |value: &Value| error_of(Some(value)).is_none();
-        let mut taken: Vec<bool> = values[refused_from..].iter().map(is_taken).collect();
-        self.refused = true;
-        while let Some((what, values)) = answered(async { Ok(answers.next().await) }).await? {
-            let values = values?;
-            match what {
-                What::Ticks { .. } => taken.extend(values.iter().map(is_taken)),
-                What::Status | What::Probe | What::Frames { .. } => self.take_answer(what, &values).unwrap_or_default(),
-            }
-        }
-        let (_, mut back) = self.transit.take_back();
-        // As it happens rarely that some are taken after one was refused, they are told apart only here.
-        let mut behind = taken.split_off(taken.len().saturating_sub(back.len())).into_iter();
-        back.retain(|_| !behind.next().unwrap_or(false));
-        match error_of(values.get(refused_from)) {
-            // The lease tells what comes of it.
-            Some(error) if fence::is_over(error) => self.trouble("Redis refuses this server's lease".to_owned()),
-            Some(error) => self.tell_refusal(error),
-            None => {}
-        }
-        let replaced = self.waiting.put_older(&back);
-        self.health.unpublished(replaced, 0);
-        Ok(())
     }
 
     /// Redis does not answer. It may do so yet: it was paused, or busy. Or the connection is dead without a word, which a new
@@ -597,6 +461,7 @@ impl Publisher {
                     Some(answer) = answers.next() => return Ok(answer),
                     new = &mut probe => break new,
                     _ = absorb.tick() => self.absorb(),
+                    Ok(()) = self.changes.changed() => self.give_up_when_over(),
                 }
             };
             let Ok(new) = new else { continue };

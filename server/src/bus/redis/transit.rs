@@ -121,6 +121,13 @@ impl Transit {
         (confirmed, back)
     }
 
+    /// How many from this number on were sent and are not known to have been taken, and the number after the last of them.
+    pub(super) fn unconfirmed(&self, from: u64) -> (u64, u64) {
+        let state = self.lock();
+        let end = state.end();
+        (end.saturating_sub(state.confirmed.max(state.first).max(from)), end)
+    }
+
     /// Waits until all that Redis took by now was delivered, or is known to be missed.
     pub(super) async fn barrier(&self) {
         let number = self.lock().pings + 1;
@@ -381,6 +388,10 @@ mod tests {
         transit.send(&ticks(0..10), now, now);
         transit.confirm(3, now);
         transit.deliver(&ticks(0..6), now);
+        assert_eq!(
+            (transit.unconfirmed(0), transit.unconfirmed(8), transit.unconfirmed(10)),
+            ((4, 10), (2, 10), (0, 10))
+        );
         let (first, back) = transit.take_back();
         assert_eq!((first, back), (6, ticks(6..10)));
         assert_eq!(transit.send(&ticks(6..7), now, now), 6);

@@ -61,7 +61,9 @@ impl BusWatch {
     }
 
     fn begin(&mut self, bus: &BusStatus, before: u64, now: UnixMillis) -> Gap {
-        let since = bus.not_publishing_since.or(self.fine_at).unwrap_or(now).min(now);
+        // The trouble may be over by now: then the last look in which all was well may have been within it.
+        let over = || bus.unpublished_since.into_iter().chain(self.fine_at).min();
+        let since = bus.not_publishing_since.or_else(over).unwrap_or(now).min(now);
         self.number += 1;
         self.base = Base { counter: before, counted_before: 0 };
         let mut gap = Gap {
@@ -88,6 +90,14 @@ impl BusWatch {
             return self.open.take();
         }
         grew.then(|| gap.clone())
+    }
+
+    /// This server publishes no more, so that the bus has no gap from now on.
+    pub(super) fn end(&mut self, now: UnixMillis) -> Option<Gap> {
+        let gap = self.open.as_mut()?;
+        gap.ended_at = Some(now.max(gap.started_at));
+        self.free_at = now.max(gap.started_at);
+        self.open.take()
     }
 }
 
@@ -136,6 +146,18 @@ mod tests {
         assert_eq!((gap.started_at, gap.unpublished_ticks), (UnixMillis(START), Some(0)));
         let gap = watch.observe(&bus(0, None), UnixMillis(START + 9_000)).expect("ended");
         assert_eq!(gap.ended_at, Some(UnixMillis(START + 9_000)));
+    }
+
+    #[test]
+    fn a_trouble_that_came_and_went_between_two_looks_is_a_gap_from_its_begin() {
+        let mut watch = BusWatch::default();
+        assert_eq!(watch.observe(&bus(0, None), UnixMillis(START + 2_000)), None);
+        let over = BusStatus { unpublished_since: Some(UnixMillis(START)), ..bus(9, None) };
+        let gap = watch.observe(&over, UnixMillis(START + 2_200)).expect("began");
+        assert_eq!((gap.started_at, gap.ended_at), (UnixMillis(START), None));
+        let gap = watch.end(UnixMillis(START + 2_300)).expect("ended");
+        assert_eq!((gap.ended_at, gap.unpublished_ticks), (Some(UnixMillis(START + 2_300)), Some(9)));
+        assert_eq!(watch.end(UnixMillis(START + 2_400)), None);
     }
 
     #[test]

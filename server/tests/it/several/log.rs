@@ -1,6 +1,7 @@
 //! What is seen from outside: what subscribers of Redis get, and who holds the lease when.
 
 use crate::util::RedisServer;
+use app::model::time::UnixMillis;
 use futures_util::StreamExt;
 use redis::Client;
 use serde_json::Value;
@@ -20,14 +21,17 @@ pub(super) struct Seen {
     pub(super) epoch: u64,
     pub(super) symbol: String,
     pub(super) number: u64,
+    /// When.
+    pub(super) at: UnixMillis,
 }
 
-/// The lease, as somebody saw it who looked.
+/// A look at the lease.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) at: Instant,
-    pub(super) server: String,
-    pub(super) epoch: u64,
+pub(super) struct Look {
+    pub(super) asked: Instant,
+    pub(super) answered: Instant,
+    /// Who holds it, under which epoch.
+    pub(super) holder: Option<(String, u64)>,
 }
 
 /// What is written down of one Redis server.
@@ -37,7 +41,10 @@ pub(super) struct Log(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     ticks: Vec<Seen>,
-    held: Vec<Held>,
+    /// How often was subscribed, and when nothing was heard in between.
+    subscriptions: usize,
+    deaf: Vec<(UnixMillis, UnixMillis)>,
+    looks: Vec<Look>,
     /// Of statuses: who published under which epoch.
     publishers: Vec<(u64, String)>,
     /// Who was asked to follow the collector of which epoch, and when it was let in.
@@ -65,8 +72,18 @@ impl Log {
         self.0.lock().unwrap().ticks.len()
     }
 
-    pub(super) fn held(&self) -> Vec<Held> {
-        self.0.lock().unwrap().held.clone()
+    /// How often was subscribed so far: what is published then is heard.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.0.lock().unwrap().subscriptions
+    }
+
+    /// When nothing was heard because the connection was ended.
+    pub(super) fn deaf(&self) -> Vec<(UnixMillis, UnixMillis)> {
+        self.0.lock().unwrap().deaf.clone()
+    }
+
+    pub(super) fn looks(&self) -> Vec<Look> {
+        self.0.lock().unwrap().looks.clone()
     }
 
     /// Who was let in by the collector, and when.
@@ -94,14 +111,22 @@ impl Inner {
 }
 
 async fn read(client: Client, log: Log) {
+    let mut heard: Option<UnixMillis> = None;
     loop {
         if let Ok(mut pubsub) = client.get_async_pubsub().await
             && pubsub.subscribe(super::TICKS).await.is_ok()
             && pubsub.subscribe(STATUS).await.is_ok()
             && pubsub.subscribe(RELEASED).await.is_ok()
         {
+            {
+                let mut log = log.0.lock().unwrap();
+                log.subscriptions += 1;
+                log.deaf.extend(heard.map(|heard| (heard, UnixMillis::now())));
+            }
             let mut messages = pubsub.into_on_message();
             while let Some(message) = messages.next().await {
+                let at = UnixMillis::now();
+                heard = Some(at);
                 let mut log = log.0.lock().unwrap();
                 let Ok(json) = serde_json::from_slice::<Value>(message.get_payload_bytes()) else { continue };
                 if message.get_channel_name() == RELEASED {
@@ -119,6 +144,7 @@ async fn read(client: Client, log: Log) {
                     epoch: json["epoch"].as_u64().expect("every tick says its epoch"),
                     symbol: json["symbol"].as_str().unwrap().to_owned(),
                     number: json["price"].as_f64().unwrap() as u64,
+                    at,
                 });
             }
         }
@@ -131,11 +157,14 @@ async fn watch(client: Client, log: Log) {
         if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
             let mut question = redis::cmd("HMGET");
             question.arg("tickstock:{collector}:lease").arg("server").arg("epoch");
-            while let Ok((server, epoch)) = question.query_async::<(Option<String>, Option<u64>)>(&mut connection).await
-            {
-                if let (Some(server), Some(epoch)) = (server, epoch) {
-                    log.0.lock().unwrap().held.push(Held { at: Instant::now(), server, epoch });
-                }
+            loop {
+                let asked = Instant::now();
+                let Ok((server, epoch)) = question.query_async::<(Option<String>, Option<u64>)>(&mut connection).await
+                else {
+                    break;
+                };
+                let look = Look { asked, answered: Instant::now(), holder: server.zip(epoch) };
+                log.0.lock().unwrap().looks.push(look);
                 sleep(Duration::from_millis(20)).await;
             }
         }

@@ -45,13 +45,22 @@ pub(crate) async fn make_tables(url: &str) {
 ///
 /// # Panics
 /// When patience runs out; says what was waited for.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    eventually_within(PATIENCE, what, ask).await
+}
+
+/// The same with another patience.
+pub(crate) async fn eventually_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let since = Instant::now();
     for asked in 0.. {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(since.elapsed() < PATIENCE, "waited in vain for: {what}");
+        assert!(since.elapsed() < patience, "waited in vain for: {what}");
         // Often at first, then more rarely than what the API allows to a session.
         sleep(Duration::from_millis(if asked < 50 { 20 } else { 150 })).await;
     }

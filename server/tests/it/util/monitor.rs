@@ -1,6 +1,6 @@
 //! The monitor as a process of its own: it can be signalled, stood still, killed and started again, in another time.
 
-use super::{Client, PATIENCE, eventually, free_port};
+use super::{Client, PATIENCE, eventually, free_port, server::plain_client};
 use serde_json::Value;
 use server::database::Database;
 use std::{
@@ -81,7 +81,8 @@ impl Monitor {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Option<String> {
-        let answer = reqwest::get(format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
+        let client = plain_client().timeout(PATIENCE).build().unwrap();
+        let answer = client.get(format!("http://127.0.0.1:{}{path}", self.port)).send().await.ok()?;
         answer.text().await.ok()
     }
 

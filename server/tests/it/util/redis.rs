@@ -1,8 +1,8 @@
 //! A real redis-server on a free port, which can be killed and started again.
 
-use super::eventually;
+use super::{PATIENCE, eventually};
 use futures_util::StreamExt;
-use redis::{AsyncCommands, Client};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tokio_util::task::AbortOnDropHandle;
@@ -88,6 +88,13 @@ impl RedisServer {
         Client::open(self.url.as_str()).unwrap()
     }
 
+    /// On which an answer may take its time: the machine may have much to do, and this server may stand still.
+    async fn connection(&self) -> MultiplexedConnection {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+        let config = config.set_response_timeout(Some(PATIENCE));
+        self.client().get_multiplexed_async_connection_with_config(&config).await.unwrap()
+    }
+
     /// Its address for a user of its own.
     pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
         self.url.replace("redis://", &format!("redis://{user}:{password}@"))
@@ -95,7 +102,7 @@ impl RedisServer {
 
     /// Any command, its words separated by blanks.
     pub(crate) async fn command(&self, words: &str) -> redis::RedisResult<redis::Value> {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         let mut words = words.split(' ');
         let mut command = redis::cmd(words.next().unwrap());
         for word in words {
@@ -107,7 +114,7 @@ impl RedisServer {
     /// Its disk is gone: it refuses to write, and to be pinged, and says MISCONF.
     pub(crate) async fn lose_the_disk(&self) {
         std::fs::remove_dir(self.data()).unwrap();
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         let _: () = redis::cmd("CONFIG").arg("SET").arg("save").arg("1 1").query_async(&mut connection).await.unwrap();
         self.command("SET something 1").await.unwrap();
         self.command("BGSAVE").await.unwrap();
@@ -115,30 +122,30 @@ impl RedisServer {
     }
 
     pub(crate) async fn publish(&self, channel: &str, message: &str) -> usize {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         connection.publish(channel, message).await.unwrap()
     }
 
     pub(crate) async fn get(&self, key: &str) -> Option<String> {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         connection.get(key).await.unwrap()
     }
 
     /// Adds members to a set.
     pub(crate) async fn add(&self, key: &str, members: &[&str]) {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         let _: () = connection.sadd(key, members).await.unwrap();
     }
 
     /// Adds members that are no text to a set.
     pub(crate) async fn add_bytes(&self, key: &str, members: &[&[u8]]) {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         let _: () = connection.sadd(key, members).await.unwrap();
     }
 
     /// Puts a text under a key.
     pub(crate) async fn set(&self, key: &str, text: &str) {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connection().await;
         let _: () = connection.set(key, text).await.unwrap();
     }
 
@@ -172,9 +179,6 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn next(&mut self) -> String {
-        tokio::time::timeout(super::PATIENCE, self.messages.recv())
-            .await
-            .expect("a message in time")
-            .expect("a message")
+        tokio::time::timeout(PATIENCE, self.messages.recv()).await.expect("a message in time").expect("a message")
     }
 }

@@ -151,7 +151,7 @@ pub(crate) fn email_of(role: Role) -> String {
 }
 
 /// For `http://`: the certificates of the system, whose reading takes 25 ms, are not looked at.
-fn plain_client() -> reqwest::ClientBuilder {
+pub(super) fn plain_client() -> reqwest::ClientBuilder {
     reqwest::Client::builder().redirect(Policy::none()).tls_built_in_root_certs(false)
 }
 
