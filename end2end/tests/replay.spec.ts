@@ -70,6 +70,7 @@ test('an incident is found from its gap, stepped through by keys, kept, exported
   await page.mouse.move(box.x + box.width * 0.5, box.y + 10, { steps: 8 });
   await page.mouse.up();
   await expect(track).toHaveAttribute('aria-valuetext', /^Past, \d\d:\d\d:\d\d New York, \d\d:\d\d:\d\d UTC$/);
+  await page.keyboard.press('Home');
   await page.keyboard.press('g');
   await page.keyboard.press(']');
   await expect(monitor.state(2)).toHaveText(states[0] ?? '');

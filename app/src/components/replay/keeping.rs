@@ -30,7 +30,7 @@ const KEYS: [(&str, &str); 11] = [
     ("Tab", "Go to the next control"),
 ];
 
-/// A summary that opens a panel. Escape closes it.
+/// A summary that opens a panel, of which one is open at a time. Escape closes it.
 #[component]
 fn Menu(
     /// What it is called.
@@ -48,7 +48,7 @@ fn Menu(
         }
     };
     view! {
-        <details class="popover past-menu" node_ref=details on:keydown=on_key>
+        <details class="popover past-menu" name="past-menu" node_ref=details on:keydown=on_key>
             <summary class="button button-small" id=test_id data-testid=test_id>{name}</summary>
             <div class="popover-panel">{children()}</div>
         </details>
@@ -89,23 +89,32 @@ pub fn Keeping(
     };
     let keep = move |event: ev::SubmitEvent| {
         event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
         let (from, to) = view.with_untracked(shown);
         busy.set(true);
         ask(Request::Keep(from, to, note.get_untracked()), move |refusal| told(refusal, "Kept."));
     };
-    let drop_it = move |id: String| ask(Request::Drop(id), move |refusal| told(refusal, "Not kept any more."));
+    let drop_it = move |id: String| {
+        ask(Request::Delete(id), move |refusal| {
+            // The button is gone with what it stood beside.
+            shortcuts::focus("keep");
+            told(refusal, "Deleted.");
+        })
+    };
     let kept = Memo::new(move |_| view.with(|view| view.recorded.kept.clone()));
     let entry = move |kept: Kept| {
         let (id, from) = (kept.id, kept.from);
         let day = from.to_string().get(..10).unwrap_or_default().to_owned();
-        let name = ["Drop ", &kept.note].concat();
+        let name = ["Delete ", &kept.note].concat();
         view! {
             <li data-testid="kept">
                 <button type="button" class="text-button number" title="Go there" on:click=move |_| on_ask.run(Ask::Seek(from))>{day} " " {stretch((from, kept.to))}</button>
                 <span>{kept.note} " " <span class="unit">{kept.by}</span></span>
                 {may_act.then(|| {
                     let id = id.clone();
-                    view! { <button type="button" class="button button-small" aria-label=name on:click=move |_| drop_it(id.clone())>"Drop"</button> }
+                    view! { <button type="button" class="button button-small" aria-label=name on:click=move |_| drop_it(id.clone())>"Delete"</button> }
                 })}
             </li>
         }
@@ -125,7 +134,7 @@ pub fn Keeping(
                         prop:value=move || note.get()
                         on:input=move |event| note.set(event_target_value(&event))
                     />
-                    <button type="submit" class="button button-small" data-testid="keep-now" disabled=move || busy.get()>"Keep"</button>
+                    <button type="submit" class="button button-small" data-testid="keep-now" aria-disabled=move || busy.get().then_some("true")>"Keep"</button>
                 </form>
             })}
             <p role="status" data-testid="keep-answer">{move || answer.get()}</p>
@@ -141,7 +150,7 @@ enum Request {
     /// Keep this stretch, with a note.
     Keep(UnixMillis, UnixMillis, String),
     /// Keep this one no more.
-    Drop(String),
+    Delete(String),
 }
 
 /// Asks the server, and tells why it did not do it.
@@ -159,7 +168,7 @@ fn ask(request: Request, told: impl Fn(Option<String>) + 'static) {
                         [r#"{"from":""#, &from.to_string(), r#"","to":""#, &to.to_string(), r#"","note":"#, &note, "}"];
                     Http::post(KEEP).header("content-type", "application/json").body(body.concat())?.send().await?
                 }
-                Request::Drop(id) => Http::delete(&[KEPT, &id].concat()).send().await?,
+                Request::Delete(id) => Http::delete(&[KEPT, &id].concat()).send().await?,
             };
             let (done, status) = (response.ok(), response.status());
             let body = response.binary().await.unwrap_or_default();
