@@ -174,13 +174,15 @@ impl Tenures {
             let begun = tenures.borrow_and_update().clone();
             let over = stop.child_token();
             let keeping = async {
-                let Some(Begun { tenure, last_ticks, whole }) = begun else { return over.cancelled().await };
+                let Some(Begun { tenure, before, whole }) = begun else { return over.cancelled().await };
+                // It may be gone from the lease before this server looked for the first time.
+                let reported = before.collector.filter(|collector| *collector != self.server);
                 let succession = Succession {
                     server: self.server.clone(),
                     is_again: tenure.number() > 1,
-                    predecessor: tenure.predecessor.clone(),
+                    predecessor: tenure.predecessor.clone().or(reported.map(|collector| (collector, false))),
                     epoch: Box::new(move || tenure.epoch()),
-                    last_ticks,
+                    last_ticks: before.last_ticks,
                     whole,
                 };
                 let opening = Opening::new(self.database.clone(), self.config.history, self.config.feed);

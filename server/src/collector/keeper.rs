@@ -26,7 +26,7 @@ const STANDBY_INTERVAL: Duration = Duration::from_millis(150);
 /// and those who never collect look so often.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Who stands by lets the holder go first for so long after Redis was away or lost what it knew: the holder still has its
-/// connections.
+/// connections. So does a server that starts and finds no epoch there: a Redis on its own machine may have started with it.
 const HEAD_START: Duration = Duration::from_millis(600);
 /// Renewals whose time is remembered: a minute of them.
 const RENEWALS_MAX: usize = 200;
@@ -140,7 +140,8 @@ pub fn keep(
         since: UnixMillis::default(),
         figures: Arc::clone(&figures),
         trouble: None,
-        seen: 0,
+        // Not 0: a Redis that knows no epoch lost its data, for all that a server that starts knows.
+        seen: 1,
         competes_from: Instant::now(),
     };
     (Keeper { standing: seen, releases, given_up: CancellationToken::new(), figures }, task.run(redis, received))
@@ -169,7 +170,7 @@ struct Task {
     since: UnixMillis,
     figures: Arc<Figures>,
     trouble: Option<String>,
-    /// The highest epoch that was seen.
+    /// The highest epoch that was seen. One that Redis does not know any more is waited for, see [`HEAD_START`].
     seen: u64,
     /// Redis answers, and before then nothing is taken from a holder that was cut off as we were.
     competes_from: Instant,

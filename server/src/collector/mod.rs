@@ -22,7 +22,8 @@ pub use keeper::{Keeper, Standing, Tenure, keep};
 
 use crate::{
     bus::{HandoverOnRedis, Right},
-    hub::{Hub, LastTicks},
+    hub::Hub,
+    monitor::Before,
 };
 use app::model::{connection::ConnectionId, status::ServerRole, time::UnixMillis};
 use handover::Follower;
@@ -43,8 +44,8 @@ const COUNTING: Duration = Duration::from_millis(50);
 pub struct Begun {
     /// Which.
     pub tenure: Tenure,
-    /// When each connection had ticked last.
-    pub last_ticks: LastTicks,
+    /// Of whoever collected before.
+    pub before: Before,
     /// Connections that were taken over without missing a tick.
     pub whole: BTreeSet<ConnectionId>,
 }
@@ -83,12 +84,12 @@ pub async fn follow(
                 // What was not published is known before history ends.
                 let _ = timeout(COUNTING, connections.flush()).await;
             }
-            let last_ticks = hub.stand(now.view.clone()).await;
+            let before = hub.stand(now.view.clone()).await;
             if let Some(new) = now.tenure {
                 right.set_collecting(Some(new.since));
                 let whole = follower.collect().await.unwrap_or_default();
                 connections.start().await;
-                begun.send_replace(Some(Begun { tenure: new.clone(), last_ticks, whole }));
+                begun.send_replace(Some(Begun { tenure: new.clone(), before, whole }));
                 tenure = Some(new);
             } else {
                 begun.send_replace(None);

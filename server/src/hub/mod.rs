@@ -29,7 +29,7 @@ pub use replay::replay;
 
 use crate::{
     bus::{Delivery, Inbox, frames::Outlet},
-    monitor::Monitor,
+    monitor::{Before, Monitor},
     universe::ConnectionPlan,
 };
 use app::{
@@ -48,7 +48,6 @@ use app::{
 };
 use encoding::{Batch, JsonEvents, binary};
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -105,13 +104,10 @@ enum Request {
     FirstView { answer: oneshot::Sender<Snapshot> },
     Symbol { id: ConnectionId, symbol: Symbol, answer: oneshot::Sender<Option<SymbolDetail>> },
     Replan { plans: Vec<ConnectionPlan>, answer: oneshot::Sender<()> },
-    Stand { standing: Standing, answer: oneshot::Sender<LastTicks> },
+    Stand { standing: Standing, answer: oneshot::Sender<Before> },
     Servers { servers: Vec<ServerEntry>, answer: oneshot::Sender<()> },
     Settle { answer: oneshot::Sender<()> },
 }
-
-/// When each connection last ticked, as far as was seen from here.
-pub type LastTicks = BTreeMap<ConnectionId, UnixMillis>;
 
 /// The whole truth, and everything after it.
 #[derive(Debug)]
@@ -155,8 +151,9 @@ impl Hub {
         let _ = self.ask(|answer| Request::Replan { plans, answer }).await;
     }
 
-    /// Tells the monitor where this server stands among several; resolves when it knows, with the last ticks so far.
-    pub async fn stand(&self, standing: Standing) -> LastTicks {
+    /// Tells the monitor where this server stands among several; resolves when it knows, with what was seen of
+    /// the collector so far.
+    pub async fn stand(&self, standing: Standing) -> Before {
         self.ask(|answer| Request::Stand { standing, answer }).await.unwrap_or_default()
     }
 
@@ -403,7 +400,7 @@ impl Task {
                 // What came of the collector before belongs to that one, and to its history.
                 self.settle();
                 self.monitor.stand(standing, now);
-                let _ = answer.send(self.monitor.last_ticks());
+                let _ = answer.send(self.monitor.before());
             }
             Request::Settle { answer } => {
                 self.settle();

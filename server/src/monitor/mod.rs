@@ -101,6 +101,15 @@ struct Fresh {
     price_before: Option<f64>,
 }
 
+/// What was seen of a collector elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// How it is called, when it said so itself.
+    pub collector: Option<String>,
+    /// When each of its connections last ticked.
+    pub last_ticks: BTreeMap<ConnectionId, UnixMillis>,
+}
+
 impl Monitor {
     /// Starts from the configuration: every slot is there before anything is heard of it.
     #[must_use]
@@ -236,10 +245,20 @@ impl Monitor {
         *known = servers;
     }
 
-    /// When each connection last ticked, as far as was seen from here.
+    /// Of whoever collects or did so last, what was seen from here.
     #[must_use]
-    pub fn last_ticks(&self) -> BTreeMap<ConnectionId, UnixMillis> {
-        self.observed.iter().filter_map(|(id, observed)| Some((*id, observed.last_told()?))).collect()
+    pub fn before(&self) -> Before {
+        let seen = self.observed.iter().filter_map(|(id, observed)| Some((*id, observed.last_told()?)));
+        let Some(reported) = self.reported.as_ref().filter(|report| report.head.origin.is_from_redis) else {
+            return Before { collector: None, last_ticks: seen.collect() };
+        };
+        // A server that started just now has seen no tick, but the status that is kept on Redis.
+        let told = reported.connections.iter().map(|connection| &connection.live);
+        let mut last_ticks: BTreeMap<_, _> =
+            told.filter_map(|live| Some((live.id, live.metrics.last_update?))).collect();
+        last_ticks.extend(seen);
+        let collector = reported.head.collector.as_ref().map(|collector| collector.server.clone());
+        Before { collector, last_ticks }
     }
 
     /// Is there anything that the next flush would tell?

@@ -97,6 +97,7 @@ async fn browsers(database: &str, origin: &str, count: usize) -> Vec<Client> {
 }
 
 async fn all_are_live_again_on_the_others(front: impl AsyncFnOnce(u16, Vec<SocketAddr>) -> Front) {
+    let _measuring = super::MEASURING.read().await;
     let pages: usize = std::env::var("PAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let (redis, database) = (RedisServer::start().await, Postgres::shared().empty_database().await);
     let port = free_port();

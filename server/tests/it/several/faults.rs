@@ -1,9 +1,15 @@
 //! Servers that stand still or are cut off, and a Redis that is away or lost what it knew.
 
 use super::Cluster;
-use crate::util::{Clock, Proxy, eventually};
-use std::time::Duration;
+use crate::util::{Clock, Proxy, RedisServer, eventually};
+use server::{
+    bus::{Asker, LeaseOnRedis, Right},
+    collector::keep,
+    config::RedisConfig,
+};
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_stood_still_is_fenced_and_stands_by_and_never_connects_again() {
@@ -103,4 +109,18 @@ async fn a_wall_clock_that_jumps_ahead_and_back_changes_nothing_about_the_lease(
     cluster.until_ticks_come().await;
     assert!(cluster.seen.all().iter().all(|(_, seen)| *seen == epoch), "one tenure");
     assert_eq!((first.gate.arrivals(), second.gate.arrivals()), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_beside_a_redis_that_lost_its_data_lets_whoever_collected_go_first() {
+    let redis = RedisServer::start().await;
+    redis.command("FLUSHALL").await.unwrap();
+    let config = RedisConfig { url: redis.url.as_str().into(), key_prefix: "tickstock:".into(), publish_ticks: true };
+    let asker = Asker { server: "b:2".into(), host: "b".into(), build: "1".into() };
+    let (keeper, task) = keep(LeaseOnRedis::new(&config, asker).unwrap(), Right::default(), "b:2".into(), true);
+    let since = Instant::now();
+    let _task = AbortOnDropHandle::new(tokio::spawn(task));
+    let mut standing = keeper.standing();
+    standing.wait_for(|standing| standing.tenure.is_some()).await.unwrap();
+    assert!(since.elapsed() >= Duration::from_millis(600), "{:?}: before a holder could ask again", since.elapsed());
 }

@@ -121,6 +121,7 @@ impl Field {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_place_to_spare_a_handover_loses_no_tick_and_doubles_none_and_its_gap_has_no_length() {
+    let _measuring = super::MEASURING.read().await;
     let mut field = Field::start("3").await;
     let (gaps, took) = field.hand_over().await;
     let count = field.count(&gaps);
@@ -134,6 +135,7 @@ async fn with_a_place_to_spare_a_handover_loses_no_tick_and_doubles_none_and_its
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_one_connections_go_and_come_one_by_one_and_each_gap_is_as_long_as_what_it_lost() {
+    let _measuring = super::MEASURING.read().await;
     let mut field = Field::start("2").await;
     let (gaps, took) = field.hand_over().await;
     let count = field.count(&gaps);

@@ -33,6 +33,7 @@ async fn one_of_two_collects_and_the_other_shows_what_it_publishes_and_says_who_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_collector_is_killed_another_one_publishes_within_two_seconds_and_its_ledger_has_the_gap() {
+    let _measuring = super::MEASURING.read().await;
     let cluster = Cluster::start().await;
     let (mut first, [second, third]) = cluster.with_standbys(["b:2", "c:3"]).await;
     let epoch = cluster.epoch();
@@ -60,6 +61,7 @@ async fn when_the_collector_is_killed_another_one_publishes_within_two_seconds_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_told_to_stop_hands_over_within_half_a_second() {
+    let _measuring = super::MEASURING.read().await;
     let cluster = Cluster::start().await;
     let (mut first, [second]) = cluster.with_standbys(["b:2"]).await;
     let epoch = cluster.epoch();

@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn takeovers_again_and_again_take_no_longer_than_the_first() {
+    let _measuring = super::MEASURING.read().await;
     let count: usize = std::env::var("TAKEOVERS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let cluster = Cluster::start().await;
     for (signal, limit) in [("-KILL", Duration::from_secs(2)), ("-TERM", Duration::from_millis(500))] {

@@ -138,16 +138,18 @@ fn held_it(looks: &[Look], server: &str, at: Instant) -> bool {
 }
 
 fn every_tick_is_accounted_for(evidence: &Evidence<'_>, faults: &mut Vec<String>) -> Figures {
+    // It goes on: what is seen was made before it is asked what was made.
+    let logs: Vec<_> = evidence.logs.iter().map(Log::ticks).collect();
     let made = evidence.provider.made();
-    let begins = begins_of_epochs(evidence.logs);
+    let begins = begins_of_epochs(&logs);
     let mut figures = Figures::default();
     for (place, symbols) in super::SYMBOLS.iter().enumerate() {
         for symbol in *symbols {
             // How late each was when it was first seen.
             let mut seen: BTreeMap<u64, i64> = BTreeMap::new();
-            for log in evidence.logs {
+            for ticks in &logs {
                 let mut last = 0;
-                for tick in log.ticks().iter().filter(|tick| tick.symbol == *symbol) {
+                for tick in ticks.iter().filter(|tick| tick.symbol == *symbol) {
                     if tick.number == last && evidence.may_repeat {
                         figures.repeated += 1;
                     } else if tick.number <= last {
@@ -196,9 +198,9 @@ fn every_tick_is_accounted_for(evidence: &Evidence<'_>, faults: &mut Vec<String>
 }
 
 /// When the first tick of each epoch was seen.
-fn begins_of_epochs(logs: &[Log]) -> Vec<UnixMillis> {
+fn begins_of_epochs(logs: &[Vec<Seen>]) -> Vec<UnixMillis> {
     let mut begins = BTreeMap::new();
-    for tick in logs.iter().flat_map(Log::ticks) {
+    for tick in logs.iter().flatten() {
         let begin = begins.entry(tick.epoch).or_insert(tick.at);
         *begin = tick.at.min(*begin);
     }
