@@ -1,6 +1,7 @@
 // How fast the page is, in a real browser against the real server: the time to load, the time from a tick's
 // PUBLISH on Redis until the page has drawn it, and what a page costs that is left open. Prints tables,
-// and JSON into BENCH_JSON when set. BENCH_OPEN_SECONDS is how long it is left open: 20 by default, 300 for a verdict.
+// and JSON into BENCH_JSON when set. BENCH_OPEN_SECONDS is how long it is left open: 20 by default, 300 for a verdict;
+// BENCH_TRACES is a folder for traces of it.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +12,7 @@ import { type Browser, expect, test } from '@playwright/test';
 import { MonitorPage } from '../fixtures/monitor_page';
 import { type RedisClient, RedisServer } from '../fixtures/redis';
 import { MonitorServer, type Settings } from '../fixtures/server';
+import { startTrace, stopTrace } from './trace';
 import { openVanillaPage } from './vanilla_page';
 
 const LOADS = Number(process.env.BENCH_LOADS ?? 7);
@@ -18,6 +20,9 @@ const TICKS_PER_SECOND = Number(process.env.BENCH_TICKS_PER_SECOND ?? 1_000);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
 const SYMBOLS_PER_CONNECTION = 100;
 const OPEN_SECONDS = Number(process.env.BENCH_OPEN_SECONDS ?? 20);
+
+/** A folder for traces of the pages that are left open, which are then told part by part; none are made without it. */
+const TRACES = process.env.BENCH_TRACES;
 
 const results: Record<string, unknown> = {};
 
@@ -207,6 +212,12 @@ async function leftOpen(
     const frames = await monitor.page.evaluate(() => Reflect.get(window, 'animationFrames') as number);
     const after = await metrics();
     const delays = await drawn(monitor, sentAt);
+    if (TRACES) {
+      // After the measurement: to be traced costs a page something, too.
+      await startTrace(browser, monitor.page);
+      await publishFor(client, symbolsPerConnection, ticksPerSecond, 10);
+      console.table(await stopTrace(browser, join(TRACES, `${which}_${3 * symbolsPerConnection}.json`)));
+    }
     const spent = (name: string) => (after[name] ?? NaN) - (before[name] ?? NaN);
     const megabytes = (bytes = NaN) => round(bytes / 1_048_576);
     client.close();
@@ -280,7 +291,8 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
 
 /**
  * Lets the page note which prices it drew when, and how many animation frames it had. A price that a row has as it comes into
- * sight, after a scroll or in a new order, may be old: how long it took to be drawn cannot be told from it.
+ * sight, after a scroll or in a new order, may be old: how long it took to be drawn cannot be told from it. Nor can it of rows
+ * out of sight, which are written once a second.
  */
 async function watchDrawing(monitor: MonitorPage): Promise<void> {
   await monitor.page.evaluate(() => {
@@ -291,6 +303,11 @@ async function watchDrawing(monitor: MonitorPage): Promise<void> {
       requestAnimationFrame(countFrames);
     };
     requestAnimationFrame(countFrames);
+    const unseen = new Set<Element>();
+    const sight = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) isIntersecting ? unseen.delete(target) : unseen.add(target);
+    });
+    for (const row of document.querySelectorAll('.table-window > .table-row')) sight.observe(row);
     let drawn: number[] = [];
     const look = (records: MutationRecord[]) => {
       const arrived = new Set(records.filter(({ type }) => type === 'attributes').map(({ target }) => target));
@@ -298,7 +315,7 @@ async function watchDrawing(monitor: MonitorPage): Promise<void> {
         const element = record.target instanceof Element ? record.target : record.target.parentElement;
         const cell = element?.closest('[data-cell=price]');
         const row = cell?.closest('[data-symbol]');
-        if (!cell || (row && arrived.has(row))) continue;
+        if (!cell || (row && (arrived.has(row) || unseen.has(row)))) continue;
         if (drawn.length === 0) {
           requestAnimationFrame(() => {
             const now = performance.timeOrigin + performance.now();

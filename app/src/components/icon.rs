@@ -1,6 +1,6 @@
 //! Inline icons: 16 by 16, one path, `currentColor`. No icon font, no request.
 
-use crate::model::{connection::ConnectionState, health::LayerState, tick::Direction};
+use crate::model::{connection::ConnectionState, health::LayerState};
 use leptos::prelude::*;
 
 /// The path of a state's icon. Each has a shape of its own, so that colour is never the only sign.
@@ -20,16 +20,6 @@ pub fn state_path(state: ConnectionState) -> &'static str {
         }
         S::Failed => "m3.9 2.5 4.1 4 4.1-4 1.4 1.4-4 4.1 4 4.1-1.4 1.4-4.1-4-4.1 4-1.4-1.4 4-4.1-4-4.1Z",
         S::Disabled => "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11Zm0 1.6a3.9 3.9 0 1 1 0 7.8 3.9 3.9 0 0 1 0-7.8Z",
-    }
-}
-
-/// The path of a price's arrow.
-#[must_use]
-pub fn direction_path(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Up => "M8 3 13.5 12.5H2.5Z",
-        Direction::Down => "M8 13 2.5 3.5H13.5Z",
-        Direction::Unchanged => "M4 7.2H12V8.8H4Z",
     }
 }
 

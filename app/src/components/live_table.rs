@@ -1,9 +1,11 @@
 //! The symbols of a connection with their latest prices: a grid of any length in a document of a screenful. The arrow
 //! keys go from row to row, `p` pins one, Enter opens its panel; see [`super::viewport`] for how the rows are held.
 
+mod row;
+
 use super::{
     format,
-    icon::{Icon, PIN, SORTED_DOWN, SORTED_UP, direction_path},
+    icon::{Icon, PIN, SORTED_DOWN, SORTED_UP},
     viewport::{Span, observe_size, rows_in, scroll_to_row, set_pixels},
 };
 use crate::{
@@ -12,13 +14,10 @@ use crate::{
     store::{
         arrangement::{Sort, SortKey},
         table::{Act, PRINTED_MAX},
-        view::{Flash, RowView, Slot},
+        view::{RowView, Slot},
     },
 };
 use leptos::{ev, html, prelude::*};
-
-/// A symbol of more characters is written smaller, in two lines.
-const LONG_SYMBOL: usize = 10;
 
 /// The live table of connection `id`.
 #[component]
@@ -46,7 +45,8 @@ pub fn LiveTable(
     let measure = move || {
         if let Some(element) = scroller.get_untracked() {
             let span = Span::of_viewport(element.scroll_top(), element.client_height());
-            on_act.run(Act::Rows(span.first, span.count));
+            let (first, count) = span.seen;
+            on_act.run(Act::Rows(span.first, span.count, first..first + count));
         }
     };
     Effect::new(move |_| set_pixels(sizer, "height", row_count.get()));
@@ -174,7 +174,7 @@ fn Head(
     }
 }
 
-/// One reusable row.
+/// One reusable row. It has one effect for all that changes in it: it is what the page does most.
 #[component]
 fn TableRow(
     /// Its id in the document.
@@ -184,86 +184,62 @@ fn TableRow(
     /// What the reader does.
     on_act: Callback<Act>,
 ) -> impl IntoView {
-    let has_ticked = move || row.get().is_some_and(|row| row.price.is_some());
-    let direction = Memo::new(move |_| row.get().filter(|row| row.price.is_some()).map(|row| row.direction));
-    let path = Signal::derive(move || direction.get().map_or("", direction_path));
-    let symbol = Memo::new(move |_| row.get().map(|row| row.symbol));
-    let symbol_text = move || symbol.get().map(|symbol| symbol.to_string());
-    let pinned = Memo::new(move |_| row.get().is_some_and(|row| row.pinned));
-    let change = Memo::new(move |_| row.get().and_then(|row| row.change));
     let pin = move |_| {
         if let Some(row) = row.get_untracked() {
             on_act.run(Act::Pin(row.place));
         }
     };
     let open = move |_| {
-        if let Some(symbol) = symbol.get_untracked() {
-            on_act.run(Act::Open(symbol));
+        if let Some(row) = row.get_untracked() {
+            on_act.run(Act::Open(row.symbol));
         }
     };
+    let node = NodeRef::<html::Div>::new();
+    let now = row.get_untracked();
+    #[cfg(feature = "hydrate")]
+    row::keep(node, row, now);
+    let [symbol, price, change, rate, time, age] = row::texts(now);
+    let [
+        class,
+        hidden,
+        index,
+        current,
+        name,
+        test_id,
+        title,
+        pinned,
+        label,
+        flash,
+        direction,
+        arrow,
+        change_direction,
+        tone,
+    ] = row::marks(now);
     view! {
         <div
-            class="table-row"
+            class=class
             role="row"
             id=dom_id
-            hidden=move || symbol.get().is_none()
-            // The head is the first row.
-            aria-rowindex=move || row.get().map(|row| (row.place + 2).to_string())
-            aria-selected=move || row.get().is_some_and(|row| row.current).to_string()
-            class:is-stale=move || row.get().is_some_and(|row| row.stale)
-            class:is-silent=move || !has_ticked()
-            class:is-pinned=move || pinned.get()
-            class:has-long-symbol=move || symbol.get().is_some_and(|symbol| symbol.len() > LONG_SYMBOL)
-            data-symbol=symbol_text
-            data-testid=move || symbol.get().map(|symbol| ["row-", &symbol].concat())
+            hidden=hidden.is_some()
+            aria-rowindex=index
+            aria-selected=current
+            data-symbol=name
+            data-testid=test_id
+            node_ref=node
         >
             <span role="rowheader" class="cell-symbol">
-                <button
-                    type="button"
-                    class="pin"
-                    tabindex="-1"
-                    aria-pressed=move || pinned.get().to_string()
-                    aria-label=move || symbol.get().map(|symbol| ["Pin ", &symbol].concat())
-                    on:click=pin
-                >
+                <button type="button" class="pin" tabindex="-1" aria-pressed=pinned aria-label=label on:click=pin>
                     <Icon path=PIN/>
                 </button>
-                <span class="symbol" title=symbol_text on:click=open>{symbol_text}</span>
+                <span class="symbol" title=title on:click=open>{symbol}</span>
             </span>
-            <span
-                role="gridcell"
-                class="cell-price number"
-                data-cell="price"
-                data-direction=move || direction_name(direction.get().unwrap_or_default())
-                data-flash=move || flash_name(row.get())
-            >
-                {move || row.get().map(|row| format::price(row.price))}
-            </span>
-            <span
-                role="gridcell"
-                class="cell-arrow"
-                data-cell="arrow"
-                data-direction=move || direction_name(direction.get().unwrap_or_default())
-            >
-                <Icon path/>
-                <span class="visually-hidden">{move || direction.get().map(direction_name)}</span>
-            </span>
-            <span
-                role="gridcell"
-                class="cell-change number"
-                data-cell="change"
-                data-direction=move || direction_name(format::change_direction(change.get()))
-            >
-                {move || format::change(change.get())}
-            </span>
-            <span role="gridcell" class="cell-rate number" data-cell="rate">
-                {move || row.get().map(|row| row.price.and(row.rate).map_or_else(|| format::NOTHING.into(), |rate| format::fixed(rate.into(), 1)))}
-            </span>
+            <span role="gridcell" class="cell-price number" data-cell="price" data-flash=flash>{price}</span>
+            <span role="gridcell" class="cell-arrow" data-cell="arrow" data-direction=direction aria-label=arrow></span>
+            <span role="gridcell" class="cell-change number" data-cell="change" data-direction=change_direction>{change}</span>
+            <span role="gridcell" class="cell-rate number" data-cell="rate">{rate}</span>
             <span role="gridcell" class="cell-updated number" data-cell="time">
-                <span class="cell-time">{move || row.get().map(|row| format::clock(row.timestamp))}</span>
-                <span class="cell-age" data-age=move || if row.get().is_some_and(|row| row.stale) { "warn" } else { "good" }>
-                    {move || row.get().map(|row| format::short_age(row.timestamp.is_some(), row.age_seconds))}
-                </span>
+                <span class="cell-time">{time}</span>
+                <span class="cell-age" data-age=tone>{age}</span>
             </span>
         </div>
     }
@@ -276,14 +252,6 @@ pub fn direction_name(direction: Direction) -> &'static str {
         Direction::Up => "up",
         Direction::Down => "down",
         Direction::Unchanged => "unchanged",
-    }
-}
-
-fn flash_name(row: Option<RowView>) -> Option<&'static str> {
-    match row?.flash {
-        Flash::None => None,
-        Flash::Tick => Some("tick"),
-        Flash::Tock => Some("tock"),
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::{
     format,
-    icon::{Icon, direction_path},
     live_table::direction_name,
     viewport::{OVERSCAN_ROWS, ROW_HEIGHT_PX, Span, observe_size, set_pixels},
 };
@@ -165,16 +164,14 @@ fn TapeRow(
             _ => None,
         })
     });
+    let name = move || direction.get().map(direction_name);
     let is_note = move || line.with(|line| line.is_some()) && direction.get().is_none();
     view! {
         <div class="table-row tape-row" role="row" aria-rowindex=move || index.get().to_string() class:is-note=is_note hidden=move || line.with(Option::is_none)>
             <span role="cell" class="cell-time number">{move || line.with(|line| line.as_ref().map(|line| line.at.clock_millis()))}</span>
             <span role="cell" class="tape-what" data-cell="what" title=tick(what)>{tick(what)}</span>
             <span role="cell" class="cell-price number" data-cell="price">{tick(price)}</span>
-            <span role="cell" class="cell-arrow" data-direction=move || direction_name(direction.get().unwrap_or_default())>
-                <Icon path=Signal::derive(move || direction.get().map_or("", direction_path))/>
-                <span class="visually-hidden">{move || direction.get().map(direction_name)}</span>
-            </span>
+            <span role="cell" class="cell-arrow" data-direction=name aria-label=name></span>
             <span role="cell" class="cell-size number">{tick(size)}</span>
         </div>
     }

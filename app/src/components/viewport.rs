@@ -22,14 +22,16 @@ pub struct Span {
     pub first: usize,
     /// How many rows.
     pub count: usize,
+    /// The first that is in sight, in part or whole, and how many.
+    pub seen: (usize, usize),
 }
 
 impl Span {
     /// For a viewport of `height`, its head included, that is scrolled down by `top`, in CSS pixels.
     #[must_use]
     pub fn of_viewport(top: i32, height: i32) -> Self {
-        let first = rows_in(top).saturating_sub(OVERSCAN_ROWS);
-        Self { first, count: rows_in(height) + 1 + 2 * OVERSCAN_ROWS }
+        let seen = (rows_in(top), rows_in(height) + 1);
+        Self { first: seen.0.saturating_sub(OVERSCAN_ROWS), count: seen.1 + 2 * OVERSCAN_ROWS, seen }
     }
 }
 
@@ -94,9 +96,13 @@ mod tests {
 
     #[test]
     fn the_span_covers_the_viewport_and_a_little_more() {
-        assert_eq!(Span::of_viewport(0, 286), Span { first: 0, count: 24 });
-        assert_eq!(Span::of_viewport(2600, 286), Span { first: 94, count: 24 });
-        assert_eq!(Span::of_viewport(-30, -1), Span { first: 0, count: 13 }, "elastic scrolling overshoots");
+        assert_eq!(Span::of_viewport(0, 286), Span { first: 0, count: 24, seen: (0, 12) });
+        assert_eq!(Span::of_viewport(2600, 286), Span { first: 94, count: 24, seen: (100, 12) });
+        assert_eq!(
+            Span::of_viewport(-30, -1),
+            Span { first: 0, count: 13, seen: (0, 1) },
+            "elastic scrolling overshoots"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     side::{Rows, Sides},
     table::{Act, Table},
     tape::TapeLog,
-    view::{View, set_if_changed},
+    view::{FLASH_STEP_MS, FLASH_STEPS, View, set_if_changed},
 };
 use crate::model::{
     alert::OpenAlerts,
@@ -50,11 +50,15 @@ pub struct Engine {
     stale_parts: Parts,
     /// Animation frames so far.
     paints: u32,
+    /// The number of the step of flashes that was painted last, and whether a price flashes.
+    flash_step: i64,
+    flashes: bool,
     paused: bool,
     behind: u64,
     linked: bool,
-    /// Is the next snapshot of another moment?
+    /// Is the next snapshot of another moment, and was the last one, which is not painted yet?
     jumps: bool,
+    jumped: bool,
     /// Was it said that the link is lost?
     lost: bool,
     now: Option<UnixMillis>,
@@ -82,11 +86,13 @@ struct Parts {
     columns: bool,
     members: bool,
     rows: bool,
+    /// Rows that are in the document and out of sight.
+    unseen_rows: bool,
     live: bool,
 }
 
 impl Parts {
-    const ALL: Self = Self { columns: true, members: true, rows: true, live: true };
+    const ALL: Self = Self { columns: true, members: true, rows: true, unseen_rows: true, live: true };
 }
 
 impl Engine {
@@ -170,6 +176,7 @@ impl Engine {
     /// Nothing that was reckoned of rows goes on, and no tape.
     fn forget(&mut self) {
         (self.sides, self.clock, self.announcer) = Default::default();
+        self.jumped = true;
         self.tables.iter_mut().for_each(|table| table.tape = TapeLog::new(table.arrangement.filter.clone()));
     }
 
@@ -223,10 +230,13 @@ impl Engine {
     }
 
     /// An animation frame: shows the board. Paused, prices stand still and what is behind is counted, but states and
-    /// metrics go on: whoever froze the prices to read them still sees a connection fail.
-    pub fn paint(&mut self, view: &View, local: UnixMillis) {
+    /// metrics go on: whoever froze the prices to read them still sees a connection fail. True while a price flashes, which
+    /// another animation frame has to end.
+    pub fn paint(&mut self, view: &View, local: UnixMillis) -> bool {
         self.fold();
         self.paints = self.paints.wrapping_add(1);
+        let flash_step = local.0 / FLASH_STEP_MS;
+        let flash_steps = (flash_step - std::mem::replace(&mut self.flash_step, flash_step)).unsigned_abs();
         set_if_changed(&view.lag_ms, self.clock.lag_ms());
         set_if_changed(&view.behind, self.behind);
         let parts = if self.paused {
@@ -243,8 +253,9 @@ impl Engine {
         if parts.members {
             self.lay_out_tables();
         }
-        self.paint_tables(view, parts.members, parts.members || parts.rows);
+        self.paint_tables(view, parts, flash_steps.min(FLASH_STEPS.into()) as u8);
         self.tables.iter_mut().for_each(|table| table.screen_delays.draw());
+        self.flashes
     }
 
     /// What the last animation frame wrote is on the screen, as far as the page's own thread has a share in that.
@@ -277,7 +288,7 @@ impl Engine {
             let selected = seconds > 0 && columns.contains(table.id);
             if std::mem::replace(&mut table.selected, selected) != selected {
                 table.paint(column);
-                table.paint_rows(column, rows);
+                table.paint_rows(column, rows, true);
                 table.paint_tape(column);
             }
         }
@@ -307,6 +318,7 @@ impl Engine {
         self.now = Some(clock);
         view.now.set(Some(clock));
         self.stale_parts.rows = true;
+        self.stale_parts.unseen_rows = true;
         self.sides.measure(&self.board.rows, self.counted_until);
         self.announce(view, local);
         self.paint_totals(view);
@@ -338,6 +350,7 @@ impl Engine {
         self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
         self.behind = 0;
         self.stale_parts.rows = true;
+        self.stale_parts.unseen_rows = true;
         view.paused.set(self.paused);
         view.frozen_at.set(at.filter(|_| self.paused));
         set_if_changed(&view.opened_paused, false);
@@ -400,8 +413,10 @@ impl Engine {
 /// The rows that the view shows: those of the pause, or the present ones.
 fn rows<'a>(board: &'a Board, sides: &'a Sides, frozen: Option<&'a Frozen>, now: Option<UnixMillis>) -> Rows<'a> {
     match frozen {
-        Some(frozen) => Rows { rows: &frozen.rows, sides: &frozen.sides.all, stale: &frozen.stale, now: frozen.at },
-        None => Rows { rows: &board.rows, sides: &sides.all, stale: &board.stale, now },
+        Some(frozen) => {
+            Rows { rows: &frozen.rows, sides: &frozen.sides.all, stale: &frozen.stale, now: frozen.at, flash_steps: 0 }
+        }
+        None => Rows { rows: &board.rows, sides: &sides.all, stale: &board.stale, now, flash_steps: 0 },
     }
 }
 

@@ -82,9 +82,9 @@ impl Store {
         self.engine().jump();
     }
 
-    /// Folds what came and shows it; once an animation frame.
-    pub fn animation_frame(&self, local: UnixMillis) {
-        self.engine().paint(&self.view, local);
+    /// Folds what came and shows it; once an animation frame. True when another one has to follow, whatever comes.
+    pub fn animation_frame(&self, local: UnixMillis) -> bool {
+        self.engine().paint(&self.view, local)
     }
 
     /// What that wrote is drawn.

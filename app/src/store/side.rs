@@ -57,6 +57,8 @@ pub struct Rows<'a> {
     pub stale: &'a [RowSpan],
     /// The moment that they are of.
     pub now: Option<UnixMillis>,
+    /// Steps that flashes went on since the paint before.
+    pub flash_steps: u8,
 }
 
 /// The sides of all rows.

@@ -10,7 +10,7 @@ use super::{
     screen_delay::ScreenDelays,
     side::Rows,
     tape::TapeLog,
-    view::{Column, Hold, RowView, Slot, set_if_changed},
+    view::{Column, FLASH_STEPS, Hold, RowView, Slot, set_if_changed},
 };
 use crate::model::{
     connection::ConnectionId,
@@ -20,6 +20,7 @@ use crate::model::{
 };
 use leptos::prelude::*;
 use order::arrange;
+use std::ops::Range;
 
 /// The most rows in the document a column, however tall the screen.
 const SLOTS_MAX: usize = 200;
@@ -40,8 +41,8 @@ pub enum Act {
     Pin(usize),
     /// Show the table or the tape.
     View(DataView),
-    /// Show so many rows of the table from this place on.
-    Rows(usize, usize),
+    /// Show so many rows of the table from this place on; these places are in sight.
+    Rows(usize, usize, Range<usize>),
     /// The pointer or the keyboard is at work on the table: its order stands still for a while.
     Touch,
     /// It has left.
@@ -87,6 +88,8 @@ pub struct Table {
     members: Vec<RowId>,
     shown: Vec<RowId>,
     first: usize,
+    /// The places that are in sight. The document has a few rows more, for the next scroll.
+    seen: Range<usize>,
     cursor: Option<usize>,
     held_seconds: u32,
 }
@@ -131,6 +134,7 @@ impl Table {
             members: Vec::new(),
             shown: Vec::new(),
             first: 0,
+            seen: 0..usize::MAX,
             cursor: None,
             held_seconds: 0,
         }
@@ -175,7 +179,7 @@ impl Table {
             (_, before) => self.before_print = before,
         }
         self.paint(column);
-        self.paint_rows(column, rows);
+        self.paint_rows(column, rows, true);
         self.paint_tape(column);
     }
 
@@ -199,9 +203,10 @@ impl Table {
                 }
             }
             Act::View(view) => self.arrangement.view = view,
-            Act::Rows(first, count) => {
+            Act::Rows(first, count, seen) => {
                 resize(&column.slots, count.clamp(1, SLOTS_MAX));
                 self.first = first;
+                self.seen = seen;
             }
             // With every move of the pointer: no row has changed.
             Act::Touch | Act::Leave => {
@@ -237,7 +242,7 @@ impl Table {
             self.cursor = at.map_or(self.cursor, |row| self.shown.iter().position(|shown| *shown == row));
         }
         self.paint(column);
-        self.paint_rows(column, rows);
+        self.paint_rows(column, rows, true);
         self.paint_tape(column);
     }
 
@@ -279,28 +284,37 @@ impl Table {
         }
     }
 
-    /// Writes the rows that are in the document and changed.
-    pub fn paint_rows(&self, column: &Column, rows: Rows<'_>) {
-        if self.selected {
-            return;
-        }
+    /// Writes the rows that are in the document and changed; of those out of sight, unless `unseen`, only the ones that are
+    /// others than before. True when a price flashes.
+    pub fn paint_rows(&self, column: &Column, rows: Rows<'_>, unseen: bool) -> bool {
         column.slots.with_untracked(|slots| {
+            let mut flashes = false;
             for slot in slots {
                 let at = self.first + slot.place;
+                let seen = self.seen.contains(&at);
                 let row = self.shown.get(at).and_then(|id| Some((rows.rows.get(*id as usize)?, *id as usize)));
-                let before = slot.row.get_untracked();
-                let after = row.map(|(row, id)| {
-                    let side = rows.sides.get(id).copied().unwrap_or_default();
-                    let is_pinned = self.arrangement.pinned.contains(&row.symbol);
-                    let stale = RowSpan::hold(rows.stale, id as RowId);
-                    RowView::of(row, &side, at, stale, rows.now, before.as_ref())
-                        .marked(is_pinned, self.cursor == Some(at))
-                });
-                if before != after {
+                let old = slot.row.get_untracked();
+                let before = old.map(|before| before.faded(rows.flash_steps));
+                let is_same =
+                    || before.map(|before| (before.place, before.symbol)) == row.map(|(row, _)| (at, row.symbol));
+                let after = if self.selected || !(seen || unseen) && is_same() {
+                    before
+                } else {
+                    row.map(|(row, id)| {
+                        let side = rows.sides.get(id).copied().unwrap_or_default();
+                        let is_pinned = self.arrangement.pinned.contains(&row.symbol);
+                        let stale = RowSpan::hold(rows.stale, id as RowId);
+                        let view = RowView::of(row, &side, at, stale, rows.now, before.as_ref());
+                        view.marked(is_pinned, self.cursor == Some(at)).faded(if seen { 0 } else { FLASH_STEPS })
+                    })
+                };
+                if old != after {
                     slot.row.set(after);
                 }
+                flashes |= after.is_some_and(|row| row.flash > 0);
             }
-        });
+            flashes
+        })
     }
 }
 

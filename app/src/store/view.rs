@@ -242,24 +242,19 @@ pub struct RowView {
     pub pinned: bool,
     /// Is the keyboard at it?
     pub current: bool,
-    /// Does the price flash?
-    pub flash: Flash,
+    /// For how many more steps of [`FLASH_STEP_MS`] the price flashes; 0 when it does not.
+    pub flash: u8,
 }
 
-/// A flash starts anew whenever its name changes: two names take turns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Flash {
-    /// No change was seen since the row came into view.
-    #[default]
-    None,
-    /// The price changed.
-    Tick,
-    /// The price changed again.
-    Tock,
-}
+/// A price that changes flashes for so many steps, the last of them fainter. Steps and no animation, which would have the
+/// browser restyle every flashing cell sixty times a second.
+pub const FLASH_STEPS: u8 = 3;
+/// How long a step is. All flashes step at the same moments, so that they share the browser's work.
+pub const FLASH_STEP_MS: i64 = 100;
 
 impl RowView {
-    /// The row at `place` as it is at `now`, following what its slot showed before.
+    /// The row at `place` as it is at `now`, following what its slot showed before. Its arrow compares with the price that was
+    /// drawn before, however many came since.
     #[must_use]
     pub fn of(
         row: &Row,
@@ -269,19 +264,19 @@ impl RowView {
         now: Option<UnixMillis>,
         before: Option<&Self>,
     ) -> Self {
-        let flash = match before.filter(|before| before.symbol == row.symbol) {
-            None => Flash::None,
-            Some(before) if before.price == row.price || before.price.is_none() => before.flash,
-            Some(before) if before.flash == Flash::Tick => Flash::Tock,
-            Some(_) => Flash::Tick,
-        };
         let timestamp = row.price.is_some().then_some(row.timestamp);
+        let before = before.filter(|before| before.symbol == row.symbol);
+        let (direction, flash) = match (before.and_then(|before| before.price).zip(row.price), before) {
+            (Some((old, new)), _) if old != new => (Direction::of(Some(old), new), FLASH_STEPS),
+            (_, Some(before)) if before.timestamp == timestamp => (before.direction, before.flash),
+            (_, before) => (row.direction, before.map_or(0, |before| before.flash)),
+        };
         let age_ms = timestamp.zip(now).map(|(timestamp, now)| now.millis_since(timestamp).max(0));
         Self {
             place,
             symbol: row.symbol,
             price: row.price,
-            direction: row.direction,
+            direction,
             change: side.change(row),
             rate: side.rate,
             timestamp,
@@ -297,6 +292,12 @@ impl RowView {
     #[must_use]
     pub fn marked(self, pinned: bool, current: bool) -> Self {
         Self { pinned, current, ..self }
+    }
+
+    /// The same, `steps` of its flash later.
+    #[must_use]
+    pub fn faded(self, steps: u8) -> Self {
+        Self { flash: self.flash.saturating_sub(steps), ..self }
     }
 }
 

@@ -374,6 +374,7 @@ impl Link {
     fn drawn(&self) {
         self.drawing.set(false);
         let at = self.at.get();
+        // A flash goes on with the past, not with the time in which somebody looks at one moment of it.
         self.store.animation_frame(at);
         if self.player.at.get_untracked() != at && self.player.missing.with_untracked(Option::is_none) {
             self.player.at.set(at);

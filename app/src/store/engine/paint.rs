@@ -1,10 +1,11 @@
 //! From the board into the signals: each is written when what it shows has changed, and then alone.
 
-use super::{Engine, rows};
+use super::{Engine, Parts, rows};
 use crate::{
     api::FIRST_ROWS_MAX,
     model::{connection::ConnectionState, time::UnixMillis},
     store::{
+        side::Rows,
         table::{Table, members},
         view::{Column, FRESH_ERROR_MS, Totals, View, set_if_changed},
     },
@@ -96,15 +97,23 @@ impl Engine {
         }
     }
 
-    pub(super) fn paint_tables(&mut self, view: &View, all: bool, rows_changed: bool) {
+    pub(super) fn paint_tables(&mut self, view: &View, parts: Parts, flash_steps: u8) {
+        if std::mem::take(&mut self.jumped) {
+            // No price is compared with one of another moment.
+            for column in &view.columns.get_untracked() {
+                column.slots.with_untracked(|slots| slots.iter().for_each(|slot| slot.row.set(None)));
+            }
+        }
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
-        let columns = view.columns.get_untracked();
-        for (table, column) in self.tables.iter_mut().zip(&columns) {
-            if all {
+        let rows = Rows { flash_steps, ..rows };
+        let rows_changed = parts.members || parts.rows || (self.flashes && flash_steps > 0);
+        self.flashes &= !rows_changed;
+        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
+            if parts.members {
                 table.paint(column);
             }
             if rows_changed {
-                table.paint_rows(column, rows);
+                self.flashes |= table.paint_rows(column, rows, parts.members || parts.unseen_rows);
             }
             table.paint_tape(column);
         }

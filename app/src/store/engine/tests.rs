@@ -7,12 +7,13 @@ use crate::{
         status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,
         symbol_detail::SymbolName,
+        tick::Direction,
     },
     store::{
         arrangement::{Arrangement, DataView, SortKey},
         filter::Filter,
         screen_delay::ScreenDelay,
-        view::{Flash, Hold, RowView, TapeEvent},
+        view::{FLASH_STEP_MS, Hold, RowView, TapeEvent},
     },
 };
 
@@ -74,17 +75,42 @@ fn nothing_shows_before_the_animation_frame_and_only_the_last_price_after() {
 }
 
 #[test]
-fn flashes_take_turns_and_start_with_the_second_price() {
+fn a_price_that_changes_flashes_for_a_while_from_the_second_on() {
     let (mut engine, view) = (new_engine(snapshot(&[row(1, "AAPL")])), View::default());
-    let flashes: Vec<_> = [1.0, 2.0, 2.0, 1.0]
-        .into_iter()
-        .map(|price| {
+    let mut paint = |price: Option<f64>, step: i64| {
+        if let Some(price) = price {
             engine.receive(ticks(10, &[(0, price)]), UnixMillis(10));
-            engine.paint(&view, LOCAL);
-            shown(&view, 0)[0].flash
-        })
-        .collect();
-    assert_eq!(flashes, [Flash::None, Flash::Tick, Flash::Tick, Flash::Tock]);
+        }
+        let goes_on = engine.paint(&view, UnixMillis(step * FLASH_STEP_MS));
+        let flash = shown(&view, 0)[0].flash;
+        assert_eq!(goes_on, flash > 0, "a flash is ended by the page itself, whether a tick comes or not");
+        flash
+    };
+    assert_eq!([paint(Some(1.0), 0), paint(Some(2.0), 1), paint(Some(2.0), 1)], [0, 3, 3]);
+    assert_eq!([paint(None, 2), paint(None, 2), paint(Some(1.0), 3), paint(None, 5)], [2, 2, 3, 1]);
+    assert_eq!([paint(None, 6), paint(Some(4.0), 7), paint(None, 1_000)], [0, 3, 0]);
+}
+
+#[test]
+fn rows_out_of_sight_are_written_once_a_second_and_their_arrows_tell_of_what_was_drawn() {
+    let rows: Vec<_> = ["AAPL", "GOOG", "MSFT"].map(|symbol| row(1, symbol)).to_vec();
+    let (mut engine, view) = (new_engine(snapshot(&rows)), View::default());
+    engine.paint(&view, LOCAL);
+    engine.act(&view, 1, Act::Rows(0, 3, 0..1));
+    engine.set_link(&view, LinkState::Live);
+    engine.receive(ticks(10, &[(0, 1.0), (2, 1.0)]), UnixMillis(10));
+    engine.paint(&view, LOCAL);
+    assert_eq!([0, 2].map(|place| shown(&view, 0)[place].price), [Some(1.0), None]);
+    engine.beat(&view, LOCAL);
+    engine.paint(&view, LOCAL);
+    assert_eq!(shown(&view, 0)[2].price, Some(1.0));
+    for price in [3.0, 2.0, 2.0] {
+        engine.receive(ticks(20, &[(2, price)]), UnixMillis(20));
+        engine.paint(&view, LOCAL);
+    }
+    engine.act(&view, 1, Act::Rows(0, 3, 1..3));
+    let row = shown(&view, 0)[2];
+    assert_eq!((row.price, row.direction), (Some(2.0), Direction::Up), "at once when they come into sight");
 }
 
 #[test]
@@ -95,7 +121,7 @@ fn paused_the_view_freezes_and_says_how_far_behind_it_is() {
     engine.receive(ticks(10, &[(0, 1.0)]), UnixMillis(10));
     engine.receive(ticks(20, &[(0, 2.0)]), UnixMillis(20));
     engine.paint(&view, LOCAL);
-    engine.act(&view, 1, Act::Rows(0, 10));
+    engine.act(&view, 1, Act::Rows(0, 10, 0..10));
     assert_eq!((shown(&view, 0)[0].price, view.behind.get_untracked()), (None, 6), "scrolling shows the frozen rows");
     engine.toggle_pause(&view, LOCAL);
     assert_eq!((shown(&view, 0)[0].price, view.behind.get_untracked()), (Some(2.0), 0));
@@ -128,10 +154,10 @@ fn only_the_slots_in_the_document_are_written() {
     let (mut engine, view) = (new_engine(snapshot(&rows)), View::default());
     engine.paint(&view, LOCAL);
     assert_eq!(shown(&view, 0).len(), FIRST_ROWS_MAX);
-    engine.act(&view, 1, Act::Rows(500, 12));
+    engine.act(&view, 1, Act::Rows(500, 12, 500..512));
     assert_eq!(symbols(&view, 0).first().map(String::as_str), Some("S0500"));
     assert_eq!(shown(&view, 0).len(), 12);
-    engine.act(&view, 1, Act::Rows(5000, 12));
+    engine.act(&view, 1, Act::Rows(5000, 12, 5000..5012));
     assert_eq!(shown(&view, 0).last().map(|row| row.place), Some(999), "scrolled past the end");
     engine.receive(Frame::Snapshot(Box::new(snapshot(&rows[..3]))), UnixMillis(0));
     engine.paint(&view, LOCAL);
@@ -337,10 +363,10 @@ fn all_rows_are_in_the_document_to_be_printed_and_no_longer() {
     let rows: Vec<_> = (0..900).map(|n| row(1, &format!("S{n:03}"))).collect();
     let (mut engine, view) = (new_engine(snapshot(&rows)), View::default());
     engine.paint(&view, LOCAL);
-    engine.act(&view, 1, Act::Rows(500, 20));
+    engine.act(&view, 1, Act::Rows(500, 20, 500..520));
     let before = shown(&view, 0);
     engine.print(&view, true);
-    engine.act(&view, 1, Act::Rows(0, 7));
+    engine.act(&view, 1, Act::Rows(0, 7, 0..7));
     assert_eq!((shown(&view, 0).len(), shown(&view, 0)[0].place), (900, 0), "the paper's layout is not the screen's");
     engine.print(&view, true);
     engine.print(&view, false);
@@ -405,6 +431,7 @@ fn a_jump_to_an_earlier_moment_is_as_if_the_page_were_opened_there() {
     engine.paint(&view, UnixMillis(50_000));
     assert_eq!(view.now.get_untracked(), Some(UnixMillis(50_000)), "the clock goes back");
     assert_eq!((column.tape.length.get_untracked(), shown(&view, 0)[0].rate), (0, None));
+    assert_eq!(shown(&view, 0)[0].flash, 0, "another moment's price is no tick");
     engine.receive(ticks(51_000, &[(0, 10.0)]), UnixMillis(51_000));
     engine.beat(&view, UnixMillis(51_000));
     engine.paint(&view, UnixMillis(51_000));

@@ -114,7 +114,7 @@ mod tests {
         let halted_symbols = vec![Symbol::parse("C").expect("a symbol")];
         let coverage = Coverage { halted: 1, halted_symbols, ..Coverage::default() };
         let stale = [RowSpan { first: 2, count: 2 }];
-        let rows_now = Rows { rows: &rows, sides: &sides, stale: &stale, now: None };
+        let rows_now = Rows { rows: &rows, sides: &sides, stale: &stale, now: None, flash_steps: 0 };
         let shown = arrange(rows_now, &[0, 1, 2, 3], &arrangement, &coverage);
         shown.into_iter().map(|id| rows[id as usize].symbol.to_string()).collect()
     }

@@ -55,7 +55,9 @@ impl Callbacks {
             beat: guarded(link, Link::beat),
             draw: guarded(link, |link| {
                 link.frame.set(None);
-                link.store.animation_frame(now());
+                if link.store.animation_frame(now()) {
+                    link.ask_for_frame();
+                }
                 // The next task comes when the browser has laid out and painted what this one wrote.
                 link.with_callbacks(|callbacks| {
                     let drawn = callbacks.drawn.as_ref().unchecked_ref();
