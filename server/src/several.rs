@@ -180,10 +180,15 @@ impl Tenures {
                 let succession = Succession {
                     server: self.server.clone(),
                     is_again: tenure.number() > 1,
-                    predecessor: tenure.predecessor.clone().or(reported.map(|collector| (collector, false))),
+                    // Who let this server in gave the lease up, whether or not that was heard before the lease was had.
+                    predecessor: tenure
+                        .predecessor
+                        .clone()
+                        .or(reported.map(|collector| (collector, false)))
+                        .map(|(server, gave_up)| (server, gave_up || whole.is_some())),
                     epoch: Box::new(move || tenure.epoch()),
                     last_ticks: before.last_ticks,
-                    whole,
+                    whole: whole.unwrap_or_default(),
                 };
                 let opening = Opening::new(self.database.clone(), self.config.history, self.config.feed);
                 let opening = opening.noting(self.notes.clone());

@@ -46,8 +46,8 @@ pub struct Begun {
     pub tenure: Tenure,
     /// Of whoever collected before.
     pub before: Before,
-    /// Connections that were taken over without missing a tick.
-    pub whole: BTreeSet<ConnectionId>,
+    /// Connections that were taken over without missing a tick; `None`: the one before did not let this server in.
+    pub whole: Option<BTreeSet<ConnectionId>>,
 }
 
 /// This server among the others, and how it talks to them.
@@ -87,7 +87,7 @@ pub async fn follow(
             let before = hub.stand(now.view.clone()).await;
             if let Some(new) = now.tenure {
                 right.set_collecting(Some(new.since));
-                let whole = follower.collect().await.unwrap_or_default();
+                let whole = follower.collect().await;
                 connections.start().await;
                 begun.send_replace(Some(Begun { tenure: new.clone(), before, whole }));
                 tenure = Some(new);

@@ -82,6 +82,8 @@ pub(super) struct Publisher {
     retry: Retry,
     /// The epoch under which was published last, while the right lasts; without a lease it always does.
     epoch: Option<u64>,
+    /// That of what is in flight.
+    sent_under: Option<u64>,
     /// Whoever waits until nothing is left here.
     flushes: Vec<oneshot::Sender<()>>,
 }
@@ -145,6 +147,7 @@ impl Publisher {
             hold_until: Instant::now(),
             retry: Retry::default(),
             epoch: None,
+            sent_under: None,
             flushes: Vec::new(),
         })
     }
@@ -326,10 +329,8 @@ impl Publisher {
     /// What Redis did not take waits again, but for what was given up; answers how many were replaced by later ones. `first` is the
     /// number of the first of them, and `is_left` is asked for each place.
     fn put_back(&mut self, first: u64, back: &[Tick], is_left: impl Fn(usize) -> bool) -> u64 {
-        let known = usize::try_from(self.given_up.saturating_sub(first)).unwrap_or(usize::MAX);
-        let left: Vec<_> =
-            back.iter().enumerate().skip(known).filter(|(place, _)| is_left(*place)).map(|(_, tick)| *tick).collect();
-        self.pending.put_back(&left)
+        let known = usize::try_from(self.given_up.saturating_sub(first)).unwrap_or(usize::MAX).min(back.len());
+        self.pending.put_back(&back[known..], |place| is_left(place + known))
     }
 
     /// May ticks and status be published now? Asked for before every batch.
@@ -357,9 +358,11 @@ impl Publisher {
             pipeline.publish(&self.names.probe, "");
             return Some((What::Probe, Request::Pipeline(pipeline)));
         }
-        if !self.may_publish() {
+        // What was sent under another epoch is answered first: it may be refused, and must not come behind what is newer.
+        if !self.may_publish() || (!is_idle && self.sent_under != self.epoch) {
             return None;
         }
+        self.sent_under = self.epoch;
         if let Some(status) = self.status.take() {
             let right = self.right.as_ref();
             return Some((
@@ -407,7 +410,9 @@ impl Publisher {
 
     /// Is there a lease that is not held?
     fn lacks_right(&self) -> bool {
-        self.right.is_some() && self.epoch.is_none()
+        // Asked anew, as ticks may come before it is noticed that the right has begun.
+        let may = |right: &Right| right.is_collecting() && right.epoch(Instant::now()).is_some();
+        self.right.as_ref().is_some_and(|right| !may(right))
     }
 
     /// Is there something that is tried only later?
@@ -418,7 +423,7 @@ impl Publisher {
 
     /// The mailbox was emptied.
     fn receive(&mut self) {
-        let in_order = self.proven_at.is_some() && !self.lacks_right();
+        let in_order = self.proven_at.is_some() && !self.lacks_right() && self.pending.is_empty();
         self.status = self.pending.take_status().or(self.status.take());
         let (replaced, lost) = self.pending.receive(in_order);
         self.health.unpublished(replaced, lost);

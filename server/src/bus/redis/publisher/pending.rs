@@ -3,7 +3,7 @@
 use super::super::waiting::Waiting;
 use crate::bus::mailbox::Delivery;
 use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 pub(super) struct Pending {
@@ -98,9 +98,22 @@ impl Pending {
         replaced
     }
 
-    /// What was sent and not taken waits again; answers the same.
-    pub(super) fn put_back(&mut self, ticks: &[Tick]) -> u64 {
-        self.waiting.put_older(ticks)
+    /// What was sent and not taken waits again; answers the same. `is_left` is asked for each place: the others were taken, and
+    /// nothing comes behind a later tick of its symbol.
+    pub(super) fn put_back(&mut self, ticks: &[Tick], is_left: impl Fn(usize) -> bool) -> u64 {
+        let (mut taken, mut left, mut replaced) = (HashSet::new(), Vec::new(), 0);
+        for (place, tick) in ticks.iter().enumerate().rev() {
+            let row = (tick.connection_id, tick.symbol);
+            if !is_left(place) {
+                taken.insert(row);
+            } else if taken.contains(&row) {
+                replaced += 1;
+            } else {
+                left.push(*tick);
+            }
+        }
+        left.reverse();
+        replaced + self.waiting.put_older(&left)
     }
 
     /// Drops all of it; answers how many that were.
@@ -109,5 +122,23 @@ impl Pending {
         self.queue.clear();
         (self.sent, self.waiting) = (0, Waiting::default());
         left as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::mailbox::tests::tick;
+
+    #[test]
+    fn what_was_refused_does_not_come_behind_a_later_tick_of_its_symbol_that_was_taken() {
+        let mut pending = Pending::default();
+        let sent = [tick("A", 1.0), tick("B", 1.0), tick("A", 2.0), tick("B", 2.0), tick("C", 1.0)];
+        // The first two were refused, and the last one.
+        assert_eq!(pending.put_back(&sent, |place| [0, 1, 4].contains(&place)), 2);
+        assert_eq!(pending.next(Next::All, 10).0, [tick("C", 1.0)]);
+        pending.sent(1);
+        assert_eq!(pending.put_back(&sent[..3], |_| true), 1, "none was taken: the latest of each waits");
+        assert_eq!(pending.clear(), 2);
     }
 }
