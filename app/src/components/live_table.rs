@@ -9,7 +9,7 @@ use super::{
     viewport::{Span, observe_size, rows_in, scroll_to_row, set_pixels},
 };
 use crate::{
-    model::{connection::ConnectionId, tick::Direction},
+    model::connection::ConnectionId,
     store::{
         arrangement::{Sort, SortKey},
         table::{Act, PRINTED_MAX},
@@ -241,16 +241,6 @@ fn TableRow(
                 <span class="cell-age" data-age=tone>{age}</span>
             </span>
         </div>
-    }
-}
-
-/// A direction's name in markup and for those who cannot see the arrow.
-#[must_use]
-pub fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Up => "up",
-        Direction::Down => "down",
-        Direction::Unchanged => "unchanged",
     }
 }
 
