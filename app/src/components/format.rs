@@ -119,6 +119,16 @@ pub fn change_direction(part: Option<f64>) -> Direction {
     Direction::of(Some(0.0), (part.unwrap_or_default() * 10_000.0).round())
 }
 
+/// A direction's name in markup and for those who cannot see the arrow.
+#[must_use]
+pub fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Up => "up",
+        Direction::Down => "down",
+        Direction::Unchanged => "unchanged",
+    }
+}
+
 /// The age of a row's price, short: `now`, `12 s`; `never` for what has not ticked, nothing before the clock started.
 #[must_use]
 pub fn short_age(has_ticked: bool, seconds: Option<u64>) -> String {

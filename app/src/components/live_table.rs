@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::Past,
-    model::{connection::ConnectionId, tick::Direction},
+    model::connection::ConnectionId,
     store::{
         arrangement::{Sort, SortKey},
         table::{Act, PRINTED_MAX},
@@ -242,16 +242,6 @@ fn TableRow(
                 <span class="cell-age" data-age=tone>{age}</span>
             </span>
         </div>
-    }
-}
-
-/// A direction's name in markup and for those who cannot see the arrow.
-#[must_use]
-pub fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Up => "up",
-        Direction::Down => "down",
-        Direction::Unchanged => "unchanged",
     }
 }
 

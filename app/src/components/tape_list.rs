@@ -2,8 +2,7 @@
 //! reader is back at the end.
 
 use super::{
-    format,
-    live_table::direction_name,
+    format::{self, direction_name},
     viewport::{OVERSCAN_ROWS, ROW_HEIGHT_PX, Span, observe_size, set_pixels},
 };
 use crate::{

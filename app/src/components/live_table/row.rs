@@ -1,7 +1,10 @@
 //! What a row of the table says, and writing what changed of it.
 
-use super::direction_name;
-use crate::{components::format, model::tick::Direction, store::view::RowView};
+use crate::{
+    components::format::{self, direction_name},
+    model::tick::Direction,
+    store::view::RowView,
+};
 use std::borrow::Cow;
 
 /// A symbol of more characters is written smaller, in two lines.
