@@ -225,15 +225,12 @@ pub fn Replay(
         let is_character = !matches!(ask, Ask::Shift(_) | Ask::First | Ask::Last);
         Some(Shortcut { taken, is_character, run: Box::new(move || on_ask.run(ask)) })
     });
-    let act = Callback::new({
-        let store = store.clone();
-        move |(id, act): (ConnectionId, Act)| {
-            let arranges = act.arranges();
-            store.act(id, act);
-            if arranges {
-                way.tell_tapes();
-                tell_address();
-            }
+    let act = Callback::new(move |(id, act): (ConnectionId, Act)| {
+        let arranges = act.arranges();
+        store.act(id, act);
+        if arranges {
+            way.tell_tapes();
+            tell_address();
         }
     });
 

@@ -256,7 +256,7 @@ impl<W: Write + Send> Group<W> {
         Ok(())
     }
 
-    fn end(mut self: Box<Self>) -> Result<(), ParquetError> {
+    fn end(mut self) -> Result<(), ParquetError> {
         if !self.lines.is_empty() {
             self.write()?;
         }

@@ -134,7 +134,7 @@ impl Recording {
             let about = fs::read(entry.path().join(ABOUT)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             all.extend(about.filter(|kept: &Kept| name == kept.id.as_str()));
         }
-        all.sort_by(|a: &Kept, b| (a.from, a.at).cmp(&(b.from, b.at)));
+        all.sort_by_key(|kept: &Kept| (kept.from, kept.at));
         Ok(all)
     }
 

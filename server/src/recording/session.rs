@@ -147,8 +147,7 @@ impl Session {
     /// When the disk cannot be read.
     pub fn advance(&mut self, until: UnixMillis, tapes: TapeSet, merges: bool) -> Result<Advanced, NotShown> {
         let (mut advanced, mut merged) = (Advanced::default(), Merged::default());
-        loop {
-            let Some(player) = &mut self.player else { break };
+        while let Some(player) = &mut self.player {
             let next = player.next_at()?;
             match next.filter(|next| next.millis_since(player.past.at) <= SILENCE_MS) {
                 Some(next) if next > until => break,

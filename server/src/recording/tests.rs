@@ -342,7 +342,7 @@ fn a_tape_has_the_last_ticks_of_its_connection() {
 fn merged_steps_lead_to_the_same_prices() {
     let (folder, sent) = recorded(8);
     let recording = Recording::to_read(config(folder.path()));
-    let mut session = Session::new(recording.clone());
+    let mut session = Session::new(recording);
     let mut shown = Past::default();
     session.seek(sent[1].0, TapeSet::default()).expect("recorded").iter().for_each(|frame| shown.apply(frame));
     let last = sent.last().expect("sent");

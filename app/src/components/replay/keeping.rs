@@ -101,7 +101,7 @@ pub fn Keeping(
             // The button is gone with what it stood beside.
             shortcuts::focus("keep");
             told(refusal, "Deleted.");
-        })
+        });
     };
     let kept = Memo::new(move |_| view.with(|view| view.recorded.kept.clone()));
     let entry = move |kept: Kept| {

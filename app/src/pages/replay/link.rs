@@ -278,7 +278,7 @@ impl Link {
         if let Some(text) = data.as_string() {
             return match Said::read(&text) {
                 Some(Said::Stands { at, playing, skipped_from, ended }) => {
-                    self.stands(at, playing, skipped_from, ended)
+                    self.stands(at, playing, skipped_from, ended);
                 }
                 Some(Said::Refused(why)) => self.refused(why),
                 None => {}
