@@ -54,8 +54,9 @@ test('the program alone, in an empty folder, serves page, program and pictures u
     const file = await page.request.get(monitor.server.url + name);
     expect([file.status(), file.headers()['cache-control']], name).toEqual([200, 'public, max-age=31536000, immutable']);
   }
+  // The database, and what is recorded.
   const files = readdirSync(monitor.server.folder);
-  expect(files.filter((file) => !file.startsWith('monitor.db'))).toEqual([]);
+  expect(files.filter((file) => !file.startsWith('monitor.db') && file !== 'data')).toEqual([]);
 });
 
 test('an open page goes on after an update, and what it has yet to load leads to the new version', async ({ page, complaints, openMonitor }) => {
