@@ -336,7 +336,8 @@ impl Engine {
 
     /// Freezes the view, or shows the present again.
     pub fn toggle_pause(&mut self, view: &View, local: UnixMillis) {
-        // What came before the click belongs to what the click freezes.
+        // What came before the click belongs to what the click freezes, in sight or not.
+        (self.stale_parts.rows, self.stale_parts.unseen_rows) = (true, true);
         self.paint(view, local);
         self.paused = !self.paused;
         // To the millisecond: the beat's last second is older than the newest rows.
