@@ -1,3 +1,5 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expectAccessible } from '../fixtures/axe';
 import { MetricsPage } from '../fixtures/metrics_page';
@@ -96,6 +98,11 @@ test('an incident is found from its gap, stepped through by keys, kept, exported
 
   const moment = await shownAt(page);
   await expect.poll(() => page.url()).toContain(new Date(moment).toISOString());
+  // What was not kept goes, as it does when the recording is full.
+  const folder = join(server.folder, 'data', 'recording');
+  const files = readdirSync(folder).filter((file) => file.endsWith('.rec'));
+  expect(files).not.toEqual([]);
+  for (const file of files) rmSync(join(folder, file));
   const other = await browser.newContext({ storageState: await page.context().storageState() });
   const colleague = new MonitorPage(await other.newPage(), server);
   await colleague.page.goto(page.url());
