@@ -1,7 +1,7 @@
 //! One server among several: what it is called, its lease, and what hangs on that.
 
 use crate::{
-    bus::{Asker, HandoverOnRedis, LeaseOnRedis, Right},
+    bus::{Asker, HandoverOnRedis, LeaseOnRedis, Right, TickBus},
     collector::{self, Begun, Connections, Keeper, Peer},
     config::{Config, MonitorRole},
     database::Database,
@@ -79,7 +79,8 @@ impl Several {
                     collector::follow(keeper.standing(), connections.clone(), peer.clone(), hub.clone(), begun, end);
                 tasks.tracker().spawn(following);
                 let (config, database, hub) = (config.clone(), database.clone(), hub.clone());
-                let keeping = Tenures { server, config, database, hub, news: news.clone(), notes };
+                let keeping =
+                    Tenures { server, bus: connections.bus(), config, database, hub, news: news.clone(), notes };
                 tasks.tracker().spawn(history_tasks.track_future(keeping.keep(tenures, history_end.clone())));
             }
             None => {
@@ -161,6 +162,7 @@ async fn tell(right: Right, mut changes: watch::Receiver<()>, claims: watch::Sen
 /// Keeps history while this server collects.
 struct Tenures {
     server: String,
+    bus: Arc<dyn TickBus>,
     config: Config,
     database: Database,
     hub: Hub,
@@ -191,7 +193,7 @@ impl Tenures {
                     whole: whole.unwrap_or_default(),
                 };
                 let opening = Opening::new(self.database.clone(), self.config.history, self.config.feed);
-                let opening = opening.noting(self.notes.clone());
+                let opening = opening.of(Arc::clone(&self.bus)).noting(self.notes.clone());
                 opening.after(succession, self.news.clone()).keep(self.hub.reports(), over.clone()).await;
             };
             let ending = async {

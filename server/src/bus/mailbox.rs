@@ -189,6 +189,11 @@ impl Outbox {
         self.put(|contents| contents.delivery.bus = Some(bus));
     }
 
+    /// When the first of the ticks was left that nobody has taken yet.
+    pub(super) fn ticks_since(&self) -> Option<UnixMillis> {
+        self.0.lock().delivery.since
+    }
+
     /// Only the first to leave something wakes the reader: one that has not yet taken what is there knows of it.
     fn put(&self, put: impl FnOnce(&mut Contents)) {
         let mut contents = self.0.lock();

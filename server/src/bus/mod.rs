@@ -32,7 +32,7 @@ pub use universes::UniversesOnRedis;
 pub use wire::{MarketTick, Rejection, TickStockStatus, read_tick, write_tick};
 
 use crate::tasks::Tasks;
-use app::model::{status::StatusReport, tick::Tick};
+use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use std::{collections::BTreeSet, sync::Arc};
@@ -59,6 +59,12 @@ pub trait TickBus: Send + Sync {
     /// Without which nothing may be collected for this bus; `None` where nobody else could.
     fn right(&self) -> Option<&Right> {
         None
+    }
+
+    /// What was handed over before this moment, which is `now` at the latest, is published or counted as unpublished. What came since
+    /// is lost without a trace when this process is killed.
+    fn published_until(&self, now: UnixMillis) -> UnixMillis {
+        now
     }
 
     /// Resolves when what was handed over is published, or cannot be.

@@ -94,6 +94,12 @@ impl Connections {
         }
     }
 
+    /// Where their ticks go.
+    #[must_use]
+    pub fn bus(&self) -> Arc<dyn TickBus> {
+        Arc::<Relay>::clone(&self.0.relay)
+    }
+
     /// Waits until what they handed to the bus is on its way.
     pub async fn flush(&self) {
         self.0.relay.flushed().await;
@@ -163,9 +169,8 @@ impl Connections {
     }
 
     fn run(&self, plans: Vec<ConnectionPlan>, endpoint: Endpoint) -> Manager {
-        let Inner { relay, metrics_interval, tasks, .. } = &*self.0;
-        let bus: Arc<dyn TickBus> = Arc::<Relay>::clone(relay);
-        Manager::start(plans, endpoint, bus, Policy::default(), *metrics_interval, tasks)
+        let Inner { metrics_interval, tasks, .. } = &*self.0;
+        Manager::start(plans, endpoint, self.bus(), Policy::default(), *metrics_interval, tasks)
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Manager>> {

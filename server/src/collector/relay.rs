@@ -6,7 +6,7 @@
 //! heard so far, and the times tell which.
 
 use crate::bus::{LAST_TICKS, LastTick, Right, TickBus};
-use app::model::{connection::ConnectionId, status::StatusReport, symbol::Symbol, tick::Tick};
+use app::model::{connection::ConnectionId, status::StatusReport, symbol::Symbol, tick::Tick, time::UnixMillis};
 use futures_util::future::BoxFuture;
 use std::{
     collections::HashMap,
@@ -170,6 +170,10 @@ impl TickBus for Relay {
         } else {
             self.bus.publish_status(status);
         }
+    }
+
+    fn published_until(&self, now: UnixMillis) -> UnixMillis {
+        self.bus.published_until(now)
     }
 
     fn right(&self) -> Option<&Right> {

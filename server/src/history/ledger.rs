@@ -169,6 +169,11 @@ impl Ledger {
         ended.or(changed)
     }
 
+    /// Does a gap of the bus last?
+    pub(super) fn has_open_bus_gap(&self) -> bool {
+        self.bus.open.is_some()
+    }
+
     /// The gaps of connections that last, and since when.
     pub(super) fn open_gaps(&self) -> Vec<(ConnectionId, UnixMillis)> {
         let open = |(id, watch): (&ConnectionId, &Watch)| Some((*id, watch.open.as_ref()?.gap.started_at));

@@ -29,6 +29,7 @@ pub use opening::Opening;
 pub use succession::Succession;
 
 use crate::{
+    bus::TickBus,
     database::{
         Database, QueryError,
         history::{Batch, Past, Retention, Run},
@@ -79,6 +80,8 @@ pub struct Keeper {
     writes: u64,
     /// Among several servers: under which epoch this one writes.
     epoch: Option<Epoch>,
+    /// Where what is collected goes.
+    bus: Option<Arc<dyn TickBus>>,
     /// Another server writes by now, and this one does not any more.
     is_over: bool,
     /// When the oldest thing that is not written yet was handed to the database.
@@ -138,6 +141,7 @@ impl Keeper {
             retention,
             recorder,
             epoch,
+            bus: None,
             is_over: false,
             run: Run { started_at: now, last_seen_at: now, server, ..Run::default() },
             news: watch::Sender::default(),
@@ -208,7 +212,7 @@ impl Keeper {
     fn write(&mut self, now: UnixMillis) {
         self.is_urgent = false;
         self.behind_since.get_or_insert(now);
-        self.run.last_seen_at = now;
+        self.run.last_seen_at = self.run.last_seen_at.max(self.accounted_until(now));
         self.run.connection_ids = self.recorder.enabled();
         let mut batch = self.recorder.backlog.take(self.run.clone());
         batch.epoch = self.epoch.as_ref().map(|epoch| epoch());
@@ -225,6 +229,12 @@ impl Keeper {
                 Err(error) => Err(Box::new((batch, error))),
             }
         }));
+    }
+
+    /// Until when all ticks are published, or in a gap of the bus: if this server is killed, what came since is in the gap of that.
+    fn accounted_until(&self, now: UnixMillis) -> UnixMillis {
+        let bus = self.bus.as_ref().filter(|_| !self.recorder.has_open_bus_gap());
+        bus.map_or(now, |bus| bus.published_until(now))
     }
 
     fn settle(&mut self, written: Written) {

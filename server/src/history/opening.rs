@@ -1,9 +1,12 @@
 //! History that begins as soon as the database answers: a server starts without it.
 
 use super::{Keeper, WRITE_INTERVAL, succession::Succession, turn::Patience};
-use crate::database::{
-    Database, QueryError,
-    history::{Past, Retention},
+use crate::{
+    bus::TickBus,
+    database::{
+        Database, QueryError,
+        history::{Past, Retention},
+    },
 };
 use app::model::{
     connection::ConnectionId,
@@ -30,6 +33,7 @@ pub struct Opening {
     /// How this server is called, where it writes in turn with others.
     in_turn_as: Option<String>,
     notes: watch::Receiver<String>,
+    bus: Option<Arc<dyn TickBus>>,
 }
 
 /// What was seen before history could begin.
@@ -56,7 +60,14 @@ impl Opening {
             succession: None,
             in_turn_as: None,
             notes,
+            bus: None,
         }
+    }
+
+    /// The same of a server that collects for this bus.
+    #[must_use]
+    pub fn of(self, bus: Arc<dyn TickBus>) -> Self {
+        Self { bus: Some(bus), ..self }
     }
 
     /// The same, with events of what others note.
@@ -100,6 +111,7 @@ impl Opening {
             let mut keeper = Keeper::start(database, self.retention, self.feed, past, started_at, succession, turn);
             keeper.news = self.news.clone();
             keeper.notes = self.notes.clone();
+            keeper.bus = self.bus.clone();
             if let Some(reason) = unkept.reason {
                 let now = UnixMillis::now();
                 for (at, report) in unkept.first {

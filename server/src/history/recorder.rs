@@ -144,6 +144,11 @@ impl Recorder {
         self.watched.iter().filter(|(_, watched)| watched.live.enabled).map(|(id, _)| *id).collect()
     }
 
+    /// Does a gap of the bus last?
+    pub(super) fn has_open_bus_gap(&self) -> bool {
+        self.ledger.has_open_bus_gap()
+    }
+
     /// The gaps of connections that last, and since when.
     pub(super) fn open_gaps(&self) -> Vec<(ConnectionId, UnixMillis)> {
         self.ledger.open_gaps()

@@ -4,7 +4,7 @@ use crate::bus::{
     Right,
     frames::{Encoded, Outlet},
 };
-use std::{sync::Arc, vec::Drain};
+use std::{collections::VecDeque, sync::Arc, vec::Drain};
 use tokio::time::Instant;
 
 /// Frames that go together have about so many bytes at most.
@@ -16,25 +16,34 @@ pub(super) struct Frames {
     /// Ticks go out in frames alone: those in frames that are dropped are not published.
     pub(super) alone: bool,
     taken: Vec<Encoded>,
-    ticks_in_flight: u64,
+    /// Of each request that is in flight, how many ticks it has and when it was sent.
+    in_flight: VecDeque<(u64, Instant)>,
 }
 
 impl Frames {
     pub(super) fn new(outlet: Arc<Outlet>, alone: bool) -> Self {
-        Self { outlet, alone, taken: Vec::new(), ticks_in_flight: 0 }
+        Self { outlet, alone, taken: Vec::new(), in_flight: VecDeque::new() }
     }
 
     /// What goes next, and how many ticks that are.
     pub(super) fn next(&mut self) -> Option<(u64, Drain<'_, Encoded>)> {
         self.outlet.take(BYTES_PER_PIPELINE, &mut self.taken);
         let ticks = self.taken.iter().map(|frame| frame.ticks).sum::<u64>();
-        self.ticks_in_flight += ticks;
-        (!self.taken.is_empty()).then(|| (ticks, self.taken.drain(..)))
+        if self.taken.is_empty() {
+            return None;
+        }
+        self.in_flight.push_back((ticks, Instant::now()));
+        Some((ticks, self.taken.drain(..)))
     }
 
-    /// Redis answered to frames with so many ticks.
-    pub(super) fn answered(&mut self, ticks: u64) {
-        self.ticks_in_flight = self.ticks_in_flight.saturating_sub(ticks);
+    /// Redis answered to the oldest request.
+    pub(super) fn answered(&mut self) {
+        self.in_flight.pop_front();
+    }
+
+    /// When the oldest ticks were sent that Redis has not answered to, where frames are all that it gets.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.in_flight.front().filter(|_| self.alone).map(|(_, sent)| *sent)
     }
 
     /// Drops what waits. Answers the ticks that are not published therefore.
@@ -45,7 +54,7 @@ impl Frames {
 
     /// The connection is gone, and the answers to these with it: they count as not published.
     pub(super) fn drop_in_flight(&mut self) -> u64 {
-        let dropped = std::mem::take(&mut self.ticks_in_flight);
+        let dropped = self.in_flight.drain(..).map(|(ticks, _)| ticks).sum();
         if self.alone { dropped } else { 0 }
     }
 }

@@ -54,6 +54,8 @@ struct Known {
     asking: Trouble,
     /// When that was sent which Redis took last.
     confirmed_at: UnixMillis,
+    /// When the first of the ticks was published that Redis has not confirmed.
+    unconfirmed_since: Option<Instant>,
     lag: Option<Duration>,
     is_late: bool,
     conflated_ticks_total: u64,
@@ -122,6 +124,7 @@ impl Health {
             frames: Trouble::new("Frames for dashboards are published to Redis", None),
             asking: Trouble::new("The collector's board has come", None),
             confirmed_at: UnixMillis::now(),
+            unconfirmed_since: None,
             lag: None,
             is_late: false,
             conflated_ticks_total: 0,
@@ -190,6 +193,23 @@ impl Health {
     /// Redis took what was sent to it then.
     pub(super) fn confirmed(&self, sent_at: UnixMillis) {
         self.lock().confirmed_at = sent_at;
+    }
+
+    /// When the first of the ticks was published that Redis has not confirmed; `None` when it has confirmed all.
+    pub(super) fn set_unconfirmed(&self, since: Option<Instant>) {
+        self.lock().unconfirmed_since = since;
+    }
+
+    /// The same by the clock, and while Redis takes none, when it took the last one.
+    pub(super) fn unconfirmed_since(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let known = self.lock();
+        if !self.role.is_collecting() {
+            return None;
+        }
+        let not_publishing_since = known.publishing.words.as_ref().map(|_| known.confirmed_at);
+        let millis_ago = |since: Instant| i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let since = known.unconfirmed_since.map(|since| UnixMillis(now.0.saturating_sub(millis_ago(since))));
+        not_publishing_since.into_iter().chain(since).min()
     }
 
     /// So many ticks will never be published. The first of them are told at once: a gap begins.

@@ -47,7 +47,7 @@ use super::{
 };
 use crate::{backoff::doubling, tasks::Tasks, text::tidy};
 pub(crate) use address::RedisAddress;
-use app::model::{status::StatusReport, tick::Tick};
+use app::model::{status::StatusReport, tick::Tick, time::UnixMillis};
 use frames::Frames;
 use futures_util::future::BoxFuture;
 use health::Health;
@@ -142,10 +142,12 @@ pub(super) fn open(config: &RedisConfig, role: Role, tasks: &Tasks) -> Result<(A
         _ => {}
     }
     let frames = Frames::new(Arc::clone(&outlet), !config.publish_ticks);
+    let published = Arc::clone(&health);
     if let Some(publisher) = Publisher::new(address, names, &role, from_us, health, transit, frames) {
         tasks.spawn_vital("publisher of the bus", publisher.run(flush));
     }
-    let bus = RedisBus { to_redis, to_us: outbox, publish_ticks: config.publish_ticks, right, flushes };
+    let bus =
+        RedisBus { to_redis, to_us: outbox, publish_ticks: config.publish_ticks, right, flushes, health: published };
     Ok((Arc::new(bus), inbox.with_outlet(outlet)))
 }
 
@@ -156,6 +158,7 @@ struct RedisBus {
     publish_ticks: bool,
     right: Option<Right>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
+    health: Arc<Health>,
 }
 
 impl TickBus for RedisBus {
@@ -171,6 +174,12 @@ impl TickBus for RedisBus {
 
     fn right(&self) -> Option<&Right> {
         self.right.as_ref()
+    }
+
+    fn published_until(&self, now: UnixMillis) -> UnixMillis {
+        // In the order of their way, so that none is overlooked that moves on meanwhile.
+        let waiting_since = self.to_redis.ticks_since();
+        waiting_since.into_iter().chain(self.health.unconfirmed_since(now)).fold(now, UnixMillis::min)
     }
 
     fn flushed(&self) -> BoxFuture<'_, ()> {

@@ -222,6 +222,8 @@ impl Publisher {
                 answers.push_back(ask(connection.redis.clone(), asked, request));
             }
             let has_asked = !answers.is_empty();
+            let unconfirmed = [self.transit.unconfirmed_since(), self.pending.since(), self.frames.since()];
+            self.health.set_unconfirmed(unconfirmed.into_iter().flatten().min());
             if (!has_asked || self.collects_no_more()) && !self.has_something() {
                 if !self.flushes.is_empty() {
                     self.health.tell();

@@ -128,6 +128,14 @@ impl Transit {
         (end.saturating_sub(state.confirmed.max(state.first).max(from)), end)
     }
 
+    /// When the first of the ticks was published that are not known to have been taken, or one that was sent with it.
+    pub(super) fn unconfirmed_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        let confirmed = state.confirmed.max(state.first);
+        let place = state.batches.partition_point(|(end, _)| *end <= confirmed);
+        state.batches.get(place).map(|(_, since)| *since)
+    }
+
     /// Waits until all that Redis took by now was delivered, or is known to be missed.
     pub(super) async fn barrier(&self) {
         let number = self.lock().pings + 1;

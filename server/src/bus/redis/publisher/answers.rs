@@ -44,7 +44,7 @@ impl Publisher {
                 }
             }
             What::Frames { ticks } => {
-                self.frames.answered(ticks);
+                self.frames.answered();
                 let refused = values.iter().find_map(|value| error_of(Some(value)));
                 let unpublished = if refused.is_some() { ticks } else { 0 } + self.frames.outlet.lost_ticks();
                 self.health.unpublished(0, if self.frames.alone { unpublished } else { 0 });

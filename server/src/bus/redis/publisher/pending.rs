@@ -37,6 +37,11 @@ impl Pending {
         self.sent == self.queue.len() && self.waiting.is_empty()
     }
 
+    /// When the first of those in order was published, while some are not sent.
+    pub(super) fn since(&self) -> Option<Instant> {
+        (self.sent < self.queue.len()).then_some(self.since)
+    }
+
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
