@@ -404,17 +404,9 @@ impl Publisher {
     fn may_receive(&self) -> bool {
         match self.proven_at {
             _ if self.without_right_since.is_some() => false,
-            Some(_) if !self.lacks_right() => self.pending.is_empty(),
-            Some(_) => true,
+            Some(_) => self.pending.is_empty(),
             None => self.in_trouble,
         }
-    }
-
-    /// Is there a lease that is not held?
-    fn lacks_right(&self) -> bool {
-        // Asked anew, as ticks may come before it is noticed that the right has begun.
-        let may = |right: &Right| right.is_collecting() && right.epoch(Instant::now()).is_some();
-        self.right.as_ref().is_some_and(|right| !may(right))
     }
 
     /// Is there something that is tried only later?
@@ -425,7 +417,7 @@ impl Publisher {
 
     /// The mailbox was emptied.
     fn receive(&mut self) {
-        let in_order = self.proven_at.is_some() && !self.lacks_right() && self.pending.is_empty();
+        let in_order = self.proven_at.is_some() && self.pending.is_empty();
         self.status = self.pending.take_status().or(self.status.take());
         let (replaced, lost) = self.pending.receive(in_order);
         self.health.unpublished(replaced, lost);

@@ -116,7 +116,7 @@ fn nobody_connects_without_the_lease(evidence: &Evidence<'_>, faults: &mut Vec<S
             invited == server && *invited_at <= *at + HEARD && *invited_at + INVITATION >= *at
         });
         if !had_it && !was_invited {
-            let around = |look: &&Look| look.answered + LEASE >= *at && look.asked <= *at + LEASE;
+            let around = |look: &&Look| look.answered + TAKEN >= *at && look.asked <= *at + TAKEN;
             let ms = |time: Instant| match time.checked_duration_since(*at) {
                 Some(after) => after.as_millis() as i64,
                 None => -(at.duration_since(time).as_millis() as i64),
