@@ -8,11 +8,14 @@ use crate::{
 use app::model::time::UnixMillis;
 use serde_json::json;
 use server::{
-    bus::{self, Asker, LeaseAnswer, LeaseOnRedis, Question, Right, Role},
+    bus::{self, Asker, Collecting, LeaseAnswer, LeaseOnRedis, Question, Right, Role},
     config::RedisConfig,
     tasks::Tasks,
 };
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 const TURNS: usize = 3;
@@ -82,6 +85,6 @@ async fn candidate(config: &RedisConfig) -> anyhow::Result<Role> {
     let LeaseAnswer::Taken { epoch, .. } = answer else { anyhow::bail!("no lease: {answer:?}") };
     let right = Right::default();
     right.grant(epoch, tokio::time::Instant::now() + Duration::from_secs(60));
-    right.set_collecting(Some(UnixMillis::now()));
+    right.set_collecting(Some(Collecting { since: UnixMillis::now(), last_ticks: BTreeMap::new() }));
     Ok(Role::Candidate { source: "bench", server: "bench".into(), right })
 }

@@ -20,6 +20,8 @@ use axum::{
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+#[path = "../../tests/it/util/ports.rs"]
+mod ports;
 #[path = "../../tests/it/util/postgres.rs"]
 mod postgres_server;
 pub(crate) use postgres_server::{Postgres, TestDatabase};

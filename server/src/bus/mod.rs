@@ -27,7 +27,7 @@ pub use redis::lease::{Asker, LEASE, LeaseAnswer, LeaseOnRedis, Question};
 pub use redis::orders::{Notice, OrdersOnRedis};
 pub use redis::presence::{PresenceOnRedis, Said};
 pub(crate) use redis::{RedisAddress, words};
-pub use right::Right;
+pub use right::{Collecting, Right};
 pub use universes::UniversesOnRedis;
 pub use wire::{MarketTick, Rejection, TickStockStatus, read_tick, write_tick};
 

@@ -4,8 +4,11 @@
 //! it before every batch and every attempt. It is a value in memory behind a short lock: asking costs some nanoseconds.
 
 use super::handover::Word;
-use app::model::time::UnixMillis;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use app::model::{connection::ConnectionId, time::UnixMillis};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use tokio::{
     sync::{Notify, broadcast, watch},
     time::Instant,
@@ -47,7 +50,16 @@ impl Default for Inner {
 #[derive(Debug, Default)]
 struct State {
     granted: Option<Granted>,
-    collecting_since: Option<UnixMillis>,
+    collecting: Option<Arc<Collecting>>,
+}
+
+/// What is known as this server begins to collect.
+#[derive(Debug)]
+pub struct Collecting {
+    /// When it began to.
+    pub since: UnixMillis,
+    /// When each connection last ticked before, whoever collected.
+    pub last_ticks: BTreeMap<ConnectionId, UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +79,13 @@ impl Right {
     /// nothing.
     #[must_use]
     pub fn is_collecting(&self) -> bool {
-        self.collecting_since().is_some()
+        self.lock().collecting.is_some()
     }
 
-    /// Since when it does.
+    /// What was known when it began to.
     #[must_use]
-    pub fn collecting_since(&self) -> Option<UnixMillis> {
-        self.lock().collecting_since
+    pub fn collecting(&self) -> Option<Arc<Collecting>> {
+        self.lock().collecting.clone()
     }
 
     /// May be published under `epoch` until then.
@@ -93,8 +105,8 @@ impl Right {
     }
 
     /// This server begins to collect, or (`None`) has stopped.
-    pub fn set_collecting(&self, since: Option<UnixMillis>) {
-        self.lock().collecting_since = since;
+    pub fn set_collecting(&self, collecting: Option<Collecting>) {
+        self.lock().collecting = collecting.map(Arc::new);
         self.0.changed.send_replace(());
     }
 

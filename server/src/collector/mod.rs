@@ -21,7 +21,7 @@ pub use connections::Connections;
 pub use keeper::{Keeper, Standing, Tenure, keep};
 
 use crate::{
-    bus::{HandoverOnRedis, Right},
+    bus::{Collecting, HandoverOnRedis, Right},
     hub::Hub,
     monitor::Before,
 };
@@ -86,7 +86,7 @@ pub async fn follow(
             }
             let before = hub.stand(now.view.clone()).await;
             if let Some(new) = now.tenure {
-                right.set_collecting(Some(new.since));
+                right.set_collecting(Some(Collecting { since: new.since, last_ticks: before.last_ticks.clone() }));
                 let whole = follower.collect().await;
                 connections.start().await;
                 begun.send_replace(Some(Begun { tenure: new.clone(), before, whole }));

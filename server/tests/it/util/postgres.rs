@@ -6,7 +6,6 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -101,7 +100,7 @@ impl Postgres {
         // A password takes its time; one role has to give one.
         let rules = "host all guarded 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
         fs::write(data.join("pg_hba.conf"), rules).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = super::ports::free_port();
         // As it is run for a living where times are measured: `TEST_POSTGRES_FSYNC=on`.
         let durable = std::env::var("TEST_POSTGRES_FSYNC").is_ok_and(|value| value == "on");
         let lax = if durable { "" } else { "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n" };

@@ -3,9 +3,11 @@
 use super::super::{Names, connection::Request, fence::Call};
 use crate::bus::{Right, Role, wire};
 use app::model::{
-    status::{BusStatus, Collector, StatusReport},
+    connection::ConnectionId,
+    status::{BusStatus, Collector, ConnectionStatus, StatusReport},
     time::UnixMillis,
 };
+use std::collections::BTreeMap;
 
 const STATUS_EXPIRY_SECONDS: u64 = 10;
 
@@ -39,8 +41,9 @@ impl Own {
         epoch: Option<u64>,
     ) -> Request {
         let mut status = status.clone();
-        if let Some(since) = right.and_then(Right::collecting_since) {
-            (self.collector.since, self.collector.epoch) = (since, epoch);
+        if let Some(collecting) = right.and_then(Right::collecting) {
+            (self.collector.since, self.collector.epoch) = (collecting.since, epoch);
+            carry_on(&mut status.connections, &collecting.last_ticks);
         }
         (status.head.bus, status.head.collector) = (bus, Some(self.collector.clone()));
         let (json, channel) = (wire::write_status(&status), &names.status);
@@ -57,9 +60,35 @@ impl Own {
     }
 }
 
+/// A connection that has not ticked yet says when it last did under whoever collected before: this status replaces the one from
+/// which the next collector would know, should this one be killed before it has written of the gap.
+fn carry_on(connections: &mut [ConnectionStatus], last_ticks: &BTreeMap<ConnectionId, UnixMillis>) {
+    for live in connections.iter_mut().map(|connection| &mut connection.live) {
+        live.metrics.last_update = live.metrics.last_update.or_else(|| last_ticks.get(&live.id).copied());
+    }
+}
+
 /// Who publishes here. The host's name alone would be the same for two servers on one host.
 fn this_collector() -> Collector {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
     let server = format!("{} (process {})", host.trim(), std::process::id());
     Collector { server, since: UnixMillis::now(), epoch: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_heard_a_tick_yet_says_when_the_one_before_last_did() {
+        let mut connections = [1, 2, 3].map(|id| {
+            let mut connection = ConnectionStatus::default();
+            connection.live.id = id;
+            connection
+        });
+        connections[1].live.metrics.last_update = Some(UnixMillis(900));
+        carry_on(&mut connections, &[(1, UnixMillis(500)), (2, UnixMillis(500))].into());
+        let said = connections.map(|connection| connection.live.metrics.last_update);
+        assert_eq!(said, [Some(UnixMillis(500)), Some(UnixMillis(900)), None]);
+    }
 }
