@@ -203,34 +203,35 @@ async function leftOpen(
       const { metrics } = await devtools.send('Performance.getMetrics');
       return Object.fromEntries(metrics.map(({ name, value }) => [name, value])) as Record<string, number>;
     };
-    await watchDrawing(monitor);
-    const warm = publishFor(client, symbolsPerConnection, ticksPerSecond, 3);
-    await warm;
+    await countFrames(monitor);
+    await publishFor(client, symbolsPerConnection, ticksPerSecond, 3);
     const before = await metrics();
-    await monitor.page.evaluate(() => Object.assign(window, { animationFrames: 0, shown: [] }));
-    const { sentAt, seconds } = await publishFor(client, symbolsPerConnection, ticksPerSecond, OPEN_SECONDS);
+    await monitor.page.evaluate(() => Object.assign(window, { animationFrames: 0 }));
+    const open = await publishFor(client, symbolsPerConnection, ticksPerSecond, OPEN_SECONDS);
     const frames = await monitor.page.evaluate(() => Reflect.get(window, 'animationFrames') as number);
     const after = await metrics();
-    const delays = await drawn(monitor, sentAt);
+    // What follows costs the page something, too.
     if (TRACES) {
-      // After the measurement: to be traced costs a page something, too.
       await startTrace(browser, monitor.page);
       await publishFor(client, symbolsPerConnection, ticksPerSecond, 10);
       console.table(await stopTrace(browser, join(TRACES, `${which}_${3 * symbolsPerConnection}.json`)));
     }
+    await watchDrawing(monitor);
+    const { sentAt } = await publishFor(client, symbolsPerConnection, ticksPerSecond, SECONDS);
+    const delays = await drawn(monitor, sentAt);
     const spent = (name: string) => (after[name] ?? NaN) - (before[name] ?? NaN);
     const megabytes = (bytes = NaN) => round(bytes / 1_048_576);
     client.close();
     await context.close();
     return {
-      'frames/s': round(frames / seconds),
+      'frames/s': round(frames / open.seconds),
       'main thread': `${round((spent('TaskDuration') / spent('Timestamp')) * 100)} %`,
       'script': `${round((spent('ScriptDuration') / spent('Timestamp')) * 100)} %`,
       'heap before': `${megabytes(before.JSHeapUsedSize)} MB`,
       'heap after': `${megabytes(after.JSHeapUsedSize)} MB`,
       'nodes before': before.Nodes,
       'nodes after': after.Nodes,
-      'ticks/s': Math.round(sentAt.size / seconds),
+      'ticks/s': Math.round(open.sentAt.size / open.seconds),
       'p50 ms': round(percentile(delays, 0.5)),
       'p99 ms': round(percentile(delays, 0.99)),
       drawn: delays.length,
@@ -289,20 +290,26 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
   }
 }
 
+/** Lets the page count its animation frames, in `window.animationFrames`. */
+async function countFrames(monitor: MonitorPage): Promise<void> {
+  await monitor.page.evaluate(() => {
+    const count = () => {
+      Object.assign(window, { animationFrames: ((Reflect.get(window, 'animationFrames') as number) ?? 0) + 1 });
+      requestAnimationFrame(count);
+    };
+    requestAnimationFrame(count);
+  });
+}
+
 /**
- * Lets the page note which prices it drew when, and how many animation frames it had. A price that a row has as it comes into
+ * Lets the page note which prices it drew when. A price that a row has as it comes into
  * sight, after a scroll or in a new order, may be old: how long it took to be drawn cannot be told from it. Nor can it of rows
  * out of sight, which are written once a second.
  */
 async function watchDrawing(monitor: MonitorPage): Promise<void> {
   await monitor.page.evaluate(() => {
     // [sequence number, Unix milliseconds of the frame after the one that drew it]
-    Object.assign(window, { shown: [], animationFrames: 0 });
-    const countFrames = () => {
-      Object.assign(window, { animationFrames: (Reflect.get(window, 'animationFrames') as number) + 1 });
-      requestAnimationFrame(countFrames);
-    };
-    requestAnimationFrame(countFrames);
+    Object.assign(window, { shown: [] });
     const unseen = new Set<Element>();
     const sight = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) isIntersecting ? unseen.delete(target) : unseen.add(target);
