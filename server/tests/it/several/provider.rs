@@ -52,7 +52,8 @@ struct Session {
 }
 
 enum Order {
-    Trade(u64),
+    /// Its number, and when it was made: whoever hears of it hears the same.
+    Trade(u64, UnixMillis),
     Evict,
 }
 
@@ -88,9 +89,10 @@ async fn trade(market: Arc<Mutex<Market>>) {
     loop {
         ticks.tick().await;
         let mut market = market.lock().unwrap();
-        market.made.push(UnixMillis::now());
+        let now = UnixMillis::now();
+        market.made.push(now);
         let number = market.made.len() as u64;
-        market.sessions.retain(|session| session.orders.try_send(Order::Trade(number)).is_ok());
+        market.sessions.retain(|session| session.orders.try_send(Order::Trade(number, now)).is_ok());
     }
 }
 
@@ -133,8 +135,8 @@ async fn serve(socket: TcpStream, market: Arc<Mutex<Market>>) -> Option<()> {
                 }
             }
             order = received.recv() => match order? {
-                Order::Trade(number) if !symbols.is_empty() => socket.send(frame(&symbols, number)).await.ok()?,
-                Order::Trade(_) => {}
+                Order::Trade(number, made) if !symbols.is_empty() => socket.send(frame(&symbols, number, made)).await.ok()?,
+                Order::Trade(..) => {}
                 Order::Evict => {
                     socket.send(status("max_connections", "Maximum number of websocket connections exceeded.")).await.ok()?;
                     let frame = CloseFrame { code: CloseCode::Policy, reason: "max_connections".into() };
@@ -161,14 +163,14 @@ fn enter(market: &Mutex<Market>, session: Session) {
     market.most = market.most.max(market.sessions.len());
 }
 
-fn frame(symbols: &[String], number: u64) -> Message {
-    let now_ms = UnixMillis::now().0;
+fn frame(symbols: &[String], number: u64, made: UnixMillis) -> Message {
+    let made_ms = made.0;
     let mut frame = String::from("[");
     for (place, symbol) in symbols.iter().enumerate() {
         let comma = if place == 0 { "" } else { "," };
         let _ = write!(
             frame,
-            r#"{comma}{{"ev":"T","sym":"{symbol}","x":4,"i":"{number}","z":3,"p":{number},"s":1,"t":{now_ms},"q":{number}}}"#
+            r#"{comma}{{"ev":"T","sym":"{symbol}","x":4,"i":"{number}","z":3,"p":{number},"s":1,"t":{made_ms},"q":{number}}}"#
         );
     }
     Message::text(frame + "]")
