@@ -25,6 +25,14 @@ pub const LOGIN: &str = "/login";
 /// All pages of the app.
 pub const PATHS: [&str; 7] = [DASHBOARD, METRICS, REPLAY, ALERTS, AUDIT, ACCOUNT, LOGIN];
 
+/// An alert on its page, with its steps and gaps; also where the lists do not have it any more.
+#[must_use]
+pub fn alert_at(id: &str) -> String {
+    let mut query = Query::default();
+    query.push("alert".to_owned(), id.to_owned());
+    [ALERTS, &query.write(), "#alert"].concat()
+}
+
 /// The path, such as `/admin/websockets`.
 #[must_use]
 pub fn path() -> String {

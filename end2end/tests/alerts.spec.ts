@@ -63,7 +63,8 @@ test('a fault is shown, heard, acknowledged, told and resolved', async ({ page, 
   await expect(line).toContainText(/acknowledged by admin@example.com/);
 
   await line.getByRole('link').click();
-  await expect(page).toHaveURL(/\/admin\/alerts#key_refused-3-/);
+  await expect(page).toHaveURL(/\/admin\/alerts\?alert=key_refused-3-\d+#alert$/);
+  await expect(page.getByTestId('story')).toBeFocused();
   await expect(page.getByTestId('alert')).toContainText('admin@example.com');
   await page.getByText('webhook', { exact: true }).click();
   await expect(page.getByTestId('delivery').first()).toContainText('delivered');

@@ -9,7 +9,7 @@ pub mod symbol;
 #[cfg(feature = "ssr")]
 use crate::model::{
     account::{AccountSession, ApiToken},
-    alert::page::AlertsPage,
+    alert::page::{AlertsAsked, AlertsPage},
     audit::{AuditForm, AuditPage},
     connection::ConnectionId,
     history::{selection::Selection, view::HistoryView},
@@ -87,8 +87,8 @@ pub trait Backend: Send + Sync {
     /// A page of the audit log, or what is wrong with the question.
     fn audit_page(&self, form: AuditForm) -> Answer<'_, Result<AuditPage, String>>;
 
-    /// The page of the alerts, its past from `cursor` on, or why there is none.
-    fn alerts_page(&self, cursor: Option<String>) -> Answer<'_, Result<AlertsPage, String>>;
+    /// The page of the alerts, or why there is none.
+    fn alerts_page(&self, asked: AlertsAsked) -> Answer<'_, Result<AlertsPage, String>>;
 
     /// The live sessions of whoever is signed in; `None` when they cannot be told.
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>>;

@@ -115,6 +115,7 @@ mod tests {
             kind: EventKind::State,
             state: Some(ConnectionState::Mute),
             text: "silent".into(),
+            alert: None,
         };
         let view = HistoryView {
             series: vec![Series { connection_id: 1, name: "primary".into(), buckets }],

@@ -2,7 +2,7 @@
 
 use super::icon::{Icon, WARNING};
 use crate::{
-    address::ALERTS,
+    address::{ALERTS, alert_at},
     api::MayAct,
     model::{
         alert::{AlertLine, OpenAlerts, Severity},
@@ -71,7 +71,7 @@ fn Line(line: Memo<AlertLine>, clock: Signal<Option<UnixMillis>>) -> impl IntoVi
     let refusal = RwSignal::new(String::new());
     let (id, title, since) = line.with_untracked(|line| (line.id.clone(), line.title.clone(), line.since));
     let name = ["Acknowledge ", &title].concat();
-    let anchor = [ALERTS, "#", &id].concat();
+    let there = alert_at(&id);
     // The server's present is not known before the socket is open.
     let lasts = move || {
         let seconds = |now: UnixMillis| now.millis_since(since).max(0).unsigned_abs() / 1000;
@@ -97,7 +97,7 @@ fn Line(line: Memo<AlertLine>, clock: Signal<Option<UnixMillis>>) -> impl IntoVi
             <Icon path=WARNING/>
             <span>
                 <b>{move || line.with(|line| line.severity.name())}</b> " "
-                <a href=anchor rel="external">{title}</a>
+                <a href=there rel="external">{title}</a>
                 <span class="number">{lasts}</span> ". "
                 <span class="banner-detail">{move || line.with(detail)}</span> " " <span role="status">{refusal}</span>
             </span>

@@ -13,6 +13,9 @@ mod rule;
 
 pub use rule::{RULE_SECONDS_MAX, Rule, RuleNumbers, Unit, When};
 
+#[cfg(feature = "ssr")]
+mod related;
+
 use super::{connection::ConnectionId, history::gap::Acknowledgement, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +127,12 @@ impl Alert {
     #[must_use]
     pub fn connection(&self) -> Option<&AlertConnection> {
         if let [one] = &*self.connections { Some(one) } else { None }
+    }
+
+    /// Is it about this connection?
+    #[must_use]
+    pub fn is_about(&self, id: ConnectionId) -> bool {
+        self.connections.iter().any(|connection| connection.id == id)
     }
 
     /// Its line on the dashboard.

@@ -35,6 +35,18 @@ pub enum StatusSource {
     Inferred,
 }
 
+impl StatusSource {
+    /// What the timeline and the alerts say of it.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Reported => "The connection manager reports",
+            Self::Stale => "The connection manager has not reported for more than 10 s",
+            Self::Inferred => "No connection manager reports: states are estimated from tick flow",
+        }
+    }
+}
+
 /// Totals over all connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]

@@ -7,22 +7,27 @@ pub(crate) use rendered::page;
 #[cfg(feature = "ssr")]
 mod rendered {
     use crate::{
-        address::{self, ALERTS, Query},
+        address::{self, ALERTS, Query, alert_at},
         api::{Backend, CurrentViewer, IsRecording, MayAct},
         components::admin_pages::{admin_page, problem, second},
         model::{
             alert::{
                 Alert, AlertConnection, Rule, Severity, Silence, When,
-                page::{AlertsPage, DeliveryView, DestinationView, RuleView},
+                page::{AlertStory, AlertsAsked, AlertsPage, DeliveryView, DestinationView, RuleView},
             },
+            connection::ConnectionId,
+            history::HistoryEvent,
             time::{UnixMillis, format_seconds},
         },
-        store::moment::around,
+        store::moment::{around, charts_around},
     };
     use leptos::prelude::*;
     use std::sync::Arc;
 
-    const AROUND_MS: i64 = 300_000;
+    /// So many open alerts are listed at first; with a storm of them the gravest come first, and a link shows all.
+    const OPEN_SHOWN: usize = 25;
+    /// Up to so many alerts are read at a glance, and need no search.
+    const SEARCHED_MIN: usize = 5;
     const TABLE: &str = "admin-table";
     /// On a phone a row is a block, so that all of it is seen.
     const STACKED: &str = "admin-table admin-stacked";
@@ -36,16 +41,16 @@ mod rendered {
         provide_context(MayAct(viewer.may_act));
         provide_context(IsRecording(backend.is_recording()));
         let query = address::query();
-        let cursor = query.get("cursor").map(str::to_owned);
+        let asked = AlertsAsked::read(|name| query.get(name));
         let outcome = outcome(query.get("done"), query.get("error"));
         view! {
             {outcome}
             <Suspense>
                 {move || {
-                    let (asked, cursor) = (Arc::clone(&backend), cursor.clone());
+                    let (backend, asked) = (Arc::clone(&backend), asked.clone());
                     Suspend::new(async move {
-                        match asked.alerts_page(cursor).await {
-                            Ok(page) => view! { <Whole page/> }.into_any(),
+                        match backend.alerts_page(asked.clone()).await {
+                            Ok(page) => view! { <Whole page asked/> }.into_any(),
                             Err(text) => problem(text, "problem").into_any(),
                         }
                     })
@@ -81,35 +86,92 @@ mod rendered {
     }
 
     #[component]
-    fn Whole(page: AlertsPage) -> impl IntoView {
-        let AlertsPage { open, past, next_cursor, silences, rules, destinations, has_heartbeat, connections, now } =
-            page;
+    fn Whole(page: AlertsPage, asked: AlertsAsked) -> impl IntoView {
+        let AlertsPage {
+            asked: story,
+            open,
+            past,
+            next_cursor,
+            silences,
+            rules,
+            destinations,
+            has_heartbeat,
+            connections,
+            now,
+        } = page;
+        let is_gone = asked.alert.is_some() && story.is_none();
+        let gone = is_gone.then(|| problem("There is no such alert, or not any more.", "gone"));
+        let story = story.map(|story| view! { <Story story asked=asked.clone() now/> });
+        let is_searched = asked.filters() || open.len() + past.len() > SEARCHED_MIN;
+        let search = is_searched.then(|| search(&asked, &connections));
         let connections = Arc::new(connections);
         let (of_silences, of_rules) = (Arc::clone(&connections), connections);
         view! {
-            <Open alerts=open now/>
+            {gone}
+            {story}
+            {search}
+            <Open alerts=open asked=asked.clone() now/>
             <Destinations destinations has_heartbeat/>
             <Silences silences connections=of_silences/>
             <Rules rules connections=of_rules/>
-            <Past alerts=past next_cursor now/>
+            <Past alerts=past next_cursor asked now/>
+        }
+    }
+
+    /// The address of this page with what is asked for.
+    fn there(asked: &AlertsAsked) -> String {
+        let mut query = Query::default();
+        asked.parameters().into_iter().for_each(|(name, value)| query.push(name.to_owned(), value));
+        ALERTS.to_owned() + &query.write()
+    }
+
+    /// Which alerts are listed, the open and the resolved ones.
+    fn search(asked: &AlertsAsked, connections: &[AlertConnection]) -> impl IntoView + use<> {
+        let severities = Severity::ALL.into_iter().rev().map(|severity| {
+            let chosen = asked.severity == Some(severity);
+            view! { <option value=severity.name() selected=chosen>{severity.name()}</option> }
+        });
+        let all = asked.filters().then(|| view! { <a class="button" href=ALERTS data-testid="all-alerts">"Clear"</a> });
+        view! {
+            <form class="admin-filters" method="get" action=ALERTS role="search" aria-label="Alerts" data-testid="search">
+                <label class="field"><span>"Severity"</span><select name="severity"><option value="">"any"</option>{severities.collect_view()}</select></label>
+                <label class="field"><span>"Connection"</span>{choice(connections, "any", asked.connection)}</label>
+                <label class="field"><span>"Text"</span><input type="search" name="text" maxlength="100" value=asked.text.clone()/></label>
+                <div class="admin-actions"><button type="submit" class="button">"Filter"</button>{all}</div>
+            </form>
+        }
+    }
+
+    /// The alert that was asked for: what became of it, and its gaps.
+    #[component]
+    fn Story(story: AlertStory, asked: AlertsAsked, now: UnixMillis) -> impl IntoView {
+        let AlertStory { alert, steps, gaps } = story;
+        let charts = charts_around(&alert);
+        let step = |step: HistoryEvent| {
+            let there = [&charts, "#", &step.anchor()].concat();
+            view! { <li><a class="number" href=there title="In the timeline">{second(step.at)}</a> " " {step.text}</li> }
+        };
+        let steps = steps.into_iter().map(step).collect_view();
+        let gap = |(name, anchor): (String, String)| {
+            view! { " " <a class="number" href=[&charts, "#", &anchor].concat() data-testid="gap">{name}</a> }
+        };
+        let gaps = (!gaps.is_empty())
+            .then(|| view! { <p>"Gaps in the ledger:" {gaps.into_iter().map(gap).collect_view()}</p> });
+        let title = alert.title.clone();
+        let rows = vec![row(alert, now, "asked-alert", MayAct::here(), &asked)];
+        view! {
+            // Takes the focus from a link that leads here.
+            <section class="admin-card" id="alert" tabindex="-1" aria-labelledby="alert-title" data-testid="story">
+                <h2 id="alert-title">{title}</h2>
+                {table("This alert", STACKED, &ALERT_HEADS, rows)}
+                {gaps}
+                <ol class="admin-steps" aria-label="What became of it, UTC">{steps}</ol>
+            </section>
         }
     }
 
     fn severity(severity: Severity) -> impl IntoView {
         view! { <span class="alert-severity" data-severity=severity.name()>{severity.name()}</span> }
-    }
-
-    /// The charts around it, from five minutes before to five minutes after.
-    fn charts(alert: &Alert) -> String {
-        let mut query = Query::default();
-        let to = alert.ended_at.unwrap_or(alert.fired_at);
-        query.push("from".to_owned(), UnixMillis(alert.started_at.0 - AROUND_MS).to_string());
-        query.push("to".to_owned(), UnixMillis(to.0 + AROUND_MS).to_string());
-        let ids: Vec<_> = alert.connections.iter().map(|connection| connection.id.to_string()).collect();
-        if !ids.is_empty() {
-            query.push("connection".to_owned(), ids.join(","));
-        }
-        address::METRICS.to_owned() + &query.write()
     }
 
     /// What it looked like when it began, where that is recorded.
@@ -145,7 +207,13 @@ mod rendered {
         }
     }
 
-    fn row(alert: Alert, now: UnixMillis, test_id: &'static str, may_act: bool) -> impl IntoView {
+    fn row(
+        alert: Alert,
+        now: UnixMillis,
+        test_id: &'static str,
+        may_act: bool,
+        asked: &AlertsAsked,
+    ) -> impl IntoView + use<> {
         let looks_after = match &alert.acknowledged {
             Some(said) if said.note.is_empty() => said.by.clone().into_any(),
             Some(said) => [&said.by, ": ", &said.note].concat().into_any(),
@@ -153,6 +221,7 @@ mod rendered {
             None => view! {
                 <form class="admin-actions" method="post" action="/admin/alerts/acknowledge">
                     <input type="hidden" name="id" value=alert.id.clone()/>
+                    <input type="hidden" name="asked" value=there(asked).trim_start_matches(ALERTS).to_owned()/>
                     <input name="note" maxlength="1000" placeholder="note" aria-label=["Note on ", &alert.title].concat()/>
                     <button type="submit" class="button" data-testid="acknowledge" aria-label=["Acknowledge ", &alert.title].concat()>"Acknowledge"</button>
                 </form>
@@ -164,43 +233,83 @@ mod rendered {
             .then_some(" (comes and goes; stays open until it has been well for ten minutes)");
         let silenced = alert.silenced.as_ref().filter(|_| is_open).map(|reason| [" (silenced: ", reason, ")"].concat());
         view! {
-            <tr id=alert.id.clone() data-testid=test_id data-severity=alert.severity.name()>
+            <tr data-testid=test_id data-severity=alert.severity.name()>
                 <td>{severity(alert.severity)}</td>
-                <td class="admin-wide"><b>{alert.title.clone()}</b><div>{alert.text.clone()} {flapping} {silenced}</div></td>
+                <td class="admin-wide"><a href=alert_at(&alert.id)><b>{alert.title.clone()}</b></a><div>{alert.text.clone()} {flapping} {silenced}</div></td>
                 <td class="number" title=alert.started_at.to_string()>{second(alert.started_at)}</td>
                 <td class="number">{lasted(&alert, now)}</td>
                 <td>{looks_after}</td>
-                <td><a href=charts(&alert)>"Charts"</a> {replay(&alert)}</td>
+                <td><a href=charts_around(&alert)>"Charts"</a> {replay(&alert)}</td>
             </tr>
         }
     }
 
     const ALERT_HEADS: [&str; 6] = ["Severity", "Alert", "Since (UTC)", "For", "Acknowledged by", "See"];
 
+    /// How many there are of each kind, in words.
+    fn counted(alerts: &[Alert]) -> String {
+        let of = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
+        let mut parts: Vec<_> = Severity::ALL
+            .into_iter()
+            .rev()
+            .filter(|severity| of(*severity) > 0)
+            .map(|severity| [&of(severity).to_string(), " ", severity.name()].concat())
+            .collect();
+        let seen = alerts.iter().filter(|alert| alert.acknowledged.is_some()).count();
+        if seen > 0 {
+            parts.push(seen.to_string() + " acknowledged");
+        }
+        [&alerts.len().to_string(), " open: ", &parts.join(", "), "."].concat()
+    }
+
     #[component]
-    fn Open(mut alerts: Vec<Alert>, now: UnixMillis) -> impl IntoView {
+    fn Open(mut alerts: Vec<Alert>, asked: AlertsAsked, now: UnixMillis) -> impl IntoView {
         if alerts.is_empty() {
             let none = view! { <p class="table-empty" data-testid="no-alerts">"No alert is open."</p> };
             return section("open-title", "Open", none).into_any();
         }
         let may_act = MayAct::here();
+        let counted = counted(&alerts);
+        alerts.retain(|alert| asked.wants(alert));
         alerts.sort_by_key(|alert| (alert.acknowledged.is_some(), std::cmp::Reverse(alert.severity), alert.started_at));
-        let rows = alerts.into_iter().map(|alert| row(alert, now, "alert", may_act)).collect();
-        section("open-title", "Open", table("Open alerts", STACKED, &ALERT_HEADS, rows)).into_any()
+        let found = alerts.len();
+        if !asked.all {
+            alerts.truncate(OPEN_SHOWN);
+        }
+        let shown = alerts.len();
+        let matching = asked.filters().then(|| match found {
+            1 => " 1 matches.".to_owned(),
+            found => [" ", &found.to_string(), " match."].concat(),
+        });
+        let first =
+            (shown < found).then(|| [" The first ", &shown.to_string(), " are listed, the gravest first."].concat());
+        let rest = (shown < found).then(|| {
+            let all = there(&AlertsAsked { all: true, ..asked.clone() }) + "#open-title";
+            let text = ["Show all ", &found.to_string()].concat();
+            view! { <nav class="admin-pager" aria-label="Open alerts"><a class="button" href=all data-testid="show-all">{text}</a></nav> }
+        });
+        let rows: Vec<_> = alerts.into_iter().map(|alert| row(alert, now, "alert", may_act, &asked)).collect();
+        let table = (shown > 0).then(|| table("Open alerts", STACKED, &ALERT_HEADS, rows));
+        let content = view! {
+            <p class="admin-lead number" data-testid="counted">{counted} {matching} {first}</p>
+            {table}
+            {rest}
+        };
+        section("open-title", "Open", content).into_any()
     }
 
     #[component]
-    fn Past(alerts: Vec<Alert>, next_cursor: Option<String>, now: UnixMillis) -> impl IntoView {
+    fn Past(alerts: Vec<Alert>, next_cursor: Option<String>, asked: AlertsAsked, now: UnixMillis) -> impl IntoView {
         if alerts.is_empty() && next_cursor.is_none() {
-            return section("past-title", "Resolved", view! { <p class="table-empty">"None so far."</p> }).into_any();
+            let none = if asked.filters() { "None matches." } else { "None so far." };
+            return section("past-title", "Resolved", view! { <p class="table-empty">{none}</p> }).into_any();
         }
-        let rows = alerts.into_iter().map(|alert| row(alert, now, "past-alert", false)).collect();
+        let rows = alerts.into_iter().map(|alert| row(alert, now, "past-alert", false, &asked)).collect();
         let older = next_cursor.map(|cursor| {
-            let mut query = Query::default();
-            query.push("cursor".to_owned(), cursor);
+            let older = there(&AlertsAsked { alert: None, cursor: Some(cursor), ..asked.clone() }) + "#past-title";
             view! {
                 <nav class="admin-pager" aria-label="Pages of resolved alerts">
-                    <a class="button" href=ALERTS.to_owned() + &query.write() rel="next" data-testid="older">"Older"</a>
+                    <a class="button" href=older rel="next" data-testid="older">"Older"</a>
                 </nav>
             }
         });
@@ -260,7 +369,7 @@ mod rendered {
         section("destinations-title", "Destinations", view! { {none} {each.collect_view()} {heartbeat} })
     }
 
-    fn of_connection(id: Option<u8>, connections: &[AlertConnection]) -> String {
+    fn of_connection(id: Option<ConnectionId>, connections: &[AlertConnection]) -> String {
         match id {
             None => "all connections".to_owned(),
             Some(id) => connections
@@ -270,13 +379,17 @@ mod rendered {
         }
     }
 
-    fn choice(connections: &[AlertConnection], none: &'static str) -> impl IntoView + use<> {
+    fn choice(
+        connections: &[AlertConnection],
+        none: &'static str,
+        chosen: Option<ConnectionId>,
+    ) -> impl IntoView + use<> {
         let options: Vec<_> = connections
             .iter()
             .map(|connection| {
                 let id = connection.id.to_string();
                 let text = [&id, " ", &connection.name].concat();
-                view! { <option value=id>{text}</option> }
+                view! { <option value=id selected=chosen == Some(connection.id)>{text}</option> }
             })
             .collect();
         view! { <select name="connection"><option value="">{none}</option>{options}</select> }
@@ -317,7 +430,7 @@ mod rendered {
                 {may_act.then(|| view! {
                     <form class="admin-filters" method="post" action="/admin/alerts/silence" data-testid="new-silence">
                         <label class="field"><span>"Rule"</span><select name="rule"><option value="">"every rule"</option>{rules}</select></label>
-                        <label class="field"><span>"Connection"</span>{choice(&connections, "all, and the server")}</label>
+                        <label class="field"><span>"Connection"</span>{choice(&connections, "all, and the server", None)}</label>
                         <label class="field"><span>"For"</span><select name="hours">{lengths}</select></label>
                         <label class="field"><span>"Reason"</span><input name="reason" required maxlength="200" placeholder="maintenance of the line"/></label>
                         <div class="admin-actions"><button type="submit" class="button button-primary">"Silence"</button></div>
@@ -394,7 +507,7 @@ mod rendered {
                 {may_act.then(|| view! {
                     <form class="admin-filters" method="post" action="/admin/alerts/rule" data-testid="own-rule">
                         <label class="field"><span>"A connection's own numbers"</span><select name="rule">{own}</select></label>
-                        <label class="field"><span>"Connection"</span>{choice(&connections, "choose")}</label>
+                        <label class="field"><span>"Connection"</span>{choice(&connections, "choose", None)}</label>
                         <label class="field"><span>"After (seconds)"</span><input name="for_seconds" inputmode="numeric" value="60" required/></label>
                         <label class="field"><span>"Well for (seconds)"</span><input name="resolve_seconds" inputmode="numeric" value="60" required/></label>
                         <label class="field"><span>"Threshold"</span><input name="threshold" inputmode="decimal" placeholder="where the rule has one"/></label>

@@ -3,6 +3,14 @@
 //! `?at=2026-01-21T15:42:07.250Z&window=60s&connection=1,2`: the moment, how much the bar around it shows, and which
 //! connections; all of them where none is named.
 
+#[cfg(feature = "ssr")]
+use crate::{
+    address::METRICS,
+    model::{
+        alert::Alert,
+        history::selection::{Range, Selection},
+    },
+};
 use crate::{
     address::{Query, REPLAY},
     model::{connection::ConnectionSet, history::selection::parse_time, time::UnixMillis},
@@ -79,6 +87,17 @@ pub fn around(at: UnixMillis) -> String {
     let (short, _, window_seconds) = WINDOWS[0];
     debug_assert_eq!((short, window_seconds), ("60s", 60));
     REPLAY.to_owned() + &Moment { at: Some(at), window_seconds, ..Moment::default() }.query("")
+}
+
+/// The address of the charts around an alert, from five minutes before to five minutes after, with its gaps and steps beside them.
+#[cfg(feature = "ssr")]
+#[must_use]
+pub fn charts_around(alert: &Alert) -> String {
+    const AROUND_MS: i64 = 300_000;
+    let from = UnixMillis(alert.started_at.0 - AROUND_MS);
+    let to = UnixMillis(alert.ended_at.unwrap_or(alert.fired_at).0 + AROUND_MS);
+    let connections = alert.connections.iter().map(|connection| connection.id).collect();
+    METRICS.to_owned() + &Selection { range: Range::Between(from, to), connections, ..Selection::default() }.query()
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub struct ConnectionFact {
     pub is_wanted: bool,
     /// Its state.
     pub state: ConnectionState,
+    /// Since when it is in that state, where that is known: when the timeline says that it changed.
+    pub state_since: Option<UnixMillis>,
     /// Why, in words.
     pub reason: Option<String>,
     /// How it was lost, where that is why it is down.
@@ -82,7 +84,7 @@ fn no_collector(report: &StatusReport) -> Fact {
     let any_up = report.connections.iter().any(|connection| connection.live.enabled && connection.live.state.is_up());
     let text = match report.head.status_source {
         StatusSource::Reported => None,
-        StatusSource::Stale => Some("The connection manager has not reported for more than 10 s"),
+        StatusSource::Stale => Some(report.head.status_source.sentence()),
         // Normal with producers that publish ticks only, while those come.
         StatusSource::Inferred if any_up => None,
         StatusSource::Inferred => Some("No connection manager reports, and no ticks come"),
@@ -101,6 +103,7 @@ fn of_connection(report: &StatusReport, connection: &ConnectionStatus) -> Fact {
         name: live.name.clone(),
         is_wanted: live.enabled && !connection.config.is_carried_elsewhere(),
         state: live.state,
+        state_since: live.state_since,
         reason: live.reason.clone(),
         loss: live.last_loss.as_ref().filter(|_| is_down && live.reconnect.attempt > 0).map(|loss| loss.kind),
         last_tick_at: metrics.last_update,

@@ -24,9 +24,7 @@ mod sender;
 #[cfg(test)]
 mod testing;
 
-pub use destination::{
-    AlertData, AlertTold, Answer, Context, Courier, Destination, Email, Format, SmtpUrl, charts_around, data,
-};
+pub use destination::{AlertData, AlertTold, Answer, Context, Courier, Destination, Email, Format, SmtpUrl, data};
 pub(crate) use destination::{PAGERDUTY_URL, are_addresses, is_address, key_of};
 pub use fact::{ConnectionFact, Fact};
 pub use keeper::{Keeper, Sources};

@@ -3,13 +3,18 @@
 use crate::database::{Database, QueryError, history::GapKey};
 use app::model::{
     connection::ConnectionId,
-    history::{EventKind, gap::BUS, series::floor_to, view::HistoryView},
+    history::{
+        EventKind,
+        gap::BUS,
+        selection::Selection,
+        series::floor_to,
+        view::{EventBundle, HistoryView},
+    },
     time::UnixMillis,
 };
 use std::{collections::BTreeMap, ops::Range};
 
-/// Adds what a view of `range` does not list, in bundles; nothing where it lists everything. A connection is wanted when
-/// `is_chosen`.
+/// Adds what a view of `range` does not list, in bundles; nothing where it lists everything.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -17,30 +22,35 @@ pub(super) async fn add(
     view: &mut HistoryView,
     database: &Database,
     range: Range<UnixMillis>,
-    kind: Option<EventKind>,
-    is_chosen: impl Fn(ConnectionId) -> bool,
+    selection: &Selection,
 ) -> Result<(), QueryError> {
-    let bucket_seconds = view.bucket_seconds;
+    let (bucket_seconds, connections) = (view.bucket_seconds, selection.connections);
+    let is_chosen = |id| connections.is_empty() || connections.contains(id);
     if let Some(oldest) = view.gaps.last().filter(|_| view.gaps_total > view.gaps.len() as u64) {
         let before = GapKey { started_at: oldest.started_at, id: oldest.id };
         view.older_gaps = database.gap_bundles(range.clone(), before, bucket_seconds).await?;
         view.older_gaps.retain(|bundle| bundle.connection_id == BUS || is_chosen(bundle.connection_id));
     }
     if view.events_total > view.events.len() as u64 {
-        let is_wanted =
-            |of: EventKind, id: Option<ConnectionId>| kind.is_none_or(|kind| kind == of) && id.is_none_or(&is_chosen);
+        let is_kind = |of| selection.kind.is_none_or(|kind| kind == of);
+        let is_wanted = |of: EventKind, id: Option<ConnectionId>| is_kind(of) && id.is_none_or(is_chosen);
         let from = range.start;
-        let mut bundles = database.event_bundles(range, bucket_seconds, is_wanted).await?;
-        let mut listed: BTreeMap<UnixMillis, u64> = BTreeMap::new();
+        let mut bundles = database.event_bundles(range.clone(), bucket_seconds, is_wanted).await?;
+        if is_kind(EventKind::Alert) {
+            bundles.extend(database.alert_step_bundles(range, connections, bucket_seconds).await?);
+        }
+        let mut counts: BTreeMap<UnixMillis, u64> = BTreeMap::new();
+        for bundle in bundles {
+            *counts.entry(bundle.at).or_default() += bundle.count;
+        }
         for event in &view.events {
             let since = floor_to(UnixMillis(event.at.0 - from.0), bucket_seconds);
-            *listed.entry(UnixMillis(from.0 + since.0)).or_default() += 1;
+            if let Some(count) = counts.get_mut(&UnixMillis(from.0 + since.0)) {
+                *count = count.saturating_sub(1);
+            }
         }
-        for bundle in &mut bundles {
-            bundle.count = bundle.count.saturating_sub(listed.get(&bundle.at).copied().unwrap_or(0));
-        }
-        bundles.retain(|bundle| bundle.count > 0);
-        view.older_events = bundles;
+        counts.retain(|_, count| *count > 0);
+        view.older_events = counts.into_iter().map(|(at, count)| EventBundle { at, count }).collect();
     }
     Ok(())
 }
@@ -54,10 +64,7 @@ mod tests {
         history::query,
     };
     use app::model::{
-        history::{
-            gap::Gap,
-            selection::{Range, Selection},
-        },
+        history::{gap::Gap, selection::Range},
         status::StatusReport,
     };
     use std::time::Duration;

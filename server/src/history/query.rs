@@ -6,12 +6,14 @@ use crate::database::{
     history::{EventFilter, RESOLUTIONS_SECONDS, Retention},
 };
 use app::model::{
+    alert::Alert,
     connection::{ConnectionId, ConnectionSet},
     history::{
         EventKind, HistoryEvent, Reliability,
+        gap::Gap,
         selection::Selection,
         series::{Bucket, Series, bucket_seconds, floor_to},
-        view::{HistoryView, VIEW_EVENTS_MAX, VIEW_GAPS_MAX},
+        view::{GapAlert, HistoryView, VIEW_EVENTS_MAX, VIEW_GAPS_MAX},
     },
     market::{Calendar, new_york_midnight},
     status::StatusReport,
@@ -19,6 +21,8 @@ use app::model::{
 };
 use std::{collections::BTreeMap, ops::Range};
 
+/// The most alerts of a range to which its gaps and events lead, the newest ones.
+const VIEW_ALERTS_MAX: u32 = 500;
 const WEEK_MS: i64 = 7 * 86_400_000;
 
 /// Puts a view together; with `since`, its buckets from then on alone.
@@ -49,8 +53,10 @@ pub async fn view(
     view.series.retain(|series| chosen(series.connection_id));
     view.gaps = database.history_gaps(from..to, wanted, None, VIEW_GAPS_MAX as u32).await?;
     view.gaps_total = database.history_gap_count(from..to, wanted).await?;
-    (view.events, view.events_total) = events(database, from..to, selection).await?;
-    bundles::add(&mut view, database, from..to, selection.kind, chosen).await?;
+    (view.events, view.events_total) = events(database, from..to, selection, bucket_seconds).await?;
+    bundles::add(&mut view, database, from..to, selection).await?;
+    let alerts = database.alerts_during(from..to, VIEW_ALERTS_MAX).await?;
+    lead_to_alerts(&mut view, &alerts);
     view.trouble = report.head.history_trouble.clone();
     Ok(view)
 }
@@ -93,25 +99,45 @@ fn series(
     series.into_values().collect()
 }
 
-/// What happened and what administrators did, newest first, and how much of both there is.
+/// What happened, what became of alerts and what administrators did, newest first, and how much of all there is.
 async fn events(
     database: &Database,
     range: Range<UnixMillis>,
     selection: &Selection,
+    bucket_seconds: u32,
 ) -> Result<(Vec<HistoryEvent>, u64), QueryError> {
     let (mut events, mut total) = (Vec::new(), 0);
-    if selection.kind != Some(EventKind::Audit) {
+    if selection.kind.is_none_or(EventKind::is_of_history) {
         let filter = EventFilter { range: range.clone(), connections: selection.connections, kind: selection.kind };
         events = database.history_events(&filter, None, VIEW_EVENTS_MAX as u32).await?;
         total = database.history_event_count(&filter).await?;
     }
+    if selection.kind.is_none_or(|kind| kind == EventKind::Alert) {
+        let connections = selection.connections;
+        events.extend(database.alert_steps(range.clone(), connections, VIEW_EVENTS_MAX as u32).await?);
+        let bundles = database.alert_step_bundles(range.clone(), connections, bucket_seconds).await?;
+        total += bundles.iter().map(|bundle| bundle.count).sum::<u64>();
+    }
     if selection.kind.is_none_or(|kind| kind == EventKind::Audit) {
         events.extend(database.audited_acts(range.clone(), VIEW_EVENTS_MAX as u32).await?);
         total += database.audited_act_count(range).await?;
-        events.sort_by_key(|event| std::cmp::Reverse((event.at, event.id)));
-        events.truncate(VIEW_EVENTS_MAX);
     }
+    events.sort_by_key(|event| std::cmp::Reverse((event.at, event.id)));
+    events.truncate(VIEW_EVENTS_MAX);
     Ok((events, total))
+}
+
+/// From gaps and events to the alerts that told of them.
+fn lead_to_alerts(view: &mut HistoryView, alerts: &[Alert]) {
+    for event in view.events.iter_mut().filter(|event| event.alert.is_none()) {
+        event.alert = alerts.iter().find(|alert| alert.is_of_event(event)).map(|alert| alert.id.clone());
+    }
+    let of_gap = |gap: &Gap| {
+        let told = alerts.iter().filter(|alert| alert.is_of_gap(gap));
+        told.map(|alert| GapAlert { gap: gap.id, alert: alert.id.clone(), title: alert.title.clone() })
+            .collect::<Vec<_>>()
+    };
+    view.gap_alerts = view.gaps.iter().flat_map(of_gap).collect();
 }
 
 /// Last outage and share of the time without one, for each connection that is enabled.
@@ -163,7 +189,7 @@ mod tests {
         database::history::{Batch, Run},
     };
     use app::model::{
-        history::{gap::Gap, selection::parse_time},
+        history::selection::parse_time,
         status::{ConnectionLive, ConnectionStatus},
     };
     use std::time::Duration;

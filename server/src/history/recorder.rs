@@ -286,12 +286,7 @@ impl Recorder {
             _ => {}
         }
         if before.source != head.source {
-            let text = match head.source {
-                StatusSource::Reported => "The connection manager reports",
-                StatusSource::Stale => "The connection manager has not reported for more than 10 s",
-                StatusSource::Inferred => "No connection manager reports: states are estimated from tick flow",
-            };
-            self.tell(now, None, EventKind::Status, None, text);
+            self.tell(now, None, EventKind::Status, None, head.source.sentence());
         }
         if before.rivals != head.rivals {
             let text = head.rivals.as_deref().unwrap_or("One producer publishes a status again");

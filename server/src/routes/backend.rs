@@ -11,7 +11,7 @@ use app::{
     api::{Answer, ApiError, Backend, FIRST_ROWS_MAX},
     model::{
         account::{AccountSession, ApiToken},
-        alert::page::AlertsPage,
+        alert::page::{AlertsAsked, AlertsPage},
         audit::{AuditForm, AuditPage},
         connection::{CONNECTIONS_MAX, ConnectionId},
         history::{Reliability, selection::Selection, view::HistoryView},
@@ -62,8 +62,8 @@ impl Backend for Behind {
         })
     }
 
-    fn alerts_page(&self, cursor: Option<String>) -> Answer<'_, Result<AlertsPage, String>> {
-        Box::pin(async move { alerts::page(&self.state, cursor).await.map_err(|refused| refused.to_string()) })
+    fn alerts_page(&self, asked: AlertsAsked) -> Answer<'_, Result<AlertsPage, String>> {
+        Box::pin(async move { alerts::page(&self.state, asked).await.map_err(|refused| refused.to_string()) })
     }
 
     fn own_sessions(&self) -> Answer<'_, Option<Vec<AccountSession>>> {

@@ -162,7 +162,7 @@ pub fn event_marks(view: &HistoryView, parts: usize) -> Vec<Option<Mark>> {
 pub fn gap_marks(view: &HistoryView, parts: usize) -> Vec<Option<Mark>> {
     let listed = view.gaps.iter().map(|gap| {
         let text = [&gap.name(), ", ", &moment(gap.started_at), " UTC: ", gap.cause.label()].concat();
-        (gap.started_at, Mark { anchor: anchor(gap), text, count: 1 })
+        (gap.started_at, Mark { anchor: gap.anchor(), text, count: 1 })
     });
     let older = view.older_gaps.iter().map(|bundle| (bundle.from, older("ledger-title", bundle.from, bundle.count)));
     marks(view, parts, "gaps", listed.chain(older))
@@ -172,12 +172,6 @@ pub fn gap_marks(view: &HistoryView, parts: usize) -> Vec<Option<Mark>> {
 fn older(anchor: &str, at: UnixMillis, count: u64) -> Mark {
     let text = [&moment(at), " UTC; choose a shorter range to list them"].concat();
     Mark { anchor: anchor.to_owned(), text, count: count as usize }
-}
-
-/// What an address calls a gap.
-#[must_use]
-pub fn anchor(gap: &Gap) -> String {
-    ["gap-", &gap.id.to_string()].concat()
 }
 
 /// The newest first: the first one of a part is the one that is named.

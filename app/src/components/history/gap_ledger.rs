@@ -1,8 +1,9 @@
 //! Every outage of the range: what was missed, why, and who has seen it. A card each, as beside the charts and on a phone
 //! there is no room for a table.
 
-use super::{bands, context::ChartContext, scale};
+use super::{context::ChartContext, scale};
 use crate::{
+    address::alert_at,
     api::{IsRecording, MayAct, history::AcknowledgeGap},
     components::format::{self, identity},
     model::{
@@ -81,7 +82,7 @@ fn Card(
     acknowledge: ServerAction<AcknowledgeGap>,
 ) -> impl IntoView {
     let (key_of_first, id, name) = (key(&first), first.id, first.name());
-    let card_id = bands::anchor(&first);
+    let card_id = first.anchor();
     let test_id = ["gap-", name.trim_start_matches('#')].concat();
     let whose = first.connection().map(identity);
     let gap = Memo::new(move |before: Option<&Gap>| {
@@ -181,6 +182,11 @@ fn symbol_list(count: u32, named: &[String]) -> impl IntoView + use<> {
 /// What may change while a gap lasts.
 fn facts(gap: Gap, context: ChartContext) -> impl IntoView {
     let started_at = gap.started_at;
+    let id = gap.id;
+    let alerts = Memo::new(move |_| {
+        let told = context.view.with(|view| view.gap_alerts.clone());
+        told.into_iter().filter(|told| told.gap == id).collect::<Vec<_>>()
+    });
     // A gap that has ended needs no clock.
     let (lasting, ended) = (gap.clone(), gap.ended_at.is_some());
     let at = move || if ended { UnixMillis(0) } else { context.view.with(|view| view.at) };
@@ -214,12 +220,19 @@ fn facts(gap: Gap, context: ChartContext) -> impl IntoView {
         <p class="gap-when number">
             <button type="button" class="event-at number" title="Show in the charts" on:click=move |_| context.show(started_at)>{scale::moment(started_at)}</button>
             " – " <span data-testid="gap-end">{gap.ended_at.map_or_else(|| "ongoing".to_owned(), scale::moment)}</span> <span class="unit">" UTC"</span>
+            {move || alerts.get().iter().map(|told| alert_link(&told.alert, &told.title)).collect_view()}
             {replay_link(started_at, gap.connection())}
         </p>
         <p class="gap-words">{gap.words} {before}</p>
         <p class="number"><b data-testid="gap-missed">{missed}</b> " ticks missed " <span class="unit">{basis}</span></p>
         {attempts.map(|text| view! { <p class="unit number">{text}</p> })}
     }
+}
+
+/// The way to an alert, for what it told of.
+pub(super) fn alert_link(id: &str, what: &str) -> impl IntoView + use<> {
+    let name = ["Alert: ", what].concat();
+    view! { <a class="replay-link" href=alert_at(id) rel="external" aria-label=name data-testid="alert">"Alert"</a> }
 }
 
 /// The way to what it looked like, where that is recorded: the 60 seconds around a moment, at a connection's column.

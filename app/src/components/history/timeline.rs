@@ -2,7 +2,7 @@
 
 use super::{
     context::ChartContext,
-    gap_ledger::{newest_of, replay_link},
+    gap_ledger::{alert_link, newest_of, replay_link},
     range_bar, scale,
 };
 use crate::{
@@ -47,7 +47,7 @@ pub fn Timeline(
                 </p>
             }>
                 <ol class="events">
-                    <For each=move || events.get() key=|event| (event.kind == EventKind::Audit, event.id) children=move |event| view! { <Entry event context/> }/>
+                    <For each=move || events.get() key=HistoryEvent::anchor children=move |event| view! { <Entry event context/> }/>
                 </ol>
                 <p class="unit number">{left_out}</p>
             </Show>
@@ -63,6 +63,7 @@ fn Entry(event: HistoryEvent, context: ChartContext) -> impl IntoView {
     let identity = event.connection_id.map(identity);
     let anchor = event.anchor();
     let kind = event.state.map_or(event.kind.name(), |state| state.label());
+    let alert = event.alert.as_deref().map(|id| alert_link(id, &event.text));
     // A state that nobody gave a reason for is its own text.
     let text = (event.text != kind).then_some(event.text);
     view! {
@@ -77,6 +78,7 @@ fn Entry(event: HistoryEvent, context: ChartContext) -> impl IntoView {
             <span class="event-kind">{kind}</span>
             <span class="event-text">{text}</span>
             <span class="event-links">
+                {alert}
                 {replay_link(at, event.connection_id)}
                 <a class="event-zoom" href=zoom aria-label=["Show the five minutes around ", &scale::moment(at)].concat()>"± 2.5 min"</a>
             </span>

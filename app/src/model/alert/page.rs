@@ -1,15 +1,92 @@
 //! What the page of the alerts shows.
 
 use super::{Alert, AlertConnection, Rule, RuleNumbers, Severity, Silence};
-use crate::model::{connection::ConnectionId, time::UnixMillis};
+use crate::model::{connection::ConnectionId, history::HistoryEvent, time::UnixMillis};
 use serde::Serialize;
+
+/// What the address asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertsAsked {
+    /// One alert, to be shown by itself.
+    pub alert: Option<String>,
+    /// Those of this severity alone.
+    pub severity: Option<Severity>,
+    /// Those about this connection alone.
+    pub connection: Option<ConnectionId>,
+    /// Those that have this in title or text.
+    pub text: String,
+    /// All open ones, however many there are.
+    pub all: bool,
+    /// Where the resolved ones go on.
+    pub cursor: Option<String>,
+}
+
+impl AlertsAsked {
+    /// Reads the parameters of an address. What is not understood counts as not said.
+    #[must_use]
+    pub fn read<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let said = |name| parameter(name).filter(|value| !value.is_empty());
+        Self {
+            alert: said("alert").map(str::to_owned),
+            severity: said("severity").and_then(Severity::named),
+            connection: said("connection").and_then(|id| id.parse().ok()),
+            text: said("text").unwrap_or_default().trim().to_owned(),
+            all: said("show") == Some("all"),
+            cursor: said("cursor").map(str::to_owned),
+        }
+    }
+
+    /// The parameters that read as this.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let all = [
+            ("alert", self.alert.clone()),
+            ("severity", self.severity.map(|severity| severity.name().to_owned())),
+            ("connection", self.connection.map(|id| id.to_string())),
+            ("text", Some(self.text.clone()).filter(|text| !text.is_empty())),
+            ("show", self.all.then(|| "all".to_owned())),
+            ("cursor", self.cursor.clone()),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// Does it leave alerts out of the lists?
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.severity.is_some() || self.connection.is_some() || !self.text.is_empty()
+    }
+
+    /// Is this alert asked for?
+    #[must_use]
+    pub fn wants(&self, alert: &Alert) -> bool {
+        let text = self.text.to_lowercase();
+        let has_text =
+            || [&alert.title, &alert.text, alert.rule.name()].iter().any(|of| of.to_lowercase().contains(&text));
+        self.severity.is_none_or(|severity| alert.severity == severity)
+            && self.connection.is_none_or(|id| alert.is_about(id))
+            && (text.is_empty() || has_text())
+    }
+}
+
+/// One alert with all that is known of it.
+#[derive(Clone, Debug, Default)]
+pub struct AlertStory {
+    /// The alert.
+    pub alert: Alert,
+    /// Its steps, the first one first.
+    pub steps: Vec<HistoryEvent>,
+    /// The gaps that it told of: what they are called, and where the ledger has them.
+    pub gaps: Vec<(String, String)>,
+}
 
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub struct AlertsPage {
+    /// The one that is asked for, where there is such an alert.
+    pub asked: Option<AlertStory>,
     /// What fires now.
     pub open: Vec<Alert>,
-    /// What is resolved, newest first.
+    /// What is resolved and asked for, newest first.
     pub past: Vec<Alert>,
     /// Where the next page of the past goes on.
     pub next_cursor: Option<String>,
@@ -82,4 +159,32 @@ pub struct DeliveryView {
     pub attempts: u32,
     /// What was answered last.
     pub answer: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_was_written_and_leaves_out_what_is_not_asked_for() {
+        let asked = AlertsAsked {
+            severity: Some(Severity::Critical),
+            connection: Some(2),
+            text: "No Data".into(),
+            all: true,
+            ..AlertsAsked::default()
+        };
+        let parameters = asked.parameters();
+        let read = AlertsAsked::read(|name| parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| &**value));
+        assert_eq!(read, asked);
+        assert_eq!(AlertsAsked::read(|_| Some("")), AlertsAsked::default());
+        assert_eq!(AlertsAsked::read(|_| Some("?")).severity, None);
+        let of = |id| vec![AlertConnection { id, name: String::new() }];
+        let (severity, title) = (Severity::Critical, "secondary: no data".to_owned());
+        let alert = Alert { severity, title, connections: of(2), ..Alert::default() };
+        assert!(asked.wants(&alert) && AlertsAsked::default().wants(&alert));
+        assert!(!asked.wants(&Alert { connections: of(1), ..alert.clone() }));
+        assert!(!asked.wants(&Alert { severity: Severity::Warning, ..alert.clone() }));
+        assert!(!asked.wants(&Alert { title: "late".into(), ..alert }));
+    }
 }

@@ -231,6 +231,12 @@ impl Gap {
         }
     }
 
+    /// What an address calls it.
+    #[must_use]
+    pub fn anchor(&self) -> String {
+        ["gap-", &self.id.to_string()].concat()
+    }
+
     /// How an administrator calls it: connection and number, `#2-7`; `bus-3` for the bus.
     #[must_use]
     pub fn name(&self) -> String {

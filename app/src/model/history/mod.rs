@@ -36,13 +36,15 @@ pub enum EventKind {
     Server,
     /// History itself: what was lost of it, or written late.
     History,
+    /// An alert fired, or went on.
+    Alert,
     /// An administrator did something that is on record in the audit log.
     Audit,
 }
 
 impl EventKind {
     /// All of them, in the order in which they are offered.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::State,
         Self::Error,
         Self::Configuration,
@@ -50,6 +52,7 @@ impl EventKind {
         Self::Status,
         Self::Server,
         Self::History,
+        Self::Alert,
         Self::Audit,
     ];
 
@@ -64,6 +67,7 @@ impl EventKind {
             Self::Status => "status",
             Self::Server => "server",
             Self::History => "history",
+            Self::Alert => "alert",
             Self::Audit => "audit",
         }
     }
@@ -73,12 +77,19 @@ impl EventKind {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
+
+    /// Is it among the events of history? Alerts and acts have records of their own, and stand beside them in the timeline.
+    #[must_use]
+    pub fn is_of_history(self) -> bool {
+        !matches!(self, Self::Alert | Self::Audit)
+    }
 }
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEvent {
-    /// Its number, in the order of writing; with [`EventKind::Audit`] the audit record's.
+    /// Its number, in the order of writing; with [`EventKind::Audit`] the audit record's, with [`EventKind::Alert`] the step's among
+    /// those of its alert.
     pub id: i64,
     /// When.
     pub at: UnixMillis,
@@ -90,13 +101,20 @@ pub struct HistoryEvent {
     pub state: Option<ConnectionState>,
     /// What, in words; a provider's own where it gave any.
     pub text: String,
+    /// The id of the alert that it is a step of, or that it led to.
+    pub alert: Option<String>,
 }
 
 impl HistoryEvent {
     /// What an address calls it: unique among events of all kinds.
     #[must_use]
     pub fn anchor(&self) -> String {
-        [if self.kind == EventKind::Audit { "audit-" } else { "event-" }, &self.id.to_string()].concat()
+        let id = self.id.to_string();
+        match (self.kind, &self.alert) {
+            (EventKind::Alert, Some(alert)) => ["alert-", alert, "-", &id].concat(),
+            (EventKind::Audit, _) => ["audit-", &id].concat(),
+            _ => ["event-", &id].concat(),
+        }
     }
 }
 

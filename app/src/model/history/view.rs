@@ -36,6 +36,8 @@ pub struct HistoryView {
     pub gaps: Vec<Gap>,
     /// How many gaps the range has.
     pub gaps_total: u64,
+    /// The alerts that told of these gaps.
+    pub gap_alerts: Vec<GapAlert>,
     /// Newest first, at most [`VIEW_EVENTS_MAX`].
     pub events: Vec<HistoryEvent>,
     /// How many events the range has.
@@ -46,6 +48,17 @@ pub struct HistoryView {
     pub older_gaps: Vec<GapBundle>,
     /// The events that are not in the list, from left to right; empty when all are.
     pub older_events: Vec<EventBundle>,
+}
+
+/// An alert that told of a gap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapAlert {
+    /// The gap, by its number in the database.
+    pub gap: i64,
+    /// The alert's id.
+    pub alert: String,
+    /// What it was, in a few words.
+    pub title: String,
 }
 
 /// Gaps of one connection that lie in the same buckets.
@@ -163,6 +176,7 @@ impl HistoryView {
         (self.market, self.connections) = (tail.market, tail.connections);
         (self.gaps, self.gaps_total, self.events, self.events_total) =
             (tail.gaps, tail.gaps_total, tail.events, tail.events_total);
+        self.gap_alerts = tail.gap_alerts;
         (self.began, self.older_gaps, self.older_events) = (tail.began, tail.older_gaps, tail.older_events);
         let length = self.length();
         for series in &mut self.series {

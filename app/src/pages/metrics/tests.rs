@@ -53,6 +53,7 @@ fn view() -> HistoryView {
         kind: EventKind::State,
         state: Some(ConnectionState::Reconnecting),
         text: "Closed by the provider with code 1008: policy".into(),
+        alert: None,
     }];
     view.events_total = 1;
     view

@@ -36,6 +36,7 @@ fn view() -> ReplayView {
         kind: EventKind::State,
         state: Some(ConnectionState::Reconnecting),
         text: "dropped".into(),
+        alert: None,
     }];
     let kept = Kept { id: "k1".into(), from, to: AT, note: "the drop of 10:42".into(), by: "ann@example.com".into() };
     let recorded = Recorded { spans: vec![(UnixMillis(AT.0 - 900_000), to)], kept: vec![kept], trouble: None };

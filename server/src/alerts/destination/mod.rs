@@ -12,11 +12,12 @@ mod webhook;
 use super::reach::{Reach, Unreachable};
 use crate::http_client::http_client;
 use app::{
+    address::alert_at,
     model::{
         alert::{Alert, Severity, Transition},
         time::UnixMillis,
     },
-    store::moment::around,
+    store::moment::{around, charts_around},
 };
 use hmac::Hmac;
 use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap};
@@ -126,7 +127,7 @@ impl Context {
     /// The alert on its page.
     #[must_use]
     pub fn alert(&self, alert: &Alert) -> Option<String> {
-        self.link(&["/admin/alerts#", &alert.id].concat())
+        self.link(&alert_at(&alert.id))
     }
 
     /// The dashboard when it began; where that is not recorded the charts around it, five minutes before and after.
@@ -351,17 +352,6 @@ fn details(step: &Transition) -> String {
         let _ = write!(text, "\n{}: {}", said.by, said.note);
     }
     text
-}
-
-/// The path of the charts around an alert.
-#[must_use]
-pub fn charts_around(alert: &Alert) -> String {
-    const AROUND_MS: i64 = 300_000;
-    let from = UnixMillis(alert.started_at.0 - AROUND_MS);
-    let to = UnixMillis(alert.ended_at.unwrap_or(alert.fired_at).0 + AROUND_MS);
-    let of = alert.connections.iter().map(|connection| connection.id.to_string()).collect::<Vec<_>>().join(",");
-    let of = if of.is_empty() { of } else { ["&connection=", &of].concat() };
-    ["/admin/metrics?from=", &from.to_string(), "&to=", &to.to_string(), &of].concat()
 }
 
 type HmacSha256 = Hmac<Sha256>;

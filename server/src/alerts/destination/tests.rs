@@ -108,7 +108,7 @@ async fn slack_gets_text_and_a_block_in_which_nothing_mentions_anybody() {
         "{text}"
     );
     assert!(
-        text.ends_with("\n<https://monitor.example.com/admin/alerts#mute-1-1764169200000|Open the alert>"),
+        text.ends_with("\n<https://monitor.example.com/admin/alerts?alert=mute-1-1764169200000#alert|Open the alert>"),
         "{text}"
     );
 }
@@ -175,7 +175,7 @@ async fn ntfy_gets_the_topic_in_the_body_and_a_token_in_the_head() {
     let body = request.json();
     assert_eq!((&body["topic"], &body["priority"]), (&value!("our-topic"), &value!(5)));
     assert_eq!((&body["title"], &body["tags"][0]), (&value!("CRITICAL: primary: no data"), &value!("rotating_light")));
-    assert!(body["click"].as_str().unwrap().ends_with("/admin/alerts#mute-1-1764169200000"));
+    assert!(body["click"].as_str().unwrap().ends_with("/admin/alerts?alert=mute-1-1764169200000#alert"));
 }
 
 #[tokio::test]

@@ -42,10 +42,13 @@ impl Machine {
         let is_wanted = fact.is_wanted && fact.state != S::Disabled;
         let down = is_wanted && !fact.state.is_up();
         let reason = || fact.reason.clone().unwrap_or_else(|| fact.state.label().to_owned());
-        let because = |is_so: bool| is_so.then(reason).and_then(Trouble::because);
+        let because = |is_so: bool| {
+            let began = fact.state_since.filter(|at| *at <= now);
+            is_so.then(|| Trouble { text: reason(), began, value: None })
+        };
         let lost_by = |kind| because(down && fact.loss == Some(kind));
         let mute = because(is_wanted && fact.state == S::Mute)
-            .map(|trouble| Trouble { began: fact.last_tick_at.filter(|at| *at <= now), ..trouble });
+            .map(|trouble| Trouble { began: fact.last_tick_at.filter(|at| *at <= now).or(trouble.began), ..trouble });
         // On its way up again after a refusal, it is still refused until it is up.
         self.judge(Rule::KeyRefused, Subject::Connection(id), lost_by(LossKind::KeyRefused), now);
         self.judge(Rule::ConnectionLimit, Subject::Connection(id), lost_by(LossKind::TooManyConnections), now);
@@ -158,6 +161,8 @@ impl Machine {
             (true, None) => watch.since = now,
             _ => {}
         }
-        watch.trouble = trouble;
+        // It began with what was wrong first: attempts to connect change the state again and again.
+        let began = watch.trouble.as_ref().and_then(|trouble| trouble.began);
+        watch.trouble = trouble.map(|trouble| Trouble { began: began.or(trouble.began), ..trouble });
     }
 }

@@ -10,6 +10,7 @@
 mod lease;
 mod outbox;
 mod said;
+mod steps;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,10 @@ use crate::{
     auth::testing,
     model::{Action, Actor},
 };
-use app::model::alert::{AlertConnection, Rule, RuleNumbers};
+use app::model::{
+    alert::{AlertConnection, Rule, RuleNumbers},
+    connection::ConnectionSet,
+};
 
 fn step(alert: &str, number: u32, kind: TransitionKind) -> Transition {
     let connections = vec![AlertConnection { id: 1, name: "primary".into() }];
@@ -109,6 +112,51 @@ async fn alerts_come_by_the_page() {
         assert_eq!(ids(&AlertFilter { open: true, ..all.clone() }, 9).await, ["c", "a"]);
         assert_eq!(ids(&AlertFilter { to: UnixMillis(10), ..all }, 9).await, [""; 0]);
         assert_eq!(database.alert_counts(UnixMillis(0)).await.unwrap(), [("mute".to_owned(), 3)]);
+    }
+}
+
+#[tokio::test]
+async fn the_timeline_has_the_steps_of_a_range_by_connection_and_counts_them() {
+    for (_home, database) in testing::databases().await {
+        let of = |id: &str, rule: Rule, ids: &[u8], number, at: i64| {
+            let mut step =
+                step(id, number, if number == 1 { TransitionKind::Firing } else { TransitionKind::Resolved });
+            step.at = UnixMillis(at);
+            step.alert.rule = rule;
+            step.alert.connections = ids.iter().map(|id| AlertConnection { id: *id, name: String::new() }).collect();
+            let ids = ids.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
+            step.alert.fingerprint = [rule.name(), ":", &ids].concat();
+            step
+        };
+        let steps = [
+            of("early", Rule::Mute, &[1], 1, 20),
+            of("early", Rule::Mute, &[1], 2, 900),
+            of("both", Rule::NotConnected, &[2, 12], 1, 2_500),
+            of("bus", Rule::Bus, &[], 1, 3_000),
+            of("early", Rule::Mute, &[1], 3, 9_000),
+        ];
+        database.write_transitions("", &steps).await.unwrap();
+        let range = UnixMillis(500)..UnixMillis(5_000);
+        let ids = async |connections: ConnectionSet| {
+            let steps = database.alert_steps(range.clone(), connections, 9).await.unwrap();
+            let bundles = database.alert_step_bundles(range.clone(), connections, 2).await.unwrap();
+            assert_eq!(bundles.iter().map(|bundle| bundle.count).sum::<u64>(), steps.len() as u64);
+            steps.into_iter().map(|step| step.anchor()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(ConnectionSet::default()).await, ["alert-bus-1", "alert-both-1", "alert-early-2"]);
+        assert_eq!(ids(Some(1).into()).await, ["alert-bus-1", "alert-early-2"]);
+        assert_eq!(ids(Some(12).into()).await, ["alert-bus-1", "alert-both-1"]);
+        assert_eq!(ids(Some(3).into()).await, ["alert-bus-1"], "what is about the whole is about each");
+        let bundles = database.alert_step_bundles(range, ConnectionSet::default(), 2).await.unwrap();
+        assert_eq!(bundles.iter().map(|one| (one.at.0, one.count)).collect::<Vec<_>>(), [(500, 1), (2_500, 2)]);
+        let story = database.steps_of_alert("early").await.unwrap();
+        assert_eq!(story.iter().map(|step| step.id).collect::<Vec<_>>(), [1, 2, 3]);
+        let during = async |from, to| {
+            let alerts = database.alerts_during(UnixMillis(from)..UnixMillis(to), 9).await.unwrap();
+            alerts.into_iter().map(|alert| alert.id).collect::<Vec<_>>()
+        };
+        assert_eq!(during(9_001, 9_999).await, ["bus", "both"], "the other one is resolved by then");
+        assert_eq!(during(0, 10).await, [""; 0]);
     }
 }
 

@@ -68,6 +68,7 @@ impl<R: Columns> sqlx::FromRow<'_, R> for EventRow {
             kind: value_of("kind", row.read("kind")?)?,
             state: state.map(|state| value_of("state", state)).transpose()?,
             text: row.read("text")?,
+            alert: None,
         }))
     }
 }
@@ -93,6 +94,7 @@ impl<R: Columns> sqlx::FromRow<'_, R> for ActRow {
             kind: EventKind::Audit,
             state: None,
             text: words,
+            alert: None,
         }))
     }
 }

@@ -132,7 +132,11 @@ fn read_cursor(text: &str) -> Result<(UnixMillis, String), BadQuery> {
 }
 
 fn cursor_of(alert: &app::model::alert::Alert) -> String {
-    format!("{}~{}", alert.started_at.0, alert.id)
+    written_cursor(alert.started_at, &alert.id)
+}
+
+fn written_cursor(at: UnixMillis, id: &str) -> String {
+    format!("{}~{id}", at.0)
 }
 
 async fn list(

@@ -3,7 +3,7 @@
 use super::{
     Refused, counts, cursor_of,
     done::{self, NewSilence},
-    fired_of, read_cursor,
+    fired_of, read_cursor, written_cursor,
 };
 use crate::{
     alerts::Answer,
@@ -13,13 +13,14 @@ use crate::{
     routes::AppState,
 };
 use app::{
-    address::ALERTS,
+    address::{ALERTS, Query},
     model::{
         alert::{
-            AlertConnection, Rule, RuleNumbers,
-            page::{AlertsPage, DeliveryView, DestinationView, RuleView},
+            Alert, AlertConnection, Rule, RuleNumbers,
+            page::{AlertStory, AlertsAsked, AlertsPage, DeliveryView, DestinationView, RuleView},
         },
-        connection::ConnectionId,
+        connection::{ConnectionId, ConnectionSet},
+        history::gap::Gap,
         time::UnixMillis,
     },
 };
@@ -33,7 +34,12 @@ use serde::Deserialize;
 
 const BODY_BYTES_MAX: usize = 8 << 10;
 /// Alerts on one page of the past.
-const PAST: u32 = 50;
+const PAST: usize = 50;
+/// What is read of the past at once, and how often for one page: a filter may find few in many.
+const READ: u32 = 250;
+const READS_MAX: usize = 20;
+/// The most gaps of one alert that are named.
+const GAPS_SHOWN: u32 = 20;
 const DELIVERIES_SHOWN: u32 = 10;
 
 /// Belongs behind the guard of pages.
@@ -48,15 +54,14 @@ pub(in super::super) fn forms() -> Router<AppState> {
 }
 
 /// All that the page shows.
-pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> Result<AlertsPage, Refused> {
+pub(in super::super) async fn page(state: &AppState, asked: AlertsAsked) -> Result<AlertsPage, Refused> {
     let now = UnixMillis::now();
     let database = &state.database;
-    let before = cursor.as_deref().map(read_cursor).transpose()?;
-    let filter = AlertFilter { open: false, from: UnixMillis(0), to: UnixMillis(i64::MAX), before };
-    let mut past = database.alerts(&filter, PAST + 1).await?;
-    let more = past.len() > PAST as usize;
-    past.truncate(PAST as usize);
-    let next_cursor = past.last().filter(|_| more).map(cursor_of);
+    let story = match &asked.alert {
+        Some(id) => story(state, id, now).await?,
+        None => None,
+    };
+    let (past, next_cursor) = past(state, &asked).await?;
     let settings = database.alert_rules().await?;
     let (fired_counts, reckoned) = counts(state, &settings).await?;
     let rules = Rule::ALL.into_iter().flat_map(|rule| {
@@ -83,8 +88,9 @@ pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> 
         .map(|connection| AlertConnection { id: connection.live.id, name: connection.live.name.clone() })
         .collect();
     Ok(AlertsPage {
+        asked: story,
         open: state.alerts.open().to_vec(),
-        past: past.into_iter().filter(|alert| alert.ended_at.is_some()).collect(),
+        past,
         next_cursor,
         silences: database.alert_silences(now).await?,
         rules,
@@ -93,6 +99,45 @@ pub(in super::super) async fn page(state: &AppState, cursor: Option<String>) -> 
         connections,
         now,
     })
+}
+
+/// An alert with its steps and gaps; `None` when there is no such alert any more.
+async fn story(state: &AppState, id: &str, now: UnixMillis) -> Result<Option<AlertStory>, Refused> {
+    let Some(stored) = state.database.alert(id).await? else { return Ok(None) };
+    // What is open changes without a step: what is measured, and a silence.
+    let alert = state.alerts.open().iter().find(|open| open.id == id).cloned().unwrap_or(stored);
+    let steps = state.database.steps_of_alert(id).await?;
+    let during = alert.started_at..UnixMillis(alert.ended_at.unwrap_or(now).0.saturating_add(1));
+    let connections: ConnectionSet = alert.connections.iter().map(|connection| connection.id).collect();
+    let gaps = state.database.history_gaps(during, connections, None, GAPS_SHOWN).await?;
+    let of_alert = |gap: &Gap| alert.is_of_gap(gap).then(|| (gap.name(), gap.anchor()));
+    let gaps = gaps.iter().rev().filter_map(of_alert).collect();
+    Ok(Some(AlertStory { alert, steps, gaps }))
+}
+
+/// A page of the resolved alerts that are asked for, and where the next one goes on.
+async fn past(state: &AppState, asked: &AlertsAsked) -> Result<(Vec<Alert>, Option<String>), Refused> {
+    let before = asked.cursor.as_deref().map(read_cursor).transpose()?;
+    let mut filter = AlertFilter { open: false, from: UnixMillis(0), to: UnixMillis(i64::MAX), before };
+    let mut found = Vec::new();
+    for _ in 0..READS_MAX {
+        let read = state.database.alerts(&filter, READ).await?;
+        let (is_last, newest_unread) =
+            (read.len() < READ as usize, read.last().map(|last| (last.started_at, last.id.clone())));
+        found.extend(read.into_iter().filter(|alert| alert.ended_at.is_some() && asked.wants(alert)));
+        if found.len() > PAST {
+            found.truncate(PAST);
+            let next_cursor = found.last().map(cursor_of);
+            return Ok((found, next_cursor));
+        }
+        if is_last {
+            return Ok((found, None));
+        }
+        filter.before = newest_unread;
+    }
+    // Few of many: the search goes on with the next page.
+    let next_cursor = filter.before.map(|(at, id)| written_cursor(at, &id));
+    Ok((found, next_cursor))
 }
 
 /// Who is told, and how the last deliveries went: nothing of it is secret.
@@ -129,6 +174,9 @@ struct AcknowledgeForm {
     /// Sent from the dashboard: back there.
     #[serde(default)]
     from: String,
+    /// What the address asked for: the same afterwards.
+    #[serde(default)]
+    asked: String,
 }
 
 async fn acknowledge(
@@ -142,7 +190,9 @@ async fn acknowledge(
     if done.is_ok() && form.from == "dashboard" {
         return Redirect::to(app::address::DASHBOARD).into_response();
     }
-    answer(done.map(drop), "acknowledged")
+    let asked = Query::read(&form.asked);
+    let asked = AlertsAsked::read(|name| asked.get(name)).parameters();
+    answer_at(asked, done.map(drop), "acknowledged")
 }
 
 #[derive(Deserialize)]
@@ -252,14 +302,22 @@ fn connection(text: &str) -> Result<Option<ConnectionId>, Refused> {
     text.parse().map(Some).map_err(|_| Refused::Bad("connection: expected a number".to_owned()))
 }
 
-fn answer(done: Result<(), Refused>, word: &str) -> Response {
-    match done {
-        Ok(()) => back(&["done=", word].concat()),
-        Err(Refused::Bad(_)) => back("error=input"),
-        Err(Refused::NotFound(_)) => back("error=gone"),
-        Err(Refused::TooLate) => back("error=late"),
-        Err(Refused::NotRecorded(_) | Refused::NoDatabase(_)) => back("error=unavailable"),
-    }
+fn answer(done: Result<(), Refused>, word: &'static str) -> Response {
+    answer_at(Vec::new(), done, word)
+}
+
+/// Back to what was `asked` for, with what became of the form.
+fn answer_at(asked: Vec<(&'static str, String)>, done: Result<(), Refused>, word: &'static str) -> Response {
+    let (name, word) = match done {
+        Ok(()) => ("done", word),
+        Err(Refused::Bad(_)) => ("error", "input"),
+        Err(Refused::NotFound(_)) => ("error", "gone"),
+        Err(Refused::TooLate) => ("error", "late"),
+        Err(Refused::NotRecorded(_) | Refused::NoDatabase(_)) => ("error", "unavailable"),
+    };
+    let mut query = Query::default();
+    asked.into_iter().chain([(name, word.to_owned())]).for_each(|(name, value)| query.push(name.to_owned(), value));
+    Redirect::to(&(ALERTS.to_owned() + &query.write())).into_response()
 }
 
 fn back(query: &str) -> Response {

@@ -73,10 +73,11 @@ impl Asked {
         let format = format.unwrap_or(Format::Json);
         let (default, max) =
             if format == Format::Csv { (CSV_LIMIT_MAX, CSV_LIMIT_MAX) } else { (JSON_LIMIT, JSON_LIMIT_MAX) };
-        // What administrators did is another list, with fields of its own.
-        let kinds: Vec<_> = EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::Audit).collect();
+        // Alerts and what administrators did are other lists, with fields of their own.
+        let kinds: Vec<_> = EventKind::ALL.into_iter().filter(|kind| kind.is_of_history()).collect();
         let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
-        let accepted = ["one of ", &names, "; administrators' acts are in /api/admin/audit"].concat();
+        let accepted =
+            ["one of ", &names, "; alerts are in /api/admin/alerts, administrators' acts in /api/admin/audit"].concat();
         Ok(Self {
             range: from..to,
             written: format!("{} to {}", of("from").unwrap_or("the hour"), of("to").unwrap_or("now")),

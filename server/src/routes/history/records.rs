@@ -311,7 +311,7 @@ impl RecordKind for Events {
     }
 
     fn told(&self, row: &HistoryEvent) -> EventRow {
-        let HistoryEvent { id, at, connection_id, kind, state, text } = row.clone();
+        let HistoryEvent { id, at, connection_id, kind, state, text, alert: _ } = row.clone();
         EventRow { id, at, connection_id, kind, state, text }
     }
 }

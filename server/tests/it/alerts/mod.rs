@@ -229,10 +229,10 @@ async fn the_page_works_without_javascript_and_the_dashboard_says_what_fires() {
     })
     .await;
     let page = admin.get("/admin/alerts", 200).await;
-    assert!(page.contains(&format!(r#"id="{id}""#)) && page.contains("/admin/metrics?from="), "{page}");
+    assert!(page.contains(&format!("/admin/alerts?alert={id}#alert")) && page.contains("/admin/metrics?from="), "{page}");
     let origin = [("origin", admin.base.as_str())];
     for (path, form, there) in [
-        ("acknowledge", format!("id={id}&note=seen"), "done=acknowledged"),
+        ("acknowledge", format!("id={id}&note=seen&asked=%3Ftext%3Dkey%26nonsense%3D1"), "text=key&done=acknowledged"),
         ("acknowledge", format!("id={id}&note=seen"), "error=late"),
         ("silence", "rule=&connection=&hours=2&reason=works".to_owned(), "done=silenced"),
         ("silence", "rule=&connection=&hours=9999&reason=works".to_owned(), "error=input"),
@@ -250,6 +250,48 @@ async fn the_page_works_without_javascript_and_the_dashboard_says_what_fires() {
     let page = admin.get("/admin/alerts?done=test", 200).await;
     assert!(page.contains("The test was taken.") && page.contains("admin@example.com: seen"), "{page}");
     server.stranger().redirect("/admin/alerts").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_leads_from_a_fault_in_the_timeline_to_its_alert_and_back_also_when_it_is_long_over() {
+    let hook = Hook::start().await;
+    let server = server(&hook).await;
+    let admin = server.admin().await;
+    all_connected(&admin).await;
+    hurry(&admin, &["key_refused"]).await;
+    refuse_key(&server, 2).await;
+    let told = hook.until_told("firing key_refused:2").await;
+    let data = &told.body["data"];
+    let id = data["id"].as_str().unwrap().to_owned();
+    let there = format!("/admin/alerts?alert={id}#alert");
+    assert_eq!(data["links"]["alert"], format!("http://localhost{there}"));
+    // The alert began when the timeline says that the connection was refused.
+    let events = admin.get_json("/api/admin/history/events?kind=state&connection=2", 200).await;
+    let refused = events["events"].as_array().unwrap().iter().any(|event| event["at"] == data["started_at"]);
+    assert!(refused, "{events} {data}");
+    acknowledge(&admin, "key_refused:2", "on it").await;
+    mend(&server, &admin, &[2]).await;
+    hook.until_told("resolved key_refused:2").await;
+    let links = |page: &str| page.matches(&there).count();
+    // Fired, acknowledged and resolved; the gap; what happened to the connection before the alert fired.
+    let page = eventually("the timeline has the steps", || async {
+        let page = admin.get("/admin/metrics?range=15m&connection=2", 200).await;
+        page.contains("Resolved: secondary: key refused").then_some(page)
+    })
+    .await;
+    assert!(page.contains("Acknowledged by admin@example.com: secondary: key refused (on it)"), "{page}");
+    assert!(links(&page) >= 5 && page.contains(r#"aria-label="Alert: secondary: key refused""#), "{page}");
+    let steps = admin.get("/admin/metrics?range=15m&kind=alert", 200).await;
+    assert_eq!(steps.matches(r#"data-kind="alert""#).count(), 3);
+    let other = admin.get("/admin/metrics?range=15m&kind=alert&connection=1", 200).await;
+    assert_eq!(other.matches(r#"data-kind="alert""#).count(), 0);
+    assert!(admin.get("/api/admin/history/events?kind=alert", 400).await.contains("alerts are in /api/admin/alerts"));
+    // On its page, with its steps and its gap, whatever the lists have.
+    let page = admin.get(&format!("/admin/alerts?alert={id}&severity=info"), 200).await;
+    assert!(page.contains("#2-1</a>") && page.contains("#gap-"), "{page}");
+    assert!(page.contains(&format!("#alert-{id}-3")) && page.contains("None matches."), "{page}");
+    let page = admin.get("/admin/alerts?alert=mute-1-7", 200).await;
+    assert!(page.contains("There is no such alert"), "{page}");
 }
 
 /// So many kills; the long run takes a hundred.

@@ -52,6 +52,7 @@ fn gaps_and_events_are_where_they_were() {
         kind: EventKind::Server,
         state: None,
         text: text.into(),
+        alert: None,
     });
     view.gaps = vec![Gap::blank(1, 2, at(90)), ended];
     view.events = events.to_vec();
