@@ -23,9 +23,9 @@ for (const count of [1, 3, 16]) {
   test(`${count} connections fit every screen`, async ({ page, openMonitor }) => {
     const monitor = await openMonitor(connections(count));
     await monitor.expectTicking(count, 20_000);
-    for (const width of [1920, 1440, 1366, 1024, 390]) {
-      await page.setViewportSize({ width, height: 900 });
-      const cut = await page.locator('.table-window .symbol, .trio :is(dt, dd), .table-head > span:not(.head-symbol), .table-scroller').evaluateAll((texts) =>
+    for (const [width, height] of [[1920, 900], [1440, 900], [1366, 768], [1024, 900], [390, 900]] as const) {
+      await page.setViewportSize({ width, height });
+      const cut = await page.locator('.table-window .symbol, :is(.trio, .metric) :is(dt, dd), .table-head > span:not(.head-symbol), .table-scroller').evaluateAll((texts) =>
         texts.filter((text) => text.scrollWidth > text.clientWidth + 1).map((text) => text.textContent),
       );
       expect(cut, `nothing is cut at ${width}`).toEqual([]);
