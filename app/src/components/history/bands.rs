@@ -5,7 +5,7 @@ use crate::model::{
     connection::ConnectionId,
     history::{
         Phase,
-        gap::{BUS, Gap},
+        gap::BUS,
         series::{Bucket, Series},
         view::HistoryView,
     },

@@ -58,6 +58,18 @@ fn what_lasts_is_told_once_and_resolved_after_a_minute_of_health() {
 }
 
 #[test]
+fn an_alert_began_when_the_state_changed_first_as_the_timeline_has_it() {
+    let mut machine = machine();
+    for (since, state) in [(-3, State::Reconnecting), (8, State::Connecting)] {
+        let Fact::Connection(fact) = connection(1, state) else { unreachable!("a connection") };
+        let fact = ConnectionFact { state_since: Some(at(since)), ..*fact };
+        machine.take(Fact::Connection(Box::new(fact)), at(since.max(0)));
+    }
+    assert_eq!(titles(&run(&mut machine, 8, 30)), [(15, Kind::Firing, "primary: not connected")]);
+    assert_eq!(machine.open().next().unwrap().started_at, at(-3));
+}
+
+#[test]
 fn what_passes_within_the_hold_off_is_not_told() {
     let mut machine = machine();
     machine.take(connection(1, State::Reconnecting), at(0));

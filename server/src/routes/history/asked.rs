@@ -77,7 +77,8 @@ impl Asked {
         let kinds: Vec<_> = EventKind::ALL.into_iter().filter(|kind| kind.is_of_history()).collect();
         let names = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
         let accepted =
-            ["one of ", &names, "; alerts are in /api/admin/alerts, administrators' acts in /api/admin/audit"].concat();
+            ["one of ", &names, "; alerts are in /api/admin/alerts, administrators' acts are in /api/admin/audit"]
+                .concat();
         Ok(Self {
             range: from..to,
             written: format!("{} to {}", of("from").unwrap_or("the hour"), of("to").unwrap_or("now")),

@@ -229,7 +229,10 @@ async fn the_page_works_without_javascript_and_the_dashboard_says_what_fires() {
     })
     .await;
     let page = admin.get("/admin/alerts", 200).await;
-    assert!(page.contains(&format!("/admin/alerts?alert={id}#alert")) && page.contains("/admin/metrics?from="), "{page}");
+    assert!(
+        page.contains(&format!("/admin/alerts?alert={id}#alert")) && page.contains("/admin/metrics?from="),
+        "{page}"
+    );
     let origin = [("origin", admin.base.as_str())];
     for (path, form, there) in [
         ("acknowledge", format!("id={id}&note=seen&asked=%3Ftext%3Dkey%26nonsense%3D1"), "text=key&done=acknowledged"),

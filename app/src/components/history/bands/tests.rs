@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::history::{
     EventKind, HistoryEvent,
+    gap::Gap,
     view::{EventBundle, GapBundle},
 };
 
