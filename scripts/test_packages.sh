@@ -125,6 +125,15 @@ if [ "$(id -u)" = 0 ]; then
     chroot --userspec=65532:65532 "$work/image" /usr/bin/tickstock-monitor --version >/dev/null || die "the image lacks a library"
     [ "$(stat -c %u "$work/image/var/lib/tickstock-monitor")" = 65532 ] || die "the image's folder is not the user's"
     said "the program runs on the image's files alone"
+    # Where there is a builder, the image too. It needs no service and no network, as the image is made of nothing but these files.
+    if command -v buildah >/dev/null; then
+        builder=(buildah --root "$work/images" --runroot "$work/containers" --storage-driver vfs)
+        "${builder[@]}" build --quiet --file deploy/container/Containerfile --tag tickstock-monitor $out/image >"$work/buildah" 2>&1 ||
+            { cat "$work/buildah"; die "the image is not built"; }
+        container=$("${builder[@]}" from tickstock-monitor)
+        "${builder[@]}" run --isolation chroot "$container" -- /usr/bin/tickstock-monitor --version >/dev/null || die "the image does not run"
+        said "the image is built and runs"
+    fi
 fi
 
 # --- What others run beside it ---

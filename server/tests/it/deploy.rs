@@ -35,6 +35,19 @@ async fn dashboard_and_rules_use_the_metrics_that_the_server_has() {
     serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
 }
 
+/// Servers that record into folders of their own show different pasts.
+#[test]
+fn the_servers_of_the_compose_file_share_the_recording() {
+    let compose = fs::read_to_string(repository().join("deploy/compose/compose.yml")).unwrap();
+    let volumes: Vec<_> = compose.lines().filter(|line| line.contains(":/var/lib/tickstock-monitor'")).collect();
+    assert_eq!(
+        volumes,
+        ["  volumes: ['recording:/var/lib/tickstock-monitor']"],
+        "one, in what the servers have in common"
+    );
+    assert_eq!(compose.matches("    <<: *monitor\n").count(), 2, "servers");
+}
+
 /// Documents for people who come name files; a file that moved takes its name with it.
 #[test]
 fn files_that_the_documents_name_exist() {
