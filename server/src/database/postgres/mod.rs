@@ -10,17 +10,17 @@ mod tests;
 
 pub(super) use address::parse;
 
-use super::error::{DatabaseError, is_of_the_moment};
+use super::{
+    error::{DatabaseError, is_of_the_moment},
+    migrations::POSTGRES as MIGRATIONS,
+};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{collections::BTreeMap, io, time::Duration};
 use tokio::time::timeout;
-
-/// The tables, with the same numbers as SQLite's and the same columns at the end.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Per server. Nothing here is asked for often.
 const CONNECTIONS_MAX: u32 = 8;

@@ -1,10 +1,13 @@
 //! What is PostgreSQL's alone. What has to be the same on both is tested where it is.
 
-use super::MIGRATIONS;
 use crate::{
     audit::verify,
     auth::testing::{self, Postgres},
-    database::{Database, pool::on, sqlite},
+    database::{
+        Database,
+        migrations::{POSTGRES, SQLITE},
+        pool::on,
+    },
     model::{Action, Actor, Entry},
 };
 use app::model::time::UnixMillis;
@@ -24,7 +27,7 @@ async fn both_kinds_have_the_same_migrations_tables_and_columns() {
     let names = |migrations: &sqlx::migrate::Migrator| {
         migrations.iter().map(|made| (made.version, made.description.to_string())).collect::<Vec<_>>()
     };
-    assert_eq!(names(&MIGRATIONS), names(&sqlite::MIGRATIONS));
+    assert_eq!(names(&POSTGRES), names(&SQLITE));
 
     let mut columns = Vec::new();
     for (_home, database) in testing::databases().await {

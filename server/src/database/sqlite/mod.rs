@@ -8,11 +8,11 @@ mod files;
 pub use claim::Claim;
 pub(super) use files::Files;
 
-use super::error::DatabaseError;
+use super::{error::DatabaseError, migrations::SQLITE as MIGRATIONS};
 use files::{close_to_others, make_folder};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{collections::BTreeMap, fs::OpenOptions, path::Path, str::FromStr, time::Duration};
@@ -23,9 +23,6 @@ const CONNECTIONS_MAX: u32 = 8;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The tables, as every version since the first has made them.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// A pool over the file that a URL names; nothing is opened yet.
 pub(super) fn pool(url: &str) -> Result<SqlitePool, DatabaseError> {
