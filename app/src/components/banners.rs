@@ -1,6 +1,7 @@
 //! What an administrator must know before believing any number: our link, the bus, where the status comes from.
 
 use super::{
+    dynamic::{Each, Show, key_of},
     format,
     icon::{Icon, WARNING},
 };
@@ -72,19 +73,20 @@ pub fn Banners(
     });
     let any = Memo::new(move |_| troubles.with(|troubles| !troubles.is_empty()));
     // A line stays while its text counts down: its button may have the focus.
-    let line = move |first: Trouble| {
-        let title = first.title;
+    let line = move |key| {
+        let newest = move || troubles.with(|all| all.iter().find(|trouble| key_of(trouble.title) == key).cloned());
+        let first = untrack(newest)?;
         let trouble = Memo::new(move |before: Option<&Trouble>| {
-            let newest = troubles.with(|troubles| troubles.iter().find(|trouble| trouble.title == title).cloned());
-            newest.or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
+            newest().or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
         });
-        view! { <Line trouble on_retry on_resume/> }
+        Some(view! { <Line trouble on_retry on_resume/> })
     };
+    let keys = move || troubles.with(|all| all.iter().map(|trouble| key_of(trouble.title)).collect());
     view! {
         <Show when=move || any.get()>
             // No live region: it counts down. That the link was lost is the announcer's to say, once.
             <div class="banners" data-testid="banner">
-                <For each=move || troubles.get() key=|trouble| trouble.title children=line/>
+                <Each keys view=line/>
             </div>
         </Show>
     }

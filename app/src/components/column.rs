@@ -4,6 +4,7 @@ use super::{
     column_header::ColumnHeader,
     common::Common,
     configuration::Configuration,
+    dynamic::Show,
     format::identity,
     health::HealthSection,
     icon::{Icon, WARNING},

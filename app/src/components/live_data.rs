@@ -1,6 +1,7 @@
 //! The live part of a column: what is shown of it, filtered and sorted how, and the table or the tape itself.
 
 use super::{
+    dynamic::Show,
     format,
     icon::{Icon, SEARCH},
     live_table::LiveTable,

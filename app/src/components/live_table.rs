@@ -4,6 +4,7 @@
 mod row;
 
 use super::{
+    dynamic::{Each, Show},
     format,
     icon::{Icon, PIN, SORTED_DOWN, SORTED_UP},
     viewport::{Span, observe_size, rows_in, scroll_to_row, set_pixels},
@@ -85,6 +86,10 @@ pub fn LiveTable(
         let slot = cursor.get()?.checked_sub(first.get())?;
         (slot < slots.with(Vec::len)).then(|| row_id(id, slot))
     };
+    let row = move |key| {
+        let slot = slots.with_untracked(|slots| slots.get(key as usize).cloned())?;
+        Some(view! { <TableRow dom_id=row_id(id, slot.place) row=RwSignal::from(slot.row).into() on_act/> })
+    };
     view! {
         <div
             class="table-scroller"
@@ -110,9 +115,7 @@ pub fn LiveTable(
             </div>
             <div class="table-sizer" role="presentation" node_ref=sizer>
                 <div class="table-window" role="presentation" node_ref=rows>
-                    <For each=move || slots.get() key=|slot| slot.place let:slot>
-                        <TableRow dom_id=row_id(id, slot.place) row=RwSignal::from(slot.row).into() on_act/>
-                    </For>
+                    <Each keys=move || slots.with(|slots| (0..slots.len() as u64).collect()) view=row/>
                 </div>
             </div>
             <p class="print-note" hidden=move || row_count.get() <= PRINTED_MAX>{["Only the first ", &format::count(PRINTED_MAX as u64), " rows are printed."].concat()}</p>

@@ -23,6 +23,7 @@ pub mod column;
 pub mod column_header;
 pub mod common;
 pub mod configuration;
+pub mod dynamic;
 pub mod format;
 pub mod health;
 pub mod help;

@@ -1,6 +1,9 @@
 //! The open alerts: the first thing on the dashboard, a line each.
 
-use super::icon::{Icon, WARNING};
+use super::{
+    dynamic::{Each, Show, key_of},
+    icon::{Icon, WARNING},
+};
 use crate::{
     address::{ALERTS, alert_at},
     api::MayAct,
@@ -21,18 +24,19 @@ pub fn OpenAlertLines(
 ) -> impl IntoView {
     let total = Memo::new(move |_| alerts.with(|open| open.total));
     // A line stays while its text changes: its button may have the focus.
-    let line = move |first: AlertLine| {
-        let id = first.id.clone();
+    let line = move |key| {
+        let newest = move || alerts.with(|open| open.lines.iter().find(|line| key_of(&line.id) == key).cloned());
+        let first = untrack(newest)?;
         let line = Memo::new(move |before: Option<&AlertLine>| {
-            let newest = alerts.with(|open| open.lines.iter().find(|line| line.id == id).cloned());
-            newest.or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
+            newest().or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
         });
-        view! { <Line line clock/> }
+        Some(view! { <Line line clock/> })
     };
+    let keys = move || alerts.with(|open| open.lines.iter().map(|line| key_of(&line.id)).collect());
     view! {
         <Show when=move || 0 < total.get()>
             <section class="open-alerts" aria-label="Open alerts" data-testid="open-alerts">
-                <For each=move || alerts.get().lines key=|line| line.id.clone() children=line/>
+                <Each keys view=line/>
                 <Show when=move || 3 < total.get()>
                     <p><a href=ALERTS rel="external">"All " {move || total.get()} " open alerts"</a></p>
                 </Show>

@@ -3,6 +3,7 @@
 use super::{
     column::{down, tone_now},
     common::Common,
+    dynamic::{Each, Show},
     format::{self, identity},
     icon::{Icon, state_path},
 };
@@ -39,19 +40,20 @@ pub fn Overview(
         let mut order: Vec<_> =
             columns.iter().map(|column| (rank(column.live.with(|live| live.state)), column.id)).collect();
         order.sort_unstable();
-        order.into_iter().map(|(_, id)| id).collect::<Vec<ConnectionId>>()
+        order.into_iter().map(|(_, id)| u64::from(id)).collect::<Vec<_>>()
     });
-    let tile = move |id: ConnectionId| {
-        let column = columns.with_untracked(|columns| columns.iter().find(|column| column.id == id).cloned());
+    let tile = move |key| {
+        let column =
+            columns.with_untracked(|columns| columns.iter().find(|column| u64::from(column.id) == key).cloned());
         column.map(|column| {
             let live: Signal<ConnectionLive> = RwSignal::from(column.live).into();
-            view! { <Tile id live tone=tone_now(live, down(live, reliability), common, now) now/> }
+            view! { <Tile id=column.id live tone=tone_now(live, down(live, reliability), common, now) now/> }
         })
     };
     view! {
         <Show when=move || is_needed.get()>
             <nav class="overview" aria-label="Connections, worst first" data-testid="overview">
-                <For each=move || order.get() key=|id| *id children=tile/>
+                <Each keys=move || order.get() view=tile/>
             </nav>
         </Show>
     }

@@ -2,6 +2,7 @@
 
 use super::{
     common::Common,
+    dynamic::Show,
     format::needs_reason,
     health::{Note, notes},
     history::range_bar,

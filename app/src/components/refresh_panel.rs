@@ -1,6 +1,9 @@
 //! What a refresh of the configuration did, until somebody has read it.
 
-use super::icon::{CLOSE, Icon};
+use super::{
+    dynamic::Show,
+    icon::{CLOSE, Icon},
+};
 use crate::{
     model::{connection::ConnectionId, refresh::RefreshOutcome},
     store::refresh::Refresh,

@@ -4,6 +4,7 @@ mod detail;
 mod drawing;
 
 use super::{
+    dynamic::Show,
     format::tone,
     icon::{CLOSE, Icon, state_path},
     search_state::{FIELD, SymbolSearch},

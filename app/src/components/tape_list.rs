@@ -2,6 +2,7 @@
 //! reader is back at the end.
 
 use super::{
+    dynamic::{Each, Show},
     format::{self, direction_name},
     viewport::{OVERSCAN_ROWS, ROW_HEIGHT_PX, Span, observe_size, set_pixels},
 };
@@ -96,6 +97,10 @@ pub fn TapeList(
         (false, true) => "The tape was empty when it was paused.",
         (false, false) => "The tape starts with the next tick.",
     };
+    let row = move |key| {
+        let slot = slots.with_untracked(|slots| slots.get(key as usize).cloned())?;
+        Some(view! { <TapeRow line=slot.row index=Signal::derive(move || first.get() + slot.place + 2)/> })
+    };
     view! {
         <div class="tape-frame">
         <div
@@ -119,9 +124,7 @@ pub fn TapeList(
             </div>
             <div class="table-sizer" role="presentation" node_ref=sizer>
                 <div class="table-window" role="presentation" node_ref=lines>
-                    <For each=move || slots.get() key=|slot| slot.place let:slot>
-                        <TapeRow line=slot.row index=Signal::derive(move || first.get() + slot.place + 2)/>
-                    </For>
+                    <Each keys=move || slots.with(|slots| (0..slots.len() as u64).collect()) view=row/>
                 </div>
             </div>
             <Show when=move || length.get() == 0>

@@ -16,6 +16,7 @@ use crate::{
         banners::{Banners, StillPage, Warnings},
         column::ConnectionColumn,
         common::Common,
+        dynamic::Each,
         help::{self, Help},
         open_alerts::OpenAlertLines,
         overview::Overview,
@@ -237,14 +238,15 @@ pub fn Monitor(
     let is_enabled = |column: &Column| column.live.with(|live| live.state != ConnectionState::Disabled);
     let running = Memo::new({
         let columns = signals.columns.clone();
-        move |_| columns.with(|all| all.iter().filter(|c| is_enabled(c)).map(|c| c.id).collect::<Vec<_>>())
+        move |_| columns.with(|all| all.iter().filter(|c| is_enabled(c)).map(|c| u64::from(c.id)).collect::<Vec<_>>())
     });
     let disabled = Memo::new({
         let columns = signals.columns.clone();
-        move |_| columns.with(|all| all.iter().filter(|c| !is_enabled(c)).map(|c| c.id).collect::<Vec<_>>())
+        move |_| columns.with(|all| all.iter().filter(|c| !is_enabled(c)).map(|c| u64::from(c.id)).collect::<Vec<_>>())
     });
-    let show_column = move |id: ConnectionId| {
-        let column = columns.with_untracked(|all| all.iter().find(|column| column.id == id).cloned())?;
+    let show_column = move |key| {
+        let column = columns.with_untracked(|all| all.iter().find(|column| u64::from(column.id) == key).cloned())?;
+        let id = column.id;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
         Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
     };
@@ -264,11 +266,11 @@ pub fn Monitor(
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
                 <Overview columns=columns.into() common=common.into() reliability now/>
                 <div class="columns" data-columns=move || running.with(Vec::len).to_string()>
-                    <For each=move || running.get() key=|id| *id children=show_column/>
+                    <Each keys=move || running.get() view=show_column/>
                 </div>
                 // A line each.
                 <div class="columns-disabled" hidden=move || disabled.with(Vec::is_empty)>
-                    <For each=move || disabled.get() key=|id| *id children=show_column/>
+                    <Each keys=move || disabled.get() view=show_column/>
                 </div>
             </main>
             <p class="visually-hidden" role="status" aria-live="polite" data-testid="announcer">{move || announcement.get()}</p>

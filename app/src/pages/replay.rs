@@ -26,6 +26,7 @@ use crate::{
         banners::{Banners, StillPage},
         column::ConnectionColumn,
         common::Common,
+        dynamic::{Each, Show},
         history::range_bar,
         icon::{Icon, WARNING},
         open_alerts::OpenAlertLines,
@@ -266,12 +267,13 @@ pub fn Replay(
                 let is_enabled = column.live.with(|live| live.state != ConnectionState::Disabled);
                 is_enabled == enabled && (only.is_empty() || only.contains(column.id))
             };
-            columns.with(|all| all.iter().filter(is_shown).map(|c| c.id).collect::<Vec<_>>())
+            columns.with(|all| all.iter().filter(is_shown).map(|c| u64::from(c.id)).collect::<Vec<_>>())
         })
     };
     let (running, disabled) = (of_state(true), of_state(false));
-    let show_column = move |id: ConnectionId| {
-        let column = columns.with_untracked(|all| all.iter().find(|column| column.id == id).cloned())?;
+    let show_column = move |key| {
+        let column = columns.with_untracked(|all| all.iter().find(|column| u64::from(column.id) == key).cloned())?;
+        let id = column.id;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
         let on_explain = Callback::new(|_| ());
         Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
@@ -310,10 +312,10 @@ pub fn Replay(
                 </div>
                 <Overview columns common=common.into() reliability now/>
                 <div class="columns" data-columns=move || running.with(Vec::len).to_string()>
-                    <For each=move || running.get() key=|id| *id children=show_column/>
+                    <Each keys=move || running.get() view=show_column/>
                 </div>
                 <div class="columns-disabled" hidden=move || disabled.with(Vec::is_empty)>
-                    <For each=move || disabled.get() key=|id| *id children=show_column/>
+                    <Each keys=move || disabled.get() view=show_column/>
                 </div>
             </main>
             <p class="visually-hidden" role="status" aria-live="polite" data-testid="announcer">{move || announcement.get()}</p>
