@@ -3,8 +3,8 @@ import { browser } from './browser';
 
 export default defineConfig({
   testDir: 'tests',
-  // Two cores carry a server, a simulated market and a browser; one test at a time keeps times meaningful.
-  workers: 1,
+  // Each test has a server and a browser of its own and mostly waits for one of them: two at a time keep two cores busy.
+  workers: 2,
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
