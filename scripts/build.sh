@@ -34,7 +34,7 @@ build_site() {
     # and Brotli finds a tenth less that repeats.
     local part
     for part in $site/pkg/*.wasm; do
-        wasm-opt -Oz --enable-bulk-memory --enable-nontrapping-float-to-int --one-caller-inline-max-function-size=0 \
+        wasm-opt -Oz --converge --enable-bulk-memory --enable-nontrapping-float-to-int --one-caller-inline-max-function-size=0 \
             --quiet "$part" -o "$part"
         node scripts/alike.mjs "$part"
         wasm-opt --reorder-functions-by-name --enable-bulk-memory --enable-nontrapping-float-to-int --quiet "$part" -o "$part"

@@ -24,7 +24,7 @@ use packed::Postcard;
 use serde::{Deserialize, Serialize};
 
 /// The most rows of a connection that are rendered on the server; the socket's snapshot brings the rest.
-pub const FIRST_ROWS_MAX: usize = 32;
+pub const FIRST_ROWS_MAX: usize = 28;
 
 /// Where the one server function is that changes something.
 pub const ACKNOWLEDGE_GAP: &str = "/api/admin/fn/acknowledge_gap";
