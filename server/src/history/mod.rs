@@ -6,6 +6,7 @@
 //!                                 events,                 ◀──── failed: put back ──────┘
 //!                                 Ledger: gaps)
 //!      ◀──watch: news───────────────────────── not kept since …, and why; the ledger changed at …
+//!  bus ──until when all is published──▶ last sign of life of the run, where the next one's gap begins
 //! ```
 //!
 //! One task beside the way of a tick. It reads reports from a watch channel, so the hub never waits for it, and it never
