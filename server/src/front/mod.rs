@@ -48,6 +48,9 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 /// before it comes to the present, so it is kept to seconds of a slow line; what the system would take by itself grows to
 /// megabytes. Less would hold up frames of many thousand symbols, which have 60 kB and more.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Connections that wait to be accepted, as far as the system allows so many. Who finds no room is not answered, and its system asks
+/// again after a second: with the usual 128 a crowd that comes at once made everybody wait that long.
+const QUEUE: i32 = 4_096;
 /// After the system would give us no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// A connection on which no byte moves for this long is hung up on, whoever should have sent one.
@@ -74,6 +77,8 @@ pub async fn serve(
 ) {
     // Sockets inherit it. Without it they work, only slow readers are further behind.
     let _ = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES);
+    // It listens already; this makes the queue longer.
+    let _ = SockRef::from(&listener).listen(QUEUE);
     let connections = TaskTracker::new();
     let mut reports = interval(REPORT_INTERVAL);
     reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
