@@ -5,7 +5,7 @@ use crate::{
     provider::text_frame,
     redis::{CHANNEL, Load, RedisServer},
     scenario::{Contestant, Market, Scenario, Source, Spacing, View, unix_us},
-    usage,
+    usage, wire,
 };
 use app::model::{
     protocol::{Frame, TickEntry, Ticks},
@@ -40,6 +40,10 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Value>> {
     tell("encoding a frame of 100 prices", encode_frames(rounds * 10), "price");
     tell("writing that frame to a bare WebSocket", bare_broadcast(rounds * 10)?, "frame and socket");
     tell("reading ticks from a bare Redis subscription, 10,000 a second", bare_subscriber(quick)?, "tick");
+    for (what, through_tls) in [("plain", false), ("through TLS", true)] {
+        let what = format!("reading 10,000 trades a second in 1 ms bursts from three bare WebSockets, {what}");
+        tell(&what, wire::read_and_drop(quick, through_tls)?, "tick");
+    }
     Ok(floors)
 }
 

@@ -34,6 +34,7 @@ mod soak;
 mod socket;
 mod table;
 mod usage;
+mod wire;
 
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;

@@ -73,6 +73,7 @@ impl Provider {
                     sessions,
                     readers,
                     frames,
+                    frames_sent: 0,
                 });
             }
             anyhow::ensure!(Instant::now() < deadline, "not every symbol was subscribed to");
@@ -89,6 +90,14 @@ pub(crate) struct Load {
     /// Which session wants a symbol.
     readers: Vec<usize>,
     frames: Vec<String>,
+    frames_sent: u64,
+}
+
+impl Load {
+    /// Since its start, to all sessions.
+    pub(crate) fn frames_sent(&self) -> u64 {
+        self.frames_sent
+    }
 }
 
 impl Publish for Load {
@@ -111,6 +120,7 @@ impl Publish for Load {
                 let message = text_frame(frame.as_bytes());
                 lock(&session.stream).write_all(&message).context("a subscriber left")?;
                 frame.clear();
+                self.frames_sent += 1;
             }
         }
         Ok(())
