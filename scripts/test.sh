@@ -13,7 +13,8 @@ steps=("set up" format clippy "clippy for the browser" documentation types depen
 passed=0 failed=0 skipped=0 step=0
 failures=()
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+build=
+trap 'if [ -n "$build" ]; then kill "$build" 2>/dev/null; fi; rm -rf "$logs"' EXIT
 
 elapsed() { printf '%d:%02d' "$((SECONDS / 60))" "$((SECONDS % 60))"; }
 
@@ -52,9 +53,14 @@ dependencies() {
     else echo "known holes were not looked for: the list of them cannot be fetched from here"; fi
 }
 
+# The tests wait most of their time, so the build for production takes what they leave of the machine.
 rust_tests() {
     announce
     local status=0 sums
+    if cargo test "${server_side[@]}" --no-run; then
+        nice -n 19 scripts/build.sh >"$logs/build" 2>&1 &
+        build=$!
+    fi
     cargo test "${server_side[@]}" --no-fail-fast 2>&1 | tee "$logs/rust" || status=$?
     # "test result: ok. 12 passed; 0 failed; 1 ignored; …", once for each test binary.
     sums=$(awk '/^test result: / { for (i = 2; i < NF; i++) { if ($(i + 1) ~ /^passed/) p += $i; if ($(i + 1) ~ /^failed/) f += $i; if ($(i + 1) ~ /^ignored/) s += $i } }
@@ -63,6 +69,12 @@ rust_tests() {
     passed=$((passed + p)) skipped=$((skipped + s))
     if [ "$f" -gt 0 ]; then fail "$f" "${steps[step - 1]}"
     elif [ "$status" != 0 ] || [ "$p" = 0 ]; then fail 1 "${steps[step - 1]} did not run"; fi
+}
+
+# The build that runs since the Rust tests began; without it, what they could not be compiled from is said again.
+finish_build() {
+    if [ -z "$build" ]; then scripts/build.sh
+    elif ! wait "$build"; then cat "$logs/build"; return 1; fi
 }
 
 # The tests start servers of their own from what was just built, on free ports and with databases of their own:
@@ -107,7 +119,7 @@ if [ "${1:-}" = check ]; then
 fi
 rust_tests
 failed_before=$failed
-check scripts/build.sh
+check finish_build
 # Without a build there is nothing to test, or worse: something old.
 [ "$failed" = "$failed_before" ] || finish
 check scripts/test_packages.sh
