@@ -133,7 +133,7 @@ pub async fn run(
     let history = Opening::new(database.clone(), config.history, config.feed).noting(noted.clone());
     let hub_thread = Thread::start("hub").context("no thread for the hub")?;
     let context = Context { public_url: config.dashboard.public_url.clone(), is_recorded: recording.records() };
-    let (alerts, alert_keeper) = Alerts::new(&config.alerts, context, database.clone()).context("no HTTP client")?;
+    let (alerts, alert_keeper) = Alerts::new(&config.alerts, context, database.clone());
     let news = history.news();
     let (hub, hub_task) = hub::hub(monitor, inbox, pace, news.clone(), alerts.lines(), hub_thread.runtime().clone());
     tasks.on(hub_thread.runtime()).spawn_vital("hub", hub_task);

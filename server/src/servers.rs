@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     os::unix::fs::FileExt,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, LazyLock, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
@@ -43,7 +43,6 @@ pub struct Servers {
 /// What this server knows of itself.
 struct Own {
     name: String,
-    build: String,
     configuration: watch::Receiver<String>,
     hub: Hub,
     alerts: Alerts,
@@ -63,7 +62,7 @@ impl Servers {
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let role = (hub.report().head.role, UnixMillis::now());
-        let own = Own { name, build: build(), configuration, hub, alerts, role: Mutex::new(role) };
+        let own = Own { name, configuration, hub, alerts, role: Mutex::new(role) };
         let (tell, others) = watch::channel(Vec::new());
         let servers = Self { own: Arc::new(own), others };
         let own = Arc::clone(&servers.own);
@@ -104,7 +103,7 @@ impl Own {
             since,
             last_seen: now,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: self.build.clone(),
+            build: BUILD.clone(),
             configuration: self.configuration.borrow().clone(),
             sockets: self.hub.counters().sockets.load(Relaxed).try_into().unwrap_or(u32::MAX),
             sends_alerts: self.alerts.sends(),
@@ -196,10 +195,11 @@ fn read(said: &Said, now: UnixMillis) -> Option<ServerEntry> {
 }
 
 /// Tells this build from others of its version: from the size of the program's file and samples all over it.
-fn build() -> String {
+static BUILD: LazyLock<String> = LazyLock::new(|| {
     const SAMPLES: u64 = 64;
     let read = || -> std::io::Result<Sha256> {
-        let file = File::open(std::env::current_exe()?)?;
+        // The file that runs, also when another one has taken its place.
+        let file = File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))?;
         let length = file.metadata()?.len();
         let mut sha = Sha256::new();
         sha.update(length.to_le_bytes());
@@ -211,7 +211,7 @@ fn build() -> String {
         Ok(sha)
     };
     read().map_or_else(|_| "unknown".to_owned(), |sha| hex(&sha.finalize()[..6]))
-}
+});
 
 #[cfg(test)]
 mod tests {
@@ -233,6 +233,6 @@ mod tests {
 
     #[test]
     fn a_build_has_a_hash() {
-        assert!(build().len() == 12 && build() == build(), "{}", build());
+        assert_eq!(BUILD.len(), 12, "{}", *BUILD);
     }
 }

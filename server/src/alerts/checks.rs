@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test]
     async fn an_audit_log_that_was_changed_is_told_as_long_as_it_is_and_a_certificate_with_its_end() {
         let (home, database) = testing::database().await;
-        let (alerts, mut keeper) = Alerts::new(&AlertsConfig::default(), Context::default(), database.clone()).unwrap();
+        let (alerts, mut keeper) = Alerts::new(&AlertsConfig::default(), Context::default(), database.clone());
         read_audit(&alerts).await;
         assert_eq!(keeper.facts.try_recv(), Ok(Fact::AuditChain(None)));
         database.tamper("CREATE TRIGGER quiet AFTER INSERT ON history_runs BEGIN SELECT 1; END").await.unwrap();

@@ -66,7 +66,7 @@ mod tests {
                 allowed_nets: vec!["127.0.0.1/32".parse().unwrap()],
                 ..AlertsConfig::default()
             };
-            let (alerts, _keeper) = Alerts::new(&config, Context::default(), database.clone()).unwrap();
+            let (alerts, _keeper) = Alerts::new(&config, Context::default(), database.clone());
             let mut report = StatusReport::default();
             report.head.generated_at = UnixMillis(UnixMillis::now().0 - age_ms);
             let (reports, sends) = (watch::channel(Arc::new(report)).1, watch::channel(sends).1);

@@ -98,7 +98,7 @@ mod tests {
     };
 
     fn candidate(database: &Database, server: &str, claim: u64) -> (Alerts, watch::Sender<u64>, Lease) {
-        let (alerts, _keeper) = Alerts::new(&AlertsConfig::default(), Context::default(), database.clone()).unwrap();
+        let (alerts, _keeper) = Alerts::new(&AlertsConfig::default(), Context::default(), database.clone());
         let (claims, receiver) = watch::channel(claim);
         let lease = Lease::new(alerts.clone(), server.to_owned(), receiver);
         (alerts, claims, lease)

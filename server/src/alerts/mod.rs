@@ -105,11 +105,9 @@ pub struct OtherServers {
 
 impl Alerts {
     /// The handle, and what keeps it up to date.
-    ///
-    /// # Errors
-    /// When no HTTP client can be made.
-    pub fn new(config: &AlertsConfig, context: Context, database: Database) -> reqwest::Result<(Self, Keeper)> {
-        let courier = Courier::new(Reach::new(&config.allowed_nets), context)?;
+    #[must_use]
+    pub fn new(config: &AlertsConfig, context: Context, database: Database) -> (Self, Keeper) {
+        let courier = Courier::new(Reach::new(&config.allowed_nets), context);
         let (facts, received) = mpsc::channel(FACTS_MAX);
         let alerts = Self(Arc::new(Shared {
             database,
@@ -129,7 +127,7 @@ impl Alerts {
             gone: Mutex::default(),
         }));
         let keeper = Keeper::new(alerts.clone(), received);
-        Ok((alerts, keeper))
+        (alerts, keeper)
     }
 
     /// The open alerts, the oldest first.

@@ -306,7 +306,7 @@ mod tests {
             allowed_nets: vec!["127.0.0.1/32".parse().unwrap()],
             ..AlertsConfig::default()
         };
-        let (alerts, _keeper) = Alerts::new(&config, Context::default(), database.clone()).unwrap();
+        let (alerts, _keeper) = Alerts::new(&config, Context::default(), database.clone());
         let (_mailbox, mut sender) = Sender::new(alerts, destination, watch::channel(true).1);
 
         let begin = 1_763_564_400_000;

@@ -6,6 +6,7 @@ use crate::{
     database::{AccountError, Database, NewAccount, QueryError},
 };
 use secrecy::SecretString;
+use tokio::task::spawn_blocking;
 
 /// What became of the first account.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub enum FirstAccount {
 #[derive(Debug, thiserror::Error)]
 pub enum FirstAccountError {
     /// The password will not do.
-    #[error("ADMIN_PASSWORD: {0}")]
+    #[error("ADMIN_PASSWORD: expected a stronger password: {0}")]
     Password(BadPassword),
     /// The runtime is being shut down.
     #[error("the server is stopping")]
@@ -57,8 +58,15 @@ pub async fn first_account(
             (generated.clone(), Some(generated))
         }
     };
-    check_password(&password, &email, names).map_err(FirstAccountError::Password)?;
+    // Both take their time, so a given one is checked while it is hashed.
+    let check = generated_password.is_none().then(|| {
+        let (password, email, names) = (password.clone(), email.clone(), names.clone());
+        spawn_blocking(move || check_password(&password, &email, &names))
+    });
     let password_hash = hash_password(password).await?;
+    if let Some(check) = check {
+        check.await?.map_err(FirstAccountError::Password)?;
+    }
     let mut change = database.change().await?;
     match change.add_account(&NewAccount { email: email.clone(), role: Role::Admin, password_hash }).await {
         Ok(id) => {

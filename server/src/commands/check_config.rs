@@ -4,6 +4,9 @@ use server::{config::unusable_files, universe};
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     let config = super::read_config(unusable_files)?;
+    if let Some(problem) = config.accounts.password_problem() {
+        return Err(super::unusable(&[problem.to_string()]));
+    }
     let universes = config.universes().await?;
     for warning in &config.warnings {
         println!("warning: {warning}");

@@ -46,7 +46,11 @@ fn read_config(check_files: impl Fn(&Variables) -> Vec<String>) -> anyhow::Resul
         }
         Err(problems) => lines.extend(problems.iter().map(ToString::to_string)),
     }
-    anyhow::bail!("the configuration cannot be used:\n  {}", lines.join("\n  "))
+    Err(unusable(&lines))
+}
+
+fn unusable(problems: &[String]) -> anyhow::Error {
+    anyhow::anyhow!("the configuration cannot be used:\n  {}", problems.join("\n  "))
 }
 
 /// Where something that listens there can be opened. `0.0.0.0` and `[::]` are every address of the machine and can be opened

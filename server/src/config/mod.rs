@@ -188,7 +188,11 @@ impl Config {
             variables: variables.clone(),
             asked: reader.asked.into_inner(),
         };
-        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+        if reader.problems.is_empty() {
+            return Ok(config);
+        }
+        reader.problems.extend(config.accounts.password_problem());
+        Err(reader.problems)
     }
 
     /// Is this server one of several, of which one collects?
@@ -313,23 +317,28 @@ fn server_name(reader: &mut Reader<'_>) -> Option<String> {
     })
 }
 
+impl AccountsConfig {
+    /// What is wrong with `ADMIN_PASSWORD`. To find out takes longer and needs more memory than all the rest of a start, and where
+    /// there are accounts the variable counts for nothing. So whoever makes the first account asks, and `check-config`.
+    #[must_use]
+    pub fn password_problem(&self) -> Option<Problem> {
+        let email = self.admin_email.clone().unwrap_or_else(Email::first);
+        let why = check_password(self.admin_password.as_ref()?, &email, &self.names).err()?;
+        Some(Problem::new("ADMIN_PASSWORD", None, format!("a stronger password: {why}")))
+    }
+}
+
 fn accounts(reader: &mut Reader<'_>) -> AccountsConfig {
     let database_url = reader.text("DATABASE_URL").unwrap_or(crate::database::DEFAULT_URL).to_owned();
     reader.problems.extend(url::problem_of_database(&database_url));
     let admin_email =
         reader.read("ADMIN_EMAIL", None, "an email, as in ann@example.com", |value| value.parse().ok().map(Some));
     let admin_password = reader.secret("ADMIN_PASSWORD");
-    let names = Names::of_installation(&[reader.text("PUBLIC_URL"), reader.text("ALLOWED_HOSTS")]);
-    if let Some(password) = &admin_password
-        && let Err(why) = check_password(password, admin_email.as_ref().unwrap_or(&Email::first()), &names)
-    {
-        reader.problems.push(Problem::new("ADMIN_PASSWORD", None, format!("a stronger password: {why}")));
-    }
     AccountsConfig {
         database_url,
         admin_email,
         admin_password,
-        names,
+        names: Names::of_installation(&[reader.text("PUBLIC_URL"), reader.text("ALLOWED_HOSTS")]),
         session_idle: hours(reader.number("SESSION_IDLE_HOURS", 12, 1..=720)),
         session_lifetime: hours(reader.number("SESSION_LIFETIME_HOURS", 24, 1..=720)),
         viewer_role: reader.read("VIEWER_ROLE", None, "moderator, or user for every account", |value| {

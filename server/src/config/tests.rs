@@ -172,8 +172,18 @@ fn a_token_or_a_password_that_can_be_guessed_is_refused() {
     assert!(read([("METRICS_TOKEN", "3f9ac1d2e8b4570611aa93cd2b7e4f10")]).dashboard.metrics_token.is_some());
 
     let password = ("ADMIN_PASSWORD", "AcmeTrading2026");
-    assert!(Config::read(&[password, ("PUBLIC_URL", "https://ticks.acmetrading.example")].into()).is_err());
-    assert!(Config::read(&[password, ("ALLOWED_HOSTS", "desk.example, acmetrading.example")].into()).is_err());
+    for names in
+        [("PUBLIC_URL", "https://ticks.acmetrading.example"), ("ALLOWED_HOSTS", "desk.example, acmetrading.example")]
+    {
+        let problem = read([password, names]).accounts.password_problem().expect(names.0).to_string();
+        assert!(problem.starts_with("ADMIN_PASSWORD: expected a stronger password"), "{problem}");
+    }
+    assert_eq!(read([]).accounts.password_problem().map(|problem| problem.to_string()), None);
+    // With other problems it is said at once.
+    let problems =
+        Config::read(&[password, ("AUDIT_RETENTION_DAYS", "x"), ("ALLOWED_HOSTS", "acmetrading.example")].into());
+    let named: Vec<_> = problems.unwrap_err().into_iter().map(|problem| problem.variable).collect();
+    assert!(named.contains(&"ADMIN_PASSWORD".to_owned()), "{named:?}");
 }
 
 #[test]

@@ -62,6 +62,27 @@ fn every_bad_variable_is_named_at_once() {
 }
 
 #[test]
+fn a_first_password_that_can_be_guessed_is_refused_and_later_ones_are_not_looked_at() {
+    let variables = [("LEPTOS_SITE_ADDR", "127.0.0.1:0"), ("ADMIN_PASSWORD", "TickStock2026!")];
+    for argument in ["serve", "check-config"] {
+        let text = complaint(&run(&[argument], variables));
+        assert!(
+            text.contains("ADMIN_PASSWORD: expected a stronger password: the password is too easy to guess"),
+            "{text}"
+        );
+        assert!(!text.contains("TickStock2026"), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let serves = |variables: &[(&str, &str)]| {
+        let mut server = start(&folder, &[], variables);
+        let mut lines = BufReader::new(server.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+        lines.any(|line| line.contains("is connected"))
+    };
+    assert!(serves(&variables[..1]), "makes an account with a password of its own");
+    assert!(serves(&variables));
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -23,7 +23,11 @@ use hmac::Hmac;
 use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 pub use email::{Email, SmtpUrl};
 pub(crate) use email::{are_addresses, is_address};
@@ -144,7 +148,8 @@ impl Context {
 /// Sends messages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Courier {
-    client: Client,
+    /// Made for the first message: that reads every certificate of the system, and most servers have nobody to tell.
+    client: Arc<OnceLock<Client>>,
     reach: Reach,
     pub(super) context: Context,
 }
@@ -157,11 +162,18 @@ struct Message {
 }
 
 impl Courier {
-    /// # Errors
-    /// When the HTTP client cannot be made.
-    pub fn new(reach: Reach, context: Context) -> reqwest::Result<Self> {
-        let client = http_client(CONNECT_TIMEOUT, TIMEOUT).dns_resolver(Arc::new(reach.clone())).build()?;
-        Ok(Self { client, reach, context })
+    /// One that has sent nothing yet.
+    #[must_use]
+    pub fn new(reach: Reach, context: Context) -> Self {
+        Self { client: Arc::default(), reach, context }
+    }
+
+    fn client(&self) -> reqwest::Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = http_client(CONNECT_TIMEOUT, TIMEOUT).dns_resolver(Arc::new(self.reach.clone())).build()?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Tells a step. Never longer than a quarter of a minute.
@@ -207,8 +219,11 @@ impl Courier {
         if let Err(error) = url.host_str().map_or(Ok(()), |host| self.reach.check_literal(host)) {
             return Answer::Failed(error.to_string());
         }
-        let request = self.client.request(method, url).headers(message.headers).body(message.body);
-        match request.send().await {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return Answer::Failed(words_of(&error)),
+        };
+        match client.request(method, url).headers(message.headers).body(message.body).send().await {
             Ok(response) => judge(response).await,
             Err(error) => Answer::Failed(words_of(&error)),
         }
@@ -258,7 +273,13 @@ fn words_of(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", TIMEOUT.as_secs());
     }
-    let what = if error.is_connect() { "cannot be connected to" } else { "broke off" };
+    let what = if error.is_builder() {
+        "no request can be made"
+    } else if error.is_connect() {
+        "cannot be connected to"
+    } else {
+        "broke off"
+    };
     crate::text::tidy(&format!("{what}: {cause}"), ANSWER_SHOWN_MAX)
 }
 

@@ -11,7 +11,7 @@ const NOW: UnixMillis = UnixMillis(1_764_169_200_000);
 
 fn courier() -> Courier {
     let reach = Reach::new(&["127.0.0.0/8".parse().unwrap()]);
-    Courier::new(reach, Context { public_url: Some("https://monitor.example.com".into()), is_recorded: true }).unwrap()
+    Courier::new(reach, Context { public_url: Some("https://monitor.example.com".into()), is_recorded: true })
 }
 
 fn step(kind: TransitionKind) -> Transition {
@@ -223,7 +223,7 @@ async fn a_receiver_that_takes_it_and_does_not_answer_keeps_nobody_waiting() {
 async fn what_is_not_public_is_not_even_connected_to() {
     let receiver = Receiver::start([]).await;
     let port = receiver.url.split(':').nth(2).unwrap().trim_end_matches("/hook").to_owned();
-    let closed = Courier::new(Reach::new(&[]), Context::default()).unwrap();
+    let closed = Courier::new(Reach::new(&[]), Context::default());
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "127.1", "0"] {
         let format = Format::Webhook { url: format!("http://{host}:{port}/").into(), secret: None };
         let answer = closed.tell(&to(format), &step(TransitionKind::Firing), NOW).await;

@@ -17,8 +17,9 @@ use sqlx::{
 };
 use std::{collections::BTreeMap, fs::OpenOptions, path::Path, str::FromStr, time::Duration};
 
-/// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often.
-const CONNECTIONS_MAX: u32 = 8;
+/// SQLite has one writer at a time; a few readers beside it are enough, as nothing here is asked for often. Each is a thread, and
+/// a quarter of a megabyte with its copy of the tables' definitions.
+const CONNECTIONS_MAX: u32 = 4;
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for a free connection.
