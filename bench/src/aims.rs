@@ -22,20 +22,21 @@ impl Aim {
     }
 }
 
-/// Prints the aims that these rows say something about.
-pub(crate) fn print(rows: &[Row], whole: Option<&Whole>) -> Vec<Aim> {
+/// Prints the aims that these rows say something about. `reading_ns`: what nothing could read a tick from a provider for, in bursts.
+pub(crate) fn print(rows: &[Row], whole: Option<&Whole>, reading_ns: Option<f64>) -> Vec<Aim> {
     let mut aims = Vec::new();
     let mut add = |what, unit, at_most, measured: Option<f64>| {
         aims.extend(measured.map(|measured| Aim { what, unit, at_most, measured }));
     };
-    let tape = |admins, ticks_per_second, spacing| {
+    let from = |source, admins, ticks_per_second, spacing| {
         rows.iter().find(|row| {
             let scenario = &row.scenario;
             scenario.server == Contestant::Ours
-                && (scenario.view, scenario.source) == (View::Tape, Source::Bus)
+                && (scenario.view, scenario.source) == (View::Tape, source)
                 && (scenario.admins, scenario.ticks_per_second, scenario.spacing) == (admins, ticks_per_second, spacing)
         })
     };
+    let tape = |admins, ticks_per_second, spacing| from(Source::Bus, admins, ticks_per_second, spacing);
     let latest = |admins, ticks_per_second| {
         rows.iter().find(|row| {
             let scenario = &row.scenario;
@@ -64,6 +65,25 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>) -> Vec<Aim> {
     add("N6: 100,000 ticks/s taken in and conflated", "% of a core", 100.0, rush.map(|row| row.cpu_percent));
     let peak = latest(10, 400_000);
     add("N6: 400,000 ticks in one second, miscounted", "ticks", 0.0, peak.map(|row| row.missing as f64));
+    let relayed = |server, spacing| {
+        let is_it = |row: &&Row| {
+            let scenario = &row.scenario;
+            scenario.group.starts_with("against") && (scenario.server, scenario.spacing) == (server, spacing)
+        };
+        rows.iter().find(is_it).map(|row| row.cpu_per_million_delivered)
+    };
+    for (what, spacing) in [
+        ("from a provider in bursts, against bun", Spacing::Bursts),
+        ("from a provider evenly, against bun", Spacing::Even),
+    ] {
+        let both = relayed(Contestant::Ours, spacing).zip(relayed(Contestant::Bun, spacing));
+        add(what, "of its CPU time", 1.0 / 3.0, both.map(|(ours, bun)| ours / bun));
+    }
+    let beyond = from(Source::Provider, 10, 10_000, Spacing::Bursts).zip(bursts).zip(reading_ns);
+    let beyond = beyond.map(|((provider, bus), floor_ns)| {
+        (provider.cpu_per_million_ticks - bus.cpu_per_million_ticks) * 1000.0 / floor_ns
+    });
+    add("what a provider adds to the bus in bursts, against reading and dropping", "times", 2.0, beyond);
     let dashboard = |source, ticks_per_second| {
         let is_it = |row: &&Row| {
             let scenario = &row.scenario;

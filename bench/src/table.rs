@@ -1,7 +1,9 @@
 //! The rows of `make bench`, and how they are printed.
 
 use crate::{
-    aims, api, floors, ingest,
+    aims, api,
+    floors::{self, Floors},
+    ingest,
     measure::{Row, measure},
     relays,
     scenario::{Contestant, Scenario, Source, Spacing, View, unix_us},
@@ -39,19 +41,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         println!("{}", line(&row));
         rows.push(row);
     }
-    let floors = if "floors".contains(&options.only) { floors::run(options.quick)? } else { Vec::new() };
+    let floors = if "floors".contains(&options.only) { floors::run(options.quick)? } else { Floors::default() };
     let ingest = if "ingest".contains(&options.only) {
         tokio::runtime::Runtime::new()?.block_on(ingest::measure())?
     } else {
         json!(null)
     };
     let whole = "whole".contains(&options.only).then(api::run).transpose()?;
-    let aims = aims::print(&rows, whole.as_ref());
+    let aims = aims::print(&rows, whole.as_ref(), floors.reading_ns);
     if let Some(path) = &options.json {
         fs::write(
             path,
             serde_json::to_string_pretty(
-                &json!({"rows": rows, "floors": floors, "ingest": ingest, "whole": whole, "aims": aims}),
+                &json!({"rows": rows, "floors": floors.told, "ingest": ingest, "whole": whole, "aims": aims}),
             )?,
         )?;
     }
