@@ -72,7 +72,7 @@ rust() {
     fi
     [ -z "${RUSTUP_TOOLCHAIN:-}" ] || die "RUSTUP_TOOLCHAIN=$RUSTUP_TOOLCHAIN is older than $rust_minimum or lacks wasm32; unset it"
     say "taking Rust from the distribution"
-    install_packages rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web lld-22
+    install_packages rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web rust-web-llvm lld-22
     if command -v rustup >/dev/null; then quietly rustup toolchain link system /usr; fi
     pick_toolchain || { wasm32_library; pick_toolchain; } || die "the wasm32 standard library is not where rustc looks for it"
 }
