@@ -111,6 +111,19 @@ test('an incident is found from its gap, stepped through by keys, kept, exported
   expect(Math.abs((await shownAt(colleague.page)) - moment)).toBeLessThan(300);
   await other.close();
 
+  // What is deleted does not come back, so one press only asks, and looking elsewhere takes it back.
+  await page.getByTestId('keep').click();
+  const drop = page.getByTestId('drop');
+  await drop.click();
+  await expect(drop).toHaveText('Delete for good?');
+  await page.getByTestId('keep-note').focus();
+  await expect(drop).toHaveText('Delete');
+  await drop.click();
+  await drop.click();
+  await expect(page.getByTestId('keep-answer')).toHaveText('Deleted.');
+  await expect(page.getByTestId('kept')).toHaveCount(0);
+  await page.keyboard.press('Escape');
+
   await page.keyboard.press('l');
   await expect(page).toHaveURL(/\/admin\/websockets$/);
 });

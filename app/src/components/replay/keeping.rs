@@ -107,14 +107,18 @@ pub fn Keeping(
     let entry = move |kept: Kept| {
         let (id, from) = (kept.id, kept.from);
         let day = from.to_string().get(..10).unwrap_or_default().to_owned();
-        let name = ["Delete ", &kept.note].concat();
+        // There is no way back, so the first press only asks.
+        let is_sure = RwSignal::new(false);
+        let words = move || if is_sure.get() { "Delete for good?" } else { "Delete" };
+        let note = kept.note.clone();
+        let name = move || [words(), " ", &note].concat();
         view! {
             <li data-testid="kept">
                 <button type="button" class="text-button number" title="Go there" on:click=move |_| on_ask.run(Ask::Seek(from))>{day} " " {stretch((from, kept.to))}</button>
                 <span>{kept.note} " " <span class="unit">{kept.by}</span></span>
                 {may_act.then(|| {
-                    let id = id.clone();
-                    view! { <button type="button" class="button button-small" aria-label=name on:click=move |_| drop_it(id.clone())>"Delete"</button> }
+                    let on_click = move |_| if is_sure.get_untracked() { drop_it(id.clone()) } else { is_sure.set(true) };
+                    view! { <button type="button" class="button button-small" data-testid="drop" aria-label=name on:click=on_click on:blur=move |_| is_sure.set(false)>{words}</button> }
                 })}
             </li>
         }
