@@ -77,7 +77,7 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>, reading_ns: Option<f64>
         ("from a provider evenly, against bun", Spacing::Even),
     ] {
         let both = relayed(Contestant::Ours, spacing).zip(relayed(Contestant::Bun, spacing));
-        add(what, "of its CPU time", 1.0 / 3.0, both.map(|(ours, bun)| ours / bun));
+        add(what, "of its CPU time", 0.33, both.map(|(ours, bun)| ours / bun));
     }
     let beyond = from(Source::Provider, 10, 10_000, Spacing::Bursts).zip(bursts).zip(reading_ns);
     let beyond = beyond.map(|((provider, bus), floor_ns)| {
