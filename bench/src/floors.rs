@@ -50,9 +50,10 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Floors> {
     tell("writing that frame to a bare WebSocket", bare_broadcast(rounds * 10)?, "frame and socket");
     tell("reading ticks from a bare Redis subscription, 10,000 a second", bare_subscriber(quick)?, "tick");
     let what = "reading 10,000 trades a second in 1 ms bursts from three bare WebSockets";
-    let reading_ns = wire::read_and_drop(quick, false)?;
+    let scenario = Scenario { source: Source::Provider, ..scenario(10_000, if quick { 1 } else { 4 }) };
+    let reading_ns = wire::read_and_drop(&scenario, false)?;
     tell(what, reading_ns, "tick");
-    tell(&format!("{what}, through TLS"), wire::read_and_drop(quick, true)?, "tick");
+    tell(&format!("{what}, through TLS"), wire::read_and_drop(&scenario, true)?, "tick");
     Ok(Floors { told, reading_ns: Some(reading_ns) })
 }
 

@@ -6,10 +6,9 @@
 //! ```
 
 use crate::{
-    floors,
     pace::pace,
     provider::Provider,
-    scenario::{CONNECTIONS, Scenario, Source, connection_of, symbol},
+    scenario::{CONNECTIONS, Scenario, connection_of, symbol},
     usage,
 };
 use anyhow::{Context, ensure};
@@ -45,8 +44,8 @@ const READ_BYTES: usize = 16 << 10;
 /// What was sent is read by then.
 const REST: Duration = Duration::from_millis(200);
 
-/// CPU nanoseconds a tick of the thread that reads 10,000 a second, in bursts every millisecond.
-pub(crate) fn read_and_drop(quick: bool, through_tls: bool) -> anyhow::Result<f64> {
+/// CPU nanoseconds a tick of the thread that reads the scenario's.
+pub(crate) fn read_and_drop(scenario: &Scenario, through_tls: bool) -> anyhow::Result<f64> {
     let provider = Provider::start()?;
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (address, tls) = if through_tls {
@@ -55,11 +54,10 @@ pub(crate) fn read_and_drop(quick: bool, through_tls: bool) -> anyhow::Result<f6
     } else {
         (provider.address, None)
     };
-    let scenario = Scenario { source: Source::Provider, ..floors::scenario(10_000, if quick { 1 } else { 4 }) };
     let (done, ended) = oneshot::channel();
     let symbols = scenario.symbols;
     let reader = thread::spawn(move || read(address, tls, symbols, ended));
-    let mut load = provider.load(&scenario)?;
+    let mut load = provider.load(scenario)?;
     let ticks = pace(scenario.ticks_per_second, scenario.spacing, scenario.length(), &mut load)?;
     thread::sleep(REST);
     let _ = done.send(());
