@@ -71,7 +71,7 @@ rust_tests() {
     elif [ "$status" != 0 ] || [ "$p" = 0 ]; then fail 1 "${steps[step - 1]} did not run"; fi
 }
 
-# The build that runs since the Rust tests began; without it, what they could not be compiled from is said again.
+# Waits for the build that runs beside the Rust tests. When they did not compile it was not started, so it starts here.
 finish_build() {
     if [ -z "$build" ]; then scripts/build.sh
     elif ! wait "$build"; then cat "$logs/build"; return 1; fi
