@@ -69,6 +69,12 @@ async fn open_later(database: Database, accounts: AccountsConfig, output: Lines,
                 info!("The database could be opened");
                 return greet(&output, &urls, Some(&first));
             }
+            // Trying again does not make it a better one.
+            Err(error @ FirstAccountError::Password(_)) => {
+                return error!(
+                    "No first account was made, so nobody can sign in until the server is started with another. {error}"
+                );
+            }
             Err(error) => warn!("The first account could not be made: {error}; trying again"),
         }
     }
