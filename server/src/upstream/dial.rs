@@ -1,6 +1,6 @@
 //! Opens a socket, and says in plain words why that failed or how one broke. What a library calls it nobody has to know.
 
-use super::loss::Loss;
+use super::{loss::Loss, trust::connector};
 use crate::{
     bus::TickBus,
     text::{self, tidy},
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         Error as WsError,
         error::{CapacityError, ProtocolError, TlsError},
@@ -58,7 +58,8 @@ pub(super) async fn dial(url: &str, patience: Duration) -> Result<Socket, Loss> 
         .read_buffer_size(READ_BYTES)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    match timeout(patience, connect_async_with_config(url, Some(config), true)).await {
+    let connected = async { connect_async_tls_with_config(url, Some(config), true, connector(url).await).await };
+    match timeout(patience, connected).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(WsError::Http(response))) => Err(refusal(&response, SystemTime::now())),
         Ok(Err(error)) => Err(Loss::unreachable(format!("Cannot connect: {}", describe(&error)))),

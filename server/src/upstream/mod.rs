@@ -8,9 +8,10 @@
 //!                    state.rs ◀──────────┘────────────────────────────┘
 //! ```
 //!
-//! `dial.rs` opens sockets and says in words why one cannot be opened or broke. `backoff.rs` and `policy.rs` are the patience,
-//! `quota.rs` keeps our own connections from putting each other out and waits as long as the provider asks of the account,
-//! `latency.rs` measures, `wakefulness.rs` notices when this process itself did not run. Deliberately absent: anything that waits for the bus, and any knowledge of who reads it.
+//! `dial.rs` opens sockets and says in words why one cannot be opened or broke, `trust.rs` who may vouch for the other end.
+//! `backoff.rs` and `policy.rs` are the patience, `quota.rs` keeps our own connections from putting each other out and waits as long as
+//! the provider asks of the account, `latency.rs` measures, `wakefulness.rs` notices when this process itself did not run. Deliberately
+//! absent: anything that waits for the bus, and any knowledge of who reads it.
 
 mod backoff;
 mod comeback;
@@ -26,6 +27,7 @@ mod quota;
 mod report;
 mod state;
 mod telemetry;
+mod trust;
 mod wakefulness;
 mod watch;
 

@@ -10,6 +10,7 @@ mod handshake;
 mod isolation;
 mod odd;
 mod provider;
+mod tls;
 
 use app::model::{
     connection::{Channel, ConnectionId, Priority},

@@ -2,10 +2,11 @@
 
 use super::{
     second_factor::App,
-    tls::{ask, certificate, connect},
+    tls::{ask, connect},
 };
 use crate::util::{
-    ACCESS_TOKEN, CLIENT_SECRET, IdentityProvider, PATIENCE, REFRESH_TOKEN, TestServer, eventually, free_port,
+    ACCESS_TOKEN, CLIENT_SECRET, IdentityProvider, PATIENCE, REFRESH_TOKEN, TestServer, certificate, eventually,
+    free_port,
 };
 use data_encoding::BASE32_NOPAD;
 use futures_util::StreamExt;

@@ -1,10 +1,10 @@
 //! TLS in the server itself: cookies, headers and the socket over it, and certificates that are renewed.
 
-use crate::util::{PASSWORD, PATIENCE, TestServer, email_of, eventually};
+use crate::util::{PASSWORD, PATIENCE, TestServer, certificate, email_of, eventually};
 use futures_util::StreamExt;
 use rustls::pki_types::{CertificateDer, ServerName};
 use server::auth::Role;
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,14 +12,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-
-/// Writes a certificate for `localhost` and its key into a folder.
-pub(super) fn certificate(folder: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    made.cert.der().clone()
-}
 
 async fn server(folder: &TempDir) -> TestServer {
     let path = |name| folder.path().join(name).display().to_string();

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+mod certificate;
 mod clock;
 mod front;
 mod hook;
@@ -14,6 +15,7 @@ mod sentinel;
 mod server;
 mod socket;
 
+pub(crate) use certificate::certificate;
 pub(crate) use clock::Clock;
 pub(crate) use front::Front;
 pub(crate) use hook::Hook;

@@ -1,0 +1,42 @@
+//! Who may vouch for a provider at a `wss://` address.
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use std::sync::Arc;
+use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio_tungstenite::Connector;
+use tracing::warn;
+
+/// For `url`, when it wants TLS.
+///
+/// Trusted are Mozilla's authorities and those of this machine, as a relay inside a company has its certificate from there.
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` say where the machine's are, as for OpenSSL. They are read once, for the first connection, and
+/// beside the thread of the connections.
+pub(super) async fn connector(url: &str) -> Option<Connector> {
+    static TRUSTED: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
+
+    if !url.get(..4)?.eq_ignore_ascii_case("wss:") {
+        return None;
+    }
+    let read = || async { spawn_blocking(|| Arc::new(trusted())).await };
+    match TRUSTED.get_or_try_init(read).await {
+        Ok(trusted) => Some(Connector::Rustls(Arc::clone(trusted))),
+        Err(error) => {
+            warn!("Of certificates, only those that Mozilla's authorities signed are trusted: {error}");
+            None
+        }
+    }
+}
+
+fn trusted() -> ClientConfig {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    let found = rustls_native_certs::load_native_certs();
+    for error in found.errors {
+        warn!("Not all authorities that this machine trusts can be read: {error}");
+    }
+    roots.add_parsable_certificates(found.certs);
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
