@@ -65,18 +65,21 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>, reading_ns: Option<f64>
     add("N6: 100,000 ticks/s taken in and conflated", "% of a core", 100.0, rush.map(|row| row.cpu_percent));
     let peak = latest(10, 400_000);
     add("N6: 400,000 ticks in one second, miscounted", "ticks", 0.0, peak.map(|row| row.missing as f64));
-    let relayed = |server, spacing| {
+    let relayed = |server, source, spacing| {
         let is_it = |row: &&Row| {
             let scenario = &row.scenario;
-            scenario.group.starts_with("against") && (scenario.server, scenario.spacing) == (server, spacing)
+            scenario.group.starts_with("against")
+                && (scenario.server, scenario.source, scenario.spacing) == (server, source, spacing)
         };
         rows.iter().find(is_it).map(|row| row.cpu_per_million_delivered)
     };
-    for (what, spacing) in [
-        ("from a provider in bursts, against bun", Spacing::Bursts),
-        ("from a provider evenly, against bun", Spacing::Even),
+    for (what, source, spacing) in [
+        ("from a provider in bursts, against bun", Source::Provider, Spacing::Bursts),
+        ("from a provider evenly, against bun", Source::Provider, Spacing::Even),
+        ("the same in bursts, through TLS", Source::TlsProvider, Spacing::Bursts),
+        ("the same evenly, through TLS", Source::TlsProvider, Spacing::Even),
     ] {
-        let both = relayed(Contestant::Ours, spacing).zip(relayed(Contestant::Bun, spacing));
+        let both = relayed(Contestant::Ours, source, spacing).zip(relayed(Contestant::Bun, source, spacing));
         add(what, "of its CPU time", 0.33, both.map(|(ours, bun)| ours / bun));
     }
     let beyond = from(Source::Provider, 10, 10_000, Spacing::Bursts).zip(bursts).zip(reading_ns);

@@ -17,7 +17,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command of this very program.
     pub(crate) fn own(arguments: &[&str]) -> anyhow::Result<Self> {
-        Self::start(Command::new(std::env::current_exe()?).args(arguments))
+        Self::start(&mut own(arguments)?)
     }
 
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
@@ -49,6 +49,13 @@ impl Process {
     fn line(&mut self) -> anyhow::Result<String> {
         Ok(self.output.next().context("the process has ended")??)
     }
+}
+
+/// A command of this very program.
+pub(crate) fn own(arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments);
+    Ok(command)
 }
 
 impl Drop for Process {

@@ -33,11 +33,11 @@ mod scenario;
 mod soak;
 mod socket;
 mod table;
+mod tls;
 mod usage;
 mod wire;
 
 use clap::{Parser, Subcommand};
-use std::net::SocketAddr;
 
 /// Measures the server.
 #[derive(Parser)]
@@ -63,7 +63,7 @@ enum Command {
     Product { database: String, provider: String, symbols: u64 },
     /// The server's side of one row.
     #[command(hide = true)]
-    Rig { scenario: String, source: Option<SocketAddr> },
+    Rig { scenario: String, source: Option<String> },
     /// The plain axum broadcast.
     #[command(hide = true)]
     Relay { provider: String },
@@ -77,7 +77,7 @@ fn main() -> anyhow::Result<()> {
         Command::History(options) => history::run(&options),
         Command::Recording(options) => recording::run(&options),
         Command::Product { database, provider, symbols } => product::run(&database, &provider, symbols),
-        Command::Rig { scenario, source } => rig::run(&serde_json::from_str(&scenario)?, source),
+        Command::Rig { scenario, source } => rig::run(&serde_json::from_str(&scenario)?, source.as_deref()),
         Command::Relay { provider } => relays::run(&provider),
     }
 }

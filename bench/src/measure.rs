@@ -1,7 +1,7 @@
 //! One row: server, source, admins and load, put together and taken apart again.
 
 use crate::{
-    child::Process,
+    child::{self, Process},
     crowd::{Crowd, Seen, Watched},
     pace::pace,
     provider::{self, Provider},
@@ -9,8 +9,10 @@ use crate::{
     relays,
     rig::Published,
     scenario::{Contestant, Scenario, Source, View, WARM_UP},
+    tls::Front,
     usage,
 };
+use anyhow::Context;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::{
@@ -92,16 +94,23 @@ enum Load {
 
 pub(crate) fn measure(scenario: &Scenario) -> anyhow::Result<Row> {
     let redis = matches!(scenario.source, Source::Redis | Source::Frames).then(RedisServer::start).transpose()?;
-    let provider = (scenario.source == Source::Provider).then(Provider::start).transpose()?;
-    let address = redis.as_ref().map(|server| server.address).or(provider.as_ref().map(|provider| provider.address));
-    let mut server = match scenario.server {
+    let is_provided = matches!(scenario.source, Source::Provider | Source::TlsProvider);
+    let provider = is_provided.then(Provider::start).transpose()?;
+    let front = provider.as_ref().filter(|_| scenario.source == Source::TlsProvider);
+    let front = front.map(|provider| Front::start(provider.address)).transpose()?;
+    let url = redis.as_ref().map(|server| format!("redis://{}", server.address));
+    let url = url.or(front.as_ref().map(Front::url)).or(provider.as_ref().map(Provider::url));
+    let mut command = match scenario.server {
         Contestant::Ours => {
-            let arguments = ["rig".to_owned(), serde_json::to_string(scenario)?].into_iter();
-            let arguments: Vec<_> = arguments.chain(address.map(|address| address.to_string())).collect();
-            Process::own(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?
+            let scenario = serde_json::to_string(scenario)?;
+            child::own(&["rig", &scenario].into_iter().chain(url.as_deref()).collect::<Vec<_>>())?
         }
-        relay => relays::start(relay, address)?,
+        relay => relays::command(relay, &url.context("a relay needs a provider")?)?,
     };
+    if let Some(front) = &front {
+        command.envs(front.trust());
+    }
+    let mut server = Process::start(&mut command)?;
     let listening = server.listening()?;
     let load = match (redis, &provider) {
         (Some(redis), _) => {

@@ -51,6 +51,10 @@ impl Provider {
         Ok(Self { address, sessions })
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/stocks", self.address)
+    }
+
     /// Waits until every symbol is wanted by somebody, and readies the load.
     pub(crate) fn load(&self, scenario: &Scenario) -> anyhow::Result<Load> {
         let names: Vec<_> = (0..scenario.symbols)

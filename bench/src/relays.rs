@@ -1,8 +1,7 @@
 //! What others do, for comparison: a message a tick, to every socket. All three take ticks from the same provider over
 //! the same protocol, and send the same event.
 
-use crate::{child::Process, scenario::Contestant};
-use anyhow::Context;
+use crate::{child, scenario::Contestant, tls};
 use axum::{
     Router,
     extract::ws::{Message, WebSocket, WebSocketUpgrade},
@@ -11,22 +10,24 @@ use axum::{
 };
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{path::Path, process::Command};
 use tokio::{net::TcpListener, sync::broadcast};
-use tokio_tungstenite::{connect_async, tungstenite};
+use tokio_tungstenite::{connect_async_tls_with_config, tungstenite};
 
-/// Starts a relay in a process of its own.
-pub(crate) fn start(contestant: Contestant, provider: Option<SocketAddr>) -> anyhow::Result<Process> {
-    let provider = format!("ws://{}/stocks", provider.context("a relay needs a provider")?);
+/// What starts a relay of the provider at this address.
+pub(crate) fn command(contestant: Contestant, provider: &str) -> anyhow::Result<Command> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("relays");
-    match contestant {
+    let script = |program: &Path, name: &str| {
+        let mut command = Command::new(program);
+        command.arg(folder.join(name)).arg(provider);
+        command
+    };
+    Ok(match contestant {
         Contestant::Ours => anyhow::bail!("no relay"),
-        Contestant::Axum => Process::own(&["relay", &provider]),
-        Contestant::Node => Process::start(Command::new("node").arg(folder.join("ws.mjs")).arg(&provider)),
-        Contestant::Bun => Process::start(
-            Command::new(folder.join("node_modules/.bin/bun")).arg(folder.join("bun.mjs")).arg(&provider),
-        ),
-    }
+        Contestant::Axum => child::own(&["relay", provider])?,
+        Contestant::Node => script(Path::new("node"), "ws.mjs"),
+        Contestant::Bun => script(&folder.join("node_modules/.bin/bun"), "bun.mjs"),
+    })
 }
 
 /// Can it be measured on this machine?
@@ -64,7 +65,7 @@ pub(crate) async fn run(provider: &str) -> anyhow::Result<()> {
     };
     tokio::spawn(axum::serve(listener, Router::new().route("/", get(upgrade))).into_future());
 
-    let (mut socket, _) = connect_async(provider).await?;
+    let (mut socket, _) = connect_async_tls_with_config(provider, None, true, tls::connector()?).await?;
     socket.send(tungstenite::Message::text(r#"{"action":"auth","params":"key"}"#)).await?;
     socket.send(tungstenite::Message::text(r#"{"action":"subscribe","params":"T.*"}"#)).await?;
     while let Some(message) = socket.next().await {

@@ -44,14 +44,14 @@ pub(crate) struct Published {
     pub(crate) calls_seconds: f64,
 }
 
-/// Runs a rig until standard input ends. `address` is that of the provider or of Redis, if the scenario has one.
-pub(crate) fn run(scenario: &Scenario, source_address: Option<SocketAddr>) -> anyhow::Result<()> {
+/// Runs a rig until standard input ends. `source` is where the provider or Redis is, if the scenario has one.
+pub(crate) fn run(scenario: &Scenario, source: Option<&str>) -> anyhow::Result<()> {
     // As the server does it.
     let workers = thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let shutdown = CancellationToken::new();
     let threads = [Thread::start("ingest")?, Thread::start("hub")?];
-    let (address, bus) = runtime.block_on(start(scenario, source_address, &threads, &shutdown))?;
+    let (address, bus) = runtime.block_on(start(scenario, source, &threads, &shutdown))?;
     println!("{address}");
     for line in std::io::stdin().lock().lines() {
         if line? == "go" {
@@ -68,25 +68,28 @@ pub(crate) fn run(scenario: &Scenario, source_address: Option<SocketAddr>) -> an
 
 async fn start(
     scenario: &Scenario,
-    source_address: Option<SocketAddr>,
+    source: Option<&str>,
     [ingest_thread, hub_thread]: &[Thread; 2],
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(SocketAddr, Arc<dyn TickBus>)> {
     let (config, plans) = configure(scenario)?;
     let tasks = Tasks::new(shutdown.clone());
     let ingest_tasks = tasks.on(ingest_thread.runtime());
-    let redis = source_address.filter(|_| matches!(scenario.source, Source::Redis | Source::Frames)).map(|address| {
-        RedisConfig { url: format!("redis://{address}").into(), key_prefix: "tickstock:".into(), publish_ticks: true }
+    let redis = source.filter(|_| matches!(scenario.source, Source::Redis | Source::Frames)).map(|url| RedisConfig {
+        url: url.into(),
+        key_prefix: "tickstock:".into(),
+        publish_ticks: true,
     });
     let (role, feed) = match scenario.source {
         Source::Redis | Source::Frames => (Role::Watcher, Feed::Redis),
-        Source::Bus | Source::Provider => (Role::Collector { source: "bench" }, Feed::Simulator),
+        Source::Bus | Source::Provider | Source::TlsProvider => (Role::Collector { source: "bench" }, Feed::Simulator),
     };
     let (bus, inbox) = bus::open(redis.as_ref(), role, &ingest_tasks)?;
     let pace =
         Pace { frame_interval: config.dashboard.frame_interval, metrics_interval: config.dashboard.metrics_interval };
-    if scenario.source == Source::Provider {
-        let endpoint = upstream::Endpoint::simulator(source_address.context("a provider's address")?);
+    if matches!(scenario.source, Source::Provider | Source::TlsProvider) {
+        let url = source.context("a provider's address")?.to_owned();
+        let endpoint = upstream::Endpoint::massive(url, "any".into());
         let policy = upstream::Policy::default();
         let _manager =
             Manager::start(plans.clone(), endpoint, Arc::clone(&bus), policy, pace.metrics_interval, &ingest_tasks);

@@ -60,6 +60,8 @@ pub(crate) enum Source {
     Frames,
     /// A WebSocket that speaks Massive's protocol.
     Provider,
+    /// The same through TLS.
+    TlsProvider,
 }
 
 /// What an admin gets.

@@ -91,11 +91,12 @@ fn scenarios(quick: bool) -> Vec<Scenario> {
         add("every tick to every admin", Scenario { view: View::Tape, source: Source::Provider, ..aim.clone() });
         add("every tick to every admin", Scenario { view: View::Latest, ..aim });
     }
-    for spacing in [Spacing::Bursts, Spacing::Even] {
-        for server in [Contestant::Ours, Contestant::Bun, Contestant::Axum, Contestant::Node] {
-            let view = if server == Contestant::Ours { View::Tape } else { View::Latest };
-            let row = Scenario { server, view, source: Source::Provider, spacing, ..plain.clone() };
-            add("against a message a tick", row);
+    for source in [Source::Provider, Source::TlsProvider] {
+        for spacing in [Spacing::Bursts, Spacing::Even] {
+            for server in [Contestant::Ours, Contestant::Bun, Contestant::Axum, Contestant::Node] {
+                let view = if server == Contestant::Ours { View::Tape } else { View::Latest };
+                add("against a message a tick", Scenario { server, view, source, spacing, ..plain.clone() });
+            }
         }
     }
     for source in [Source::Bus, Source::Redis] {
@@ -147,6 +148,7 @@ fn line(row: &Row) -> String {
         Source::Redis => "Redis",
         Source::Frames => "frames",
         Source::Provider => "provider",
+        Source::TlsProvider => "provider through TLS",
     };
     let counts = match (row.is_exact(), scenario.admins, &row.slow) {
         (_, 0, _) => "–".to_owned(),

@@ -9,15 +9,14 @@ use crate::{
     pace::pace,
     provider::Provider,
     scenario::{CONNECTIONS, Scenario, connection_of, symbol},
+    tls::Front,
     usage,
 };
 use anyhow::{Context, ensure};
 use app::model::{connection::Channel, symbol::Symbol};
 use futures_util::{SinkExt, StreamExt};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
 use serde_json::json;
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -25,15 +24,9 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
-    sync::oneshot,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::{net::TcpStream, runtime::Builder, sync::oneshot};
 use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
@@ -47,16 +40,12 @@ const REST: Duration = Duration::from_millis(200);
 /// CPU nanoseconds a tick of the thread that reads the scenario's.
 pub(crate) fn read_and_drop(scenario: &Scenario, through_tls: bool) -> anyhow::Result<f64> {
     let provider = Provider::start()?;
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let (address, tls) = if through_tls {
-        let (address, trust) = front(&runtime, provider.address)?;
-        (address, Some(trust))
-    } else {
-        (provider.address, None)
-    };
+    let front = through_tls.then(|| Front::start(provider.address)).transpose()?;
+    let url = front.as_ref().map_or_else(|| provider.url(), Front::url);
+    let connector = front.as_ref().map(Front::connector).transpose()?;
     let (done, ended) = oneshot::channel();
     let symbols = scenario.symbols;
-    let reader = thread::spawn(move || read(address, tls, symbols, ended));
+    let reader = thread::spawn(move || read(&url, connector, symbols, ended));
     let mut load = provider.load(scenario)?;
     let ticks = pace(scenario.ticks_per_second, scenario.spacing, scenario.length(), &mut load)?;
     thread::sleep(REST);
@@ -68,8 +57,8 @@ pub(crate) fn read_and_drop(scenario: &Scenario, through_tls: bool) -> anyhow::R
 
 /// Frames that were read until `ended`, and the CPU seconds that this took once everything was subscribed to.
 fn read(
-    address: SocketAddr,
-    tls: Option<Arc<ClientConfig>>,
+    url: &str,
+    connector: Option<Connector>,
     symbols: u64,
     ended: oneshot::Receiver<()>,
 ) -> anyhow::Result<(u64, f64)> {
@@ -77,7 +66,7 @@ fn read(
         let mut sockets = Vec::new();
         for id in 1..=CONNECTIONS {
             let symbols = (0..symbols).filter(|place| u64::from(connection_of(*place)) == id).map(symbol);
-            sockets.push(subscribe(address, tls.clone(), symbols).await?);
+            sockets.push(subscribe(url, connector.clone(), symbols).await?);
         }
         let before = usage::own_thread_seconds();
         let frames = Arc::new(AtomicU64::new(0));
@@ -97,17 +86,12 @@ async fn count(mut socket: Socket, frames: Arc<AtomicU64>) {
 
 /// A socket that trades of these symbols will come from.
 async fn subscribe(
-    address: SocketAddr,
-    tls: Option<Arc<ClientConfig>>,
+    url: &str,
+    connector: Option<Connector>,
     symbols: impl Iterator<Item = Symbol>,
 ) -> anyhow::Result<Socket> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let scheme = if tls.is_some() { "wss" } else { "ws" };
-    let connector = tls.map_or(Connector::Plain, Connector::Rustls);
     let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
-    let url = format!("{scheme}://localhost:{}/stocks", address.port());
-    let (mut socket, _) = client_async_tls_with_config(url, stream, Some(config), Some(connector)).await?;
+    let (mut socket, _) = connect_async_tls_with_config(url, Some(config), true, connector).await?;
     let params: Vec<_> = symbols.map(|symbol| format!("{}.{symbol}", Channel::Trades)).collect();
     let requests =
         [json!({"action": "auth", "params": "any"}), json!({"action": "subscribe", "params": params.join(",")})];
@@ -117,38 +101,4 @@ async fn subscribe(
         socket.next().await.context("no answer")??;
     }
     Ok(socket)
-}
-
-/// TLS 1.3 in front of the provider: its address, and what trusts it.
-fn front(runtime: &Runtime, provider: SocketAddr) -> anyhow::Result<(SocketAddr, Arc<ClientConfig>)> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let certificate = made.cert.der().clone();
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone())?;
-    let ring = || Arc::new(rustls::crypto::ring::default_provider());
-    let proof = ServerConfig::builder_with_provider(ring())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key.into())?;
-    let trust = ClientConfig::builder_with_provider(ring())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-    let address = listener.local_addr()?;
-    let acceptor = TlsAcceptor::from(Arc::new(proof));
-    runtime.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let _ = stream.set_nodelay(true);
-                let mut client = acceptor.accept(stream).await?;
-                let mut server = TcpStream::connect(provider).await?;
-                server.set_nodelay(true)?;
-                copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    Ok((address, Arc::new(trust)))
 }
