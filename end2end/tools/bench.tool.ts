@@ -7,18 +7,18 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type Browser, expect, test } from '@playwright/test';
 import { MonitorPage } from '../fixtures/monitor_page';
-import { type RedisClient, RedisServer } from '../fixtures/redis';
-import { MonitorServer, type Settings } from '../fixtures/server';
+import { RedisServer } from '../fixtures/redis';
+import { MonitorServer } from '../fixtures/server';
+import { countFrames, framesOf, type Market, percentile, publishFor, round, session, settingsOf } from './load';
 import { startTrace, stopTrace } from './trace';
 import { openVanillaPage } from './vanilla_page';
 
 const LOADS = Number(process.env.BENCH_LOADS ?? 7);
 const TICKS_PER_SECOND = Number(process.env.BENCH_TICKS_PER_SECOND ?? 1_000);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
-const SYMBOLS_PER_CONNECTION = 100;
+const MARKET: Market = { connections: 3, symbolsEach: 100 };
 const OPEN_SECONDS = Number(process.env.BENCH_OPEN_SECONDS ?? 20);
 
 /** A folder for traces of the pages that are left open, which are then told part by part; none are made without it. */
@@ -29,23 +29,6 @@ const results: Record<string, unknown> = {};
 test.afterAll(() => {
   if (process.env.BENCH_JSON) writeFileSync(process.env.BENCH_JSON, `${JSON.stringify(results, null, 2)}\n`);
 });
-
-function percentile(values: number[], part: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
-async function session(browser: Browser, server: MonitorServer) {
-  const context = await browser.newContext();
-  await new MonitorPage(await context.newPage(), server).signIn();
-  const storageState = await context.storageState();
-  await context.close();
-  return storageState;
-}
 
 type Load = Record<string, number>;
 
@@ -143,31 +126,16 @@ test('loading ninety days', async ({ browser }) => {
   }
 });
 
-function symbolsOf(connection: number, count = SYMBOLS_PER_CONNECTION): string[] {
-  const digits = String(count - 1).length;
-  return Array.from({ length: count }, (_, place) => `B${connection}${String(place).padStart(digits, '0')}`);
-}
-
-/** A monitor that reads ticks from Redis, with three connections of so many symbols. */
-function threeConnections(redis: RedisServer, symbolsPerConnection: number): Settings {
-  const settings: Settings = { MARKET_FEED: 'redis', REDIS_URL: redis.url, USE_MULTI_CONNECTION: 'true' };
-  for (const id of [1, 2, 3]) {
-    settings[`WEBSOCKET_CONNECTION_${id}_ENABLED`] = 'true';
-    settings[`WEBSOCKET_CONNECTION_${id}_SYMBOLS`] = symbolsOf(id, symbolsPerConnection).join(',');
-  }
-  return settings;
-}
-
 // What a page costs that is left open: the second load is three times Massive's whole stock market. Beside ours a page
 // written by hand that does nothing but show prices, as the floor.
-for (const [symbolsPerConnection, ticksPerSecond] of [[100, 1_000], [10_000, 10_000]] as const) {
+for (const [symbolsEach, ticksPerSecond] of [[100, 1_000], [10_000, 10_000]] as const) {
   for (const which of ['ours', 'vanilla'] as const) {
-    test(`left open, ${which}, ${3 * symbolsPerConnection} symbols, ${ticksPerSecond} ticks/s`, async ({ browser }) => {
+    test(`left open, ${which}, ${3 * symbolsEach} symbols, ${ticksPerSecond} ticks/s`, async ({ browser }) => {
       test.setTimeout((OPEN_SECONDS + 180) * 1_000);
-      const row = await leftOpen(browser, which, symbolsPerConnection, ticksPerSecond);
-      results[`left_open_${which}_${3 * symbolsPerConnection}`] = row;
+      const row = await leftOpen(browser, which, { connections: 3, symbolsEach }, ticksPerSecond);
+      results[`left_open_${which}_${3 * symbolsEach}`] = row;
       const title = which === 'ours' ? 'The page, sorted by rate' : 'A page written by hand, in no order';
-      console.log(`\n${title}, left open for ${OPEN_SECONDS} s with ${3 * symbolsPerConnection} symbols`);
+      console.log(`\n${title}, left open for ${OPEN_SECONDS} s with ${3 * symbolsEach} symbols`);
       console.table([row]);
     });
   }
@@ -176,11 +144,11 @@ for (const [symbolsPerConnection, ticksPerSecond] of [[100, 1_000], [10_000, 10_
 async function leftOpen(
   browser: Browser,
   which: 'ours' | 'vanilla',
-  symbolsPerConnection: number,
+  market: Market,
   ticksPerSecond: number,
 ) {
   const redis = await RedisServer.start();
-  const server = await MonitorServer.start(threeConnections(redis, symbolsPerConnection));
+  const server = await MonitorServer.start(settingsOf(redis, market));
   try {
     const storageState = await session(browser, server);
     const bypassCSP = which === 'vanilla';
@@ -192,7 +160,7 @@ async function leftOpen(
       await monitor.waitUntilHydrated();
       await monitor.expectLive();
     } else {
-      await openVanillaPage(monitor.page, server.url, symbolsPerConnection);
+      await openVanillaPage(monitor.page, server.url, market.symbolsEach);
     }
     const client = redis.connect();
     await redis.waitForSubscriber(client);
@@ -204,20 +172,20 @@ async function leftOpen(
       return Object.fromEntries(metrics.map(({ name, value }) => [name, value])) as Record<string, number>;
     };
     await countFrames(monitor);
-    await publishFor(client, symbolsPerConnection, ticksPerSecond, 3);
+    await publishFor(client, market, ticksPerSecond, 3);
     const before = await metrics();
     await monitor.page.evaluate(() => Object.assign(window, { animationFrames: 0 }));
-    const open = await publishFor(client, symbolsPerConnection, ticksPerSecond, OPEN_SECONDS);
-    const frames = await monitor.page.evaluate(() => Reflect.get(window, 'animationFrames') as number);
+    const open = await publishFor(client, market, ticksPerSecond, OPEN_SECONDS);
+    const frames = await framesOf(monitor);
     const after = await metrics();
     // What follows costs the page something, too.
     if (TRACES) {
       await startTrace(browser, monitor.page);
-      await publishFor(client, symbolsPerConnection, ticksPerSecond, 10);
-      console.table(await stopTrace(browser, join(TRACES, `${which}_${3 * symbolsPerConnection}.json`)));
+      await publishFor(client, market, ticksPerSecond, 10);
+      console.table(await stopTrace(browser, join(TRACES, `${which}_${3 * market.symbolsEach}.json`)));
     }
     await watchDrawing(monitor);
-    const { sentAt } = await publishFor(client, symbolsPerConnection, ticksPerSecond, SECONDS);
+    const { sentAt } = await publishFor(client, market, ticksPerSecond, SECONDS);
     const delays = await drawn(monitor, sentAt);
     const spent = (name: string) => (after[name] ?? NaN) - (before[name] ?? NaN);
     const megabytes = (bytes = NaN) => round(bytes / 1_048_576);
@@ -251,7 +219,7 @@ for (const height of [900, 3_400]) {
 
 async function latency(browser: Browser, height: number): Promise<Record<string, number>> {
   const redis = await RedisServer.start();
-  const server = await MonitorServer.start(threeConnections(redis, SYMBOLS_PER_CONNECTION));
+  const server = await MonitorServer.start(settingsOf(redis, MARKET));
   try {
     const storageState = await session(browser, server);
     const context = await browser.newContext({ storageState, viewport: { width: 1440, height } });
@@ -263,13 +231,13 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
     await redis.waitForSubscriber(client);
 
     await watchDrawing(monitor);
-    const { sentAt, seconds } = await publishFor(client, SYMBOLS_PER_CONNECTION, TICKS_PER_SECOND, SECONDS);
+    const { sentAt, seconds } = await publishFor(client, MARKET, TICKS_PER_SECOND, SECONDS);
     const latencies = await drawn(monitor, sentAt);
     let rows = 0;
     for (const id of [1, 2, 3]) rows += await monitor.rows(id).count();
     const row = {
       'ticks/s': Math.round(sentAt.size / seconds),
-      symbols: 3 * SYMBOLS_PER_CONNECTION,
+      symbols: MARKET.connections * MARKET.symbolsEach,
       'rows in the document': rows,
       published: sentAt.size,
       'shown one by one': latencies.length,
@@ -288,17 +256,6 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
     await server.remove();
     await redis.remove();
   }
-}
-
-/** Lets the page count its animation frames, in `window.animationFrames`. */
-async function countFrames(monitor: MonitorPage): Promise<void> {
-  await monitor.page.evaluate(() => {
-    const count = () => {
-      Object.assign(window, { animationFrames: ((Reflect.get(window, 'animationFrames') as number) ?? 0) + 1 });
-      requestAnimationFrame(count);
-    };
-    requestAnimationFrame(count);
-  });
 }
 
 /**
@@ -339,33 +296,6 @@ async function watchDrawing(monitor: MonitorPage): Promise<void> {
     const what = { subtree: true, childList: true, characterData: true, attributeFilter };
     new MutationObserver(look).observe(document.body, what);
   });
-}
-
-let sequence = 10_000;
-
-/** Publishes at an even pace, every symbol in its turn; answers when each tick was sent, by its sequence number. */
-async function publishFor(client: RedisClient, symbolsPerConnection: number, ticksPerSecond: number, seconds: number) {
-  const symbols = [1, 2, 3].flatMap((connection) =>
-    symbolsOf(connection, symbolsPerConnection).map((symbol) => ({ symbol, connection })),
-  );
-  const sentAt = new Map<number, number>();
-  const total = ticksPerSecond * seconds;
-  const begin = performance.now();
-  for (let sent = 0; sent < total; ) {
-    const due = Math.min(total, Math.floor(((performance.now() - begin) / 1_000) * ticksPerSecond));
-    for (; sent < due; sent += 1) {
-      // Seven shares no factor with the number of symbols: neighbours do not tick together.
-      const { symbol, connection } = symbols[(sent * 7) % symbols.length] ?? { symbol: '', connection: 1 };
-      sequence += 1;
-      sentAt.set(sequence, performance.timeOrigin + performance.now());
-      void client.publish({ symbol, price: sequence / 100, connection_id: connection });
-    }
-    await pause(1);
-  }
-  const took = (performance.now() - begin) / 1_000;
-  await client.command('PING');
-  await pause(500);
-  return { sentAt, seconds: took };
 }
 
 /** How long it took until each price was drawn that was seen one by one, in milliseconds. */

@@ -1,0 +1,113 @@
+// The page on a weak machine: sixteen connections with 30,000 symbols in a browser that is slowed down four times. Counts frames, and
+// how long after a click the page has drawn what it changed, as the browser itself measures it (Event Timing).
+// WEAK_TRACE is a file for a trace of the clicks.
+
+import { expect, test } from '@playwright/test';
+import { MonitorPage } from '../fixtures/monitor_page';
+import { RedisServer } from '../fixtures/redis';
+import { MonitorServer } from '../fixtures/server';
+import { countFrames, framesOf, type Market, percentile, publishFor, round, session, settingsOf } from './load';
+import { startTrace, stopTrace } from './trace';
+
+const MARKET: Market = { connections: 16, symbolsEach: 1_875 };
+const TICKS_PER_SECOND = 10_000;
+const SLOWER = 4;
+const SECONDS = 10;
+/** Each of the clicks so often. */
+const ROUNDS = 5;
+/** Between a click and the next one, so that none waits for the one before. */
+const PAUSE_MS = 700;
+
+type Interaction = { name: string; delay: number; work: number; whole: number };
+
+test('a weak machine', async ({ browser }) => {
+  const redis = await RedisServer.start();
+  const server = await MonitorServer.start(settingsOf(redis, MARKET));
+  try {
+    const storageState = await session(browser, server);
+    const context = await browser.newContext({ storageState, viewport: { width: 1440, height: 900 } });
+    const monitor = new MonitorPage(await context.newPage(), server);
+    await monitor.page.goto(`${server.url}/admin/websockets`);
+    await monitor.waitUntilHydrated();
+    await monitor.expectLive();
+    const client = redis.connect();
+    await redis.waitForSubscriber(client);
+    const devtools = await context.newCDPSession(monitor.page);
+    await devtools.send('Emulation.setCPUThrottlingRate', { rate: SLOWER });
+    await countFrames(monitor);
+    await publishFor(client, MARKET, TICKS_PER_SECOND, 3);
+
+    const before = await framesOf(monitor);
+    const open = await publishFor(client, MARKET, TICKS_PER_SECOND, SECONDS);
+    const frames = (await framesOf(monitor)) - before;
+    console.log(`\n${MARKET.connections} connections, ${MARKET.connections * MARKET.symbolsEach} symbols, ${SLOWER} times slower`);
+    console.table([{ 'frames/s': round(frames / open.seconds), 'ticks/s': Math.round(open.sentAt.size / open.seconds) }]);
+
+    await watchInteractions(monitor);
+    const clicks = [
+      monitor.pause,
+      monitor.pause,
+      monitor.sortBy(1, 'price'),
+      monitor.sortBy(2, 'symbol'),
+      monitor.rows(1).nth(2),
+      monitor.column(1).getByTestId('fold-config-1'),
+      monitor.column(1).getByTestId('fold-config-1'),
+    ];
+    if (process.env.WEAK_TRACE) await startTrace(browser, monitor.page);
+    const seconds = Math.ceil((ROUNDS * clicks.length * PAUSE_MS) / 1_000) + 8;
+    const load = publishFor(client, MARKET, TICKS_PER_SECOND, seconds);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const target of clicks) {
+        await target.click();
+        await monitor.page.waitForTimeout(PAUSE_MS);
+      }
+    }
+    const interactions = await monitor.page.evaluate(() => Reflect.get(window, 'interactions') as Interaction[]);
+    if (process.env.WEAK_TRACE) console.table(await stopTrace(browser, process.env.WEAK_TRACE));
+    await load;
+    report(interactions);
+    expect(interactions.length, 'clicks were measured').toBeGreaterThan(ROUNDS * clicks.length * 0.9);
+    client.close();
+    await context.close();
+  } finally {
+    await server.remove();
+    await redis.remove();
+  }
+});
+
+/** Lets the page note each click: how long until it got to it, worked on it, and had drawn it, in milliseconds. */
+async function watchInteractions(monitor: MonitorPage): Promise<void> {
+  await monitor.page.evaluate(() => {
+    const interactions: Interaction[] = [];
+    Object.assign(window, { interactions });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as PerformanceEventTiming[]) {
+        if (entry.name !== 'click') continue;
+        const named = entry.target instanceof Element ? entry.target.closest('[data-testid]') : null;
+        interactions.push({
+          name: named?.getAttribute('data-testid') ?? '?',
+          delay: entry.processingStart - entry.startTime,
+          work: entry.processingEnd - entry.processingStart,
+          whole: entry.duration,
+        });
+      }
+    }).observe({ type: 'event', durationThreshold: 16 } as PerformanceObserverInit);
+  });
+}
+
+function report(interactions: Interaction[]): void {
+  const names = [...new Set(interactions.map(({ name }) => (name.startsWith('row-') ? 'a row' : name)))];
+  const rows = [...names, 'all'].map((name) => {
+    const own = interactions.filter((one) => name === 'all' || one.name === name || (name === 'a row' && one.name.startsWith('row-')));
+    const of = (what: 'delay' | 'work' | 'whole', part: number) => round(percentile(own.map((one) => one[what]), part));
+    return {
+      'click on': name,
+      times: own.length,
+      'until the page gets to it, ms': of('delay', 0.5),
+      'work, ms': of('work', 0.5),
+      'until drawn, median, ms': of('whole', 0.5),
+      'worst, ms': of('whole', 1),
+    };
+  });
+  console.table(rows);
+}
