@@ -19,12 +19,13 @@ is_up_to_date() {
         [ -z "$(find $site $program -newer $finished -print -quit)" ]
 }
 
-# The browser's files, into $site, and the list of them that the program includes.
+# The browser's files, into $site, and the list of them that the program includes. The server takes longer to compile and ends with
+# one large crate, which keeps one core busy: it goes first, and this uses the other core then.
 build_site() {
     # A tool: it runs for seconds, so it is compiled as quickly as possible.
-    cargo build --package site-builder
+    nice -n 6 cargo build --package site-builder
     # The step that takes the module apart reads where its functions refer to each other.
-    RUSTFLAGS="$release_flags -Clink-args=--emit-relocs" cargo build --package frontend --lib \
+    RUSTFLAGS="$release_flags -Clink-args=--emit-relocs" nice -n 6 cargo build --package frontend --lib \
         --target wasm32-unknown-unknown --profile wasm-release --target-dir target/front
     # Nothing of an older build may be left, as all that is there becomes part of the program.
     rm -rf $site
