@@ -63,6 +63,8 @@ const SOCKETS_MAX: usize = 256;
 
 /// The longest request: a subscription to every symbol on every channel fits.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Asked of the system at once. The library fills what is free of its buffer before every read, of 128 KiB unless it is told.
+const READ_BYTES: usize = 4 << 10;
 
 /// How long open sessions may take to say goodbye when the server stops.
 const SHUTDOWN: Duration = Duration::from_secs(3);
@@ -249,7 +251,8 @@ async fn upgrade(
     };
     // A number that is none is no reason to turn a client away: it gets one by its arrival.
     let connection = address.connection.and_then(|text| control::connection_number(text.parse().ok()?));
-    upgrade.max_message_size(REQUEST_BYTES_MAX).max_frame_size(REQUEST_BYTES_MAX).on_upgrade(async move |socket| {
+    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(REQUEST_BYTES_MAX);
+    upgrade.max_frame_size(REQUEST_BYTES_MAX).on_upgrade(async move |socket| {
         let session = session::run(socket, Arc::clone(&simulator), connection);
         simulator.sessions.track_future(session).await;
         drop(permit);
