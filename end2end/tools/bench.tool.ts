@@ -1,9 +1,9 @@
 // How fast the page is, in a real browser against the real server: the time to load, the time from a tick's
 // PUBLISH on Redis until the page has drawn it, and what a page costs that is left open. Prints tables,
 // and JSON into BENCH_JSON when set. BENCH_OPEN_SECONDS is how long it is left open: 20 by default, 300 for a verdict;
-// BENCH_TRACES is a folder for traces of it.
+// BENCH_TRACES is a folder for traces of it. BENCH_BUSY=2 measures latency beside two processes that keep a core busy each.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -11,7 +11,7 @@ import { type Browser, expect, test } from '@playwright/test';
 import { MonitorPage } from '../fixtures/monitor_page';
 import { RedisServer } from '../fixtures/redis';
 import { MonitorServer } from '../fixtures/server';
-import { countFrames, framesOf, type Market, percentile, publishFor, round, session, settingsOf } from './load';
+import { countFrames, type Market, percentile, publishFor, round, session, settingsOf } from './load';
 import { startTrace, stopTrace } from './trace';
 import { openVanillaPage } from './vanilla_page';
 
@@ -20,6 +20,9 @@ const TICKS_PER_SECOND = Number(process.env.BENCH_TICKS_PER_SECOND ?? 1_000);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
 const MARKET: Market = { connections: 3, symbolsEach: 100 };
 const OPEN_SECONDS = Number(process.env.BENCH_OPEN_SECONDS ?? 20);
+
+/** So many other processes keep a core busy each while latency is measured. */
+const BUSY = Number(process.env.BENCH_BUSY ?? 0);
 
 /** A folder for traces of the pages that are left open, which are then told part by part; none are made without it. */
 const TRACES = process.env.BENCH_TRACES;
@@ -171,12 +174,10 @@ async function leftOpen(
       const { metrics } = await devtools.send('Performance.getMetrics');
       return Object.fromEntries(metrics.map(({ name, value }) => [name, value])) as Record<string, number>;
     };
-    await countFrames(monitor);
     await publishFor(client, market, ticksPerSecond, 3);
     const before = await metrics();
-    await monitor.page.evaluate(() => Object.assign(window, { animationFrames: 0 }));
-    const open = await publishFor(client, market, ticksPerSecond, OPEN_SECONDS);
-    const frames = await framesOf(monitor);
+    const publish = () => publishFor(client, market, ticksPerSecond, OPEN_SECONDS);
+    const { done: open, framesPerSecond } = await countFrames(monitor, publish);
     const after = await metrics();
     // What follows costs the page something, too.
     if (TRACES) {
@@ -192,7 +193,7 @@ async function leftOpen(
     client.close();
     await context.close();
     return {
-      'frames/s': round(frames / open.seconds),
+      'frames/s': round(framesPerSecond),
       'main thread': `${round((spent('TaskDuration') / spent('Timestamp')) * 100)} %`,
       'script': `${round((spent('ScriptDuration') / spent('Timestamp')) * 100)} %`,
       'heap before': `${megabytes(before.JSHeapUsedSize)} MB`,
@@ -210,32 +211,43 @@ async function leftOpen(
   }
 }
 
-// A desktop's screen, and one so high that every row of a column is in the document.
-for (const height of [900, 3_400]) {
-  test(`latency, ${height} px high`, async ({ browser }) => {
-    results[`latency_${height}_px`] = await latency(browser, height);
+// A desktop's screen, beside a page written by hand as the floor, and one so high that every row of a column is in the document.
+for (const [which, height] of [['ours', 900], ['vanilla', 900], ['ours', 3_400]] as const) {
+  test(`latency, ${which}, ${height} px high`, async ({ browser }) => {
+    results[`latency_${which}_${height}_px`] = await latency(browser, which, height);
   });
 }
 
-async function latency(browser: Browser, height: number): Promise<Record<string, number>> {
+async function latency(browser: Browser, which: 'ours' | 'vanilla', height: number): Promise<Record<string, number>> {
   const redis = await RedisServer.start();
   const server = await MonitorServer.start(settingsOf(redis, MARKET));
   try {
     const storageState = await session(browser, server);
-    const context = await browser.newContext({ storageState, viewport: { width: 1440, height } });
+    const bypassCSP = which === 'vanilla';
+    const context = await browser.newContext({ storageState, viewport: { width: 1440, height }, bypassCSP });
     const monitor = new MonitorPage(await context.newPage(), server);
-    await monitor.page.goto(`${server.url}/admin/websockets`);
-    await monitor.waitUntilHydrated();
-    await monitor.expectLive();
+    if (which === 'ours') {
+      await monitor.page.goto(`${server.url}/admin/websockets`);
+      await monitor.waitUntilHydrated();
+      await monitor.expectLive();
+    } else {
+      await openVanillaPage(monitor.page, server.url, MARKET.symbolsEach);
+    }
     const client = redis.connect();
     await redis.waitForSubscriber(client);
 
     await watchDrawing(monitor);
-    const { sentAt, seconds } = await publishFor(client, MARKET, TICKS_PER_SECOND, SECONDS);
+    const others = Array.from({ length: BUSY }, () => spawn('sh', ['-c', 'while :; do :; done']));
+    await publishFor(client, MARKET, TICKS_PER_SECOND, 1);
+    const publish = () => publishFor(client, MARKET, TICKS_PER_SECOND, SECONDS);
+    const { done, framesPerSecond } = await countFrames(monitor, publish);
+    const { sentAt, seconds } = done;
+    others.forEach((other) => other.kill());
     const latencies = await drawn(monitor, sentAt);
     let rows = 0;
     for (const id of [1, 2, 3]) rows += await monitor.rows(id).count();
     const row = {
+      'frames/s': round(framesPerSecond),
       'ticks/s': Math.round(sentAt.size / seconds),
       symbols: MARKET.connections * MARKET.symbolsEach,
       'rows in the document': rows,
@@ -246,7 +258,8 @@ async function latency(browser: Browser, height: number): Promise<Record<string,
       'p99 ms': round(percentile(latencies, 0.99)),
       'worst ms': round(Math.max(...latencies)),
     };
-    console.log(`\nFrom PUBLISH until the frame after the one that drew it, ${height} px high`);
+    const beside = BUSY > 0 ? `, beside ${BUSY} processes that keep a core busy each` : '';
+    console.log(`\nFrom PUBLISH until the frame after the one that drew it, ${which}, ${height} px high${beside}`);
     console.table([row]);
     expect(latencies.length, 'ticks were seen').toBeGreaterThan(sentAt.size / 20);
     client.close();

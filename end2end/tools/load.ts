@@ -81,18 +81,23 @@ export async function publishFor(client: RedisClient, market: Market, ticksPerSe
   return { sentAt, seconds: took };
 }
 
-/** Lets the page count its animation frames, in `window.animationFrames`. */
-export async function countFrames(monitor: MonitorPage): Promise<void> {
+/** Does something, and answers with what that answers how many frames a second the page drew meanwhile. */
+export async function countFrames<T>(monitor: MonitorPage, work: () => Promise<T>): Promise<{ done: T; framesPerSecond: number }> {
   await monitor.page.evaluate(() => {
+    const frames = { begun: performance.now(), count: 0, ended: false };
+    Object.assign(window, { frameCount: frames });
     const count = () => {
-      Object.assign(window, { animationFrames: ((Reflect.get(window, 'animationFrames') as number) ?? 0) + 1 });
+      if (frames.ended) return;
+      frames.count += 1;
       requestAnimationFrame(count);
     };
     requestAnimationFrame(count);
   });
-}
-
-/** The frames that it counted so far. */
-export function framesOf(monitor: MonitorPage): Promise<number> {
-  return monitor.page.evaluate(() => Reflect.get(window, 'animationFrames') as number);
+  const done = await work();
+  const framesPerSecond = await monitor.page.evaluate(() => {
+    const frames = Reflect.get(window, 'frameCount') as { begun: number; count: number; ended: boolean };
+    frames.ended = true;
+    return (frames.count * 1_000) / (performance.now() - frames.begun);
+  });
+  return { done, framesPerSecond };
 }

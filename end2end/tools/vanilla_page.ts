@@ -14,8 +14,11 @@ export async function openVanillaPage(page: Page, url: string, symbolsPerConnect
       new Promise<void>((live) => {
         // A row's number is its place: connection by connection, symbols in alphabetical order.
         const cells = new Map<number, Text>();
+        // Three columns side by side, as ours: what changes in one frame is as far apart on the screen.
+        document.body.style.cssText = 'display: flex; align-items: flex-end; height: 100vh; margin: 0';
         for (let connection = 0; connection < 3; connection += 1) {
           const table = document.body.appendChild(document.createElement('table'));
+          table.style.cssText = 'flex: 1; text-align: center; line-height: 22px; border-spacing: 0';
           for (let place = 0; place < rows; place += 1) {
             const cell = table.insertRow().insertCell();
             cell.dataset.cell = 'price';
