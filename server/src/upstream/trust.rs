@@ -6,11 +6,11 @@ use tokio::{sync::OnceCell, task::spawn_blocking};
 use tokio_tungstenite::Connector;
 use tracing::warn;
 
-/// For `url`, when it wants TLS.
+/// What checks the certificate of whoever answers at `url`; `None` where there is no TLS.
 ///
-/// Trusted are Mozilla's authorities and those of this machine, as a relay inside a company has its certificate from there.
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR` say where the machine's are, as for OpenSSL. They are read once, for the first connection, and
-/// beside the thread of the connections.
+/// It accepts Mozilla's authorities and those that this machine trusts: a relay inside a company has its certificate from one of the
+/// company's own. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where the machine's are, as for OpenSSL. They are read once, for the first
+/// connection, on a thread of their own.
 pub(super) async fn connector(url: &str) -> Option<Connector> {
     static TRUSTED: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
 
