@@ -182,6 +182,16 @@ impl Change {
         Ok(())
     }
 
+    /// Has a session not ended meanwhile?
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_session(&mut self, session: &DueSession) -> Result<bool, QueryError> {
+        let query = "SELECT COUNT(*) FROM sessions WHERE number = $1";
+        let count: i64 = on!(self.tx.connection(), db => sqlx::query_scalar(query).bind(session.number).fetch_one(db))?;
+        Ok(count == 1)
+    }
+
     /// Ends the sessions that a provider has ended; answers how many there were.
     ///
     /// # Errors
@@ -300,6 +310,10 @@ mod tests {
             database.set_oidc_tokens(&taken[0], b"other").await.unwrap();
             assert!(database.move_oidc_check(&taken[0], now, UnixMillis(0)).await.unwrap());
             assert_eq!(take(now, now).await[0].tokens, b"other");
+            let mut change = database.change().await.unwrap();
+            assert!(change.has_session(&taken[0]).await.unwrap());
+            assert!(change.sign_out(&"ann@x".parse().unwrap()).await.unwrap());
+            assert!(!change.has_session(&taken[0]).await.unwrap(), "it ended meanwhile");
         }
     }
 }

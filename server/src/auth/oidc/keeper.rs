@@ -74,6 +74,10 @@ async fn take_anew(
         Ok(role) if role == account.role => return Ok(Ok(())),
         Ok(_) | Err(_) => database.change().await?,
     };
+    // Where it ended while the provider was asked, the answer may be older than a session that began since, and its role.
+    if !change.has_session(session).await? {
+        return Ok(Ok(()));
+    }
     let act = match role {
         Ok(role) => {
             change.set_role(&account.email, role).await?;
