@@ -87,6 +87,8 @@ test('a drag or the keys zoom in, steps lead on, and the address holds every cho
   await metrics.waitUntilHydrated();
   await page.getByTestId('only-1').click();
   await expect(page).toHaveURL(/connection=1$/);
+  // Until its figures are there the links are those of the choice before.
+  await expect(page.getByTestId('only-1')).toHaveAttribute('aria-current', 'true');
   await page.getByTestId('only-3').press('Enter');
   await expect(page).toHaveURL(/range=5m&connection=1,3$/);
   await expect(page.getByTestId('only-3'), 'chosen with the keyboard, and on from there').toHaveAttribute('aria-current', 'true');

@@ -13,11 +13,14 @@ test('a page whose server is killed goes on from another one, paused, filtered a
   const url = `http://127.0.0.1:${port}`;
   const start = (name: string) =>
     startServer({ SERVER_NAME: name, REDIS_URL: redis.url, DATABASE_URL: postgres.url, PUBLIC_URL: url, TRUSTED_PROXIES: '127.0.0.1' });
-  const servers: Record<string, MonitorServer> = { 'a:1': await start('a:1') };
-  servers['b:2'] = await start('b:2');
-  const front = await Front.start(port, [servers['a:1']!.port, servers['b:2'].port]);
+  const first = await start('a:1');
+  // Servers that start together over an empty Redis wait for each other, and either may be first.
+  const role = async () => ((await (await fetch(`${first.url}/readyz`)).json()) as { role?: string }).role;
+  await expect.poll(role).toBe('collector');
+  const servers: Record<string, MonitorServer> = { 'a:1': first, 'b:2': await start('b:2') };
+  const front = await Front.start(port, [first.port, servers['b:2']!.port]);
   try {
-    const monitor = new MonitorPage(page, Object.create(servers['a:1']!, { url: { value: url } }) as MonitorServer);
+    const monitor = new MonitorPage(page, Object.create(first, { url: { value: url } }) as MonitorServer);
     await monitor.open();
     await monitor.expectTicking(1, 15_000);
     const neighbours = page.getByTestId('servers');
