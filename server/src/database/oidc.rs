@@ -182,7 +182,7 @@ impl Change {
         Ok(())
     }
 
-    /// Has a session not ended meanwhile?
+    /// Is a session still there?
     ///
     /// # Errors
     /// When the database does not answer.
