@@ -3,7 +3,7 @@
 use crate::{
     api::Whole,
     measure::Row,
-    scenario::{Contestant, Source, Spacing, View},
+    scenario::{CONNECTIONS, Contestant, Source, Spacing, View},
 };
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>, reading_ns: Option<f64>
         rows.iter().find(|row| {
             let scenario = &row.scenario;
             scenario.server == Contestant::Ours
-                && (scenario.view, scenario.source) == (View::Tape, source)
+                && (scenario.view, scenario.source, scenario.connections) == (View::Tape, source, CONNECTIONS)
                 && (scenario.admins, scenario.ticks_per_second, scenario.spacing) == (admins, ticks_per_second, spacing)
         })
     };
@@ -65,21 +65,27 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>, reading_ns: Option<f64>
     add("N6: 100,000 ticks/s taken in and conflated", "% of a core", 100.0, rush.map(|row| row.cpu_percent));
     let peak = latest(10, 400_000);
     add("N6: 400,000 ticks in one second, miscounted", "ticks", 0.0, peak.map(|row| row.missing as f64));
-    let relayed = |server, source, spacing| {
+    let relayed = |server, connections, source, spacing| {
         let is_it = |row: &&Row| {
             let scenario = &row.scenario;
             scenario.group.starts_with("against")
-                && (scenario.server, scenario.source, scenario.spacing) == (server, source, spacing)
+                && (scenario.server, scenario.connections) == (server, connections)
+                && (scenario.source, scenario.spacing) == (source, spacing)
         };
         rows.iter().find(is_it).map(|row| row.cpu_per_million_delivered)
     };
-    for (what, source, spacing) in [
-        ("from a provider in bursts, against bun", Source::Provider, Spacing::Bursts),
-        ("from a provider evenly, against bun", Source::Provider, Spacing::Even),
-        ("the same in bursts, through TLS", Source::TlsProvider, Spacing::Bursts),
-        ("the same evenly, through TLS", Source::TlsProvider, Spacing::Even),
+    for (what, connections, source, spacing) in [
+        ("from a provider in bursts, against bun, both over one connection", 1, Source::Provider, Spacing::Bursts),
+        ("the same evenly", 1, Source::Provider, Spacing::Even),
+        ("in bursts through TLS", 1, Source::TlsProvider, Spacing::Bursts),
+        ("evenly through TLS", 1, Source::TlsProvider, Spacing::Even),
+        ("in bursts, ours over three connections", CONNECTIONS, Source::Provider, Spacing::Bursts),
+        ("the same evenly", CONNECTIONS, Source::Provider, Spacing::Even),
+        ("in bursts through TLS", CONNECTIONS, Source::TlsProvider, Spacing::Bursts),
+        ("evenly through TLS", CONNECTIONS, Source::TlsProvider, Spacing::Even),
     ] {
-        let both = relayed(Contestant::Ours, source, spacing).zip(relayed(Contestant::Bun, source, spacing));
+        let ours = relayed(Contestant::Ours, connections, source, spacing);
+        let both = ours.zip(relayed(Contestant::Bun, 1, source, spacing));
         add(what, "of its CPU time", 0.33, both.map(|(ours, bun)| ours / bun));
     }
     let beyond = from(Source::Provider, 10, 10_000, Spacing::Bursts).zip(bursts).zip(reading_ns);

@@ -5,7 +5,7 @@
 
 use crate::{
     decode::{Decoded, Decoder},
-    scenario::{CONNECTIONS, Contestant, Scenario, View},
+    scenario::{Contestant, Scenario, View},
     socket::{Message, Socket},
 };
 use anyhow::Context;
@@ -182,7 +182,7 @@ impl Admin {
             self.hear(message)?;
         }
         if self.room.scenario.view == View::Tape {
-            let ids: Vec<_> = (1..=CONNECTIONS).collect();
+            let ids: Vec<_> = (1..=self.room.scenario.connections).collect();
             self.socket.say(&serde_json::json!({"event": "set_tape", "connections": ids}).to_string()).await?;
         }
         Ok(())

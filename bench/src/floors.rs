@@ -4,7 +4,7 @@ use crate::{
     pace::{Publish, pace},
     provider::text_frame,
     redis::{CHANNEL, Load, RedisServer},
-    scenario::{Contestant, Market, Scenario, Source, Spacing, View, unix_us},
+    scenario::{CONNECTIONS, Contestant, Market, Scenario, Source, Spacing, View, unix_us},
     usage, wire,
 };
 use app::model::{
@@ -65,6 +65,7 @@ pub(crate) fn scenario(ticks_per_second: u64, seconds: u64) -> Scenario {
         view: View::Latest,
         admins: 0,
         slow_admins: 0,
+        connections: CONNECTIONS,
         symbols: 300,
         ticks_per_second,
         spacing: Spacing::Bursts,

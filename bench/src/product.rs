@@ -111,16 +111,18 @@ fn configure(database: &str, provider: &str, symbols: u64) -> anyhow::Result<Con
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    variables.extend(connections(symbols));
+    variables.extend(connections(symbols, CONNECTIONS));
     Config::read(&variables.into_iter().collect::<Variables>()).map_err(|problems| anyhow::anyhow!("{problems:?}"))
 }
 
-/// The variables that deal `symbols` symbols out to three connections.
-pub(crate) fn connections(symbols: u64) -> Vec<(String, String)> {
+/// The variables that deal `symbols` symbols out to `count` connections.
+pub(crate) fn connections(symbols: u64, count: u64) -> Vec<(String, String)> {
     let mut variables = vec![("USE_MULTI_CONNECTION".to_owned(), "true".to_owned())];
-    for id in 1..=CONNECTIONS as u8 {
-        let names: Vec<_> =
-            (0..symbols).filter(|place| connection_of(*place) == id).map(|place| symbol(place).to_string()).collect();
+    for id in 1..=count as u8 {
+        let names: Vec<_> = (0..symbols)
+            .filter(|place| connection_of(*place, count) == id)
+            .map(|place| symbol(place).to_string())
+            .collect();
         variables.push((format!("WEBSOCKET_CONNECTION_{id}_ENABLED"), "true".to_owned()));
         variables.push((format!("WEBSOCKET_CONNECTION_{id}_CHANNELS"), "T".to_owned()));
         variables.push((format!("WEBSOCKET_CONNECTION_{id}_SYMBOLS"), names.join(",")));

@@ -149,7 +149,9 @@ impl FrameLoad {
         let hello: Vec<_> = load.writer.sign_of_life(UnixMillis::now()).collect();
         load.send(hello)?;
         // It is asked for, but this generator only counts answers.
-        let rows = (0..load.scenario.symbols).map(|place| Row::empty(connection_of(place), symbol(place))).collect();
+        let rows = (0..load.scenario.symbols)
+            .map(|place| Row::empty(connection_of(place, load.scenario.connections), symbol(place)))
+            .collect();
         let board = load.writer.board(&BoardCopy { rows, ..BoardCopy::default() });
         load.send(board)?;
         Ok(load)
@@ -173,7 +175,7 @@ impl Publish for FrameLoad {
         let now = UnixMillis::now();
         for n in first..first + count {
             let (place, tick) = (n % self.scenario.symbols, self.market.tick(n, now_us));
-            self.writer.record(connection_of(place), place as u32, &tick, 1, now);
+            self.writer.record(connection_of(place, self.scenario.connections), place as u32, &tick, 1, now);
         }
         if self.sent.elapsed() >= FRAME_INTERVAL || first + count >= self.total {
             self.sent = Instant::now();

@@ -108,7 +108,7 @@ async fn start(
 }
 
 fn configure(scenario: &Scenario) -> anyhow::Result<(Config, Vec<ConnectionPlan>)> {
-    let variables: Variables = connections(scenario.symbols).into_iter().collect();
+    let variables: Variables = connections(scenario.symbols, scenario.connections).into_iter().collect();
     let config = Config::read(&variables).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
     let plans = plan(&config.connections, &Universes::load(None)?);
     Ok((config, plans))

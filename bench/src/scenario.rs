@@ -4,7 +4,7 @@ use app::model::{connection::ConnectionId, symbol::Symbol, tick::Tick, time::Uni
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Connections that the symbols are dealt out to.
+/// Connections that the symbols are dealt out to, unless a row says another number.
 pub(crate) const CONNECTIONS: u64 = 3;
 /// Before a row is measured, the load runs for this long.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
@@ -24,6 +24,8 @@ pub(crate) struct Scenario {
     pub(crate) admins: usize,
     /// Of those, the ones that read 10 kB/s.
     pub(crate) slow_admins: usize,
+    /// Connections that the symbols are dealt out to.
+    pub(crate) connections: u64,
     /// Symbols, over all connections.
     pub(crate) symbols: u64,
     /// The load.
@@ -121,19 +123,21 @@ impl Scenario {
 #[derive(Clone, Debug)]
 pub(crate) struct Market {
     symbols: Vec<Symbol>,
+    connections: u64,
     epoch_us: u64,
 }
 
 impl Market {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        Self { symbols: (0..scenario.symbols).map(symbol).collect(), epoch_us: scenario.epoch_us }
+        let symbols = (0..scenario.symbols).map(symbol).collect();
+        Self { symbols, connections: scenario.connections, epoch_us: scenario.epoch_us }
     }
 
     /// Tick number `n`. Its volume is the time of publishing, by which a reader knows how long it took.
     pub(crate) fn tick(&self, n: u64, published_us: u64) -> Tick {
         let place = n % self.symbols.len() as u64;
         Tick {
-            connection_id: Some(connection_of(place)),
+            connection_id: Some(connection_of(place, self.connections)),
             symbol: self.symbols[place as usize],
             price: price(n),
             volume: published_us,
@@ -142,8 +146,9 @@ impl Market {
     }
 }
 
-pub(crate) fn connection_of(place: u64) -> ConnectionId {
-    (place % CONNECTIONS) as ConnectionId + 1
+/// Which of so many connections symbol number `place` is on.
+pub(crate) fn connection_of(place: u64, connections: u64) -> ConnectionId {
+    (place % connections) as ConnectionId + 1
 }
 
 /// The price of tick `n`: to the cent, and different from tick to tick.

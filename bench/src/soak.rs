@@ -5,7 +5,7 @@ use crate::{
     pace::pace,
     product::Product,
     provider::Provider,
-    scenario::{Contestant, Scenario, Source, Spacing, View, unix_us},
+    scenario::{CONNECTIONS, Contestant, Scenario, Source, Spacing, View, unix_us},
     socket::{Message, Socket},
     usage,
 };
@@ -69,6 +69,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         view: View::Latest,
         admins: 0,
         slow_admins: 0,
+        connections: CONNECTIONS,
         symbols: options.symbols,
         ticks_per_second: options.ticks_per_second,
         spacing: Spacing::Bursts,

@@ -6,7 +6,7 @@ use crate::{
     ingest,
     measure::{Row, measure},
     relays,
-    scenario::{Contestant, Scenario, Source, Spacing, View, unix_us},
+    scenario::{CONNECTIONS, Contestant, Scenario, Source, Spacing, View, unix_us},
 };
 use serde_json::json;
 use std::{fs, path::PathBuf};
@@ -71,6 +71,7 @@ fn scenarios(quick: bool) -> Vec<Scenario> {
         view: View::Latest,
         admins: 10,
         slow_admins: 0,
+        connections: CONNECTIONS,
         symbols: 300,
         ticks_per_second: 10_000,
         spacing: Spacing::Bursts,
@@ -93,9 +94,13 @@ fn scenarios(quick: bool) -> Vec<Scenario> {
     }
     for source in [Source::Provider, Source::TlsProvider] {
         for spacing in [Spacing::Bursts, Spacing::Even] {
-            for server in [Contestant::Ours, Contestant::Bun, Contestant::Axum, Contestant::Node] {
-                let view = if server == Contestant::Ours { View::Tape } else { View::Latest };
-                add("against a message a tick", Scenario { server, view, source, spacing, ..plain.clone() });
+            let group = "against a message a tick";
+            let provider = Scenario { source, spacing, ..plain.clone() };
+            add(group, Scenario { view: View::Tape, ..provider.clone() });
+            // The relays read the same frames as this one.
+            add(group, Scenario { view: View::Tape, connections: 1, ..provider.clone() });
+            for server in [Contestant::Bun, Contestant::Axum, Contestant::Node] {
+                add(group, Scenario { server, connections: 1, ..provider.clone() });
             }
         }
     }
@@ -137,6 +142,7 @@ const HEAD: &str = "\
 fn line(row: &Row) -> String {
     let scenario = &row.scenario;
     let server = match scenario.server {
+        Contestant::Ours if scenario.connections == 1 => "ours, every tick, one connection",
         Contestant::Ours if scenario.view == View::Tape => "ours, every tick",
         Contestant::Ours => "ours, latest",
         Contestant::Axum => "axum broadcast",

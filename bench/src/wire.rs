@@ -65,7 +65,7 @@ fn read(
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut sockets = Vec::new();
         for id in 1..=CONNECTIONS {
-            let symbols = (0..symbols).filter(|place| u64::from(connection_of(*place)) == id).map(symbol);
+            let symbols = (0..symbols).filter(|place| u64::from(connection_of(*place, CONNECTIONS)) == id).map(symbol);
             sockets.push(subscribe(url, connector.clone(), symbols).await?);
         }
         let before = usage::own_thread_seconds();
