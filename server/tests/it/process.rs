@@ -9,6 +9,7 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
+use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_what_it_dropped() {
@@ -193,10 +194,7 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
     assert!(before.end().await.success());
     let folder = std::mem::replace(&mut before.folder, tempfile::tempdir().unwrap());
 
-    // No file can grow, as on a full disk.
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\"", Monitor::BINARY]);
-    let mut monitor = Monitor::start_in(folder, command, &[]);
+    let mut monitor = start_on_a_full_disk(folder, &[]);
     let not_ready = eventually("the monitor ingests without its database", || async {
         let ready = monitor.ready().await;
         (ready["ingest"]["ok"] == true).then_some(ready)
@@ -210,8 +208,7 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
         .body(format!("email=admin%40localhost&password={}", Monitor::PASSWORD.replace(' ', "+")));
     assert!(refused.send().await.unwrap().status().is_server_error(), "nobody is let in who cannot be put on record");
 
-    let id = monitor.child.id().to_string();
-    assert!(Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status().unwrap().success());
+    make_room_for(&monitor);
     monitor.until_ready().await;
     let mut log = monitor.log();
     Monitor::log_until(&mut log, "ingest runs without it");
@@ -244,6 +241,43 @@ async fn with_a_full_disk_it_starts_and_ingests_and_keeps_history_once_there_is_
         assert!(after_start_ms < 3_000, "it ended with the first tick, not with the first sample: {gap:?}");
     }
     database.close().await;
+}
+
+/// Its files cannot grow until there is room.
+fn start_on_a_full_disk(folder: TempDir, variables: &[(&str, &str)]) -> Monitor {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\"", Monitor::BINARY]);
+    Monitor::start_in(folder, command, variables)
+}
+
+fn make_room_for(monitor: &Monitor) {
+    let id = monitor.child.id().to_string();
+    assert!(Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_account_is_made_when_its_database_can_be_opened_at_last() {
+    let mut monitor = start_on_a_full_disk(tempfile::tempdir().unwrap(), &[]);
+    let mut log = monitor.log();
+    Monitor::log_until(&mut log, "ingest runs without it");
+    make_room_for(&monitor);
+    Monitor::log_until(&mut log, "The database could be opened");
+    monitor.admin().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_password_that_is_too_weak_is_told_by_a_late_database_too_and_ticks_go_on() {
+    let mut monitor = start_on_a_full_disk(tempfile::tempdir().unwrap(), &[("ADMIN_PASSWORD", "monkey1")]);
+    let mut log = monitor.log();
+    Monitor::log_until(&mut log, "ingest runs without it");
+    make_room_for(&monitor);
+    let line = Monitor::log_until(&mut log, "No first account was made");
+    assert!(line.contains("started with another. ADMIN_PASSWORD: expected a stronger password"), "{line}");
+    assert!(!line.contains("monkey1"), "{line}");
+    monitor.until_ticks_come().await;
+    monitor.signal("-TERM");
+    assert!(monitor.end().await.success());
+    assert_eq!(monitor.database().await.account_count().await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
