@@ -31,7 +31,8 @@ impl Span {
     #[must_use]
     pub fn of_viewport(top: i32, height: i32) -> Self {
         let seen = (rows_in(top), rows_in(height) + 1);
-        Self { first: seen.0.saturating_sub(OVERSCAN_ROWS), count: seen.1 + 2 * OVERSCAN_ROWS, seen }
+        let first = seen.0.saturating_sub(OVERSCAN_ROWS);
+        Self { first, count: seen.0 + seen.1 + OVERSCAN_ROWS - first, seen }
     }
 }
 
@@ -96,11 +97,11 @@ mod tests {
 
     #[test]
     fn the_span_covers_the_viewport_and_a_little_more() {
-        assert_eq!(Span::of_viewport(0, 286), Span { first: 0, count: 24, seen: (0, 12) });
+        assert_eq!(Span::of_viewport(0, 286), Span { first: 0, count: 18, seen: (0, 12) }, "none above the first");
         assert_eq!(Span::of_viewport(2600, 286), Span { first: 94, count: 24, seen: (100, 12) });
         assert_eq!(
             Span::of_viewport(-30, -1),
-            Span { first: 0, count: 13, seen: (0, 1) },
+            Span { first: 0, count: 7, seen: (0, 1) },
             "elastic scrolling overshoots"
         );
     }
