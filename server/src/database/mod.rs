@@ -337,7 +337,14 @@ mod breaking {
         pub(crate) async fn tamper(&self, statement: &str) -> Result<u64, sqlx::Error> {
             let statement = || AssertSqlSafe(statement.to_owned());
             match &self.pool {
-                Either::Sqlite(pool) => sqlx::raw_sql(statement()).execute(pool).await.map(|done| done.rows_affected()),
+                Either::Sqlite(pool) => {
+                    let mut connection = pool.acquire().await?;
+                    // A connection notices that another one changed the schema when it reads, but not when it creates something:
+                    // a trigger that was just dropped would "already exist".
+                    sqlx::query("SELECT COUNT(*) FROM sqlite_schema").execute(&mut *connection).await?;
+                    let done = sqlx::raw_sql(statement()).execute(&mut *connection).await?;
+                    Ok(done.rows_affected())
+                }
                 Either::Postgres(pool) => {
                     sqlx::raw_sql(statement()).execute(pool).await.map(|done| done.rows_affected())
                 }
