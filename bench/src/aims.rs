@@ -76,13 +76,13 @@ pub(crate) fn print(rows: &[Row], whole: Option<&Whole>, reading_ns: Option<f64>
     };
     for (what, connections, source, spacing) in [
         ("from a provider in bursts, against bun, both over one connection", 1, Source::Provider, Spacing::Bursts),
-        ("the same evenly", 1, Source::Provider, Spacing::Even),
-        ("in bursts through TLS", 1, Source::TlsProvider, Spacing::Bursts),
-        ("evenly through TLS", 1, Source::TlsProvider, Spacing::Even),
-        ("in bursts, ours over three connections", CONNECTIONS, Source::Provider, Spacing::Bursts),
-        ("the same evenly", CONNECTIONS, Source::Provider, Spacing::Even),
-        ("in bursts through TLS", CONNECTIONS, Source::TlsProvider, Spacing::Bursts),
-        ("evenly through TLS", CONNECTIONS, Source::TlsProvider, Spacing::Even),
+        ("from a provider evenly, against bun, both over one connection", 1, Source::Provider, Spacing::Even),
+        ("the same in bursts, through TLS", 1, Source::TlsProvider, Spacing::Bursts),
+        ("the same evenly, through TLS", 1, Source::TlsProvider, Spacing::Even),
+        ("ours over three connections in bursts, against bun over one", CONNECTIONS, Source::Provider, Spacing::Bursts),
+        ("ours over three connections evenly, against bun over one", CONNECTIONS, Source::Provider, Spacing::Even),
+        ("the same three in bursts, through TLS", CONNECTIONS, Source::TlsProvider, Spacing::Bursts),
+        ("the same three evenly, through TLS", CONNECTIONS, Source::TlsProvider, Spacing::Even),
     ] {
         let ours = relayed(Contestant::Ours, connections, source, spacing);
         let both = ours.zip(relayed(Contestant::Bun, 1, source, spacing));
