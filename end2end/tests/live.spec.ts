@@ -38,6 +38,16 @@ test('what is shown is what the status says', async ({ openMonitor }) => {
   }
 });
 
+test('a pointer that stays pressed holds nothing up', async ({ page, openMonitor }) => {
+  const monitor = await openMonitor();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);
+  await page.getByTestId('column-1').hover();
+  await page.mouse.down();
+  expect((await monitor.watchPrices(2_000)).length, 'prices drawn while it is').toBeGreaterThan(5);
+  await page.mouse.up();
+  for (const id of [1, 2, 3]) await monitor.expectTicking(id);
+});
+
 test('paused, the view stands still and counts; resumed, it shows the present', async ({ page, openMonitor }) => {
   const monitor = await openMonitor();
   for (const id of [1, 2, 3]) await monitor.expectTicking(id, 15_000);

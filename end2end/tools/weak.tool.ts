@@ -16,10 +16,13 @@ const SLOWER = 4;
 const SECONDS = 10;
 /** Each of the clicks so often. */
 const ROUNDS = 5;
+/** How long the button is down, as with a quick hand. The click, and what is measured of it, begins when it is let go. */
+const PRESS_MS = 60;
 /** Before a click, so that it waits for nothing that came before. */
 const PAUSE_MS = 700;
 
-type Interaction = { name: string; delay: number; work: number; whole: number };
+/** `whole` is what the browser tells in steps of 8 ms, and nothing under 16: those clicks count as 16. */
+type Interaction = { name: string; at: number; delay: number; work: number; whole: number };
 
 test('a weak machine', async ({ browser }) => {
   const redis = await RedisServer.start();
@@ -48,8 +51,8 @@ test('a weak machine', async ({ browser }) => {
       monitor.sortBy(1, 'price'),
       monitor.sortBy(2, 'symbol'),
       monitor.rows(1).nth(2),
-      monitor.page.getByTestId('fold-metrics-1'),
-      monitor.page.getByTestId('fold-metrics-1'),
+      monitor.page.getByTestId('fold-data-1'),
+      monitor.page.getByTestId('fold-data-1'),
     ];
     if (process.env.WEAK_TRACE) await startTrace(browser, monitor.page);
     const seconds = Math.ceil((ROUNDS * clicks.length * PAUSE_MS) / 1_000) + 8;
@@ -58,16 +61,16 @@ test('a weak machine', async ({ browser }) => {
       for (const target of clicks) {
         // The mouse alone clicks: what Playwright asks of the page before it does would be slowed down, too, and count.
         const box = await target.boundingBox();
-        if (!box) throw new Error('what is clicked on is not on the page');
+        if (!box || box.y + box.height > 900) throw new Error('what is clicked on is not in sight');
         await pause(PAUSE_MS);
-        await monitor.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+        await monitor.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2, { delay: PRESS_MS });
       }
     }
     const interactions = await monitor.page.evaluate(() => Reflect.get(window, 'interactions') as Interaction[]);
     if (process.env.WEAK_TRACE) console.table(await stopTrace(browser, process.env.WEAK_TRACE));
     await load;
     report(interactions);
-    expect(interactions.length, 'clicks were measured').toBeGreaterThan(ROUNDS * clicks.length * 0.9);
+    expect(interactions.length, 'clicks were measured').toBe(ROUNDS * clicks.length);
     client.close();
     await context.close();
   } finally {
@@ -81,16 +84,19 @@ async function watchInteractions(monitor: MonitorPage): Promise<void> {
   await monitor.page.evaluate(() => {
     const interactions: Interaction[] = [];
     Object.assign(window, { interactions });
+    const note = (event: Event) => {
+      const named = event.target instanceof Element ? event.target.closest('[data-testid]') : null;
+      const name = named?.getAttribute('data-testid') ?? '?';
+      interactions.push({ name, at: event.timeStamp, delay: 0, work: 0, whole: 16 });
+    };
+    window.addEventListener('click', note, { capture: true });
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries() as PerformanceEventTiming[]) {
-        if (entry.name !== 'click') continue;
-        const named = entry.target instanceof Element ? entry.target.closest('[data-testid]') : null;
-        interactions.push({
-          name: named?.getAttribute('data-testid') ?? '?',
-          delay: entry.processingStart - entry.startTime,
-          work: entry.processingEnd - entry.processingStart,
-          whole: entry.duration,
-        });
+        const noted = interactions.find(({ at }) => entry.name === 'click' && at === entry.startTime);
+        if (!noted) continue;
+        noted.delay = entry.processingStart - entry.startTime;
+        noted.work = entry.processingEnd - entry.processingStart;
+        noted.whole = entry.duration;
       }
     }).observe({ type: 'event', durationThreshold: 16 } as PerformanceObserverInit);
   });

@@ -71,10 +71,8 @@ pub fn tone_now(
 pub fn ConnectionColumn(
     /// Its signals.
     column: Column,
-    /// The moment the numbers are of, once the page's clock runs.
-    now: Signal<Option<UnixMillis>>,
-    /// Since when prices stand still, when they do.
-    still_since: Signal<Option<UnixMillis>>,
+    /// Since when no ticks reach the monitor, when that is so.
+    bus_lost_at: Signal<Option<UnixMillis>>,
     /// What all connections have in common.
     common: Signal<Common>,
     /// Last outage and availability, of all connections.
@@ -86,6 +84,9 @@ pub fn ConnectionColumn(
 ) -> impl IntoView {
     let id = column.id;
     let live: Signal<ConnectionLive> = RwSignal::from(column.live.clone()).into();
+    let now: Signal<Option<UnixMillis>> = RwSignal::from(column.now.clone()).into();
+    let frozen_at = RwSignal::from(column.frozen_at.clone());
+    let still_since = Signal::derive(move || frozen_at.get().or_else(|| bus_lost_at.get()));
     let config: Signal<ConnectionConfig> = RwSignal::from(column.config.clone()).into();
     let rates: Signal<Vec<f32>> = RwSignal::from(column.rates.clone()).into();
     let screen_delay: Signal<Option<ScreenDelay>> = RwSignal::from(column.screen_delay.clone()).into();
@@ -114,6 +115,7 @@ pub fn ConnectionColumn(
             data-identity=identity(id)
             data-tone=move || tone.get()
             class:is-stale=move || not_live.get()
+            class:is-frozen=move || frozen_at.get().is_some()
             aria-labelledby=format!("column-name-{id}")
         >
             <ColumnHeader live tone inferred=Signal::derive(move || common.get().source == StatusSource::Inferred)/>

@@ -30,8 +30,6 @@ pub fn Overview(
     common: Signal<Common>,
     /// Last outage and availability, of all connections.
     reliability: Signal<Vec<Reliability>>,
-    /// The moment the numbers are of, once the page's clock runs.
-    now: Signal<Option<UnixMillis>>,
 ) -> impl IntoView {
     let is_needed = Memo::new(move |_| columns.with(Vec::len) > COLUMNS_IN_SIGHT);
     // Read from the columns' own signals: a memo made from another could miss a change when it is the first to ask.
@@ -47,6 +45,7 @@ pub fn Overview(
             columns.with_untracked(|columns| columns.iter().find(|column| u64::from(column.id) == key).cloned());
         column.map(|column| {
             let live: Signal<ConnectionLive> = RwSignal::from(column.live).into();
+            let now: Signal<Option<UnixMillis>> = RwSignal::from(column.now).into();
             view! { <Tile id=column.id live tone=tone_now(live, down(live, reliability), common, now) now/> }
         })
     };

@@ -124,7 +124,6 @@ pub fn Monitor(
         let known = before.copied().flatten();
         if bus_up.get() { None } else { known.or_else(|| now.get_untracked()) }
     });
-    let still_since = Signal::derive(move || frozen_at.get().or_else(|| bus_lost_at.get()));
     keep_tab_title({
         let (head, totals, link) = (signals.head.clone(), signals.totals.clone(), signals.link.clone());
         move || head.with(|head| title(head, totals.get(), link.get()))
@@ -138,6 +137,7 @@ pub fn Monitor(
         let (store, tell_address) = (store.clone(), tell_address.clone());
         move |()| {
             store.toggle_pause(local_now());
+            kept_link.ask_for_frame();
             tell_address();
         }
     });
@@ -248,7 +248,9 @@ pub fn Monitor(
         let column = columns.with_untracked(|all| all.iter().find(|column| u64::from(column.id) == key).cloned())?;
         let id = column.id;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
-        Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
+        Some(
+            view! { <ConnectionColumn column bus_lost_at=bus_lost_at.into() common=common.into() reliability on_act on_explain/> },
+        )
     };
     view! {
         <div class="monitor" class:is-wall=is_wall class:is-stale=move || link.get().is_stale() class:is-paused=move || paused.get()>
@@ -264,7 +266,7 @@ pub fn Monitor(
                     <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock on_stale/>
                 </div>
                 <RefreshPanel refresh=refresh.into() on_close=on_read/>
-                <Overview columns=columns.into() common=common.into() reliability now/>
+                <Overview columns=columns.into() common=common.into() reliability/>
                 <div class="columns" data-columns=move || running.with(Vec::len).to_string()>
                     <Each keys=move || running.get() view=show_column/>
                 </div>

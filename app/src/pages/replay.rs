@@ -254,7 +254,6 @@ pub fn Replay(
     let known: Memo<Vec<Reliability>> = Memo::new(move |_| view.with(|view| known_then(&view.bar, player.at.get())));
     let reliability: Signal<Vec<Reliability>> = known.into();
     let open_gaps = Signal::derive(move || view.with(|view| open_then(&view.bar, player.at.get())));
-    let still_since = Signal::stored(None);
     let on_stale = Callback::new(move |()| {
         let ids: Vec<_> = columns.with_untracked(|all| all.iter().map(|column| column.id).collect());
         ids.into_iter().for_each(|id| act.run((id, Act::Filter(RowState::Stale.word().to_owned()))));
@@ -276,7 +275,9 @@ pub fn Replay(
         let id = column.id;
         let on_act = Callback::new(move |done: Act| act.run((id, done)));
         let on_explain = Callback::new(|_| ());
-        Some(view! { <ConnectionColumn column now still_since common=common.into() reliability on_act on_explain/> })
+        Some(
+            view! { <ConnectionColumn column bus_lost_at=Signal::stored(None) common=common.into() reliability on_act on_explain/> },
+        )
     };
     let missing = player.missing;
     let is_stale = move || link.get().is_stale() || missing.with(Option::is_some);
@@ -310,7 +311,7 @@ pub fn Replay(
                     <Banners head link now clock altered=Signal::stored(false) opened_paused=Signal::stored(None) on_retry=Callback::new(move |()| way.retry_now()) on_resume=Callback::new(|()| ())/>
                     <SummaryStrip head totals=totals.into() open_gaps down=down.into() clock on_stale/>
                 </div>
-                <Overview columns common=common.into() reliability now/>
+                <Overview columns common=common.into() reliability/>
                 <div class="columns" data-columns=move || running.with(Vec::len).to_string()>
                     <Each keys=move || running.get() view=show_column/>
                 </div>

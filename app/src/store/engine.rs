@@ -2,6 +2,7 @@
 
 mod find;
 mod paint;
+mod pause;
 
 pub use find::Found;
 
@@ -11,7 +12,7 @@ use super::{
     arriving::Arriving,
     clock::ServerClock,
     link::LinkState,
-    side::{Rows, Sides},
+    side::Sides,
     table::{Act, Table},
     tape::TapeLog,
     view::{FLASH_STEP_MS, FLASH_STEPS, View, set_if_changed},
@@ -20,12 +21,13 @@ use crate::model::{
     alert::OpenAlerts,
     board::{Board, Change},
     connection::ConnectionId,
-    protocol::{Frame, Metrics, Row, RowSpan, Snapshot, Ticks},
+    protocol::{Frame, Metrics, Row, Snapshot, Ticks},
     status::LiveReport,
     tape::{Tape, TapeSet},
     time::UnixMillis,
 };
 use leptos::prelude::*;
+use pause::{Frozen, rows};
 
 /// The most frames that wait for an animation frame. Past it they are folded without painting, so that a tab in the
 /// background, which gets no animation frames, holds no more than this.
@@ -50,6 +52,8 @@ pub struct Engine {
     stale_parts: Parts,
     /// Animation frames so far.
     paints: u32,
+    /// The place of the column whose figures are written next.
+    next_column: usize,
     /// The number of the step of flashes that was painted last, and whether a price flashes.
     flash_step: i64,
     flashes: bool,
@@ -72,27 +76,28 @@ pub struct Engine {
     selected: (TapeSet, u32),
 }
 
-/// The rows of the moment of a pause.
-struct Frozen {
-    rows: Vec<Row>,
-    sides: Sides,
-    stale: Vec<RowSpan>,
-    at: Option<UnixMillis>,
-}
-
 /// Which parts of the view may differ from the board.
 #[derive(Clone, Copy, Default)]
 struct Parts {
     columns: bool,
     members: bool,
     rows: bool,
-    /// Rows that are in the document and out of sight.
-    unseen_rows: bool,
     live: bool,
 }
 
 impl Parts {
-    const ALL: Self = Self { columns: true, members: true, rows: true, unseen_rows: true, live: true };
+    const ALL: Self = Self { columns: true, members: true, rows: true, live: true };
+}
+
+/// What an animation frame left to the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    None,
+    /// Prices that flash, which it has to end.
+    Flashes,
+    /// Columns that still show the figures of before.
+    Columns,
 }
 
 impl Engine {
@@ -230,20 +235,19 @@ impl Engine {
     }
 
     /// An animation frame: shows the board. Paused, prices stand still and what is behind is counted, but states and
-    /// metrics go on: whoever froze the prices to read them still sees a connection fail. True while a price flashes, which
-    /// another animation frame has to end.
-    pub fn paint(&mut self, view: &View, local: UnixMillis) -> bool {
+    /// metrics go on: whoever froze the prices to read them still sees a connection fail.
+    pub fn paint(&mut self, view: &View, local: UnixMillis) -> Rest {
         self.fold();
-        self.paints = self.paints.wrapping_add(1);
-        let flash_step = local.0 / FLASH_STEP_MS;
-        let flash_steps = (flash_step - std::mem::replace(&mut self.flash_step, flash_step)).unsigned_abs();
-        set_if_changed(&view.lag_ms, self.clock.lag_ms());
-        set_if_changed(&view.behind, self.behind);
         let parts = if self.paused {
             Parts { live: std::mem::take(&mut self.stale_parts.live), ..Parts::default() }
         } else {
             std::mem::take(&mut self.stale_parts)
         };
+        self.paints = self.paints.wrapping_add(1);
+        let flash_step = local.0 / FLASH_STEP_MS;
+        let flash_steps = (flash_step - std::mem::replace(&mut self.flash_step, flash_step)).unsigned_abs();
+        set_if_changed(&view.lag_ms, self.clock.lag_ms());
+        set_if_changed(&view.behind, self.behind);
         if parts.columns {
             self.paint_columns(view);
         }
@@ -253,9 +257,14 @@ impl Engine {
         if parts.members {
             self.lay_out_tables();
         }
+        let is_rest = self.paint_late(view, parts.columns);
         self.paint_tables(view, parts, flash_steps.min(FLASH_STEPS.into()) as u8);
         self.tables.iter_mut().for_each(|table| table.screen_delays.draw());
-        self.flashes
+        match (is_rest, self.flashes) {
+            (true, _) => Rest::Columns,
+            (false, true) => Rest::Flashes,
+            (false, false) => Rest::None,
+        }
     }
 
     /// What the last animation frame wrote is on the screen, as far as the page's own thread has a share in that.
@@ -303,7 +312,7 @@ impl Engine {
         }
     }
 
-    /// One second went by.
+    /// One second went by: what that changes in the columns is written with the next animation frames.
     pub fn beat(&mut self, view: &View, local: UnixMillis) {
         self.fold();
         let clock = self.clock.server_time(local);
@@ -318,52 +327,10 @@ impl Engine {
         self.now = Some(clock);
         view.now.set(Some(clock));
         self.stale_parts.rows = true;
-        self.stale_parts.unseen_rows = true;
         self.sides.measure(&self.board.rows, self.counted_until);
         self.announce(view, local);
         self.paint_totals(view);
-        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
-        for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
-            set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
-            set_if_changed(&column.screen_delay, table.screen_delays.percentiles(clock));
-            // A live order is made anew once a second and not with every tick, or nobody could read it.
-            if table.beat() && !self.paused {
-                table.arrange(rows);
-            }
-            table.paint(column);
-        }
-    }
-
-    /// Freezes the view, or shows the present again.
-    pub fn toggle_pause(&mut self, view: &View, local: UnixMillis) {
-        // What came before the click belongs to what the click freezes, in sight or not.
-        (self.stale_parts.rows, self.stale_parts.unseen_rows) = (true, true);
-        self.paint(view, local);
-        self.paused = !self.paused;
-        // To the millisecond: the beat's last second is older than the newest rows.
-        let at = if self.linked { Some(self.clock.server_time(local)) } else { self.now };
-        self.frozen = self.paused.then(|| Frozen {
-            rows: self.board.rows.clone(),
-            sides: self.sides.clone(),
-            stale: self.board.stale.clone(),
-            at,
-        });
-        self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
-        self.behind = 0;
-        self.stale_parts.rows = true;
-        self.stale_parts.unseen_rows = true;
-        view.paused.set(self.paused);
-        view.frozen_at.set(at.filter(|_| self.paused));
-        set_if_changed(&view.opened_paused, false);
-        self.paint(view, local);
-    }
-
-    /// The snapshot that a link to a paused view waits for has come.
-    pub fn pause_as_opened(&mut self, view: &View, local: UnixMillis) {
-        if std::mem::take(&mut self.opening.paused) && !self.paused {
-            self.toggle_pause(view, local);
-            view.opened_paused.set(true);
-        }
+        self.tables.iter_mut().for_each(Table::beat);
     }
 
     /// The page was out of sight and is seen again: what came meanwhile was never due on the screen.
@@ -408,16 +375,6 @@ impl Engine {
     #[must_use]
     pub fn server_time(&self, local: UnixMillis) -> UnixMillis {
         self.clock.server_time(local)
-    }
-}
-
-/// The rows that the view shows: those of the pause, or the present ones.
-fn rows<'a>(board: &'a Board, sides: &'a Sides, frozen: Option<&'a Frozen>, now: Option<UnixMillis>) -> Rows<'a> {
-    match frozen {
-        Some(frozen) => {
-            Rows { rows: &frozen.rows, sides: &frozen.sides.all, stale: &frozen.stale, now: frozen.at, flash_steps: 0 }
-        }
-        None => Rows { rows: &board.rows, sides: &sides.all, stale: &board.stale, now, flash_steps: 0 },
     }
 }
 

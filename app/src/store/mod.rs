@@ -9,6 +9,9 @@
 //! writes the signals whose value changed, so work per frame is bounded by what is visible, not by what ticks. When no
 //! animation frame comes (a tab in the background) the buffer folds itself at [`engine::BUFFER_FRAMES_MAX`].
 //!
+//! What every second changes in a column, its figures and ages, is written into a few columns a frame, so that no frame takes
+//! long with sixteen of them; rows in sight are written with every frame. A click is answered before anything else is drawn.
+//!
 //! What the reader does goes the same way in small: an [`table::Act`] changes the engine, which writes the signals.
 //!
 //! Everything but [`socket`] and [`storage`] is plain Rust: the server builds the same [`Store`] from the same first view to render the
@@ -41,7 +44,7 @@ use crate::model::{
     time::UnixMillis,
 };
 use arrangement::PageArrangement;
-use engine::{Engine, Found};
+use engine::{Engine, Found, Rest};
 use leptos::prelude::*;
 use link::LinkState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,8 +85,8 @@ impl Store {
         self.engine().jump();
     }
 
-    /// Folds what came and shows it; once an animation frame. True when another one has to follow, whatever comes.
-    pub fn animation_frame(&self, local: UnixMillis) -> bool {
+    /// Folds what came and shows it; once an animation frame. What it leaves another one has to follow for, whatever comes.
+    pub fn animation_frame(&self, local: UnixMillis) -> Rest {
         self.engine().paint(&self.view, local)
     }
 
@@ -102,7 +105,7 @@ impl Store {
         self.engine().beat(&self.view, local);
     }
 
-    /// Freezes the view, or lets it go and shows the present.
+    /// Freezes the view, or lets it go to show the present, from the next animation frame on.
     pub fn toggle_pause(&self, local: UnixMillis) {
         self.engine().toggle_pause(&self.view, local);
     }

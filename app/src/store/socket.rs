@@ -34,6 +34,9 @@ mod absent {
         /// Nobody to tell.
         pub fn tell_tapes(self) {}
 
+        /// Nothing to draw.
+        pub fn ask_for_frame(self) {}
+
         /// Nothing to open.
         pub fn retry_now(self) {}
     }

@@ -81,6 +81,10 @@ pub struct Table {
     pub screen_delays: ScreenDelays,
     /// Which symbols do not tick, by name.
     pub coverage: Coverage,
+    /// What its column does not show yet.
+    pub late: Late,
+    /// Are rows to be written that are in the document and out of sight?
+    pub unseen: bool,
     /// Is text selected? Then nothing is painted, or the selection would be lost.
     pub selected: bool,
     /// What was in the document before all rows were put into it, to be printed.
@@ -92,6 +96,20 @@ pub struct Table {
     seen: Range<usize>,
     cursor: Option<usize>,
     held_seconds: u32,
+}
+
+/// What of a column is written with one of the next animation frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// State and figures.
+    pub figures: bool,
+    /// What changes with a second: ages, measurements, a live order.
+    pub second: bool,
+}
+
+impl Late {
+    /// All of it.
+    pub const ALL: Self = Self { figures: true, second: true };
 }
 
 /// The first row and the first line in the document, and how many.
@@ -129,6 +147,8 @@ impl Table {
             conflation: Conflation::default(),
             screen_delays: ScreenDelays::default(),
             coverage: Coverage::default(),
+            late: Late::ALL,
+            unseen: false,
             selected: false,
             before_print: None,
             members: Vec::new(),
@@ -151,9 +171,15 @@ impl Table {
         self.cursor = self.cursor.filter(|place| *place < self.shown.len());
     }
 
-    /// A second went by; true when the order is to be made anew.
-    pub fn beat(&mut self) -> bool {
+    /// A second went by.
+    pub fn beat(&mut self) {
         self.held_seconds = self.held_seconds.saturating_sub(1);
+        self.late.second = true;
+    }
+
+    /// Does the order follow what ticks, and does nobody read it?
+    #[must_use]
+    pub fn has_live_order(&self) -> bool {
         let is_live = self.arrangement.sort.key.is_live() || self.arrangement.filter.names_state();
         is_live && self.held_seconds == 0
     }
@@ -337,9 +363,13 @@ mod tests {
     fn an_order_that_is_being_read_stands_still_for_a_while() {
         let mut table = Table::new(1, Arrangement::default());
         table.arrangement.sort = Sort { key: SortKey::Rate, descending: true };
-        assert!(table.beat());
+        let is_live = |table: &mut Table| {
+            table.beat();
+            table.has_live_order()
+        };
+        assert!(is_live(&mut table));
         table.held_seconds = HOLD_SECONDS;
-        let held = (0..100).take_while(|_| !table.beat()).count();
+        let held = (0..100).take_while(|_| !is_live(&mut table)).count();
         assert_eq!(held as u32, HOLD_SECONDS - 1, "and not for ever");
     }
 

@@ -74,6 +74,10 @@ pub struct Column {
     pub id: ConnectionId,
     /// How it is.
     pub live: ArcRwSignal<ConnectionLive>,
+    /// The moment that its ages are of: [`View::now`], some animation frames later.
+    pub now: ArcRwSignal<Option<UnixMillis>>,
+    /// Since when its prices are frozen, when they are.
+    pub frozen_at: ArcRwSignal<Option<UnixMillis>>,
     /// What it is set to.
     pub config: ArcRwSignal<ConnectionConfig>,
     /// Ticks a second, oldest first.
@@ -107,6 +111,8 @@ impl Column {
         Self {
             id,
             live: ArcRwSignal::default(),
+            now: ArcRwSignal::default(),
+            frozen_at: ArcRwSignal::default(),
             config: ArcRwSignal::default(),
             rates: ArcRwSignal::default(),
             arrangement: ArcRwSignal::default(),

@@ -11,6 +11,7 @@ use crate::{
     },
     store::{
         Store, backoff,
+        engine::Rest,
         link::{Ended, LinkState},
     },
 };
@@ -374,18 +375,18 @@ impl Link {
     fn drawn(&self) {
         self.drawing.set(false);
         let at = self.at.get();
-        // A flash goes on with the past, not with the time in which somebody looks at one moment of it.
-        self.store.animation_frame(at);
-        if self.player.at.get_untracked() != at && self.player.missing.with_untracked(Option::is_none) {
-            self.player.at.set(at);
-        }
         let (second, written_at) = self.beaten.get();
         let (now, local) = (at.0.div_euclid(1000), js_sys::Date::now());
         if now != second && local - written_at >= BEAT_MS {
             self.beaten.set((now, local));
             self.store.beat(at);
-            // What that changed is drawn too.
-            self.store.animation_frame(at);
+        }
+        // A flash goes on with the past, not with the time in which somebody looks at one moment of it.
+        if self.store.animation_frame(at) == Rest::Columns {
+            self.draw();
+        }
+        if self.player.at.get_untracked() != at && self.player.missing.with_untracked(Option::is_none) {
+            self.player.at.set(at);
         }
     }
 }

@@ -1,16 +1,20 @@
 //! From the board into the signals: each is written when what it shows has changed, and then alone.
 
-use super::{Engine, Parts, rows};
+use super::{Engine, Parts, pause::rows};
 use crate::{
     api::FIRST_ROWS_MAX,
     model::{connection::ConnectionState, time::UnixMillis},
     store::{
         side::Rows,
-        table::{Table, members},
+        table::{Late, Table, members},
         view::{Column, FRESH_ERROR_MS, Totals, View, set_if_changed},
     },
 };
 use leptos::prelude::*;
+
+/// In one animation frame the figures and ages of so many columns are written: all columns of most, and with sixteen a click
+/// does not wait until all of them are laid out and painted.
+const COLUMNS_A_FRAME: usize = 4;
 
 impl Engine {
     /// Columns come and go with the configuration only; those that stay keep their signals and their arrangement.
@@ -46,21 +50,62 @@ impl Engine {
         set_if_changed(&view.head, report.head.clone());
         set_if_changed(&view.ledger_changed_at, self.ledger_changed_at);
         set_if_changed(&view.alerts, self.alerts.clone());
-        let columns = view.columns.get_untracked();
-        for (place, connection) in report.connections.iter().enumerate() {
-            // By number: while the view is paused its columns may be older than the report.
-            let Some(column) = columns.iter().find(|column| column.id == connection.live.id) else { continue };
-            set_if_changed(&column.live, connection.live.clone());
-            if let Some(table) = self.tables.iter_mut().find(|table| table.id == connection.live.id)
-                && table.coverage != connection.live.coverage
-            {
-                table.coverage = connection.live.coverage.clone();
-            }
-            let rates = self.board.rates.get(place).map(|rates| rates.iter().copied().collect()).unwrap_or_default();
-            set_if_changed(&column.rates, rates);
-        }
+        self.tables.iter_mut().for_each(|table| table.late.figures = true);
         self.announce(view, local);
         self.paint_totals(view);
+    }
+
+    /// Brings columns up to date, one after the other and in turns: all of them, or as many as an animation frame may take.
+    /// True when some have to wait for the next one.
+    pub(super) fn paint_late(&mut self, view: &View, all: bool) -> bool {
+        let columns = view.columns.get_untracked();
+        let mut budget = if all { usize::MAX } else { COLUMNS_A_FRAME };
+        for _ in 0..self.tables.len() {
+            let place = self.next_column % self.tables.len();
+            if self.tables[place].late != Late::default() {
+                if budget == 0 {
+                    return true;
+                }
+                budget -= 1;
+                if let Some(column) = columns.get(place) {
+                    self.paint_column(column, place);
+                }
+            }
+            self.next_column = place + 1;
+        }
+        self.next_column = 0;
+        false
+    }
+
+    fn paint_column(&mut self, column: &Column, place: usize) {
+        let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
+        let table = &mut self.tables[place];
+        let late = std::mem::take(&mut table.late);
+        // By number: while the view is paused its columns may be older than the report.
+        let connections = &self.board.report.connections;
+        if late.figures
+            && let Some(at) = connections.iter().position(|connection| connection.live.id == table.id)
+        {
+            let live = &connections[at].live;
+            set_if_changed(&column.live, live.clone());
+            if table.coverage != live.coverage {
+                table.coverage = live.coverage.clone();
+            }
+            let rates = self.board.rates.get(at).map(|rates| rates.iter().copied().collect()).unwrap_or_default();
+            set_if_changed(&column.rates, rates);
+        }
+        set_if_changed(&column.frozen_at, self.frozen.as_ref().map(|frozen| frozen.at));
+        if late.second {
+            set_if_changed(&column.now, self.now);
+            set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
+            set_if_changed(&column.screen_delay, self.now.and_then(|now| table.screen_delays.percentiles(now)));
+            // A live order is made anew once a second and not with every tick, or nobody could read it.
+            if table.has_live_order() && !self.paused {
+                table.arrange(rows);
+            }
+            table.paint(column);
+            table.unseen = true;
+        }
     }
 
     pub(super) fn announce(&mut self, view: &View, local: UnixMillis) {
@@ -112,8 +157,9 @@ impl Engine {
             if parts.members {
                 table.paint(column);
             }
-            if rows_changed {
-                self.flashes |= table.paint_rows(column, rows, parts.members || parts.unseen_rows);
+            let unseen = std::mem::take(&mut table.unseen) || parts.members;
+            if rows_changed || unseen {
+                self.flashes |= table.paint_rows(column, rows, unseen);
             }
             table.paint_tape(column);
         }

@@ -3,7 +3,7 @@ use crate::{
     api::FIRST_ROWS_MAX,
     model::{
         connection::ConnectionState,
-        protocol::{RowId, TickEntry},
+        protocol::{RowId, RowSpan, TickEntry},
         status::{ConnectionLive, ConnectionStatus, StatusReport},
         symbol::Symbol,
         symbol_detail::SymbolName,
@@ -81,9 +81,13 @@ fn a_price_that_changes_flashes_for_a_while_from_the_second_on() {
         if let Some(price) = price {
             engine.receive(ticks(10, &[(0, price)]), UnixMillis(10));
         }
-        let goes_on = engine.paint(&view, UnixMillis(step * FLASH_STEP_MS));
+        let rest = engine.paint(&view, UnixMillis(step * FLASH_STEP_MS));
         let flash = shown(&view, 0)[0].flash;
-        assert_eq!(goes_on, flash > 0, "a flash is ended by the page itself, whether a tick comes or not");
+        assert_eq!(
+            rest == Rest::Flashes,
+            flash > 0,
+            "a flash is ended by the page itself, whether a tick comes or not"
+        );
         flash
     };
     assert_eq!([paint(Some(1.0), 0), paint(Some(2.0), 1), paint(Some(2.0), 1)], [0, 3, 3]);
@@ -124,6 +128,7 @@ fn paused_the_view_freezes_and_says_how_far_behind_it_is() {
     engine.act(&view, 1, Act::Rows(0, 10, 0..10));
     assert_eq!((shown(&view, 0)[0].price, view.behind.get_untracked()), (None, 6), "scrolling shows the frozen rows");
     engine.toggle_pause(&view, LOCAL);
+    engine.paint(&view, LOCAL);
     assert_eq!((shown(&view, 0)[0].price, view.behind.get_untracked()), (Some(2.0), 0));
 }
 
@@ -267,10 +272,13 @@ fn ticks_behind_a_drawn_price_are_told() {
         engine.receive(ticks(at, &[(0, 1.0 + at as f64)]), UnixMillis(at));
     }
     engine.paint(&view, LOCAL);
-    engine.beat(&view, UnixMillis(1_000));
-    assert_eq!(view.columns.get_untracked()[0].one_of.get_untracked(), 15, "five frames of three ticks, drawn once");
-    engine.beat(&view, UnixMillis(2_000));
-    assert_eq!(view.columns.get_untracked()[0].one_of.get_untracked(), 1);
+    let mut one_of_at = |second: i64| {
+        engine.beat(&view, UnixMillis(second * 1_000));
+        engine.paint(&view, UnixMillis(second * 1_000));
+        view.columns.get_untracked()[0].one_of.get_untracked()
+    };
+    assert_eq!(one_of_at(1), 15, "five frames of three ticks, drawn once");
+    assert_eq!(one_of_at(2), 1);
 }
 
 #[test]
@@ -302,6 +310,7 @@ fn a_page_that_nobody_sees_measures_no_drawing() {
     engine.paint(&view, UnixMillis(10_000));
     engine.drawn(UnixMillis(10_000));
     engine.beat(&view, UnixMillis(10_000));
+    engine.paint(&view, UnixMillis(10_000));
     assert_eq!(delays(&view), [None, None]);
 }
 
@@ -317,14 +326,17 @@ fn each_connection_has_its_own_delay_from_received_to_drawn() {
     engine.paint(&view, UnixMillis(1_103));
     engine.drawn(UnixMillis(1_105));
     engine.beat(&view, UnixMillis(1_200));
+    engine.paint(&view, UnixMillis(1_200));
     let p50s = delays(&view).map(|delay| delay.map(|delay| delay.p50_ms));
     assert_eq!(p50s, [Some(25), Some(15)], "10 ms of waiting for the frame, and the drawing");
 
     engine.toggle_pause(&view, UnixMillis(1_300));
     engine.receive(ticks(1_400, &[(1, 2.0)]), UnixMillis(1_400));
     engine.toggle_pause(&view, UnixMillis(9_000));
+    engine.paint(&view, UnixMillis(9_000));
     engine.drawn(UnixMillis(9_000));
     engine.beat(&view, UnixMillis(9_000));
+    engine.paint(&view, UnixMillis(9_000));
     assert_eq!(delays(&view)[1].map(|delay| delay.p99_ms), Some(15), "what a pause held back was not late");
 }
 
@@ -438,4 +450,39 @@ fn a_jump_to_an_earlier_moment_is_as_if_the_page_were_opened_there() {
     let shown = &shown(&view, 0)[0];
     assert_eq!((shown.change, shown.rate), (Some(1.0), Some(3.0)), "against the price there, and measured from there");
     assert_eq!(column.arrangement.with_untracked(|arrangement| arrangement.view), DataView::Tape, "arranged as it was");
+}
+
+#[test]
+fn with_many_columns_a_second_is_written_in_turns_and_no_column_is_left_out() {
+    let mut first = snapshot(&[]);
+    let (live, config) = (first.report.live.connections[0].clone(), first.report.configs[0].clone());
+    first.report.live.connections = (1..=10).map(|id| ConnectionLive { id, ..live.clone() }).collect();
+    first.report.configs = vec![config; 10];
+    let (mut engine, view) = (new_engine(first), View::default());
+    assert_eq!(engine.paint(&view, LOCAL), Rest::None, "all at once when the page is opened");
+    engine.set_link(&view, LinkState::Live);
+    let of = |second: i64| {
+        let is = |column: &&super::super::view::Column| column.now.get_untracked() == Some(UnixMillis(second * 1_000));
+        view.columns.get_untracked().iter().filter(is).map(|column| column.id).collect::<Vec<_>>()
+    };
+    engine.beat(&view, UnixMillis(1_000));
+    let frames = [(); 4].map(|()| (engine.paint(&view, LOCAL), of(1).len()));
+    assert_eq!(frames, [(Rest::Columns, 4), (Rest::Columns, 8), (Rest::None, 10), (Rest::None, 10)]);
+    // A second in each frame: slower than that no machine is.
+    let mut shown = Vec::new();
+    for second in 2..7 {
+        engine.beat(&view, UnixMillis(second * 1_000));
+        engine.paint(&view, LOCAL);
+        shown.extend(of(second));
+    }
+    shown.sort_unstable();
+    assert_eq!(shown, (1..=10).flat_map(|id| [id, id]).collect::<Vec<_>>());
+    engine.toggle_pause(&view, LOCAL);
+    assert_eq!(engine.paint(&view, LOCAL), Rest::Columns);
+    let frozen = |view: &View| {
+        view.columns.get_untracked().iter().filter(|column| column.frozen_at.get_untracked().is_some()).count()
+    };
+    assert_eq!((frozen(&view), view.paused.get_untracked()), (4, true));
+    while engine.paint(&view, LOCAL) == Rest::Columns {}
+    assert_eq!(frozen(&view), 10);
 }

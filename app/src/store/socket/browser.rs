@@ -26,6 +26,8 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BinaryType, MessageEvent, WebSocket, Window};
 
 const BEAT_MS: i32 = 1_000;
+/// As long as most clicks take, in milliseconds; whoever presses for longer drags, or holds a finger on the page.
+const PRESS_MS: i64 = 100;
 const UNREADABLE_MS: i64 = 60_000;
 const PATH: &str = "/admin-ws";
 /// How often a page that cannot come back asks whether it may: at the second failure, then at every sixth.
@@ -39,6 +41,11 @@ impl KeptLink {
     /// Tells the server which tapes are open, when that changed.
     pub fn tell_tapes(self) {
         let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.tell_tapes()));
+    }
+
+    /// Asks for an animation frame, to show what waits.
+    pub fn ask_for_frame(self) {
+        let _ = self.0.try_with_value(|link| link.as_ref().map(|link| link.ask_for_frame()));
     }
 
     /// Opens a lost socket again without waiting any longer.
@@ -79,10 +86,15 @@ struct Link {
     retry_timer: Cell<Option<i32>>,
     beat_timer: Cell<Option<i32>>,
     frame: Cell<Option<i32>>,
+    /// A second went by, which the next animation frame shows.
+    beats: Cell<bool>,
     /// The tapes that the server knows to be open; none on a new socket.
     tapes_said: Cell<TapeSet>,
     /// Frames that could not be read, each within [`UNREADABLE_MS`] of the one before, and when the last one came.
     unreadable: Cell<(u32, UnixMillis)>,
+    /// When the pointer was pressed, and whether that became a click since the last animation frame.
+    pressed_at: Cell<UnixMillis>,
+    clicked: Cell<bool>,
     /// Did the document differ from what was written a second ago?
     differed: Cell<bool>,
 }
@@ -102,8 +114,11 @@ fn start(store: Store) -> Rc<Link> {
         retry_timer: Cell::new(None),
         beat_timer: Cell::new(None),
         frame: Cell::new(None),
+        beats: Cell::new(false),
         tapes_said: Cell::default(),
         unreadable: Cell::default(),
+        pressed_at: Cell::default(),
+        clicked: Cell::new(false),
         differed: Cell::new(false),
     });
     *link.callbacks.borrow_mut() = Some(Callbacks::new(&Rc::downgrade(&link)));
@@ -145,22 +160,29 @@ impl Link {
         }
     }
 
-    /// Watches time, network and visibility, or stops doing so.
+    /// Watches time, network, visibility and clicks, or stops doing so.
     fn listen(&self, on: bool) {
-        let document = document();
         self.with_callbacks(|callbacks| {
-            let (wake, beat) = (callbacks.wake.as_ref().unchecked_ref(), callbacks.beat.as_ref().unchecked_ref());
+            let events = [
+                ("online", &callbacks.wake),
+                ("visibilitychange", &callbacks.wake),
+                ("pointerdown", &callbacks.press),
+                ("click", &callbacks.click),
+            ];
+            for (name, callback) in events {
+                let callback = callback.as_ref().unchecked_ref();
+                let _ = if on {
+                    self.window.add_event_listener_with_callback(name, callback)
+                } else {
+                    self.window.remove_event_listener_with_callback(name, callback)
+                };
+            }
             if on {
-                let _ = self.window.add_event_listener_with_callback("online", wake);
-                let _ = document.add_event_listener_with_callback("visibilitychange", wake);
+                let beat = callbacks.beat.as_ref().unchecked_ref();
                 let timer = self.window.set_interval_with_callback_and_timeout_and_arguments_0(beat, BEAT_MS);
                 self.beat_timer.set(timer.ok());
-            } else {
-                let _ = self.window.remove_event_listener_with_callback("online", wake);
-                let _ = document.remove_event_listener_with_callback("visibilitychange", wake);
-                if let Some(timer) = self.beat_timer.take() {
-                    self.window.clear_interval_with_handle(timer);
-                }
+            } else if let Some(timer) = self.beat_timer.take() {
+                self.window.clear_interval_with_handle(timer);
             }
         });
     }
@@ -253,6 +275,12 @@ impl Link {
         }
     }
 
+    /// Is a click to be answered first? What it changes has an animation frame to itself, and while the pointer is pressed the
+    /// thread is free for what that becomes: on a weak machine with many columns it would wait behind ticks.
+    fn gives_way(&self) -> bool {
+        self.clicked.take() || (0..PRESS_MS).contains(&now().millis_since(self.pressed_at.get()))
+    }
+
     /// The socket closed with `code`, or is as good as closed.
     fn lost(&self, code: u16) {
         self.drop_socket();
@@ -333,7 +361,12 @@ impl Link {
     fn beat(&self) {
         self.look_at_document();
         let now = now();
-        self.store.beat(now);
+        // Written together with what else a frame shows, or the browser lays the page out twice. Where no frames come, as in a
+        // tab that nobody sees, time goes on all the same.
+        if self.beats.replace(true) || document().hidden() {
+            self.beats.set(false);
+            self.store.beat(now);
+        }
         self.ask_for_frame();
         let silent = now.millis_since(self.last_frame.get()) > silence_ms_max(self.catching_up.get());
         if silent && self.socket.borrow().is_some() {

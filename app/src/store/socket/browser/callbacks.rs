@@ -1,7 +1,8 @@
-//! What the browser calls: when the socket opens, brings something or closes, when time passes, when there is something to draw.
+//! What the browser calls: when the socket opens, brings something or closes, when time passes, when there is something to draw,
+//! when somebody clicks.
 
 use super::{Link, now};
-use crate::store::link::LinkState;
+use crate::store::{engine::Rest, link::LinkState};
 use std::rc::Weak;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{CloseEvent, MessageEvent};
@@ -16,6 +17,8 @@ pub(super) struct Callbacks {
     pub(super) draw: Closure<dyn FnMut()>,
     pub(super) drawn: Closure<dyn FnMut()>,
     pub(super) wake: Closure<dyn FnMut()>,
+    pub(super) press: Closure<dyn FnMut()>,
+    pub(super) click: Closure<dyn FnMut()>,
 }
 
 /// A callback that does nothing once the link is gone.
@@ -55,7 +58,13 @@ impl Callbacks {
             beat: guarded(link, Link::beat),
             draw: guarded(link, |link| {
                 link.frame.set(None);
-                if link.store.animation_frame(now()) {
+                if link.gives_way() {
+                    return link.ask_for_frame();
+                }
+                if link.beats.take() {
+                    link.store.beat(now());
+                }
+                if link.store.animation_frame(now()) != Rest::None {
                     link.ask_for_frame();
                 }
                 // The next task comes when the browser has laid out and painted what this one wrote.
@@ -66,6 +75,11 @@ impl Callbacks {
             }),
             drawn: guarded(link, |link| link.store.drawn(now())),
             wake: guarded(link, Link::wake),
+            press: guarded(link, |link| link.pressed_at.set(now())),
+            click: guarded(link, |link| {
+                link.pressed_at.take();
+                link.clicked.set(true);
+            }),
         }
     }
 }
