@@ -85,11 +85,22 @@ test('a drag or the keys zoom in, steps lead on, and the address holds every cho
   const metrics = await withHistory(await openMonitor());
   await metrics.goto();
   await metrics.waitUntilHydrated();
+  // A choice adds to the one before, whose figures are still on their way.
+  let answer = () => {};
+  const answers = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  await page.route('**/api/admin/fn/history', async (route) => {
+    await answers;
+    await route.continue();
+  });
   await page.getByTestId('only-1').click();
   await expect(page).toHaveURL(/connection=1$/);
-  // Until its figures are there the links are those of the choice before.
   await expect(page.getByTestId('only-1')).toHaveAttribute('aria-current', 'true');
   await page.getByTestId('only-3').press('Enter');
+  await expect(page).toHaveURL(/range=5m&connection=1,3$/);
+  answer();
+  await page.unrouteAll({ behavior: 'wait' });
   await expect(page).toHaveURL(/range=5m&connection=1,3$/);
   await expect(page.getByTestId('only-3'), 'chosen with the keyboard, and on from there').toHaveAttribute('aria-current', 'true');
   await expect(page.getByTestId('only-3')).toBeFocused();

@@ -22,7 +22,10 @@ use crate::{
         icon::{Icon, WARNING},
         tab_title::keep_tab_title,
     },
-    model::history::{selection::Selection, view::HistoryView},
+    model::history::{
+        selection::{Range, Selection},
+        view::HistoryView,
+    },
     store::link::{Ended, LinkState},
 };
 use leptos::{ev, prelude::*};
@@ -63,7 +66,7 @@ pub fn MetricsPage() -> impl IntoView {
         <Transition fallback=|| view! { <p class="notice" aria-busy="true">"Loading history…"</p> }>
             {move || Suspend::new(async move {
                 match history.await {
-                    Ok(answer) => view! { <Metrics answer selection=selection.get_untracked() focused/> }.into_any(),
+                    Ok(answer) => view! { <Metrics answer selection=selection.get_untracked() asked=selection.into() focused/> }.into_any(),
                     Err(error) => view! { <Unavailable error/> }.into_any(),
                 }
             })}
@@ -79,6 +82,8 @@ pub fn Metrics(
     answer: HistoryAnswer,
     /// What is selected.
     selection: Selection,
+    /// What the address asks for by now, while that loads.
+    asked: Signal<Selection>,
     /// The name of what has the focus, from one choice to the next.
     #[prop(optional)]
     focused: Option<StoredValue<String>>,
@@ -89,6 +94,15 @@ pub fn Metrics(
     let rendered_at = view.at;
     // What the server chose where the address says nothing, and what is asked for from now on.
     let selection = Selection { range: selection.range.fitted(view.began, view.at), ..selection };
+    let asked = Signal::derive({
+        let range = selection.range;
+        // What the server chose counts where a choice says nothing of the range.
+        move || {
+            let asked = asked.get();
+            let range = if asked.range == Range::Fitting { range } else { asked.range };
+            Selection { range, ..asked }
+        }
+    });
     let shown = RwSignal::new(view);
     let (failed, answered) = (RwSignal::new(None), RwSignal::new(false));
     let acknowledge = ServerAction::<AcknowledgeGap>::new();
@@ -104,7 +118,7 @@ pub fn Metrics(
             <main class="page" tabindex="-1">
                 <h1 class="visually-hidden">"Full metrics"</h1>
                 <StillPage at=rendered_at/>
-                <RangeBar selection view/>
+                <RangeBar selection asked view/>
                 <Notes selection view failed=failed.into()/>
                 <div class="history-body">
                     <div id="charts"><Charts context/></div>

@@ -27,20 +27,23 @@ pub fn href(selection: &Selection) -> String {
 pub fn RangeBar(
     /// What is selected.
     selection: Selection,
+    /// What was chosen by now, while that loads: another choice adds to it.
+    asked: Signal<Selection>,
     /// What is shown.
     view: Signal<HistoryView>,
 ) -> impl IntoView {
     let ranges = RANGES.into_iter().map(|(short, words, seconds)| {
-        let there = Selection { range: Range::Last(seconds), ..selection };
-        let current = (selection.range == there.range).then_some("true");
-        view! { <a class="choice" href=href(&there) id=["range-", short].concat() aria-current=current aria-label=words data-testid=["range-", short].concat()>{short}</a> }
+        let range = Range::Last(seconds);
+        let there = move || href(&Selection { range, ..asked.get() });
+        let current = move || (asked.get().range == range).then_some("true");
+        view! { <a class="choice" href=there id=["range-", short].concat() aria-current=current aria-label=words data-testid=["range-", short].concat()>{short}</a> }
     });
     view! {
         <div class="range-bar">
             <nav class="choices" aria-label="Range">{ranges.collect_view()}</nav>
             <Neighbours selection view/>
             <Absolute selection view/>
-            <Connections selection view/>
+            <Connections asked view/>
             <Jumps view/>
             <Export selection view/>
         </div>
@@ -126,21 +129,23 @@ fn minute(at: UnixMillis) -> String {
 
 /// All connections, or as many as are chosen.
 #[component]
-fn Connections(selection: Selection, view: Signal<HistoryView>) -> impl IntoView {
+fn Connections(asked: Signal<Selection>, view: Signal<HistoryView>) -> impl IntoView {
     let known = Memo::new(move |_| view.with(|view| view.connections.clone()));
-    let chosen = selection.connections;
-    let choice = move |id: Option<ConnectionId>, name: String, connections: ConnectionSet, is_chosen: bool| {
+    let chosen = move || asked.get().connections;
+    let choice = move |id: Option<ConnectionId>, name: String| {
         let identity = id.map(identity);
         let test_id = id.map_or_else(|| "only-all".to_owned(), |id| ["only-", &id.to_string()].concat());
-        let there = href(&Selection { connections, ..selection });
-        view! { <a class="choice" href=there id=test_id.clone() data-noscroll="" aria-current=is_chosen.then_some("true") data-identity=identity data-testid=test_id>{name}</a> }
+        let there = move || {
+            let connections = id.map_or_else(ConnectionSet::default, |id| chosen().toggled(id));
+            href(&Selection { connections, ..asked.get() })
+        };
+        let current = move || id.map_or_else(|| chosen().is_empty(), |id| chosen().contains(id)).then_some("true");
+        view! { <a class="choice" href=there id=test_id.clone() data-noscroll="" aria-current=current data-identity=identity data-testid=test_id>{name}</a> }
     };
     view! {
         <nav class="choices" aria-label="Connections, one or several">
-            {choice(None, "All".to_owned(), ConnectionSet::default(), chosen.is_empty())}
-            {move || known.get().into_iter().map(|(id, name)| {
-                choice(Some(id), [&id.to_string(), " ", &name].concat(), chosen.toggled(id), chosen.contains(id))
-            }).collect_view()}
+            {choice(None, "All".to_owned())}
+            {move || known.get().into_iter().map(|(id, name)| choice(Some(id), [&id.to_string(), " ", &name].concat())).collect_view()}
         </nav>
     }
 }

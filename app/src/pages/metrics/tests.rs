@@ -6,7 +6,6 @@ use crate::model::{
     history::{
         EventKind, HistoryEvent, HistoryTrouble,
         gap::{Acknowledgement, Gap, GapCause},
-        selection::Range,
         series::{Bucket, Percentile, Series},
     },
     time::UnixMillis,
@@ -63,7 +62,7 @@ fn render(view: HistoryView, selection: Selection) -> String {
     let owner = Owner::new();
     owner.with(|| {
         let answer = HistoryAnswer { view, email: "admin@example.com".into(), may_act: true, recording: true };
-        view! { <Metrics answer selection/> }.to_html()
+        view! { <Metrics answer selection asked=Signal::stored(selection)/> }.to_html()
     })
 }
 
@@ -113,7 +112,9 @@ fn trouble_and_what_was_acknowledged_are_said() {
 #[test]
 fn who_may_only_look_is_asked_for_no_note() {
     let answer = HistoryAnswer { view: view(), ..HistoryAnswer::default() };
-    let html = Owner::new().with(|| view! { <Metrics answer selection=Selection::default()/> }.to_html());
+    let html = Owner::new().with(|| {
+        view! { <Metrics answer selection=Selection::default() asked=Signal::stored(Selection::default())/> }.to_html()
+    });
     assert!(
         html.contains("id=\"gap-9\"") && !html.contains("name=\"note\"") && !html.contains("Acknowledge"),
         "{html}"
