@@ -86,7 +86,6 @@ pub fn ConnectionColumn(
     let live: Signal<ConnectionLive> = RwSignal::from(column.live.clone()).into();
     let now: Signal<Option<UnixMillis>> = RwSignal::from(column.now.clone()).into();
     let frozen_at = RwSignal::from(column.frozen_at.clone());
-    let still_since = Signal::derive(move || frozen_at.get().or_else(|| bus_lost_at.get()));
     let config: Signal<ConnectionConfig> = RwSignal::from(column.config.clone()).into();
     let rates: Signal<Vec<f32>> = RwSignal::from(column.rates.clone()).into();
     let screen_delay: Signal<Option<ScreenDelay>> = RwSignal::from(column.screen_delay.clone()).into();
@@ -123,7 +122,7 @@ pub fn ConnectionColumn(
                 <ReasonLine live tone common now on_explain on_act/>
                 <HealthSection live priority=priority.into() down now/>
                 <Configuration id config/>
-                <LiveData column=column.clone() live still_since on_act/>
+                <LiveData column=column.clone() live bus_lost_at on_act/>
                 <MetricsPanel live rates screen_delay now/>
                 <ReliabilityNote id reliability now/>
             </Show>

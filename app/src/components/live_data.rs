@@ -27,8 +27,8 @@ pub fn LiveData(
     column: Column,
     /// How the connection is.
     live: Signal<ConnectionLive>,
-    /// Since when prices stand still, when they do.
-    still_since: Signal<Option<UnixMillis>>,
+    /// Since when no ticks reach the monitor, when that is so.
+    bus_lost_at: Signal<Option<UnixMillis>>,
     /// What the reader does.
     on_act: Callback<Act>,
 ) -> impl IntoView {
@@ -42,9 +42,9 @@ pub fn LiveData(
     let first: Signal<usize> = RwSignal::from(column.first.clone()).into();
     let slots: Signal<Vec<Slot<RowView>>> = RwSignal::from(column.slots.clone()).into();
     let cursor: Signal<Option<usize>> = RwSignal::from(column.cursor.clone()).into();
-    // A pause makes nothing younger that had stopped before.
+    let frozen_at = RwSignal::from(column.frozen_at.clone());
     let last = move || live.with(|live| live.metrics.last_update);
-    let as_of = move || match still_since.get().into_iter().chain(last()).min() {
+    let as_of = move || match frozen_at.get().or_else(|| bus_lost_at.get().into_iter().chain(last()).min()) {
         Some(at) => ("as of ".to_owned() + &at.clock(), " UTC"),
         None => ("no ticks yet".to_owned(), ""),
     };

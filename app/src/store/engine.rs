@@ -13,7 +13,7 @@ use super::{
     clock::ServerClock,
     link::LinkState,
     side::Sides,
-    table::{Act, Table},
+    table::{Act, Conflation, Table},
     tape::TapeLog,
     view::{FLASH_STEP_MS, FLASH_STEPS, View, set_if_changed},
 };
@@ -94,7 +94,7 @@ impl Parts {
 pub enum Rest {
     /// Nothing.
     None,
-    /// Prices that flash, which it has to end.
+    /// Prices that flash, which a later one has to end.
     Flashes,
     /// Columns that still show the figures of before.
     Columns,
@@ -306,6 +306,7 @@ impl Engine {
     /// Puts all rows into the document, for the printer, or takes them out again.
     pub fn print(&mut self, view: &View, printing: bool) {
         self.select(view, TapeSet::default());
+        self.paint_late(view, true);
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
             table.print(column, rows, printing);
@@ -336,7 +337,10 @@ impl Engine {
     /// The page was out of sight and is seen again: what came meanwhile was never due on the screen.
     pub fn wake(&mut self) {
         self.fold();
-        self.tables.iter_mut().for_each(|table| table.screen_delays.forget_undrawn());
+        for table in &mut self.tables {
+            table.screen_delays.forget_undrawn();
+            table.conflation = Conflation::default();
+        }
     }
 
     /// Is what comes in the present? While it is not, ages stand still: nobody knows whether ticks flow. A screen reader is

@@ -85,7 +85,8 @@ impl Store {
         self.engine().jump();
     }
 
-    /// Folds what came and shows it; once an animation frame. What it leaves another one has to follow for, whatever comes.
+    /// Folds what came and shows it; once an animation frame. Unless it returns [`Rest::None`] another one has to follow, even if
+    /// nothing comes.
     pub fn animation_frame(&self, local: UnixMillis) -> Rest {
         self.engine().paint(&self.view, local)
     }

@@ -17,6 +17,7 @@ use crate::model::{
     health::Coverage,
     protocol::{RowId, RowSpan},
     symbol::Symbol,
+    time::UnixMillis,
 };
 use leptos::prelude::*;
 use order::arrange;
@@ -83,6 +84,8 @@ pub struct Table {
     pub coverage: Coverage,
     /// What its column does not show yet.
     pub late: Late,
+    /// The moment that its prices are of, while the view is paused.
+    pub frozen_at: Option<UnixMillis>,
     /// Are rows to be written that are in the document and out of sight?
     pub unseen: bool,
     /// Is text selected? Then nothing is painted, or the selection would be lost.
@@ -148,6 +151,7 @@ impl Table {
             screen_delays: ScreenDelays::default(),
             coverage: Coverage::default(),
             late: Late::ALL,
+            frozen_at: None,
             unseen: false,
             selected: false,
             before_print: None,

@@ -76,7 +76,7 @@ pub struct Column {
     pub live: ArcRwSignal<ConnectionLive>,
     /// The moment that its ages are of: [`View::now`], some animation frames later.
     pub now: ArcRwSignal<Option<UnixMillis>>,
-    /// Since when its prices are frozen, when they are.
+    /// The moment that its prices are of, while they are frozen.
     pub frozen_at: ArcRwSignal<Option<UnixMillis>>,
     /// What it is set to.
     pub config: ArcRwSignal<ConnectionConfig>,

@@ -12,8 +12,8 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// In one animation frame the figures and ages of so many columns are written: all columns of most, and with sixteen a click
-/// does not wait until all of them are laid out and painted.
+/// At most this many columns get new figures and ages in one animation frame. Most pages have no more; with sixteen a click need
+/// not wait for all of them.
 const COLUMNS_A_FRAME: usize = 4;
 
 impl Engine {
@@ -94,7 +94,7 @@ impl Engine {
             let rates = self.board.rates.get(at).map(|rates| rates.iter().copied().collect()).unwrap_or_default();
             set_if_changed(&column.rates, rates);
         }
-        set_if_changed(&column.frozen_at, self.frozen.as_ref().map(|frozen| frozen.at));
+        set_if_changed(&column.frozen_at, table.frozen_at);
         if late.second {
             set_if_changed(&column.now, self.now);
             set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());

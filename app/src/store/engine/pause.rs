@@ -15,6 +15,9 @@ use crate::{
 };
 use leptos::prelude::*;
 
+/// The most that a report is behind the rows, in milliseconds: it comes once a second.
+const REPORT_LAG_MS: i64 = 2_000;
+
 /// The rows of the moment of a pause.
 pub(super) struct Frozen {
     pub(super) rows: Vec<Row>,
@@ -24,7 +27,7 @@ pub(super) struct Frozen {
 }
 
 impl Engine {
-    /// Freezes the view, or shows the present again: with the next animation frames, but nothing that comes after this.
+    /// Freezes the view, or shows the present again: in the next animation frames. Frozen, it shows nothing that arrives after this.
     pub fn toggle_pause(&mut self, view: &View, local: UnixMillis) {
         // What came before the click belongs to what the click freezes.
         self.fold();
@@ -41,7 +44,13 @@ impl Engine {
         });
         self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
         self.behind = 0;
-        self.tables.iter_mut().for_each(|table| table.late = Late::ALL);
+        let connections = &self.board.report.connections;
+        for table in &mut self.tables {
+            let connection = connections.iter().find(|connection| connection.live.id == table.id);
+            let last_tick = connection.and_then(|connection| connection.live.metrics.last_update);
+            table.frozen_at = self.paused.then_some(moment_of_prices(at, last_tick));
+            table.late = Late::ALL;
+        }
         self.stale_parts.rows = true;
         view.paused.set(self.paused);
         view.frozen_at.set(self.paused.then_some(at));
@@ -49,7 +58,7 @@ impl Engine {
         self.lay_out_what_came(view, local);
     }
 
-    /// Before a pause, and after one: tables know rows by their places, which others may have now.
+    /// Before a pause and after one: tables refer to rows by their places, which a snapshot may have given to others.
     fn lay_out_what_came(&mut self, view: &View, local: UnixMillis) {
         if self.stale_parts.columns || self.stale_parts.members {
             self.paint(view, local);
@@ -62,6 +71,15 @@ impl Engine {
             self.toggle_pause(view, local);
             view.opened_paused.set(true);
         }
+    }
+}
+
+/// The moment that a column's prices are of after a pause at `paused_at`: where ticks had stopped before, the last one. The report
+/// that tells of it may be behind the rows.
+fn moment_of_prices(paused_at: UnixMillis, last_tick: Option<UnixMillis>) -> UnixMillis {
+    match last_tick {
+        Some(last) if paused_at.millis_since(last) > REPORT_LAG_MS => last,
+        _ => paused_at,
     }
 }
 
@@ -81,5 +99,16 @@ pub(super) fn rows<'a>(
             flash_steps: 0,
         },
         None => Rows { rows: &board.rows, sides: &sides.all, stale: &board.stale, now, flash_steps: 0 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_makes_no_price_younger_that_had_stopped_before() {
+        let of = |last: Option<i64>| moment_of_prices(UnixMillis(12_400), last.map(UnixMillis)).0;
+        assert_eq!([of(Some(11_500)), of(Some(12_500)), of(Some(3_000)), of(None)], [12_400, 12_400, 3_000, 12_400]);
     }
 }

@@ -302,6 +302,7 @@ fn the_page_opens_as_its_address_asks() {
 #[test]
 fn a_page_that_nobody_sees_measures_no_drawing() {
     let (mut engine, view) = (new_engine(snapshot(&[row(1, "A")])), View::default());
+    engine.paint(&view, LOCAL);
     engine.set_link(&view, LinkState::Live);
     for at in 0..3 * BUFFER_FRAMES_MAX as i64 {
         engine.receive(ticks(at, &[(0, 1.0)]), UnixMillis(at));
@@ -312,6 +313,7 @@ fn a_page_that_nobody_sees_measures_no_drawing() {
     engine.beat(&view, UnixMillis(10_000));
     engine.paint(&view, UnixMillis(10_000));
     assert_eq!(delays(&view), [None, None]);
+    assert_eq!(view.columns.get_untracked()[0].one_of.get_untracked(), 1, "what came meanwhile was not conflated");
 }
 
 #[test]

@@ -95,6 +95,8 @@ struct Link {
     /// When the pointer was pressed, and whether that became a click since the last animation frame.
     pressed_at: Cell<UnixMillis>,
     clicked: Cell<bool>,
+    /// Did the last animation frame give way to a click?
+    gave_way: Cell<bool>,
     /// Did the document differ from what was written a second ago?
     differed: Cell<bool>,
 }
@@ -119,6 +121,7 @@ fn start(store: Store) -> Rc<Link> {
         unreadable: Cell::default(),
         pressed_at: Cell::default(),
         clicked: Cell::new(false),
+        gave_way: Cell::new(false),
         differed: Cell::new(false),
     });
     *link.callbacks.borrow_mut() = Some(Callbacks::new(&Rc::downgrade(&link)));
@@ -242,6 +245,9 @@ impl Link {
         if self.store.receive(frame, arrived) {
             self.catching_up.set(false);
             self.attempt.set(0);
+            // Rows may have other places now: the next frame shows them, whatever is clicked on.
+            self.pressed_at.take();
+            self.clicked.set(false);
             self.store.go_live(arrived);
             self.tell_tapes();
         }
@@ -275,10 +281,12 @@ impl Link {
         }
     }
 
-    /// Is a click to be answered first? What it changes has an animation frame to itself, and while the pointer is pressed the
-    /// thread is free for what that becomes: on a weak machine with many columns it would wait behind ticks.
+    /// Is a click to be answered first? What it changes is drawn in a frame without ticks, and while the pointer is down nothing is
+    /// drawn, so that the click is handled at once. A key that is held down clicks again and again: every other frame is drawn.
     fn gives_way(&self) -> bool {
-        self.clicked.take() || (0..PRESS_MS).contains(&now().millis_since(self.pressed_at.get()))
+        let clicked = self.clicked.take() && !self.gave_way.get();
+        self.gave_way.set(clicked);
+        clicked || (0..PRESS_MS).contains(&now().millis_since(self.pressed_at.get()))
     }
 
     /// The socket closed with `code`, or is as good as closed.
@@ -361,8 +369,7 @@ impl Link {
     fn beat(&self) {
         self.look_at_document();
         let now = now();
-        // Written together with what else a frame shows, or the browser lays the page out twice. Where no frames come, as in a
-        // tab that nobody sees, time goes on all the same.
+        // Drawn with the next frame, or the browser would lay the page out twice. Where no frames come, as in a hidden tab, here.
         if self.beats.replace(true) || document().hidden() {
             self.beats.set(false);
             self.store.beat(now);
