@@ -52,6 +52,8 @@ pub struct Engine {
     stale_parts: Parts,
     /// Animation frames so far.
     paints: u32,
+    /// Did a report come within this second?
+    reported: bool,
     /// The place of the column whose figures are written next.
     next_column: usize,
     /// The number of the step of flashes that was painted last, and whether a price flashes.
@@ -169,7 +171,7 @@ impl Engine {
                     self.stale_parts.members = true;
                 }
                 Change::Prices => self.stale_parts.rows = true,
-                Change::Live => self.stale_parts.live = true,
+                Change::Live => (self.stale_parts.live, self.reported) = (true, true),
                 Change::Nothing => {}
             }
             if let Frame::Ticks(ticks) = &frame {
@@ -257,7 +259,8 @@ impl Engine {
         if parts.members {
             self.lay_out_tables();
         }
-        let is_rest = self.paint_late(view, parts.columns);
+        let now = if self.linked { Some(self.clock.server_time(local)) } else { self.now };
+        let is_rest = self.paint_late(view, now, parts.columns);
         self.paint_tables(view, parts, flash_steps.min(FLASH_STEPS.into()) as u8);
         self.tables.iter_mut().for_each(|table| table.screen_delays.draw());
         match (is_rest, self.flashes) {
@@ -306,7 +309,7 @@ impl Engine {
     /// Puts all rows into the document, for the printer, or takes them out again.
     pub fn print(&mut self, view: &View, printing: bool) {
         self.select(view, TapeSet::default());
-        self.paint_late(view, true);
+        self.paint_late(view, self.now, true);
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         for (table, column) in self.tables.iter_mut().zip(&view.columns.get_untracked()) {
             table.print(column, rows, printing);
@@ -331,7 +334,12 @@ impl Engine {
         self.sides.measure(&self.board.rows, self.counted_until);
         self.announce(view, local);
         self.paint_totals(view);
-        self.tables.iter_mut().for_each(Table::beat);
+        // Columns are written once a second, with the report. Where none comes their ages go on all the same.
+        let reported = std::mem::take(&mut self.reported);
+        for table in &mut self.tables {
+            table.beat();
+            table.late |= !reported;
+        }
     }
 
     /// The page was out of sight and is seen again: what came meanwhile was never due on the screen.

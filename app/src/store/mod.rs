@@ -9,8 +9,8 @@
 //! writes the signals whose value changed, so work per frame is bounded by what is visible, not by what ticks. When no
 //! animation frame comes (a tab in the background) the buffer folds itself at [`engine::BUFFER_FRAMES_MAX`].
 //!
-//! What every second changes in a column, its figures and ages, is written into a few columns a frame, so that no frame takes
-//! long with sixteen of them; rows in sight are written with every frame. A click is answered before anything else is drawn.
+//! A column's figures and ages are written once a second, with the report, and not into all of many columns in the same frame, which
+//! would take long; rows in sight are written with every frame. A click is answered before anything else is drawn.
 //!
 //! What the reader does goes the same way in small: an [`table::Act`] changes the engine, which writes the signals.
 //!

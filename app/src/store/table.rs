@@ -82,8 +82,8 @@ pub struct Table {
     pub screen_delays: ScreenDelays,
     /// Which symbols do not tick, by name.
     pub coverage: Coverage,
-    /// What its column does not show yet.
-    pub late: Late,
+    /// Does its column show figures and ages of before?
+    pub late: bool,
     /// The moment that its prices are of, while the view is paused.
     pub frozen_at: Option<UnixMillis>,
     /// Are rows to be written that are in the document and out of sight?
@@ -99,20 +99,6 @@ pub struct Table {
     seen: Range<usize>,
     cursor: Option<usize>,
     held_seconds: u32,
-}
-
-/// What of a column is written with one of the next animation frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Late {
-    /// State and figures.
-    pub figures: bool,
-    /// What changes with a second: ages, measurements, a live order.
-    pub second: bool,
-}
-
-impl Late {
-    /// All of it.
-    pub const ALL: Self = Self { figures: true, second: true };
 }
 
 /// The first row and the first line in the document, and how many.
@@ -150,7 +136,7 @@ impl Table {
             conflation: Conflation::default(),
             screen_delays: ScreenDelays::default(),
             coverage: Coverage::default(),
-            late: Late::ALL,
+            late: true,
             frozen_at: None,
             unseen: false,
             selected: false,
@@ -178,7 +164,6 @@ impl Table {
     /// A second went by.
     pub fn beat(&mut self) {
         self.held_seconds = self.held_seconds.saturating_sub(1);
-        self.late.second = true;
     }
 
     /// Does the order follow what ticks, and does nobody read it?

@@ -6,7 +6,7 @@ use crate::{
     model::{connection::ConnectionState, time::UnixMillis},
     store::{
         side::Rows,
-        table::{Late, Table, members},
+        table::{Table, members},
         view::{Column, FRESH_ERROR_MS, Totals, View, set_if_changed},
     },
 };
@@ -14,7 +14,7 @@ use leptos::prelude::*;
 
 /// At most this many columns get new figures and ages in one animation frame. Most pages have no more; with sixteen a click need
 /// not wait for all of them.
-const COLUMNS_A_FRAME: usize = 4;
+const COLUMNS_A_FRAME: usize = 8;
 
 impl Engine {
     /// Columns come and go with the configuration only; those that stay keep their signals and their arrangement.
@@ -50,25 +50,25 @@ impl Engine {
         set_if_changed(&view.head, report.head.clone());
         set_if_changed(&view.ledger_changed_at, self.ledger_changed_at);
         set_if_changed(&view.alerts, self.alerts.clone());
-        self.tables.iter_mut().for_each(|table| table.late.figures = true);
+        self.tables.iter_mut().for_each(|table| table.late = true);
         self.announce(view, local);
         self.paint_totals(view);
     }
 
     /// Brings columns up to date, one after the other and in turns: all of them, or as many as an animation frame may take.
     /// True when some have to wait for the next one.
-    pub(super) fn paint_late(&mut self, view: &View, all: bool) -> bool {
+    pub(super) fn paint_late(&mut self, view: &View, now: Option<UnixMillis>, all: bool) -> bool {
         let columns = view.columns.get_untracked();
         let mut budget = if all { usize::MAX } else { COLUMNS_A_FRAME };
         for _ in 0..self.tables.len() {
             let place = self.next_column % self.tables.len();
-            if self.tables[place].late != Late::default() {
+            if self.tables[place].late {
                 if budget == 0 {
                     return true;
                 }
                 budget -= 1;
                 if let Some(column) = columns.get(place) {
-                    self.paint_column(column, place);
+                    self.paint_column(column, place, now);
                 }
             }
             self.next_column = place + 1;
@@ -77,15 +77,13 @@ impl Engine {
         false
     }
 
-    fn paint_column(&mut self, column: &Column, place: usize) {
+    fn paint_column(&mut self, column: &Column, place: usize, now: Option<UnixMillis>) {
         let rows = rows(&self.board, &self.sides, self.frozen.as_ref(), self.now);
         let table = &mut self.tables[place];
-        let late = std::mem::take(&mut table.late);
+        table.late = false;
         // By number: while the view is paused its columns may be older than the report.
         let connections = &self.board.report.connections;
-        if late.figures
-            && let Some(at) = connections.iter().position(|connection| connection.live.id == table.id)
-        {
+        if let Some(at) = connections.iter().position(|connection| connection.live.id == table.id) {
             let live = &connections[at].live;
             set_if_changed(&column.live, live.clone());
             if table.coverage != live.coverage {
@@ -95,17 +93,15 @@ impl Engine {
             set_if_changed(&column.rates, rates);
         }
         set_if_changed(&column.frozen_at, table.frozen_at);
-        if late.second {
-            set_if_changed(&column.now, self.now);
-            set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
-            set_if_changed(&column.screen_delay, self.now.and_then(|now| table.screen_delays.percentiles(now)));
-            // A live order is made anew once a second and not with every tick, or nobody could read it.
-            if table.has_live_order() && !self.paused {
-                table.arrange(rows);
-            }
-            table.paint(column);
-            table.unseen = true;
+        set_if_changed(&column.now, now);
+        set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
+        set_if_changed(&column.screen_delay, now.and_then(|now| table.screen_delays.percentiles(now)));
+        // A live order is made anew once a second and not with every tick, or nobody could read it.
+        if table.has_live_order() && !self.paused {
+            table.arrange(rows);
         }
+        table.paint(column);
+        table.unseen = true;
     }
 
     pub(super) fn announce(&mut self, view: &View, local: UnixMillis) {

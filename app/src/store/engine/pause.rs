@@ -9,7 +9,6 @@ use crate::{
     },
     store::{
         side::{Rows, Sides},
-        table::Late,
         view::{View, set_if_changed},
     },
 };
@@ -49,7 +48,7 @@ impl Engine {
             let connection = connections.iter().find(|connection| connection.live.id == table.id);
             let last_tick = connection.and_then(|connection| connection.live.metrics.last_update);
             table.frozen_at = self.paused.then_some(moment_of_prices(at, last_tick));
-            table.late = Late::ALL;
+            table.late = true;
         }
         self.stale_parts.rows = true;
         view.paused.set(self.paused);
