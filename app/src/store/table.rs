@@ -99,6 +99,8 @@ pub struct Table {
     seen: Range<usize>,
     cursor: Option<usize>,
     held_seconds: u32,
+    /// Did a second go by since the order was made?
+    order_is_old: bool,
 }
 
 /// The first row and the first line in the document, and how many.
@@ -147,6 +149,7 @@ impl Table {
             seen: 0..usize::MAX,
             cursor: None,
             held_seconds: 0,
+            order_is_old: false,
         }
     }
 
@@ -164,13 +167,14 @@ impl Table {
     /// A second went by.
     pub fn beat(&mut self) {
         self.held_seconds = self.held_seconds.saturating_sub(1);
+        self.order_is_old = true;
     }
 
-    /// Does the order follow what ticks, and does nobody read it?
-    #[must_use]
-    pub fn has_live_order(&self) -> bool {
+    /// Is a new order due? One that follows what ticks is made anew once a second and not with every tick or report, or nobody
+    /// could read it; and not while somebody does.
+    pub fn takes_new_order(&mut self) -> bool {
         let is_live = self.arrangement.sort.key.is_live() || self.arrangement.filter.names_state();
-        is_live && self.held_seconds == 0
+        std::mem::take(&mut self.order_is_old) && is_live && self.held_seconds == 0
     }
 
     /// Puts all rows and lines into the document, as many as are printed, or takes them out again.
@@ -354,9 +358,10 @@ mod tests {
         table.arrangement.sort = Sort { key: SortKey::Rate, descending: true };
         let is_live = |table: &mut Table| {
             table.beat();
-            table.has_live_order()
+            table.takes_new_order()
         };
         assert!(is_live(&mut table));
+        assert!(!table.takes_new_order(), "once a second, however many reports come");
         table.held_seconds = HOLD_SECONDS;
         let held = (0..100).take_while(|_| !is_live(&mut table)).count();
         assert_eq!(held as u32, HOLD_SECONDS - 1, "and not for ever");

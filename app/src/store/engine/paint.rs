@@ -96,8 +96,7 @@ impl Engine {
         set_if_changed(&column.now, now);
         set_if_changed(&column.one_of, std::mem::take(&mut table.conflation).one_of());
         set_if_changed(&column.screen_delay, now.and_then(|now| table.screen_delays.percentiles(now)));
-        // A live order is made anew once a second and not with every tick, or nobody could read it.
-        if table.has_live_order() && !self.paused {
+        if !self.paused && table.takes_new_order() {
             table.arrange(rows);
         }
         table.paint(column);
