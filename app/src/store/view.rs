@@ -74,7 +74,7 @@ pub struct Column {
     pub id: ConnectionId,
     /// How it is.
     pub live: ArcRwSignal<ConnectionLive>,
-    /// The moment that its ages are of: [`View::now`], some animation frames later.
+    /// The moment that its ages are of: when they were last written.
     pub now: ArcRwSignal<Option<UnixMillis>>,
     /// The moment that its prices are of, while they are frozen.
     pub frozen_at: ArcRwSignal<Option<UnixMillis>>,

@@ -22,7 +22,7 @@ pub(super) struct Frozen {
     pub(super) rows: Vec<Row>,
     sides: Sides,
     stale: Vec<RowSpan>,
-    pub(super) at: UnixMillis,
+    at: UnixMillis,
 }
 
 impl Engine {
@@ -41,7 +41,6 @@ impl Engine {
             stale: self.board.stale.clone(),
             at,
         });
-        self.tables.iter_mut().for_each(|table| table.tape.set_paused(self.paused));
         self.behind = 0;
         let connections = &self.board.report.connections;
         for table in &mut self.tables {
@@ -49,6 +48,7 @@ impl Engine {
             let last_tick = connection.and_then(|connection| connection.live.metrics.last_update);
             table.frozen_at = self.paused.then_some(moment_of_prices(at, last_tick));
             table.late = true;
+            table.tape.set_paused(self.paused);
         }
         self.stale_parts.rows = true;
         view.paused.set(self.paused);
