@@ -43,6 +43,19 @@ build_site() {
     node scripts/site.mjs $site target/site-list.rs
 }
 
+# Sets what the linker is to be told of the order of functions, where it can be told.
+order_functions() {
+    order_flags=()
+    if echo 'fn main() {}' | rustc ${release_flags} -Clink-arg=-Wl,--symbol-ordering-file=/dev/null -o target/linker-test - 2>/dev/null; then
+        # Cargo links again when the arguments differ.
+        local list; list=target/order-$(sha256sum server/startup-functions | cut -c 1-8)
+        rm -f target/order-*
+        node scripts/order.mjs "$list"
+        order_flags=("-Clink-arg=-Wl,--symbol-ordering-file=$root/$list,--no-warn-symbol-ordering")
+    fi
+    rm -f target/linker-test
+}
+
 if is_up_to_date; then exit; fi
 mkdir -p target
 rm -f $finished
@@ -52,7 +65,8 @@ build_site &
 site_build=$!
 trap 'kill $site_build 2>/dev/null || true' EXIT
 RUSTFLAGS=$release_flags cargo build --release --package server --lib
+order_functions
 wait $site_build
 RUSTFLAGS=$release_flags SITE_LIST=$root/target/site-list.rs \
-    cargo rustc --release --package server --bin tickstock-monitor -- --cfg embedded_site
+    cargo rustc --release --package server --bin tickstock-monitor -- --cfg embedded_site "${order_flags[@]}"
 rustc --version >$finished

@@ -51,6 +51,7 @@ use collector::Connections;
 use config::{Config, MonitorRole};
 use database::Database;
 use front::{Places, TlsKeys};
+use futures_util::future::BoxFuture;
 use history::Opening;
 use leptos::config::LeptosOptions;
 use limits::Limits;
@@ -80,7 +81,17 @@ const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// # Errors
 /// When something cannot be started that the configuration asks for: a universe file that cannot be read, an address
 /// that is taken. What fails later is shown, not returned.
-pub async fn run(
+pub fn run(
+    config: Config,
+    database: Database,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    // Behind a type of the library it is compiled with the library, not again with each program and test that runs it.
+    Box::pin(run_until(config, database, listener, shutdown))
+}
+
+async fn run_until(
     config: Config,
     database: Database,
     listener: TcpListener,
