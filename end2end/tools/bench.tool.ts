@@ -4,7 +4,7 @@
 // BENCH_TRACES is a folder for traces of it. BENCH_BUSY=2 measures latency beside two processes that keep a core busy each.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Browser, expect, test } from '@playwright/test';
@@ -32,6 +32,25 @@ const results: Record<string, unknown> = {};
 test.afterAll(() => {
   if (process.env.BENCH_JSON) writeFileSync(process.env.BENCH_JSON, `${JSON.stringify(results, null, 2)}\n`);
 });
+
+/**
+ * Starts `count` processes that take all the processor time that they can get. Each has a session of its own, as another program on the
+ * machine has: Linux shares its cores among sessions first, and in ours they would take from the measurement what the page could have.
+ * What it returns ends them and says how much of a core they used, in percent.
+ */
+function keepBusy(count: number): () => number {
+  const since = performance.now();
+  const others = Array.from({ length: count }, () => spawn('sh', ['-c', 'while :; do :; done'], { detached: true }));
+  return () => {
+    const used = others.map(({ pid }) => {
+      // Time in user mode and in the kernel, in hundredths of a second (proc(5)).
+      const [user, system] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ').slice(13, 15).map(Number);
+      return (user ?? NaN) + (system ?? NaN);
+    });
+    others.forEach((other) => other.kill());
+    return Math.round((used.reduce((sum, each) => sum + each, 0) * 10 * 100) / (performance.now() - since));
+  };
+}
 
 type Load = Record<string, number>;
 
@@ -237,12 +256,12 @@ async function latency(browser: Browser, which: 'ours' | 'vanilla', height: numb
     await redis.waitForSubscriber(client);
 
     await watchDrawing(monitor);
-    const others = Array.from({ length: BUSY }, () => spawn('sh', ['-c', 'while :; do :; done']));
+    const stopOthers = keepBusy(BUSY);
     await publishFor(client, MARKET, TICKS_PER_SECOND, 1);
     const publish = () => publishFor(client, MARKET, TICKS_PER_SECOND, SECONDS);
     const { done, framesPerSecond } = await countFrames(monitor, publish);
     const { sentAt, seconds } = done;
-    others.forEach((other) => other.kill());
+    const othersUsed = stopOthers();
     const latencies = await drawn(monitor, sentAt);
     let rows = 0;
     for (const id of [1, 2, 3]) rows += await monitor.rows(id).count();
@@ -258,7 +277,7 @@ async function latency(browser: Browser, which: 'ours' | 'vanilla', height: numb
       'p99 ms': round(percentile(latencies, 0.99)),
       'worst ms': round(Math.max(...latencies)),
     };
-    const beside = BUSY > 0 ? `, beside ${BUSY} processes that keep a core busy each` : '';
+    const beside = BUSY > 0 ? `, beside ${BUSY} processes that used ${othersUsed} % of a core` : '';
     console.log(`\nFrom PUBLISH until the frame after the one that drew it, ${which}, ${height} px high${beside}`);
     console.table([row]);
     expect(latencies.length, 'ticks were seen').toBeGreaterThan(sentAt.size / 20);
