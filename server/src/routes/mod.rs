@@ -67,7 +67,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower_http::compression::CompressionLayer;
+use tower_http::{CompressionLevel, compression::CompressionLayer};
 use tracing::Instrument;
 
 /// Where the live socket is.
@@ -137,6 +137,11 @@ pub(crate) fn router(state: AppState) -> Router {
     guard::around(all, &access).with_state(state)
 }
 
+/// Half a millisecond more than the default takes makes a dashboard an eighth smaller with Brotli.
+fn page_compression() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Precise(6))
+}
+
 /// Signing in and out.
 fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
     let single_sign_on = SingleSignOn(access.oidc.is_some());
@@ -144,7 +149,7 @@ fn for_everybody(state: &AppState, access: &Access) -> Router<AppState> {
     login::routes(access)
         .merge(screen::routes())
         .merge(pages(state, |path| !path.starts_with("/admin"), context))
-        .layer(CompressionLayer::new())
+        .layer(page_compression())
 }
 
 /// The dashboard: page, API, socket. Absent when `ADMIN_WEBSOCKET_DASHBOARD_ENABLED=false`.
@@ -160,14 +165,14 @@ fn for_viewers(state: &AppState, access: &Access) -> Router<AppState> {
         .merge(pages(state, |path| FOR_READERS.contains(&path), context.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Reader>))
-        .layer(CompressionLayer::new());
+        .layer(page_compression());
     let pages = Router::new()
         // The fallback would render the page outside its guard, where nobody is anybody.
         .route("/admin/websockets/", get(|| async { Redirect::permanent(destination::DASHBOARD) }))
         .merge(pages(state, |path| path.starts_with("/admin") && !FOR_READERS.contains(&path), context.clone()))
         .layer(middleware::from_fn_with_state(state.sockets.clone(), to_the_end))
         .layer(middleware::from_fn_with_state(access.clone(), pages_for::<Viewer>))
-        .layer(CompressionLayer::new());
+        .layer(page_compression());
     let audit = Router::new()
         .route("/api/admin/audit", get(audit::audit))
         .merge(description::routes())
