@@ -43,10 +43,11 @@ build_site() {
     node scripts/site.mjs $site target/site-list.rs
 }
 
-# Sets what the linker is to be told of the order of functions, where it can be told.
+# Sets what the linker is to be told of the order of functions, where it can be told and the tools are there that read names.
 order_functions() {
     order_flags=()
-    if echo 'fn main() {}' | rustc ${release_flags} -Clink-arg=-Wl,--symbol-ordering-file=/dev/null -o target/linker-test - 2>/dev/null; then
+    if command -v c++filt >/dev/null &&
+        echo 'fn main() {}' | rustc ${release_flags} -Clink-arg=-Wl,--symbol-ordering-file=/dev/null -o target/linker-test - 2>/dev/null; then
         # Cargo links again when the arguments differ.
         local list; list=target/order-$(sha256sum server/startup-functions | cut -c 1-8)
         rm -f target/order-*
